@@ -1,0 +1,1 @@
+"""Audit Transformer classifiers: where knowledge sits, what breaks it, what redirects it."""

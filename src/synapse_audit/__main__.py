@@ -1,0 +1,5 @@
+"""``python -m synapse_audit``."""
+
+from synapse_audit.cli import main
+
+main()

@@ -1,0 +1,6 @@
+"""The host model behind one face, whatever its architecture."""
+
+from synapse_audit.classifier.classifier import Batch, Classifier, Encoded
+from synapse_audit.classifier.family import FAMILIES, Family
+
+__all__ = ["FAMILIES", "Batch", "Classifier", "Encoded", "Family"]

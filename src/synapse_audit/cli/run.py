@@ -1,0 +1,138 @@
+"""``synapse-audit run``: audit a classifier."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from synapse_audit.config import PRESETS, AuditConfig, make_config
+from synapse_audit.errors import UsageError, choices
+
+if TYPE_CHECKING:
+    from synapse_audit.stages import Prepared
+
+ENGINES = ("local",)
+
+
+def run(
+    model: Annotated[
+        str | None,
+        typer.Argument(help="Local folder or hub id; the bundled classifier if left out."),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Labelled CSV, TSV, JSONL or Parquet file, or hub dataset id."),
+    ] = None,
+    fit_data: Annotated[
+        str | None, typer.Option(help="Separate file to fit probes and rankings on.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Guessed if left out.")] = None,
+    text_pair_column: Annotated[str | None, typer.Option(help="Second text of a pair.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Guessed if left out.")] = None,
+    group_column: Annotated[
+        str | None, typer.Option(help="Rows of one group never fall into different splits.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder. Default: runs/MODEL-PRESET.")
+    ] = None,
+    preset: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "standard",
+    config: Annotated[Path | None, typer.Option(help="TOML file; options win over it.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of splits, draws and noise.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Examples per batch; fitted to their length if left out.")
+    ] = None,
+    max_examples: Annotated[int | None, typer.Option(help="Rows kept before splitting.")] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(help="Seconds the interventions may take.")
+    ] = None,
+    precision: Annotated[
+        float | None, typer.Option(help="Half width that two-phase estimates aim at.")
+    ] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="No two-phase estimates.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
+    engine: Annotated[str, typer.Option(help=f"One of: {', '.join(ENGINES)}.")] = "local",
+) -> None:
+    """Audit a classifier: tables and report.html in the run folder."""
+    if engine not in ENGINES:
+        raise UsageError(f"engine '{engine}' given; {choices(engine, ENGINES)}")
+    options = {
+        "model": model,
+        "data": data,
+        "fit_data": fit_data,
+        "text_column": text_column,
+        "text_pair_column": text_pair_column,
+        "label_column": label_column,
+        "group_column": group_column,
+        "preset": preset,
+        "seed": seed,
+        "device": device,
+        "batch_size": batch_size,
+        "max_examples": max_examples,
+        "time_budget": time_budget,
+        "precision": precision,
+        "exact": exact or None,
+    }
+    settings = make_config(_with_bundled(options, config), config)
+    _audit(settings, out or _default_out(settings), dry_run=dry_run)
+
+
+def _with_bundled(options: dict[str, Any], config: Path | None) -> dict[str, Any]:
+    """Without model, data and TOML file: the bundled classifier on its own data."""
+    from synapse_audit import demo
+
+    if options["model"] is None and options["data"] is None and config is None:
+        bundled = {"model": demo.bundled_model(), "data": demo.bundled_data()}
+        return (
+            options
+            | {n: str(p) for n, p in bundled.items()}
+            | {"fit_data": str(demo.bundled_fit_data())}
+        )
+    if config is None and (options["model"] is None or options["data"] is None):
+        missing = "--data FILE" if options["data"] is None else "MODEL"
+        raise UsageError(
+            f"{missing} is missing; expected MODEL and --data together, or neither for the bundled "
+            "classifier"
+        )
+    return options
+
+
+def _default_out(config: AuditConfig) -> Path:
+    name = "demo" if "synapse_audit" in config.model else Path(config.model).name
+    return Path("runs") / f"{name}-{config.preset}"
+
+
+def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
+    from synapse_audit.audit import Declined, audit
+    from synapse_audit.cli.display import Terminal
+    from synapse_audit.report import render
+    from synapse_audit.store import RunFolder
+
+    terminal = Terminal()
+
+    def approve(prepared: Prepared) -> bool:
+        for line in plan_lines(prepared):
+            terminal.note(line)
+        return not dry_run
+
+    try:
+        result = audit(config, out, progress=terminal, approve=approve)
+    except Declined:
+        return
+    with terminal.stage("report", 1) as advance:
+        RunFolder(out).write_text("report.html", render(result))
+        advance(1)
+    typer.echo(f"{out / 'report.html'}")
+
+
+def plan_lines(prepared: Prepared) -> list[str]:
+    """The plan in words: cells, routes, work saved, expected time."""
+    plan, cost = prepared.plan, prepared.cost
+    routes = ", ".join(f"{n:,} {route}" for route, n in sorted(cost.cells.items()))
+    return [
+        f"plan: {len(plan.cells):,} cells, {len(plan.actions):,} distinct ({routes})",
+        f"      {cost.saved:.0%} of the blocks a full pass per cell would run are not run; "
+        f"expected time {cost.total:,.0f} s",
+    ]

@@ -1,0 +1,150 @@
+"""What a run was asked to do: options, presets, TOML.
+
+In: command-line options and, optionally, a TOML file. Out: one frozen :class:`AuditConfig`, which
+the manifest records in full. Adding a preset = one entry of ``PRESETS``.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from synapse_audit.errors import UsageError, choices
+
+
+class Grid(BaseModel):
+    """Which cells are run. Fractions are shares of the neurons of each layer, in [0, 1]."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    max_examples: int = Field(ge=60)
+    """Rows kept before splitting."""
+    fractions: tuple[float, ...]
+    """For sets over all layers at once."""
+    operators: tuple[str, ...]
+    """Swept over ``fractions``; mean is the headline, zero always stands beside it."""
+    layer_fractions: tuple[float, ...]
+    """For each layer alone (mean and zero)."""
+    position_fractions: tuple[float, ...] = ()
+    """For the same rewrite at every token position (mean)."""
+    class_layer_fractions: tuple[float, ...] = ()
+    """For per-class sets in each layer alone (mean and zero)."""
+    draws: int = Field(ge=2)
+    """Random twins per curve."""
+    tests: bool = True
+    """Report significance tests (needs enough draws to mean anything)."""
+    rankings: tuple[str, ...] = ("probe", "probeless")
+    """Swept; the first one is the headline ranking."""
+    budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+    """Weight space: L2 norm of the edit relative to the head's own weights."""
+    columns: tuple[float, ...] = (0.05, 0.25, 1.0)
+    """Weight space: share of the head's input columns that may be edited."""
+    constants: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 12.0)
+    """Logit space: constants added to the target's logit."""
+
+    @field_validator(
+        "fractions", "layer_fractions", "position_fractions", "class_layer_fractions", "columns"
+    )
+    @classmethod
+    def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+        for value in values:
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"fraction {value} given; expected numbers from 0 to 1")
+        return tuple(sorted(set(values)))
+
+
+PRESETS: dict[str, Grid] = {
+    "quick": Grid(
+        max_examples=600,
+        fractions=(0.05, 0.1, 0.25, 0.5, 0.8),
+        operators=("mean", "zero"),
+        layer_fractions=(0.1, 0.5),
+        draws=5,
+        tests=False,
+        columns=(0.25,),
+    ),
+    "standard": Grid(
+        max_examples=2500,
+        fractions=(0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95),
+        operators=("mean", "zero", "noise", "scale", "flip"),
+        layer_fractions=(0.05, 0.1, 0.2, 0.5, 0.8),
+        position_fractions=(0.1, 0.3, 0.5),
+        class_layer_fractions=(0.1, 0.5),
+        draws=20,
+    ),
+}
+
+
+class AuditConfig(BaseModel):
+    """Everything a run depends on besides the contents of the model and of the data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    """Local folder or hub id."""
+    data: str
+    """CSV, TSV, JSONL or Parquet file, or hub dataset id."""
+    fit_data: str | None = None
+    text_column: str | None = None
+    text_pair_column: str | None = None
+    label_column: str | None = None
+    group_column: str | None = None
+    preset: Literal["quick", "standard"] = "standard"
+    grid: Grid
+    seed: int = Field(default=0, ge=0)
+    device: str = "cpu"
+    batch_size: int | None = Field(default=None, ge=1)
+    """Examples per batch; None = chosen from the memory of one batch."""
+    resamples: int = Field(default=1000, ge=100)
+    """Bootstrap resamples behind every interval."""
+    precision: float = Field(default=0.01, gt=0, lt=0.5)
+    exact: bool = False
+    time_budget: float | None = Field(default=None, gt=0)
+    """Seconds the sweep may take; None = no limit."""
+
+
+def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfig:
+    """Merges preset, TOML file and options (later wins) into one configuration.
+
+    Args:
+        options: fields of :class:`AuditConfig`; those that are None count as not given.
+            ``max_examples`` overrides the grid's.
+        toml: a file with the same fields and an optional ``[grid]`` table.
+
+    Raises:
+        UsageError: an unknown field, preset or value; the message names it and the choices.
+    """
+    given = _read_toml(toml) if toml is not None else {}
+    grid = dict(given.pop("grid", {}))
+    given |= {name: value for name, value in options.items() if value is not None}
+    if "max_examples" in given:
+        grid["max_examples"] = given.pop("max_examples")
+    preset = given.setdefault("preset", "standard")
+    if preset not in PRESETS:
+        raise UsageError(f"preset '{preset}' given; {choices(str(preset), PRESETS)}")
+    try:
+        merged = Grid.model_validate(PRESETS[preset].model_dump() | grid)
+        return AuditConfig.model_validate(given | {"grid": merged})
+    except ValidationError as error:
+        raise UsageError(_one_line(error)) from error
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"configuration file '{path}' given; no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"configuration file '{path}' is not TOML: {error}") from error
+
+
+def _one_line(error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = [*AuditConfig.model_fields, *Grid.model_fields]
+        return f"unknown configuration field '{name}'; {choices(name.rpartition('.')[2], known)}"
+    return f"{name}: {first['input']!r} given; {first['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,100 @@
+"""Which columns hold the text, its partner, the label and the group.
+
+In: tables and the names the user gave. Out: :class:`Columns`. Names not given are guessed, and
+only where exactly one column qualifies.
+"""
+
+from __future__ import annotations
+
+from synapse_audit.data.tables import Columns, Table, listing
+from synapse_audit.errors import DataError, choices
+
+TEXT_NAMES = (
+    "text",
+    "texts",
+    "sentence",
+    "content",
+    "input",
+    "payload",
+    "message",
+    "prompt",
+    "query",
+    "document",
+    "comment",
+    "review",
+    "tweet",
+    "utterance",
+)
+"""Columns taken for the text when none is named; case does not matter."""
+
+LABEL_NAMES = ("label", "labels", "class", "category", "target", "intent", "sentiment")
+"""Columns taken for the label when none is named; case does not matter."""
+
+
+def choose_columns(
+    table: Table, *, text: str | None, pair: str | None, label: str | None, group: str | None
+) -> Columns:
+    """The columns as named, the text and label columns guessed where they are not.
+
+    Raises:
+        DataError: a named column is missing, two roles share one column, or a guess finds no
+            column or several.
+    """
+    given = {"text": text, "text pair": pair, "label": label, "group": group}
+    named = {role: name for role, name in given.items() if name is not None}
+    for role, name in named.items():
+        _require(table, role, name)
+    _require_different(table, named)
+    taken = set(named.values())
+    return Columns(
+        text=text or _guess(table, "text", TEXT_NAMES, taken),
+        label=label or _guess(table, "label", LABEL_NAMES, taken),
+        pair=pair,
+        group=group,
+    )
+
+
+def require_columns(table: Table, columns: Columns) -> None:
+    """Checks that a second table has the columns chosen in the first.
+
+    Raises:
+        DataError: a column is missing.
+    """
+    roles = {"text": columns.text, "label": columns.label}
+    optional = {"text pair": columns.pair, "group": columns.group}
+    for role, name in (roles | optional).items():
+        if name is not None:
+            _require(table, role, name)
+
+
+def _require(table: Table, role: str, name: str) -> None:
+    names = [str(column) for column in table.frame.columns]
+    if name not in names:
+        raise DataError(
+            f"{role} column '{name}' given; '{table.source}' has no such column; "
+            f"{choices(name, names)}"
+        )
+
+
+def _require_different(table: Table, named: dict[str, str]) -> None:
+    roles: dict[str, str] = {}
+    for role, name in named.items():
+        if name in roles:
+            names = listing([str(column) for column in table.frame.columns])
+            raise DataError(
+                f"column '{name}' given both as {roles[name]} column and as {role} column; "
+                f"expected different columns; columns of '{table.source}': {names}"
+            )
+        roles[name] = role
+
+
+def _guess(table: Table, role: str, known: tuple[str, ...], taken: set[str]) -> str:
+    names = [str(column) for column in table.frame.columns]
+    found = [name for name in names if name.strip().casefold() in known and name not in taken]
+    if len(found) == 1:
+        return found[0]
+    problem = f"{len(found)} columns could be the {role}" if found else f"no column is the {role}"
+    raise DataError(
+        f"no {role} column given, and in '{table.source}' {problem}; expected "
+        f"--{role}-column NAME; columns: {listing(names)}"
+    )

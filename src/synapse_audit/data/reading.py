@@ -1,0 +1,184 @@
+"""From the name of a file or hub dataset to a table of what is written there.
+
+In: a path ending in one of ``READERS``, or a hub id (``org/name`` or ``org/name:config/split``).
+Out: a :class:`Table`. Nothing is interpreted: in CSV and TSV every value is a string, so "NA",
+"null" and "nan" are words like any other.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from synapse_audit.data.tables import Table
+from synapse_audit.errors import DataError, choices
+
+_HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?::(?P<config>[^/]+)/(?P<split>[^/]+))?")
+
+
+def read_table(source: str) -> Table:
+    """Reads a local file, or a hub dataset where no such file exists.
+
+    Raises:
+        DataError: no such file, a folder, an unknown suffix, bytes that are not UTF-8, a file
+            that is empty or malformed, or a hub dataset that cannot be had.
+    """
+    path = Path(source)
+    try:
+        table = _read_hub(source) if _is_hub_id(source) else Table(source, _read_file(path))
+    except OSError as error:
+        raise DataError(f"data file '{source}' cannot be read: {error.strerror}") from error
+    if table.frame.empty:
+        raise DataError(f"data '{source}' holds no rows; expected at least one row per example")
+    return table
+
+
+def _is_hub_id(source: str) -> bool:
+    path = Path(source)
+    looks_local = path.exists() or path.parent.is_dir() or path.suffix.lower() in READERS
+    return not looks_local and _HUB_ID.fullmatch(source) is not None
+
+
+def _read_file(path: Path) -> pd.DataFrame:
+    expected = f"a {', '.join(READERS)} file or a hub dataset id (org/name:config/split)"
+    if path.is_dir():
+        raise DataError(f"data '{path}' given, which is a folder; expected {expected}")
+    if not path.exists():
+        raise DataError(f"data '{path}' given; no such file; expected {expected}")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        hint = choices(path.suffix, READERS)
+        raise DataError(
+            f"data '{path}' has the suffix '{path.suffix}'; expected {expected}; {hint}"
+        )
+    return reader(path)
+
+
+def _decode(path: Path) -> str:
+    try:
+        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"data file '{path}' is not UTF-8: byte 0x{error.object[error.start]:02x} at position "
+            f"{error.start} fits no character; expected text saved as UTF-8"
+        ) from None
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    return _read_separated(path, ",")
+
+
+def _read_tsv(path: Path) -> pd.DataFrame:
+    return _read_separated(path, "\t")
+
+
+def _read_separated(path: Path, separator: str) -> pd.DataFrame:
+    try:
+        # With header=0 pandas would silently take a surplus first field as the index.
+        rows = pd.read_csv(
+            io.StringIO(_decode(path)),
+            sep=separator,
+            header=None,
+            dtype=str,
+            keep_default_na=False,
+        )
+    except pd.errors.EmptyDataError:
+        raise DataError(f"data file '{path}' is empty; expected a header and rows") from None
+    except pd.errors.ParserError as error:
+        cause = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise DataError(
+            f"data file '{path}' is malformed: {cause}; expected as many fields per row as in the "
+            "header, and double quotes around texts that hold the separator or a line break"
+        ) from None
+    header = [str(name) for name in rows.iloc[0]]
+    twice = [name for name in header if header.count(name) > 1]
+    if twice:
+        raise DataError(f"data file '{path}' has two columns '{twice[0]}'; expected unique names")
+    return rows.iloc[1:].set_axis(header, axis="columns").reset_index(drop=True)
+
+
+def _read_jsonl(path: Path) -> pd.DataFrame:
+    # Not splitlines: it would also cut at characters that are legal inside a JSON string.
+    lines = enumerate(_decode(path).split("\n"), start=1)
+    records = [_record(path, number, line) for number, line in lines if line.strip()]
+    if not records:
+        raise DataError(f"data file '{path}' is empty; expected one JSON object per line")
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    return pd.DataFrame(records, columns=columns, dtype=object)
+
+
+def _record(path: Path, number: int, line: str) -> dict[str, Any]:
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"data file '{path}', line {number} is not JSON: {error}; "
+            "expected one JSON object per line"
+        ) from None
+    if not isinstance(record, dict):
+        raise DataError(
+            f"data file '{path}', line {number} holds a JSON {type(record).__name__}; "
+            "expected one JSON object per line"
+        )
+    return record
+
+
+def _read_parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except pa.ArrowException as error:
+        cause = str(error).splitlines()[0]
+        raise DataError(f"data file '{path}' is not a Parquet file: {cause}") from None
+
+
+READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".jsonl": _read_jsonl,
+    ".parquet": _read_parquet,
+}
+"""Suffix (in any case) → reader."""
+
+
+def _read_hub(source: str) -> Table:
+    try:
+        import datasets
+    except ImportError:
+        raise DataError(
+            f"data '{source}' given; no such file, and reading it as a hub dataset needs the "
+            "package 'datasets'; expected a local file, or pip install 'synapse-audit[hub]'"
+        ) from None
+    match = _HUB_ID.fullmatch(source)
+    name, config, part = match.group("id", "config", "split") if match else (source, None, None)
+    try:
+        loaded = datasets.load_dataset(name, name=config, split=part)
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        cause = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(
+            f"data '{source}' given; no such file, and the hub dataset cannot be loaded: {cause}"
+        ) from error
+    chosen = loaded if part else _only_split(source, loaded)
+    named = {
+        column: tuple(feature.names)
+        for column, feature in chosen.features.items()
+        if isinstance(feature, datasets.ClassLabel)
+    }
+    return Table(source, chosen.to_pandas(), named)
+
+
+def _only_split(source: str, loaded: Any) -> Any:
+    """The ``test`` split, or the only one there is."""
+    names = list(loaded)
+    if "test" not in names and len(names) != 1:
+        raise DataError(
+            f"hub dataset '{source}' has no split 'test'; expected org/name:config/split; "
+            f"splits: {', '.join(names)}"
+        )
+    return loaded["test" if "test" in names else names[0]]

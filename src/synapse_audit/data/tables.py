@@ -1,0 +1,95 @@
+"""The nouns that the rooms of ``data`` hand to each other.
+
+A :class:`Table` is what a file holds, :class:`Columns` says which of its columns matter, and a
+:class:`Pool` is what is left of one or two files once every row is known to be sound.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from synapse_audit.artifacts import TextInput
+
+MIN_PER_CLASS = 5
+"""Examples of each class that every split needs."""
+
+DATA, FIT_DATA = 0, 1
+"""The ``origin`` of an example: the data, or the separate file to fit on."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """The rows of one file or hub dataset, as written there."""
+
+    source: str
+    """As the user named it, for error messages."""
+    frame: pd.DataFrame
+    id_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Column of integer ids → names that the dataset itself gives them (hub ``ClassLabel``)."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the columns that are read; all different."""
+
+    text: str
+    label: str
+    pair: str | None = None
+    """Second text of a pair."""
+    group: str | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Sound rows of ``--data`` and, after them, of ``--fit-data``."""
+
+    inputs: tuple[TextInput, ...]
+    labels: Int[np.ndarray, " examples"]
+    """Index into the model's classes."""
+    origin: Int[np.ndarray, " examples"]
+    groups: Int[np.ndarray, " examples"] | None
+
+    def take(self, rows: Int[np.ndarray, " chosen"]) -> Pool:
+        """Some of the rows, in the order given."""
+        groups = None if self.groups is None else self.groups[rows]
+        inputs = tuple(self.inputs[i] for i in rows.tolist())
+        return Pool(inputs, self.labels[rows], self.origin[rows], groups)
+
+    def digest(self, classes: Sequence[str]) -> str:
+        """SHA-256 over every row in order: input, name of its class, group, origin.
+
+        A file with ids hashes like the same file with names, and groups count by who shares one.
+        """
+        hashed = hashlib.sha256()
+        groups = [None] * len(self.inputs) if self.groups is None else self.groups.tolist()
+        names = [classes[label] for label in self.labels.tolist()]
+        for row in zip(self.inputs, names, groups, self.origin.tolist(), strict=True):
+            hashed.update(json.dumps(row).encode() + b"\n")
+        return hashed.hexdigest()
+
+
+def listing(names: Sequence[str], most: int = 20) -> str:
+    """Names for an error message: all of them, or the first few and how many more there are.
+
+    >>> listing(["a", "b", "c"], most=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def brief(value: str) -> str:
+    """A value for an error message, on one line and cut where a wrong column holds whole texts.
+
+    >>> brief("two\\nlines")
+    "'two lines'"
+    """
+    line = " ".join(value.split())
+    return f"'{line[:39]}…'" if len(line) > 40 else f"'{line}'"

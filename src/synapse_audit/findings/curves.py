@@ -1,0 +1,206 @@
+"""What the findings share: picking cells, resampled figures, and where a curve breaks.
+
+| function | answers |
+|---|---|
+| where, headline, draw_range | which rows of ``effects`` a table is drawn from |
+| figure, unknown, grid_band | how a number is reported |
+| clean_accuracy, chance, accuracy, recalls | values with their bootstrap samples, all paired |
+| plateaus, half_points | where removal curves leave the plateau, and lose half |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Num
+
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence
+from synapse_audit.statistics import Interval
+
+TOLERANCE = 1e-6
+"""Rounding allowed where a figure is compared with a threshold."""
+
+PLATEAU_LOSS = 0.02
+"""Loss of accuracy that still counts as none."""
+
+DRAW_RANGE = (0.025, 0.975)
+"""Quantiles over random draws that are shown as their range."""
+
+HEADLINE = {"space": "neuron", "operator": "mean", "position": "pooled", "layers": ALL_LAYERS}
+"""Cells of the headline operator over all layers, for any selection."""
+
+
+class Sampled(NamedTuple):
+    """A statistic of several curves or cells, and the same in every resample."""
+
+    value: Float[np.ndarray, "*shape"]
+    samples: Float[np.ndarray, "*shape resamples"]
+
+
+# ---- rows ------------------------------------------------------------------------------------
+
+
+def where(effects: pd.DataFrame, conditions: Mapping[str, object]) -> pd.DataFrame:
+    """Rows whose columns equal the values given; None stands for null."""
+    kept = np.ones(len(effects), dtype=bool)
+    for name, value in conditions.items():
+        column = effects[name]
+        kept &= (column.isna() if value is None else column == value).to_numpy(dtype=bool)
+    return effects[kept]
+
+
+def headline(evidence: Evidence) -> pd.DataFrame:
+    """The headline removal curve: one row per fraction, ascending.
+
+    Operator mean, top, all layers, pooled position, the grid's first ranking, global.
+    """
+    ranking = evidence.grid.rankings[0]
+    wanted = {**HEADLINE, "selection": "top", "ranking": ranking, "ranked_for": GLOBAL}
+    return where(evidence.effects, wanted).sort_values("fraction")
+
+
+def draw_range(
+    cells: pd.DataFrame, keys: Sequence[str], measures: Mapping[str, str]
+) -> pd.DataFrame:
+    """Mean over draws of each measure, with the 2.5 to 97.5 % range of the draws.
+
+    Args:
+        cells: one row per draw.
+        keys: what the draws of one group share; null is a value like any other.
+        measures: column of ``cells`` → its new name; ``_low`` and ``_high`` are added beside it.
+
+    Returns:
+        The keys, the measures, and ``draws``, their number.
+    """
+    numbers = cells.astype(dict.fromkeys(measures, "float64"))
+    groups = numbers.groupby(list(keys), dropna=False, sort=True)
+    table = groups.size().rename("draws").to_frame()
+    for column, name in measures.items():
+        table[name] = groups[column].mean().to_numpy()
+        for end, quantile in zip(("low", "high"), DRAW_RANGE, strict=True):
+            table[f"{name}_{end}"] = groups[column].quantile(quantile).to_numpy()
+    return table.reset_index()
+
+
+# ---- figures ---------------------------------------------------------------------------------
+
+
+def figure(value: float, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
+    """One figure of ``summary.json``; NaN and infinity become null.
+
+    >>> figure(0.5, 0.4)
+    {'value': 0.5, 'low': 0.4, 'high': None}
+    """
+    ends = {"value": float(value), "low": float(low), "high": float(high)}
+    return {name: end if np.isfinite(end) else None for name, end in ends.items()}
+
+
+def unknown(reason: str) -> dict[str, Any]:
+    """A figure that could not be had, and why."""
+    return {"value": None, "low": None, "high": None, "reason": reason}
+
+
+def grid_band(samples: Float[np.ndarray, " resamples"]) -> Interval:
+    """Percentile interval whose ends are values that occur; infinity (never) is allowed."""
+    low = np.quantile(samples, 0.025, method="lower")
+    high = np.quantile(samples, 0.975, method="higher")
+    return Interval(np.asarray(low), np.asarray(high))
+
+
+# ---- resampled accuracies and recalls ---------------------------------------------------------
+
+
+def clean_accuracy(evidence: Evidence) -> Sampled:
+    """Weighted accuracy of the untouched model: (1,) and (1, resamples)."""
+    right = evidence.predictions.predicted == evidence.predictions.labels
+    return _shares(evidence, right[None, :])
+
+
+def chance(evidence: Evidence) -> Sampled:
+    """Weighted accuracy of the best constant predictor: (1,) and (1, resamples)."""
+    classes = np.arange(len(evidence.classes))
+    shares = _shares(evidence, evidence.predictions.labels == classes[:, None])
+    return Sampled(
+        shares.value.max(axis=0, keepdims=True), shares.samples.max(axis=0, keepdims=True)
+    )
+
+
+def accuracy(evidence: Evidence, actions: Sequence[str]) -> Sampled:
+    """Weighted accuracy under each action: (actions,) and (actions, resamples)."""
+    predicted = evidence.outcomes.predicted[evidence.outcomes.rows(actions)]
+    return _shares(evidence, predicted == evidence.predictions.labels)
+
+
+def recalls(
+    evidence: Evidence,
+    predicted: Num[np.ndarray, "actions examples"],
+    kept: Int[np.ndarray, " kept"],
+) -> Sampled:
+    """Weighted recall of the kept classes: (actions, kept) and (actions, kept, resamples).
+
+    NaN in a resample that holds no example of the class (possible only with groups).
+    """
+    values, samples = [], []
+    for index in kept:
+        members = evidence.predictions.labels == index
+        weights = evidence.weights[members].astype(np.float64)
+        hits = (predicted[:, members] == index) * weights
+        counts = evidence.counts[:, members].astype(np.float64)
+        support = counts @ weights
+        there = np.where(support > 0, support, np.nan)
+        values.append(hits.sum(axis=1) / weights.sum())
+        samples.append(hits @ counts.T / there)
+    return Sampled(np.stack(values, axis=1), np.stack(samples, axis=1))
+
+
+def supported(evidence: Evidence) -> Int[np.ndarray, " kept"]:
+    """Indices of the classes with at least one ``evaluate`` example."""
+    support = np.bincount(evidence.predictions.labels, minlength=len(evidence.classes))
+    return np.flatnonzero(support)
+
+
+def _shares(evidence: Evidence, true: Bool[np.ndarray, "rows examples"]) -> Sampled:
+    weights = evidence.weights.astype(np.float64)
+    hits = true * weights
+    counts = evidence.counts.astype(np.float64)
+    return Sampled(hits.sum(axis=1) / weights.sum(), hits @ counts.T / (counts @ weights))
+
+
+# ---- where a curve breaks ----------------------------------------------------------------------
+
+
+def plateaus(
+    fractions: Float[np.ndarray, " points"], held: Bool[np.ndarray, "curves points"]
+) -> Float[np.ndarray, " curves"]:
+    """Largest fraction up to which the curve held at every point; 0 where the first one fails.
+
+    >>> plateaus(np.array([0.1, 0.5]), np.array([[True, True], [True, False], [False, True]]))
+    array([0.5, 0.1, 0. ])
+    """
+    steps = np.cumprod(held, axis=1).sum(axis=1)
+    return np.concatenate([[0.0], fractions])[steps]
+
+
+def half_points(
+    fractions: Float[np.ndarray, " points"],
+    accuracies: Float[np.ndarray, "curves points"],
+    clean: Float[np.ndarray, " curves"],
+    floor: Float[np.ndarray, " curves"],
+) -> Float[np.ndarray, " curves"]:
+    """Smallest fraction at which half the distance from ``clean`` to ``floor`` is lost.
+
+    Linear between grid points, from ``clean`` at fraction 0; infinity where never in the grid.
+    """
+    x = np.concatenate([[0.0], fractions])
+    y = np.concatenate([clean[:, None], accuracies], axis=1)
+    half = (clean + floor) / 2
+    lost = y <= half[:, None] + TOLERANCE
+    right = lost.argmax(axis=1)
+    left = np.maximum(right - 1, 0)
+    curves = np.arange(len(y))
+    fall = y[curves, left] - y[curves, right]
+    share = np.clip((y[curves, left] - half) / np.where(fall > 0, fall, np.inf), 0.0, 1.0)
+    return np.where(lost.any(axis=1), x[left] + share * (x[right] - x[left]), np.inf)

@@ -1,0 +1,246 @@
+"""Outcomes → the tables of effects.
+
+Each distinct (action, target, source) is measured once, in chunks that bound memory, and joined
+to every cell that asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
+from synapse_audit.metrics.controls import adjusted, positions
+from synapse_audit.metrics.estimates import bounded
+from synapse_audit.metrics.measures import METRICS, class_sizes
+from synapse_audit.metrics.scored import NOBODY, Scored
+from synapse_audit.statistics import mcnemar
+
+CHUNK = 128
+"""Rows measured at once: with 28 classes and 1,000 resamples about 80 MB."""
+
+_PURPOSE = {
+    "space": "str",
+    "operator": "str",
+    "strength": "float64",
+    "site": "str",
+    "position": "str",
+    "layers": "str",
+    "ranking": "str",
+    "ranked_for": "str",
+    "selection": "str",
+    "fraction": "float64",
+    "k": "Int64",
+    "draw": "Int64",
+    "source": "str",
+    "target": "str",
+    "parameter": "str",
+}
+
+_MEASURED = [
+    "accuracy",
+    "accuracy_drop",
+    "macro_f1",
+    "weighted_f1",
+    "flip_rate",
+    "redirect_rate",
+    "collateral",
+]
+
+COLUMNS: dict[str, str] = {
+    "cell": "str",
+    **_PURPOSE,
+    "budget_l2": "float64",
+    "budget_linf": "float64",
+    "n_changed": "Int64",
+    "n": "int64",
+    **{f"{name}{end}": "float64" for name in _MEASURED for end in ("", "_low", "_high")},
+    "mean_kl": "float64",
+    "p_value": "float64",
+    "p_adjusted": "float64",
+    "z_random": "float64",
+    "p_random": "float64",
+    "route": "str",
+    "n_exact": "Int64",
+    "direct_drop": "float64",
+    "action": "str",
+}
+"""Columns of the effects table in order, with their pandas types."""
+
+_CLASS_MEASURED = ["recall", "recall_low", "recall_high", "precision", "f1", "recall_drop"]
+
+CLASS_COLUMNS: dict[str, str] = {
+    "cell": "str",
+    "class": "str",
+    "support": "int64",
+    **dict.fromkeys(_CLASS_MEASURED, "float64"),
+}
+"""Columns of the class effects table in order, with their pandas types."""
+
+
+class Tables(NamedTuple):
+    """What :func:`measure` returns."""
+
+    effects: pd.DataFrame
+    """One row per cell in plan order: COLUMNS. Not applicable is null, never 0."""
+    class_effects: pd.DataFrame
+    """One row per cell and class: CLASS_COLUMNS; ``support`` counts examples, unweighted."""
+
+
+def measure(
+    plan: Plan,
+    outcomes: Outcomes,
+    *,
+    predictions: Predictions,
+    weights: Float[np.ndarray, " examples"],
+    counts: Float[np.ndarray, "resamples examples"],
+    classes: tuple[str, ...],
+    tests: bool = True,
+) -> Tables:
+    """Every metric of every cell, with intervals and controls.
+
+    Args:
+        plan: the cells; every action must be among the outcomes.
+        outcomes: what the model said, on the ``evaluate`` examples.
+        predictions: what the untouched model said, on the same examples.
+        weights: of the same examples.
+        counts: bootstrap multiplicities from ``resample_counts``; all intervals share them.
+        classes: names in the model's output order.
+        tests: whether curves are tested; otherwise ``p_adjusted`` is null.
+
+    Raises:
+        DataError: no example.
+    """
+    row_of = {_row_key(cell): cell for cell in plan.cells}
+    order = {key: row for row, key in enumerate(row_of)}
+    base = _Base(
+        predictions.labels.astype(np.int64),
+        predictions.predicted.astype(np.int64),
+        weights.astype(np.float64)[:, None],
+        np.ascontiguousarray((counts * weights).T, dtype=np.float32),
+        classes,
+    )
+    measured = _measure_rows(base, list(row_of.values()), outcomes)
+    joined = np.array([order[_row_key(cell)] for cell in plan.cells], dtype=np.int64)
+    measured = {name: values[..., joined] for name, values in measured.items()}
+    class_values = {name: measured.pop(name) for name in _CLASS_MEASURED}
+    effects = _effects(plan, measured, len(predictions.labels))
+    if tests:
+        effects["p_adjusted"] = adjusted(effects)
+    support = np.bincount(base.labels, minlength=len(classes))
+    return Tables(effects, _class_effects(plan, classes, support, class_values))
+
+
+class _Base(NamedTuple):
+    """The part of a Scored that all chunks share."""
+
+    labels: Int[np.ndarray, " examples"]
+    clean: Int[np.ndarray, " examples"]
+    weights: Float[np.ndarray, "examples 1"]
+    resampled: Float[np.ndarray, "examples resamples"]
+    classes: tuple[str, ...]
+
+    def score(self, cells: list[Cell], outcomes: Outcomes) -> Scored:
+        index: dict[str | None, int] = {name: i for i, name in enumerate(self.classes)}
+        index[None] = NOBODY
+        rows = outcomes.rows([cell.action for cell in cells])
+        return Scored(
+            labels=self.labels,
+            clean=self.clean,
+            predicted=outcomes.predicted[rows],
+            kl=outcomes.kl[rows],
+            target=np.array([index[cell.target] for cell in cells], dtype=np.int64),
+            source=np.array([index[cell.source] for cell in cells], dtype=np.int64),
+            n_classes=len(self.classes),
+            weights=self.weights,
+            resampled=self.resampled,
+        )
+
+
+def _measure_rows(
+    base: _Base, rows: list[Cell], outcomes: Outcomes
+) -> dict[str, Float[np.ndarray, "*classes rows"]]:
+    starts = range(0, max(len(rows), 1), CHUNK)  # no row still gives every column
+    chunks = [_measure_chunk(base.score(rows[i : i + CHUNK], outcomes)) for i in starts]
+    return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
+
+
+def _row_key(cell: Cell) -> tuple[str, str | None, str | None]:
+    return cell.action, cell.target, cell.source
+
+
+def _measure_chunk(scored: Scored) -> dict[str, Float[np.ndarray, "*classes rows"]]:
+    values: dict[str, np.ndarray] = {}
+    for name, metric in METRICS.items():
+        values[name], low, high = metric(scored)
+        if f"{name}_low" in COLUMNS:
+            values |= {f"{name}_low": low, f"{name}_high": high}
+    values["p_value"] = mcnemar(scored.clean == scored.labels, scored.predicted == scored.labels)
+    return values | _measure_classes(scored)
+
+
+def _measure_classes(scored: Scored) -> dict[str, Float[np.ndarray, "classes rows"]]:
+    recall = scored.counts.recall[..., 0]
+    sizes = np.broadcast_to(class_sizes(scored)[:, None], recall.shape)
+    bounds = bounded(recall, scored.resampled_counts.recall, sizes)
+    clean = _recall(scored)
+    return {
+        "recall": recall,
+        "recall_low": bounds.low,
+        "recall_high": bounds.high,
+        "precision": scored.counts.precision[..., 0],
+        "f1": scored.counts.f1[..., 0],
+        "recall_drop": clean[:, None] - recall,
+    }
+
+
+def _recall(scored: Scored) -> Float[np.ndarray, " classes"]:
+    """Clean recall per class; NaN for a class without support."""
+    weights = scored.weights[:, 0]
+    right = np.bincount(scored.labels, weights * (scored.clean == scored.labels), scored.n_classes)
+    support = scored.counts.support[:, 0, 0]
+    return np.where(support > 0, right / np.where(support > 0, support, 1.0), np.nan)
+
+
+def _effects(
+    plan: Plan, measured: Mapping[str, Float[np.ndarray, " cells"]], n: int
+) -> pd.DataFrame:
+    cells = plan.cells
+    found = positions(cells, measured["accuracy_drop"])
+    columns: dict[str, Any] = {name: [getattr(c, name) for c in cells] for name in _PURPOSE}
+    columns |= {
+        "cell": [cell.key for cell in cells],
+        "budget_l2": [None if cell.edit is None else cell.edit.l2 for cell in cells],
+        "budget_linf": [None if cell.edit is None else cell.edit.linf for cell in cells],
+        "n_changed": [None if cell.edit is None else cell.edit.n_changed for cell in cells],
+        "n": n,
+        "p_adjusted": np.nan,
+        "z_random": [position.z for position in found],
+        "p_random": [position.p for position in found],
+        "route": [plan.routes.get(cell.action) for cell in cells],
+        "n_exact": n,
+        "direct_drop": np.nan,
+        "action": [cell.action for cell in cells],
+    }
+    return pd.DataFrame(columns | dict(measured), index=range(len(cells)))[[*COLUMNS]].astype(
+        COLUMNS
+    )
+
+
+def _class_effects(
+    plan: Plan,
+    classes: tuple[str, ...],
+    support: Int[np.ndarray, " classes"],
+    values: Mapping[str, Float[np.ndarray, "classes cells"]],
+) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        "cell": np.repeat([cell.key for cell in plan.cells], len(classes)),
+        "class": np.tile(classes, len(plan.cells)),
+        "support": np.tile(support, len(plan.cells)),
+    }
+    columns |= {name: by_class.T.reshape(-1) for name, by_class in values.items()}
+    return pd.DataFrame(columns)[[*CLASS_COLUMNS]].astype(CLASS_COLUMNS)

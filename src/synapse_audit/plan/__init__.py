@@ -1,0 +1,15 @@
+"""Configuration → the deduplicated cells and the route of each."""
+
+from synapse_audit.plan.cells import Sources, build_cells
+from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, cheapest, make_plan
+
+__all__ = [
+    "FULL",
+    "HEAD",
+    "STREAM",
+    "SUFFIX",
+    "Sources",
+    "build_cells",
+    "cheapest",
+    "make_plan",
+]

@@ -1,0 +1,237 @@
+"""Probes per scope: standardise on ``fit``, choose the strength on ``select``, report.
+
+In: activations, labelled data, splits. Out: one :class:`~synapse_audit.artifacts.Probe` per scope
+(each layer, ``joint``, ``head_input``) and the table of the contract.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from sklearn.metrics import accuracy_score, f1_score
+
+from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
+from synapse_audit.errors import DataError
+from synapse_audit.probes.solver import Coefficients, Reduced, reduce, solve
+
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Candidates for scikit-learn's C, from strongly to weakly regularised."""
+ABSENT_BIAS = -1000.0
+"""Bias of a class without a ``fit`` example: finite, and so low that it is never predicted."""
+SEARCH, CONTROL, FINAL = 1e-2, 1e-3, 1e-6
+"""Tolerances: while a strength is chosen, for the control task, for the probe reported."""
+_CONSTANT = 1e-6
+"""A feature whose spread is below this share of its mean is constant up to float32 rounding."""
+
+
+class Scaler(NamedTuple):
+    """Mean and standard deviation over ``fit``, float64; the scale of a constant is 1."""
+
+    mean: Float[np.ndarray, " features"]
+    scale: Float[np.ndarray, " features"]
+
+    @classmethod
+    def of(cls, features: Float[np.ndarray, "examples features"]) -> Scaler:
+        """Measures the examples given."""
+        mean = features.mean(axis=0, dtype=np.float64)
+        spread = features.std(axis=0, dtype=np.float64)
+        return cls(mean, np.where(spread > _CONSTANT * np.abs(mean), spread, 1.0))
+
+    def __call__(
+        self, features: Float[np.ndarray, "examples features"]
+    ) -> Float[np.ndarray, "examples features"]:
+        """Standardised features, float64."""
+        return (features - self.mean) / self.scale
+
+
+class Task(NamedTuple):
+    """Labels and weights of all examples, and which classes ``fit`` holds."""
+
+    labels: Int[np.ndarray, " examples"]
+    weights: Float[np.ndarray, " examples"]
+    classes: int
+    present: Int[np.ndarray, " present"]
+    """Classes with at least one ``fit`` example, ascending."""
+
+    @classmethod
+    def of(cls, data: LabelledData, splits: Splits) -> Task:
+        """Reads the labels.
+
+        Raises:
+            DataError: ``fit`` holds fewer than two classes.
+        """
+        present = np.unique(data.labels[splits.fit])
+        if len(present) < 2:
+            raise DataError(
+                f"the fit split holds {len(present)} of {len(data.classes)} classes; "
+                "a probe needs examples of at least 2"
+            )
+        return cls(data.labels, data.weights, len(data.classes), present)
+
+    def targets(self, labels: Int[np.ndarray, " chosen"]) -> Float[np.ndarray, "chosen present"]:
+        """One-hot rows over the classes present."""
+        return (labels[:, None] == self.present).astype(np.float64)
+
+    def complete(self, solution: Coefficients) -> Coefficients:
+        """Rows for all classes, centred over those present; see :data:`ABSENT_BIAS`."""
+        weights = np.zeros((self.classes, solution.weights.shape[1]))
+        bias = np.full(self.classes, ABSENT_BIAS)
+        weights[self.present] = solution.weights - solution.weights.mean(axis=0)
+        bias[self.present] = solution.bias - solution.bias.mean()
+        return Coefficients(weights, bias)
+
+    def accuracy(
+        self, predicted: Int[np.ndarray, " chosen"], rows: Int[np.ndarray, " chosen"]
+    ) -> float:
+        """Weighted accuracy on some examples."""
+        return float(accuracy_score(self.labels[rows], predicted, sample_weight=self.weights[rows]))
+
+    def majority(self, rows: Int[np.ndarray, " chosen"]) -> float:
+        """Weighted accuracy of the best constant predictor on some examples."""
+        mass = np.bincount(self.labels[rows], self.weights[rows], self.classes)
+        return float(mass.max() / mass.sum())
+
+
+def fit_probes(
+    activations: Activations, data: LabelledData, splits: Splits, *, seed: int
+) -> tuple[Probe, ...]:
+    """Probes of scopes ``"0"`` to ``"L"``, ``joint`` and ``head_input``, in this order.
+
+    The loss counts every ``fit`` example once, so rare classes keep their voice after a stratified
+    cap; every accuracy is weighted back to the data's own class shares. The control task permutes
+    the labels over inputs by the same seeded permutation in every scope.
+
+    Raises:
+        DataError: ``fit`` holds fewer than two classes.
+    """
+    return tuple(
+        fit_probe(scope, features, data, splits, seed=seed)
+        for scope, features in _scopes(activations)
+    )
+
+
+def fit_probe(
+    scope: str,
+    features: Float[np.ndarray, "examples features"],
+    data: LabelledData,
+    splits: Splits,
+    *,
+    seed: int,
+) -> Probe:
+    """One probe, on any features; ``scope`` is only its name. Otherwise as :func:`fit_probes`."""
+    task, fit, evaluate = Task.of(data, splits), splits.fit, splits.evaluate
+    scaler = Scaler.of(features[fit])
+    reduced = reduce(scaler(features[fit]))
+    chosen = choose_strength(reduced, task, splits, scaler(features[splits.select]))
+    solution = _fitted(reduced, task, fit, strength=chosen.strength, start=chosen.solution)
+    order = np.random.default_rng(np.random.SeedSequence([seed, 0])).permutation(fit)
+    null = _fitted(reduced, task, order, strength=chosen.strength, start=None)
+    held_out = scaler(features[evaluate])
+    predicted = solution.predict(held_out)
+    return Probe(
+        scope=scope,
+        weights=solution.weights,
+        bias=solution.bias,
+        mean=scaler.mean,
+        scale=scaler.scale,
+        strength=chosen.strength,
+        accuracy=task.accuracy(predicted, evaluate),
+        macro_f1=_macro_f1(task, predicted, evaluate),
+        majority_accuracy=task.majority(evaluate),
+        fit_accuracy=task.accuracy(solution.predict(reduced.features), fit),
+        # Weights restore class shares, so they are permuted together with the labels.
+        control_accuracy=task.accuracy(null.predict(reduced.features), order),
+        null_accuracy=task.accuracy(null.predict(held_out), evaluate),
+    )
+
+
+class Choice(NamedTuple):
+    """A strength chosen on ``select``."""
+
+    strength: float
+    accuracy: float
+    """Weighted, on ``select``, of the solution at search tolerance."""
+    solution: Coefficients
+    """In principal coordinates, at search tolerance."""
+
+
+def choose_strength(
+    reduced: Reduced,
+    task: Task,
+    splits: Splits,
+    select: Float[np.ndarray, "select features"],
+) -> Choice:
+    """The strength of :data:`STRENGTHS` most accurate on ``select``; ties: the most regularised.
+
+    The path runs from strong to weak regularisation, each solution starting the next one.
+    """
+    targets, solution, choices = task.targets(task.labels[splits.fit]), None, []
+    for strength in STRENGTHS:
+        solution = solve(reduced, targets, strength=strength, tolerance=SEARCH, start=solution)
+        predicted = task.complete(reduced.lift(solution)).predict(select)
+        choices.append(Choice(strength, task.accuracy(predicted, splits.select), solution))
+    return max(choices, key=lambda choice: choice.accuracy)
+
+
+def probe_table(probes: Sequence[Probe]) -> pd.DataFrame:
+    """``probes.parquet``: one row per scope, columns as the contract orders them."""
+    columns = [
+        "scope",
+        "accuracy",
+        "macro_f1",
+        "majority_accuracy",
+        "fit_accuracy",
+        "control_accuracy",
+        "selectivity",
+        "null_accuracy",
+        "strength",
+    ]
+    rows = [[getattr(probe, column) for column in columns] for probe in probes]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _scopes(activations: Activations) -> Iterator[tuple[str, np.ndarray]]:
+    for layer, features in enumerate(activations.layers):
+        yield str(layer), features
+    yield "joint", np.concatenate([activations.layers[m] for m in activations.blocks], axis=1)
+    yield "head_input", activations.head_input
+
+
+def _fitted(
+    reduced: Reduced,
+    task: Task,
+    labelled: Int[np.ndarray, " fit"],
+    *,
+    strength: float,
+    start: Coefficients | None,
+) -> Coefficients:
+    """The probe on all features; row i of ``reduced`` gets the label of example labelled[i]."""
+    tolerance = CONTROL if start is None else FINAL
+    found = solve(
+        reduced,
+        task.targets(task.labels[labelled]),
+        strength=strength,
+        tolerance=tolerance,
+        start=start,
+    )
+    return task.complete(reduced.lift(found))
+
+
+def _macro_f1(
+    task: Task, predicted: Int[np.ndarray, " chosen"], rows: Int[np.ndarray, " chosen"]
+) -> float:
+    # A class without an example here has no recall; it is left out rather than counted as 0.
+    return float(
+        f1_score(
+            task.labels[rows],
+            predicted,
+            labels=np.unique(task.labels[rows]),
+            average="macro",
+            sample_weight=task.weights[rows],
+            zero_division=0.0,
+        )
+    )

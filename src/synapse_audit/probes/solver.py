@@ -1,0 +1,133 @@
+"""L2-regularised multinomial logistic regression, solved in the row span of the data.
+
+In: centred features and one-hot targets. Out: the coefficients that minimise scikit-learn's own
+objective, ``C · Σ_i loss_i + ‖W‖² / 2`` with a free bias.
+
+Two exact transformations make it 3 to 9 times as fast as scikit-learn's lbfgs on pooled
+activations, whose leading principal components are thousands of times as wide as the last:
+
+1. *Rotation.* The optimal W lies in the row span of the data (representer theorem), and the
+   penalty does not change under rotation; so d features become rank ≤ min(examples, d) principal
+   coordinates, once for all strengths and for the control task.
+2. *Preconditioning.* In these coordinates the Hessian is close to ``diag(1 + C·κ·λ)``, with λ the
+   squared singular values and κ the mean softmax curvature p(1 − p); L-BFGS runs on coordinates
+   divided by its square root, where the problem is well conditioned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy.linalg import eigh
+from scipy.optimize import minimize
+from scipy.special import softmax
+
+_RANK_TOLERANCE = 1e-10
+"""Directions with less than this share of the largest squared singular value are dropped."""
+_ITERATIONS = 2000
+
+Objective = Callable[
+    [Float[np.ndarray, " parameters"]], tuple[float, Float[np.ndarray, " parameters"]]
+]
+
+
+class Coefficients(NamedTuple):
+    """Solution in principal coordinates or, after :meth:`Reduced.lift`, in features."""
+
+    weights: Float[np.ndarray, "classes features"]
+    bias: Float[np.ndarray, " classes"]
+
+    def predict(self, features: Float[np.ndarray, "examples features"]) -> np.ndarray:
+        """Index of the largest logit per example; ties go to the lower index."""
+        return (features @ self.weights.T + self.bias).argmax(axis=1)
+
+
+class Reduced(NamedTuple):
+    """A feature matrix and its principal coordinates: ``coordinates = features @ V``."""
+
+    features: Float[np.ndarray, "examples features"]
+    coordinates: Float[np.ndarray, "examples rank"]
+    squares: Float[np.ndarray, " rank"]
+    """Squared singular values λ, ascending."""
+
+    def lift(self, solution: Coefficients) -> Coefficients:
+        """The same model on the features: W Vᵀ, with V = Xᵀ Z / λ never formed."""
+        dual = (solution.weights / self.squares) @ self.coordinates.T
+        return Coefficients(dual @ self.features, solution.bias)
+
+
+def reduce(features: Float[np.ndarray, "examples features"]) -> Reduced:
+    """Principal coordinates from the smaller Gram matrix; rank 0 where all features are 0.
+
+    Args:
+        features: float64, centred over the examples.
+    """
+    wide = features.shape[1] > features.shape[0]
+    gram = features @ features.T if wide else features.T @ features
+    squares, vectors = eigh(gram, driver="evd", check_finite=False)
+    kept = squares > max(_RANK_TOLERANCE * squares[-1], np.finfo(np.float64).tiny)
+    squares, vectors = squares[kept], vectors[:, kept]
+    coordinates = vectors * np.sqrt(squares) if wide else features @ vectors
+    return Reduced(features, coordinates, squares)
+
+
+def solve(
+    reduced: Reduced,
+    targets: Float[np.ndarray, "examples classes"],
+    *,
+    strength: float,
+    tolerance: float,
+    start: Coefficients | None = None,
+) -> Coefficients:
+    """Minimises ``strength · Σ loss + ‖W‖²/2`` from ``start`` (zero where None).
+
+    Args:
+        targets: one-hot rows; every class occurs.
+        strength: scikit-learn's C, so larger = less regularised.
+        tolerance: L-BFGS stops where no entry of the preconditioned gradient exceeds
+            ``tolerance · √strength``: 1e-6 agrees with scikit-learn's converged solution to 1e-4
+            in probability, 1e-2 to about 1e-2 (less where the data are interpolated).
+        start: where a path of strengths was before; κ is measured there.
+
+    Returns:
+        Coefficients in principal coordinates; the penalty makes weights sum to 0 over classes.
+    """
+    rank, classes = len(reduced.squares), targets.shape[1]
+    start = start or Coefficients(np.zeros((classes, rank)), np.zeros(classes))
+    shares = softmax(reduced.coordinates @ start.weights.T + start.bias, axis=1)
+    curvature = strength * max(float((shares * (1 - shares)).mean()), 1e-6)
+    scale = np.append(np.sqrt(1 + curvature * reduced.squares), np.sqrt(curvature * len(targets)))
+    penalty = np.append(1 / scale[:-1] ** 2, 0.0)
+    design = np.column_stack([reduced.coordinates, np.ones(len(targets))]) / scale
+    found = minimize(
+        _objective(design, targets, strength, penalty),
+        (np.column_stack([start.weights, start.bias]) * scale).ravel(),
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": _ITERATIONS, "gtol": tolerance * np.sqrt(strength), "ftol": 0.0},
+    )
+    parameters = found.x.reshape(classes, -1) / scale
+    return Coefficients(parameters[:, :-1], parameters[:, -1])
+
+
+def _objective(
+    design: Float[np.ndarray, "examples parameters"],
+    targets: Float[np.ndarray, "examples classes"],
+    strength: float,
+    penalty: Float[np.ndarray, " parameters"],
+) -> Objective:
+    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
+        parameters = flat.reshape(targets.shape[1], -1)
+        logits = design @ parameters.T
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        exponentials = np.exp(shifted)
+        sums = exponentials.sum(axis=1, keepdims=True)
+        loss = np.log(sums).sum() - (shifted * targets).sum()
+        pull = parameters * penalty
+        gradient = strength * ((exponentials / sums - targets).T @ design) + pull
+        return strength * loss + 0.5 * (parameters * pull).sum(), gradient.ravel()
+
+    return value_and_gradient

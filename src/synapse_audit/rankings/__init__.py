@@ -1,0 +1,68 @@
+"""Scores for neurons: one file per method, one line per method in :data:`RANKINGS`.
+
+In: a :class:`RankingContext`. Out: a :class:`~synapse_audit.artifacts.Ranking`, for layers 0 to L.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from synapse_audit.artifacts import Ranking
+from synapse_audit.errors import UsageError, choices
+from synapse_audit.rankings.context import RankingContext
+from synapse_audit.rankings.probe import rank_probe
+from synapse_audit.rankings.probeless import rank_probeless
+from synapse_audit.rankings.random import rank_random
+
+__all__ = ["RANKINGS", "RankingContext", "rank", "ranking_table"]
+
+RANKINGS: dict[str, Callable[[RankingContext], Ranking]] = {
+    "probe": rank_probe,
+    "probeless": rank_probeless,
+    "random": rank_random,
+}
+
+
+def rank(method: str, context: RankingContext) -> Ranking:
+    """Scores every neuron of every layer by one method of :data:`RANKINGS`.
+
+    Raises:
+        UsageError: no such method; the message names the choices.
+    """
+    if method not in RANKINGS:
+        raise UsageError(f"ranking '{method}' given; {choices(method, RANKINGS)}")
+    return RANKINGS[method](context)
+
+
+def ranking_table(rankings: Sequence[Ranking]) -> pd.DataFrame:
+    """``rankings.parquet``: one row per method, ranked_for, layer and neuron.
+
+    ``rank`` counts from 1 = most important within method × ranked_for × layer; equal scores are
+    ranked by neuron index, as :func:`synapse_audit.neurons.top` does.
+    """
+    parts = [
+        pd.DataFrame(
+            {
+                "method": ranking.method,
+                "ranked_for": name,
+                "layer": layer,
+                "neuron": np.arange(len(scores)),
+                "score": scores,
+                "rank": _ranks(scores),
+            }
+        )
+        for ranking in rankings
+        for name, by_layer in ranking.scores.items()
+        for layer, scores in enumerate(by_layer)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _ranks(scores: Float[np.ndarray, " neurons"]) -> np.ndarray:
+    ranks = np.empty(len(scores), dtype=np.int64)
+    ranks[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
+    return ranks

@@ -1,0 +1,40 @@
+"""What every ranking method reads: activations, labels and probes, never a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from synapse_audit.artifacts import Activations, Probe, Splits
+from synapse_audit.probes import Scaler
+
+
+@dataclass(frozen=True)
+class RankingContext:
+    """Inputs of a ranking; methods look at ``splits.fit`` only."""
+
+    activations: Activations
+    labels: Int[np.ndarray, " examples"]
+    classes: tuple[str, ...]
+    splits: Splits
+    probes: tuple[Probe, ...]
+    seed: int
+    weights: Float[np.ndarray, " examples"]
+    """Weight of each example, as in :class:`~synapse_audit.artifacts.LabelledData`."""
+
+    @property
+    def fit_labels(self) -> Int[np.ndarray, " fit"]:
+        """Labels of the ``fit`` examples."""
+        return self.labels[self.splits.fit]
+
+    @property
+    def present(self) -> tuple[int, ...]:
+        """Classes with a ``fit`` example: the only ones that can be ranked for."""
+        return tuple(int(label) for label in np.unique(self.fit_labels))
+
+    def features(self, layer: int) -> Float[np.ndarray, "fit neurons"]:
+        """Activations of one layer on ``fit``, standardised there (constants become 0)."""
+        values = self.activations.layers[layer][self.splits.fit]
+        return Scaler.of(values)(values)

@@ -1,0 +1,125 @@
+"""The nouns of a report page: what a section hands to the template.
+
+In: nothing. Out: frozen records that hold plain text and JSON-ready figures. Text is never markup;
+the template escapes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import pandas as pd
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What a report reads of a saved run; any missing table may be an empty frame."""
+
+    @property
+    def manifest(self) -> Mapping[str, Any]:
+        """Config, versions, hashes, split sizes, times."""
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The figures of ``summary.json``."""
+
+    @property
+    def predictions(self) -> pd.DataFrame:
+        """Clean predictions, one row per example."""
+
+    @property
+    def probes(self) -> pd.DataFrame:
+        """One row per probe scope."""
+
+    @property
+    def rankings(self) -> pd.DataFrame:
+        """One row per method, class, layer and neuron."""
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row per cell."""
+
+    @property
+    def findings(self) -> Mapping[str, Mapping[str, pd.DataFrame]]:
+        """Finding → table name → table."""
+
+
+@dataclass(frozen=True)
+class Swatch:
+    """One entry of a legend."""
+
+    name: str
+    color: str
+    """Token of theme.py, such as ``@top``."""
+    dash: str
+    """Plotly dash, or ``none`` for markers only."""
+    symbol: str
+    """Plotly marker symbol, or ``none``."""
+    band: bool = False
+    """Whether a shaded band belongs to the line."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One panel, drawn by the page's script from ``spec``."""
+
+    title: str
+    alt: str
+    """What the figure shows, in words, for who cannot see it."""
+    spec: Mapping[str, Any]
+    """Plotly ``data`` and ``layout``; colours are tokens."""
+    height: int
+    """Pixels."""
+    min_width: int = 0
+    """Pixels; narrower screens scroll sideways."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Panels that share one legend."""
+
+    title: str
+    figures: tuple[Figure, ...]
+    legend: tuple[Swatch, ...] = ()
+    note: str = ""
+    columns: int = 2
+    """Panels side by side where there is room."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows behind a figure, already formatted."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    text_columns: frozenset[int] = frozenset({0})
+    """Positions aligned as text; all others are numbers."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key figure of the opening."""
+
+    label: str
+    value: str
+    detail: str
+    """Interval, or why there is no figure."""
+
+
+@dataclass(frozen=True)
+class Section:
+    """One question and its answer."""
+
+    label: str
+    """Short form for the table of contents."""
+    heading: str
+    answer: tuple[str, ...]
+    """Sentences generated from the numbers, or why the section is empty."""
+    keys: tuple[Key, ...] = ()
+    groups: tuple[Group, ...] = ()
+    tables: tuple[Table, ...] = ()
+    reading: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()

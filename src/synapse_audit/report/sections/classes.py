@@ -1,0 +1,181 @@
+"""Which class breaks first: recall of every class as the headline set grows.
+
+Reads ``asymmetry.fragility``, ``asymmetry.curves`` and the summary.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, dots, legend
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import MOST, Columns, banded, line, styles
+from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import FAINT, RANDOM, TOP
+
+FRAGILITY = (
+    "class", "support", "recall", "mean_drop", "mean_drop_low", "mean_drop_high", "half_fraction",
+)  # fmt: skip
+CURVES = (
+    "class", "fraction", "recall", "recall_low", "recall_high", "random_recall", "random_low",
+    "random_high",
+)  # fmt: skip
+RECALL = Columns("fraction", "recall", "recall_low", "recall_high")
+TWIN = Columns("fraction", "random_recall", "random_low", "random_high")
+PANELS = 6
+HELD, LOST = 0.95, 0.05
+"""Recalls that count as kept and as gone when the model answers one class only."""
+EMPTY = "This section is empty: the run compared no classes (tables asymmetry.fragility, .curves)."
+READING = (
+    "Recall is the share of a class's examples that are still recognised. The same neurons are "
+    "silenced for every class: mean, all blocks, headline ranking.",
+    "Fragility is the mean loss of recall over all shares tried; the half point is the first share "
+    "at which a class has lost half of its recall.",
+)
+LIMITS = (
+    "A model that has lost everything answers one class always. That class looks robust although "
+    "nothing is recognised any more: read a curve that stays at 1 with care.",
+    "Small classes have wide intervals; overlapping intervals do not order two classes.",
+)
+
+
+def classes(result: Result) -> Section:
+    """Recall curves per class and a fragility dot plot, most fragile first."""
+    fragility = lookup.frame(result, "asymmetry", "fragility", FRAGILITY)
+    fragility = fragility.dropna(subset=["mean_drop"]).sort_values("mean_drop", ascending=False)
+    table = lookup.frame(result, "asymmetry", "curves", CURVES).dropna(subset=["recall"])
+    groups = (_overview(fragility, table), _against_twins(fragility, table))
+    return Section(
+        label="Which class breaks first",
+        heading="Which class breaks first?",
+        answer=(*_answer(fragility), *_collapse(table)) if len(fragility) else (EMPTY,),
+        groups=tuple(g for g in groups if g.figures),
+        tables=_tables(fragility, table),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _answer(fragility: pd.DataFrame) -> tuple[str, ...]:
+    first, last = fragility.iloc[0], fragility.iloc[-1]
+    order = (
+        f"On average over the shares silenced, {_loss(first)} and so breaks first; {_loss(last)} "
+        "and holds longest."
+    )
+    apart = first["mean_drop_low"] > last["mean_drop_high"]
+    second = fragility.iloc[1] if len(fragility) > 2 else last
+    clear = first["mean_drop_low"] > second["mean_drop_high"]
+    if clear:
+        return order, (
+            f"The interval of {words.quoted(first['class'])} lies above that of every other class."
+        )
+    if apart:
+        return order, (
+            "The two intervals do not overlap, but the second most fragile class, "
+            f"{words.quoted(second['class'])}, cannot be told from the first."
+        )
+    return order, "The intervals overlap, so the order of the classes is not established."
+
+
+def _collapse(table: pd.DataFrame) -> tuple[str, ...]:
+    """Says so when at the largest share the model answers one class only."""
+    last = table[table["fraction"] == table["fraction"].max()]
+    held, lost = last[last["recall"] >= HELD], last[last["recall"] <= LOST]
+    if len(held) != 1 or len(lost) != len(last) - 1:
+        return ()
+    return (
+        f"With {words.percent(last['fraction'].iloc[0])} silenced nearly everything is called "
+        f"{words.quoted(held['class'].iloc[0])}, so that this class only seems to hold.",
+    )
+
+
+def _loss(row: pd.Series) -> str:
+    bounds = words.span(row["mean_drop_low"], row["mean_drop_high"])
+    return (
+        f"{words.quoted(row['class'])} loses {words.number(row['mean_drop'])} of recall ({bounds})"
+    )
+
+
+def _overview(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
+    order = lookup.in_order(table["class"].tolist(), fragility["class"].tolist())
+    names = [str(name) for name in order]
+    look = styles(names, names)
+    lines = [
+        Line(one.name, one.style, one.x, one.y, legend=one.style != FAINT)
+        for one in (line(words.short(n), look[n], lookup.rows(table, **{"class": n}), RECALL)
+                    for n in names)
+    ]  # fmt: skip
+    lines.sort(key=lambda one: one.style != FAINT)
+    figures = (_curves(lines),) if lines else ()
+    more = (_fragility(fragility),) if len(fragility) else ()
+    note = "" if len(names) <= MOST else "Three most and three least fragile classes in colour."
+    return Group("", figures + more, legend([lines]), note)
+
+
+def _curves(lines: list[Line]) -> Figure:
+    ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
+    axes = Axes("share of each block silenced", "recall", SHARE_AXIS, RATE_AXIS)
+    return curves("Recall as more is silenced", lines, axes, alt=f"Recall at the end: {ends}.")
+
+
+def _fragility(table: pd.DataFrame) -> Figure:
+    names = [str(name) for name in table["class"]]
+    series = Line(
+        "mean loss of recall", TOP, list(range(len(names))), table["mean_drop"].tolist(),
+        table["mean_drop_low"].tolist(), table["mean_drop_high"].tolist(),
+    )  # fmt: skip
+    pairs = zip(names, series.y, strict=True)
+    alt = "Mean loss of recall: " + ", ".join(
+        f"{words.short(n)} {words.number(v)}" for n, v in pairs
+    )
+    return dots("Fragility", names, [series], x_title="mean loss of recall", alt=alt)
+
+
+def _against_twins(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
+    known = table[table["random_recall"].notna()]
+    order = lookup.in_order(known["class"].tolist(), fragility["class"].tolist())[:PANELS]
+    panels = {
+        name: [
+            banded("random twins", RANDOM, lookup.rows(known, **{"class": name}), TWIN),
+            line("top-ranked", TOP, lookup.rows(known, **{"class": name}), RECALL),
+        ]
+        for name in order
+    }
+    axes = Axes("share of each block silenced", "recall", SHARE_AXIS, RATE_AXIS)
+    figures = tuple(_panel(str(name), lines, axes) for name, lines in panels.items())
+    most = f"The {PANELS} most fragile classes" if len(order) == PANELS else "Every class"
+    return Group(f"{most} beside random twins", figures, legend(list(panels.values())), columns=3)
+
+
+def _panel(name: str, lines: list[Line], axes: Axes) -> Figure:
+    twin, top = (words.number(one.y[-1]) for one in lines)
+    alt = f"Recall of {words.quoted(name)} at the largest share: top-ranked {top}, random {twin}."
+    return curves(words.short(name, 40), lines, axes, alt=alt)
+
+
+def _tables(fragility: pd.DataFrame, table: pd.DataFrame) -> tuple[Table, ...]:
+    spans = words.spans(table["random_low"], table["random_high"])
+    made = (
+        table_of("Fragility", with_intervals(fragility, "mean_drop"), FRAGILITY_TABLE),
+        table_of("Recall curves", with_intervals(table, "recall").assign(range=spans), CURVE_TABLE),
+    )
+    return tuple(t for t in made if t.rows)
+
+
+FRAGILITY_TABLE = (
+    Column("class", "class", text),
+    Column("examples", "support", COUNT),
+    Column("clean recall", "recall"),
+    Column("mean loss", "mean_drop"),
+    Column("95% interval", "mean_drop_interval", text),
+    Column("half lost at", "half_fraction", SHARE),
+)
+CURVE_TABLE = (
+    Column("class", "class", text),
+    Column("share", "fraction", SHARE),
+    Column("recall", "recall"),
+    Column("95% interval", "recall_interval", text),
+    Column("random recall", "random_recall"),
+    Column("range of draws", "range", text),
+)

@@ -1,0 +1,123 @@
+"""The untouched model: confusion matrix and per-class scores.
+
+Reads ``predictions``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import Heat, heat
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.tables import COUNT, Column, table_of, text
+
+COLUMNS = ("label", "predicted", "weight")
+EMPTY = "This section is empty: the run holds no clean predictions (table predictions)."
+READING = (
+    "Rows are true classes, columns what the model says; each row sums to 1. The diagonal is the "
+    "recall of each class.",
+)
+LIMITS = (
+    "Examples are weighted back to the class shares of the data; the numbers of examples in the "
+    "table and in the text are plain counts.",
+)
+
+
+def clean(result: Result) -> Section:
+    """What the model does when nothing is touched."""
+    table = lookup.columns_of(result.predictions, COLUMNS).dropna(subset=["label", "predicted"])
+    if "split" in table.columns:
+        table = lookup.rows(table, split="evaluate")
+    names = _names(result, table)
+    counts = _confusion(table, len(names), weighted=False)
+    shares = _confusion(table, len(names), weighted=True)
+    scores = _scores(shares, names).assign(support=counts.sum(axis=1))
+    return Section(
+        label="The untouched model",
+        heading="How does the untouched model do?",
+        answer=_answer(result, scores, counts) if len(table) else (EMPTY,),
+        groups=(Group("", (_heat(shares, names),), columns=1),) if len(table) else (),
+        tables=_tables(scores) if len(table) else (),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _names(result: Result, table: pd.DataFrame) -> list[str]:
+    """Class names in output order; output numbers where the summary names none."""
+    last = int(table[["label", "predicted"]].to_numpy(dtype=np.int64).max(initial=-1))
+    known = lookup.classes(result)
+    return [*known, *(str(i) for i in range(len(known), last + 1))]
+
+
+def _confusion(table: pd.DataFrame, size: int, weighted: bool) -> np.ndarray:
+    """Examples, or their weights, by true and predicted class."""
+    matrix = np.zeros((size, size))
+    places = table[["label", "predicted"]].to_numpy(dtype=np.int64)
+    weights = table["weight"].fillna(1.0) if weighted else np.ones(len(table))
+    np.add.at(matrix, (places[:, 0], places[:, 1]), np.asarray(weights, dtype=float))
+    return matrix
+
+
+def _scores(counts: np.ndarray, names: list[str]) -> pd.DataFrame:
+    hits, support, said = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recall, precision = hits / support, hits / said
+        f1 = 2 * hits / (support + said)
+    columns = {"class": names, "precision": precision, "recall": recall}
+    return pd.DataFrame({**columns, "f1": f1})
+
+
+def _answer(result: Result, scores: pd.DataFrame, counts: np.ndarray) -> tuple[str, ...]:
+    accuracy = lookup.estimate(result.summary, "clean", "accuracy")
+    macro = lookup.estimate(result.summary, "clean", "macro_f1")
+    start = (
+        f"Accuracy is {words.with_interval(accuracy)} and macro F1 {words.with_interval(macro)}."
+        if accuracy.known
+        else f"{words.number(np.trace(counts) / counts.sum())} of the rows are classified rightly."
+    )
+    known = scores.dropna(subset=["recall"])
+    if not len(known):
+        return (start,)
+    worst = lookup.extreme(known, "recall", largest=False)
+    return start, (
+        f"Recall is lowest for {words.quoted(worst['class'])}: {words.number(worst['recall'])} of "
+        f"{words.plural(int(worst['support']), 'example')}."
+        + _confused(counts, list(scores["class"]))
+    )
+
+
+def _confused(counts: np.ndarray, names: list[str]) -> str:
+    off = counts - np.diag(np.diag(counts))
+    if not off.sum():
+        return ""
+    i, j = np.unravel_index(int(off.argmax()), off.shape)
+    return (
+        f" The commonest mistake is {words.quoted(names[int(j)])} for "
+        f"{words.quoted(names[int(i)])} ({words.plural(int(off[i, j]), 'time')})."
+    )
+
+
+def _heat(counts: np.ndarray, names: list[str]) -> Figure:
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = counts / counts.sum(axis=1, keepdims=True)
+    recall = words.figures(names, np.diag(shares))
+    alt = f"Share of each true class by prediction. Recall: {recall}."
+    cells = Heat(names, names, shares.tolist(), "predicted", "true class", limit=1.0)
+    return heat("Confusion matrix", cells, alt=alt)
+
+
+def _tables(scores: pd.DataFrame) -> tuple[Table, ...]:
+    made = table_of("Per class", scores, SCORE_TABLE)
+    return (made,) if made.rows else ()
+
+
+SCORE_TABLE = (
+    Column("class", "class", text),
+    Column("examples", "support", COUNT),
+    Column("precision", "precision"),
+    Column("recall", "recall"),
+    Column("F1", "f1"),
+)

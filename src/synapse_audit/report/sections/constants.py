@@ -1,0 +1,114 @@
+"""Load-bearing constants: neurons whose average is needed although they say nothing.
+
+Reads ``redundancy.constants``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import Line, dots, legend
+from synapse_audit.report.parts import Group, Result, Section, Table
+from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOTTOM, TOP, Style
+
+COLUMNS = (
+    "layer", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high", "mean_drop",
+    "mean_low", "mean_high", "load_bearing",
+)  # fmt: skip
+SHOWN = 16
+EMPTY = "This section is empty: the run tested no single neuron (table redundancy.constants)."
+NO_CANDIDATE = (
+    "This section is empty: no neuron of this model looked like a constant (large mean, small "
+    "spread), so none was silenced alone."
+)
+READING = (
+    "A load-bearing constant is a neuron with a large, nearly constant value. Setting it to 0 "
+    "hurts; holding it at its average does not. It carries no information about the input, but "
+    "later layers rely on its level.",
+    "Each row is one neuron silenced alone, written layer : neuron. Where the two markers lie "
+    "apart, zeroing measures a moved operating point and not lost knowledge.",
+)
+LIMITS = (
+    "Only candidates (large mean, small spread) are tried, one at a time; constants that bear load "
+    "together are missed.",
+)
+
+
+def constants(result: Result) -> Section:
+    """Zero against mean for every candidate neuron."""
+    table = lookup.frame(result, "redundancy", "constants", COLUMNS)
+    table = table.dropna(subset=["zero_drop"]).sort_values("zero_drop", ascending=False)
+    return Section(
+        label="Load-bearing constants",
+        heading="Which neurons only hold the operating point?",
+        answer=_answer(table) if len(table) else (_why_empty(result),),
+        groups=(_group(table.head(SHOWN)),) if len(table) else (),
+        tables=_tables(table),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _why_empty(result: Result) -> str:
+    if lookup.dig(result.findings, "redundancy", "constants") is None:
+        return EMPTY
+    return NO_CANDIDATE
+
+
+def _answer(table: pd.DataFrame) -> tuple[str, ...]:
+    bearing = table[table["load_bearing"].fillna(False).astype(bool)]
+    worst = table.iloc[0]
+    found = (
+        f"{words.plural(len(bearing), 'load-bearing constant was', 'load-bearing constants were')} "
+        f"found among {words.plural(len(table), 'candidate')}."
+    )
+    detail = (
+        f"Neuron {words.whole(worst['neuron'])} of layer {words.plain(worst['layer'])} costs "
+        f"{words.number(worst['zero_drop'])} ({words.span(worst['zero_low'], worst['zero_high'])}) "
+        f"when zeroed and {words.number(worst['mean_drop'])} "
+        f"({words.span(worst['mean_low'], worst['mean_high'])}) when held at its mean of "
+        f"{words.number(worst['mean'], 2)} (spread {words.number(worst['spread'], 2)})."
+    )
+    return found, detail
+
+
+def _group(table: pd.DataFrame) -> Group:
+    pairs = zip(table["layer"], table["neuron"], strict=True)
+    names = [f"{words.plain(layer)} : {words.whole(neuron)}" for layer, neuron in pairs]
+    series = [
+        _series("set to 0", TOP, table, "zero"),
+        _series("held at its mean", BOTTOM, table, "mean"),
+    ]
+    alt = (
+        f"Accuracy lost by zeroing one neuron: {words.figures(names, series[0].y)}. "
+        f"By holding it at its mean: {words.figures(names, series[1].y)}."
+    )
+    figure = dots("One neuron at a time", names, series, x_title="accuracy lost", alt=alt)
+    return Group("", (figure,), legend([series]), columns=1)
+
+
+def _series(name: str, style: Style, table: pd.DataFrame, column: str) -> Line:
+    drop, low, high = (table[f"{column}_{part}"].tolist() for part in ("drop", "low", "high"))
+    return Line(name, style._replace(dash="none"), list(range(len(table))), drop, low, high)
+
+
+def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
+    bearing = table["load_bearing"].map({True: "yes", False: "no"})
+    shown = with_intervals(table, "zero", "mean").assign(bearing=bearing)
+    made = table_of("Candidate constants", shown, CONSTANT_TABLE)
+    return (made,) if made.rows else ()
+
+
+CONSTANT_TABLE = (
+    Column("layer", "layer", text),
+    Column("neuron", "neuron", COUNT),
+    Column("mean", "mean"),
+    Column("spread", "spread"),
+    Column("drop, zero", "zero_drop"),
+    Column("95% interval", "zero_interval", text),
+    Column("drop, mean", "mean_drop"),
+    Column("95% interval", "mean_interval", text),
+    Column("load-bearing", "bearing", text),
+)

@@ -1,0 +1,129 @@
+"""Each layer alone: what silencing one layer costs, beside random neurons of the same layer.
+
+Reads ``redundancy.layers``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import Heat, heat
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.tables import SHARE, Column, table_of, text
+
+COLUMNS = (
+    "operator", "layer", "fraction", "drop", "drop_low", "drop_high", "random_drop", "random_low",
+    "random_high",
+)  # fmt: skip
+EMPTY = "This section is empty: the run silenced no layer alone (table redundancy.layers)."
+READING = (
+    "Each cell silences the top-ranked share of one layer and leaves all others alone. The first "
+    "map shows the accuracy lost; the second subtracts what random neurons of the same layer "
+    "cost. A dot marks cells outside the range of the random draws.",
+)
+LIMITS = (
+    "Later blocks can rebuild what an earlier one lost from other neurons: a small drop does not "
+    "show that a layer is idle.",
+    "Many cells are compared, so a single dot may be chance.",
+)
+
+
+def layers(result: Result) -> Section:
+    """A pair of heat maps per operator: drop, and drop beyond the random twins."""
+    table = lookup.frame(result, "redundancy", "layers", COLUMNS).dropna(subset=["drop"])
+    table = table.assign(excess=table["drop"] - table["random_drop"])
+    return Section(
+        label="Each layer alone",
+        heading="Does any single layer carry it?",
+        answer=_answer(table) if len(table) else (EMPTY,),
+        groups=_groups(table),
+        tables=_tables(table),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _answer(table: pd.DataFrame) -> tuple[str, ...]:
+    operators = lookup.in_order(table["operator"].tolist(), ("mean", "zero"))
+    rows = lookup.rows(table, operator=operators[0])
+    worst = lookup.extreme(rows, "drop")
+    outside = _outside(rows)
+    first = (
+        f"The single layer that costs most under {operators[0]} silencing is layer "
+        f"{words.plain(worst['layer'])}: {words.percent(worst['fraction'])} of its neurons cost "
+        f"{words.number(worst['drop'])} ({words.span(worst['drop_low'], worst['drop_high'])}), "
+        f"random ones of the same layer {words.number(worst['random_drop'])}."
+    )
+    above = int((outside & (rows["excess"] > 0)).sum())
+    second = (
+        f"In {above} of {len(rows)} cells the top-ranked neurons cost more than the range of "
+        "random draws from the same layer."
+    )
+    return first, second
+
+
+def _outside(rows: pd.DataFrame) -> pd.Series:
+    return (rows["drop"] > rows["random_high"]) | (rows["drop"] < rows["random_low"])
+
+
+def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
+    operators = lookup.in_order(table["operator"].tolist(), ("mean", "zero"))
+    return tuple(
+        Group(f"Silenced by {words.plain(o)}", _pair(str(o), lookup.rows(table, operator=o)))
+        for o in operators
+    )
+
+
+def _pair(operator: str, rows: pd.DataFrame) -> tuple[Figure, ...]:
+    limit = float(max(rows["drop"].abs().max(), rows["excess"].abs().max(), 0.05))
+    drop = _map("Accuracy lost", rows, ("drop", operator), limit)
+    excess = _map("Beyond random neurons", rows, ("excess", operator), limit)
+    return (drop, excess) if rows["excess"].notna().any() else (drop,)
+
+
+def _map(title: str, rows: pd.DataFrame, wanted: tuple[str, str], limit: float) -> Figure:
+    column, operator = wanted
+    grid = rows.pivot_table(index="layer", columns="fraction", values=column)
+    grid = grid.loc[sorted(grid.index, key=lambda v: words.as_float(v))]
+    dots = rows.assign(out=_outside(rows)).pivot_table(
+        index="layer", columns="fraction", values="out", aggfunc="max"
+    )
+    marked = dots.reindex(index=grid.index, columns=grid.columns).fillna(False).astype(bool)
+    names = [words.percent(f) for f in grid.columns]
+    matrix = Heat(
+        names,
+        [words.plain(v) for v in grid.index],
+        grid.to_numpy(dtype=float).tolist(),
+        "share of the layer silenced",
+        "layer",
+        marked=marked.to_numpy().tolist() if column == "excess" else (),
+        diverging=True,
+        limit=limit,
+    )
+    alt = (
+        f"{title}, {words.plain(operator)}, by layer and share; largest "
+        f"{words.number(rows[column].max())}, smallest {words.number(rows[column].min())}."
+    )
+    return heat(title, matrix, alt=alt)
+
+
+def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
+    intervals = {
+        "interval": words.spans(table["drop_low"], table["drop_high"]),
+        "range": words.spans(table["random_low"], table["random_high"]),
+    }
+    shown = table_of("Each layer alone", table.assign(**intervals), LAYER_TABLE)
+    return (shown,) if shown.rows else ()
+
+
+LAYER_TABLE = (
+    Column("operator", "operator", text),
+    Column("layer", "layer", text),
+    Column("share", "fraction", SHARE),
+    Column("drop", "drop"),
+    Column("95% interval", "interval", text),
+    Column("random drop", "random_drop"),
+    Column("range of draws", "range", text),
+    Column("difference", "excess"),
+)

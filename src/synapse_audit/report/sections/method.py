@@ -1,0 +1,128 @@
+"""How it was measured: definitions, what the run was made of, and what it cannot say.
+
+Reads the manifest, the summary and the routes in ``effects``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.parts import Result, Section, Table
+from synapse_audit.report.tables import facts_table
+
+READING = (
+    "Splits: neurons are ranked and averages taken on fit, every choice is made on select, and "
+    "every effect reported is measured on evaluate. No input occurs in two of them.",
+    "Layers: 0 is the embeddings, l the output of block l. A share of neurons is always a share of "
+    "each layer, because scores of different layers do not compare.",
+    "Silencing: mean puts a neuron's average over fit in its place (headline), zero puts 0. The "
+    "pooled position is the token that the head reads.",
+    "Random twins: sets of the same size in each layer, from one permutation per draw, so that "
+    "they are nested over shares. Norm-matched twins also share the profile of activation size.",
+    "Plateau: the largest share up to which the lower bound of the paired difference stays at or "
+    "above −0.02. Half point: the share at which half of the distance from clean accuracy to the "
+    "best constant answer is lost.",
+    "Redirect rate: share of examples not predicted as the target when clean that are afterwards. "
+    "Collateral: share of examples outside the classes aimed at that were right and become wrong.",
+    "Intervals: 95% percentile bootstrap over examples (or groups), paired with clean; Wilson "
+    "where the bootstrap degenerates. Tests of curves: t over the random draws, adjusted after "
+    "Benjamini and Yekutieli (2001).",
+)
+LIMITS = (
+    "One model, one data set, one seed: intervals speak of other examples from the same source, "
+    "not of other training runs or other data.",
+    "Interventions at single neurons depend on the basis; knowledge spread over directions can be "
+    "missed.",
+    "Effects are causal for this intervention; they do not show how the model computes its answer.",
+    "Metrics are weighted back to the class shares of the data; other shares give other figures.",
+)
+EMPTY = "The run holds no manifest, so hashes, versions and times are unknown."
+OTHER = "Further facts"
+REPEATED = "identity."
+"""Block of the manifest that says again what others say."""
+HOMES = {
+    "model": "What was audited",
+    "data": "What was audited",
+    "splits": "What was audited",
+    "label_map": "What was audited",
+    "config": "What was asked for",
+    "seed": "What was asked for",
+    "routes": "How the fast routes compare with plain hooks",
+    "status": "With what, and how long it took",
+    "schema": "With what, and how long it took",
+    "truncated": "What was audited",
+    "versions": "With what, and how long it took",
+    "device": "With what, and how long it took",
+    "times": "With what, and how long it took",
+    "cost": "With what, and how long it took",
+}
+"""Block of the manifest → table that shows it."""
+
+
+def method(result: Result) -> Section:
+    """Definitions, provenance, cost and the list of limitations."""
+    return Section(
+        label="Method and provenance",
+        heading="How was this measured?",
+        answer=_answer(result),
+        tables=_tables(result),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _answer(result: Result) -> tuple[str, ...]:
+    facts = lookup.facts(result)
+    if not result.manifest:
+        return (EMPTY,)
+    preset = words.plain(facts.preset) if facts.preset else "own"
+    tests = "tests reported" if facts.tests else "no tests reported (too few draws)"
+    made = (
+        f"Preset {preset}: {words.whole(len(result.effects))} cells on "
+        f"{words.whole(lookup.dig(result.summary, 'n_evaluate'))} evaluate examples, "
+        f"{words.whole(facts.draws)} random draws per curve, {words.whole(facts.resamples)} "
+        f"bootstrap resamples, {tests}."
+    )
+    return made, _routes(result)
+
+
+def _routes(result: Result) -> str:
+    route = lookup.columns_of(result.effects, ("route",))["route"].dropna()
+    if not len(route):
+        return "The routes that the engine took are not recorded."
+    counts = route.value_counts()
+    parts = [f"{words.whole(n)} by {words.plain(name)}" for name, n in counts.items()]
+    return f"Routes of the engine: {words.listing(parts)}; each is exact unless named two-phase."
+
+
+def _tables(result: Result) -> tuple[Table, ...]:
+    facts: dict[str, dict[str, str]] = {}
+    tree = {**result.manifest, "cost": lookup.dig(result.summary, "cost") or {}}
+    for name, value in _flat(tree):
+        if name.startswith(REPEATED):
+            continue
+        facts.setdefault(HOMES.get(name.partition(".")[0], OTHER), {})[name] = value
+    order = lookup.in_order(list(facts), tuple(dict.fromkeys(HOMES.values())))
+    return tuple(facts_table(title, facts[title]) for title in order)
+
+
+def _flat(tree: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, str]]:
+    """Nested names joined by dots; lists as one comma-separated value."""
+    for name, value in tree.items():
+        key = f"{before}{name}"
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{key}.")
+        elif isinstance(value, list | tuple):
+            yield key, ", ".join(_value(v) for v in value) or words.UNKNOWN
+        else:
+            yield key, _value(value)
+
+
+def _value(value: Any) -> str:
+    if value is None:
+        return words.UNKNOWN
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return words.plain(value)

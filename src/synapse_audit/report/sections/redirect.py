@@ -1,0 +1,185 @@
+"""How small an edit of the head redirects the model to one class.
+
+Reads ``vulnerability.budgets`` and ``vulnerability.floor``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.easiest import BUDGETS, edits, first_budget, targets
+from synapse_audit.report.figures import RATE_AXIS, Axes, Heat, Line, curves, heat, legend
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, line
+from synapse_audit.report.tables import SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOTTOM, BOUND, MATCHED, RANDOM, REFERENCE, TOP, Style
+
+FLOOR = ("target", "budget", "bound", "bound_all_rows")
+RATE = Columns("budget", "redirect_rate", "redirect_low", "redirect_high")
+PANELS = 6
+CEILINGS = (
+    ("ceiling, target row edited", BOUND, "bound"),
+    ("ceiling, any row edited", REFERENCE._replace(color="@ink"), "bound_all_rows"),
+)
+NOTE = (
+    "Budget: length of the edit as a share of the length of the head's weights. Each cell shows "
+    "the best share of columns."
+)
+EMPTY = "This section is empty: the run tried no edit of the head (table vulnerability.budgets)."
+READING = (
+    "Every edit adds one fixed change to the head's weights; the budget is its length relative to "
+    "the weights themselves (0.1 = one tenth). The redirect rate is the share of examples not "
+    "predicted as the target before that are predicted as the target after.",
+    "The lines without markers are ceilings: no single edit within that budget can possibly "
+    "redirect a larger share of these examples; dashed when only the target's row and bias may "
+    "change, dotted when every row may.",
+    "Random columns are the control: the same budget on input columns drawn at random.",
+)
+LIMITS = (
+    "The edits are simple pushes, not optimised attacks; the gap up to the ceiling is open.",
+    "Only the head is edited. Edits further down could need less.",
+)
+
+
+def redirect(result: Result) -> Section:
+    """Redirect rate over budget, per target, beside random columns, bias and ceiling."""
+    table = edits(result)
+    floor = lookup.frame(result, "vulnerability", "floor", FLOOR).dropna(subset=["bound"])
+    measured = floor[floor["budget"].isin(table["budget"])]
+    order = targets(table)
+    groups = (_overview(result, table), _panels(table, floor, order[:PANELS]))
+    return Section(
+        label="Redirecting edits",
+        heading="How small an edit redirects it?",
+        answer=_answer(table, order) if len(table) else (EMPTY,),
+        groups=tuple(g for g in groups if g.figures),
+        tables=_tables(lookup.frame(result, "vulnerability", "budgets", BUDGETS), measured),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _answer(table: pd.DataFrame, order: list[str]) -> tuple[str, ...]:
+    easiest = first_budget(table, order[0])
+    if easiest is None:
+        start = "No edit tried redirects half of the examples to any class."
+    else:
+        bounds = words.span(easiest["redirect_low"], easiest["redirect_high"])
+        start = (
+            f"{words.quoted(order[0])} is the easiest target: an edit of "
+            f"{words.percent(easiest['budget'])} of the head's weight norm redirects "
+            f"{words.number(easiest['redirect_rate'])} ({bounds}) of the examples to it, with "
+            f"collateral {words.number(easiest['collateral'])}."
+        )
+    reached = [t for t in order if first_budget(table, t) is not None]
+    many = (
+        f"{len(reached)} of {words.plural(len(order), 'target')} can be reached for at least half "
+    )
+    return start, many + "of the examples within the budgets tried." + _against_random(
+        table, order[0]
+    )
+
+
+def _against_random(table: pd.DataFrame, target: str) -> str:
+    rows = lookup.rows(table, target=target)
+    ranked, twin = _one_share(lookup.rows(rows, space="weight")), lookup.rows(rows, space="random")
+    twin = twin[twin["columns"].isin(ranked["columns"])]
+    both = ranked.merge(twin, on="budget", suffixes=("", "_twin"))
+    if not len(both):
+        return ""
+    both = both.assign(apart=(both["redirect_rate"] - both["redirect_rate_twin"]).abs())
+    apart = lookup.extreme(both, "apart")
+    return (
+        f" With {words.percent(apart['columns'])} of the columns, ranked columns redirect "
+        f"{words.number(apart['redirect_rate'])} and random ones "
+        f"{words.number(apart['redirect_rate_twin'])} at a budget of "
+        f"{words.percent(apart['budget'])}, where they differ most."
+    )
+
+
+def _one_share(rows: pd.DataFrame) -> pd.DataFrame:
+    """The largest share of columns short of all, where a random choice still means something."""
+    partial = rows[rows["columns"] < 1]
+    return rows if not len(partial) else partial[partial["columns"] == partial["columns"].max()]
+
+
+def _overview(result: Result, table: pd.DataFrame) -> Group:
+    rows = lookup.rows(table, space="weight")
+    best = rows.groupby(["target", "budget"])["redirect_rate"].max().unstack()
+    if best.empty:
+        return Group("", ())
+    names = [str(n) for n in lookup.in_order(list(best.index), lookup.classes(result))]
+    values = best.reindex(index=names).to_numpy(dtype=float)
+    budgets = [words.percent(b) for b in best.columns]
+    cells = Heat(budgets, names, values.tolist(), "budget", "target", limit=1.0)
+    alt = f"Largest redirect rate: {words.figures(names, np.nanmax(values, axis=1))}."
+    figure = heat("Redirect rate by target and budget", cells, alt=alt)
+    return Group("", (figure,), note=NOTE, columns=1)
+
+
+def _panels(table: pd.DataFrame, floor: pd.DataFrame, order: list[str]) -> Group:
+    panels = {t: _lines(lookup.rows(table, target=t), lookup.rows(floor, target=t)) for t in order}
+    panels = {t: lines for t, lines in panels.items() if lines}
+    figures = tuple(_panel(t, lines) for t, lines in panels.items())
+    title = "Per target" if len(order) < PANELS else f"The {PANELS} easiest targets"
+    return Group(title, figures, legend(list(panels.values())), columns=3)
+
+
+def _lines(rows: pd.DataFrame, floor: pd.DataFrame) -> list[Line]:
+    weight = lookup.rows(rows, space="weight")
+    partial, whole = _one_share(weight), weight[weight["columns"] >= 1]
+    twin = lookup.rows(rows, space="random")
+    twin = twin[twin["columns"].isin(partial["columns"])]
+    wanted: list[tuple[str, Style, pd.DataFrame]] = [
+        ("bias only", MATCHED, lookup.rows(rows, space="bias")),
+        (f"random columns{_share(partial)}", RANDOM, twin),
+        (f"ranked columns{_share(partial)}", TOP, partial),
+        ("all columns", BOTTOM, whole if len(whole) < len(weight) else weight.head(0)),
+    ]
+    lines = [line(name, style, data, RATE) for name, style, data in wanted if len(data)]
+    shown = floor[floor["budget"] >= rows["budget"].min()]
+    for name, style, column in CEILINGS:
+        if shown[column].notna().any():
+            lines.append(line(name, style, shown, Columns("budget", column)))
+    return lines
+
+
+def _share(rows: pd.DataFrame) -> str:
+    return f" ({words.percent(rows['columns'].iloc[0])})" if rows["columns"].notna().any() else ""
+
+
+def _panel(target: str, lines: list[Line]) -> Figure:
+    values = ", ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
+    ticks = {"tickvals": [0.01, 0.03, 0.1, 0.3, 1], "ticktext": ["1%", "3%", "10%", "30%", "100%"]}
+    axes = Axes("budget (log)", "redirect rate", {"type": "log", **ticks}, RATE_AXIS)
+    alt = f"Redirect rate to {words.quoted(target)} at the largest budget: {values}."
+    return curves(f"to {words.short(target, 40)}", lines, axes, alt=alt)
+
+
+def _tables(table: pd.DataFrame, floor: pd.DataFrame) -> tuple[Table, ...]:
+    made = (
+        table_of("Edits", with_intervals(table, "redirect", "collateral"), EDIT_TABLE),
+        table_of("Ceilings", floor, FLOOR_TABLE),
+    )
+    return tuple(t for t in made if t.rows)
+
+
+EDIT_TABLE = (
+    Column("target", "target", text),
+    Column("edit", "space", text),
+    Column("columns", "columns", SHARE),
+    Column("budget", "budget", SHARE),
+    Column("logit constant", "constant"),
+    Column("redirect rate", "redirect_rate"),
+    Column("95% interval", "redirect_interval", text),
+    Column("collateral", "collateral"),
+    Column("95% interval", "collateral_interval", text),
+)
+FLOOR_TABLE = (
+    Column("target", "target", text),
+    Column("budget", "budget", SHARE),
+    Column("ceiling, target row", "bound"),
+    Column("ceiling, all rows", "bound_all_rows"),
+)

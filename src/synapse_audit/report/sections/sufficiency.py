@@ -1,0 +1,160 @@
+"""How few neurons are enough for a probe, and how many separate sets are.
+
+Reads ``redundancy.sufficiency``, ``redundancy.participation`` and the summary.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import RATE_AXIS, Axes, Mark, curves, legend
+from synapse_audit.report.parts import Group, Result, Section, Table
+from synapse_audit.report.series import Columns, banded, line
+from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import RANDOM, SERIES, TOP
+
+COLUMNS = (
+    "ranking", "selection", "draw", "k", "fraction", "accuracy", "accuracy_low", "accuracy_high",
+)  # fmt: skip
+ACCURACY = Columns("k", "accuracy", "accuracy_low", "accuracy_high")
+EMPTY = "This section is empty: no probe was fitted on few neurons (table redundancy.sufficiency)."
+READING = (
+    "A fresh linear probe sees only k neurons, chosen by the ranking or at random. Where the curve "
+    "is flat, the further neurons add nothing that a linear reader could use.",
+    "Disjoint sets are found greedily: take a sufficient set, remove it, look for the next. "
+    "Several of them mean that the same knowledge is written down more than once.",
+)
+LIMITS = (
+    "Sufficient for a linear probe is not sufficient for the model itself; the keep-only curves "
+    "above ask that.",
+    "Greedy search gives a lower bound on the number of disjoint sets.",
+)
+
+
+def sufficiency(result: Result) -> Section:
+    """Probe accuracy over k, top-ranked against random, and disjoint sets."""
+    table = lookup.frame(result, "redundancy", "sufficiency", COLUMNS).dropna(subset=["accuracy"])
+    shape = lookup.frame(
+        result, "redundancy", "participation", ("layer", "neurons", "participation_ratio")
+    )
+    return Section(
+        label="Sufficiency",
+        heading="How few neurons are enough to read the label?",
+        answer=_answer(result, table) if len(table) else (EMPTY,),
+        groups=tuple(g for g in (_curve(result, table), _disjoint(table)) if g.figures),
+        tables=_tables(table, shape),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
+    enough = lookup.estimate(result.summary, "redundancy", "sufficient_k")
+    sets = lookup.estimate(result.summary, "redundancy", "disjoint_sets")
+    sentences = []
+    if enough.known:
+        sentences.append(
+            f"{words.plural(int(enough.value), 'neuron is', 'neurons are')} enough for a probe "
+            "within one point of the probe that sees all (chosen on the select split)"
+            f"{_reached(result)}."
+        )
+    else:
+        sentences.append("No tried number of neurons comes within one point of the full probe.")
+    if sets.known:
+        sentences.append(
+            f"At least {words.plural(int(sets.value), 'such set', 'such sets')} without a common "
+            f"neuron {'exists' if int(sets.value) == 1 else 'exist'}."
+        )
+    return (*sentences, *_few(table, enough.value))
+
+
+def _reached(result: Result) -> str:
+    found = lookup.estimate(result.summary, "redundancy", "sufficient_k", "accuracy")
+    return f"; on evaluate it reaches {words.with_interval(found)}" if found.known else ""
+
+
+def _few(table: pd.DataFrame, k: float) -> tuple[str, ...]:
+    """What equally many random neurons reach."""
+    top = lookup.rows(table, selection="top")
+    twin = lookup.rows(table, selection="random").groupby("k")["accuracy"].mean()
+    shared = [float(size) for size in set(top["k"]) & set(twin.index)]
+    if not shared or k != k:
+        return ()
+    size = lookup.nearest(shared, k)
+    mine = lookup.rows(top, k=size)["accuracy"].max()
+    return (
+        f"With {words.plural(int(size), 'neuron')} the best ranking reaches {words.number(mine)}, "
+        f"a random choice {words.number(twin.loc[size])} on average.",
+    )
+
+
+def _curve(result: Result, table: pd.DataFrame) -> Group:
+    top, twin = lookup.rows(table, selection="top"), lookup.rows(table, selection="random")
+    if not len(top):
+        return Group("", ())
+    rankings = lookup.in_order(top["ranking"].tolist(), (lookup.facts(result).ranking,))
+    styles = [TOP, *SERIES[1:]]
+    lines = [banded("random neurons", RANDOM, _one_per_k(twin), ACCURACY)] if len(twin) else []
+    for i, ranking in enumerate(rankings):
+        data = lookup.rows(top, ranking=ranking)
+        name = f"top-ranked ({words.short(ranking)})"
+        lines.append(line(name, styles[i % len(styles)], data, ACCURACY))
+    enough = lookup.estimate(result.summary, "redundancy", "sufficient_k").value
+    axes = Axes(
+        "neurons seen by the probe (log)", "accuracy", {"type": "log", "dtick": 1}, RATE_AXIS
+    )
+    alt = f"Probe accuracy over the number of neurons; last value {words.number(lines[-1].y[-1])}."
+    marks = [Mark("sufficient", enough, vertical=True)] if enough > 0 else []
+    figure = curves("What a probe reads from k neurons", lines, axes, alt=alt, marks=marks)
+    return Group("", (figure,), legend([lines]), columns=1)
+
+
+def _one_per_k(rows: pd.DataFrame) -> pd.DataFrame:
+    """Mean over draws, with the range over draws where the rows carry none of their own."""
+    if rows["k"].is_unique:
+        return rows
+    grouped = rows.groupby("k")["accuracy"]
+    return pd.DataFrame(
+        {
+            "accuracy": grouped.mean(),
+            "accuracy_low": grouped.quantile(0.025),
+            "accuracy_high": grouped.quantile(0.975),
+        }
+    ).reset_index()
+
+
+def _disjoint(table: pd.DataFrame) -> Group:
+    sets = lookup.rows(table, selection="disjoint").sort_values("draw")
+    if not len(sets):
+        return Group("", ())
+    order = [i + 1 for i in range(len(sets))]
+    drawn = line("disjoint sets", SERIES[2], sets.assign(order=order), Columns("order", "accuracy"))
+    axes = Axes("successive disjoint set", "accuracy", {"dtick": 1}, RATE_AXIS)
+    alt = "Accuracy of successive disjoint sets: " + ", ".join(words.number(y) for y in drawn.y)
+    return Group(
+        "Sets without a common neuron", (curves("Each set alone", [drawn], axes, alt=alt),)
+    )
+
+
+def _tables(table: pd.DataFrame, shape: pd.DataFrame) -> tuple[Table, ...]:
+    made = (
+        table_of("Probe accuracy by number of neurons", with_intervals(table, "accuracy"), K_TABLE),
+        table_of("Effective dimensions of each layer", shape, SHAPE_TABLE),
+    )
+    return tuple(t for t in made if t.rows)
+
+
+K_TABLE = (
+    Column("ranking", "ranking", text),
+    Column("selection", "selection", text),
+    Column("neurons", "k", COUNT),
+    Column("share", "fraction", SHARE),
+    Column("accuracy", "accuracy"),
+    Column("interval or range", "accuracy_interval", text),
+)
+SHAPE_TABLE = (
+    Column("layer", "layer", text),
+    Column("neurons", "neurons", COUNT),
+    Column("participation ratio", "participation_ratio"),
+)

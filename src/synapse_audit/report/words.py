@@ -1,0 +1,148 @@
+"""Numbers and names as the report writes them, so that every section writes them alike.
+
+Rates, accuracies and drops have three decimals; shares of neurons are percentages; unknown is a
+dash, never 0.
+"""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+UNKNOWN = "–"
+SIGNIFICANT = 0.05
+"""Adjusted p values at or below it are called significant."""
+
+
+class Estimate(NamedTuple):
+    """A figure with its interval; NaN where unknown."""
+
+    value: float
+    low: float
+    high: float
+    reason: str = ""
+    """Why the value is unknown."""
+
+    @property
+    def known(self) -> bool:
+        """Whether there is a value at all."""
+        return not math.isnan(self.value)
+
+
+def as_float(value: Any) -> float:
+    """Any cell or JSON value as a float; NaN for what is no number."""
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def number(value: Any, decimals: int = 3) -> str:
+    """Fixed decimals, a true minus sign, a dash for unknown.
+
+    >>> number(-0.12345), number(float("nan"))
+    ('−0.123', '–')
+    """
+    given = as_float(value)
+    if math.isnan(given):
+        return UNKNOWN
+    if math.isinf(given):
+        return "∞" if given > 0 else "−∞"
+    return f"{round(given, decimals) + 0.0:.{decimals}f}".replace("-", "−")
+
+
+def percent(value: Any) -> str:
+    """A share as a percentage with three significant digits.
+
+    >>> percent(0.025), percent(0.5)
+    ('2.5%', '50%')
+    """
+    given = as_float(value)
+    return UNKNOWN if not math.isfinite(given) else f"{100 * given:.3g}%".replace("-", "−")
+
+
+def whole(value: Any) -> str:
+    """A count, thousands apart.
+
+    >>> whole(12345)
+    '12 345'
+    """
+    given = as_float(value)
+    return UNKNOWN if not math.isfinite(given) else f"{round(given):,}".replace(",", "\u202f")
+
+
+def p_value(value: Any) -> str:
+    """Three decimals, never a bare zero."""
+    given = as_float(value)
+    return "< 0.001" if given < 0.001 else number(given)
+
+
+def p_phrase(value: Any) -> str:
+    """``p adj = 0.004`` or ``p adj < 0.001``."""
+    text = p_value(value)
+    return f"p adj {text}" if text.startswith("<") else f"p adj = {text}"
+
+
+def span(low: Any, high: Any) -> str:
+    """An interval; a dash where either end is unknown."""
+    if math.isnan(as_float(low)) or math.isnan(as_float(high)):
+        return UNKNOWN
+    return f"{number(low)} to {number(high)}"
+
+
+def spans(lows: Iterable[Any], highs: Iterable[Any]) -> list[str]:
+    """Intervals of two columns."""
+    return [span(low, high) for low, high in zip(lows, highs, strict=True)]
+
+
+def with_interval(estimate: Estimate) -> str:
+    """``0.914 (0.893 to 0.934)``; without the bracket where there is no interval."""
+    bounds = span(estimate.low, estimate.high)
+    text = number(estimate.value)
+    return text if bounds == UNKNOWN else f"{text} ({bounds})"
+
+
+def plain(text: Any) -> str:
+    """A name from the data without control or direction characters, which could hide text."""
+    return "".join(
+        "\ufffd" if unicodedata.category(c) in {"Cc", "Cf", "Cs", "Zl", "Zp"} else c
+        for c in str(text)
+    )
+
+
+def figures(names: Iterable[Any], values: Iterable[Any], decimals: int = 3) -> str:
+    """``a 0.100, b 0.200``: what a figure shows, for who cannot see it."""
+    pairs = zip(names, values, strict=True)
+    return ", ".join(f"{short(name)} {number(value, decimals)}" for name, value in pairs)
+
+
+def short(text: Any, length: int = 22) -> str:
+    """A name cut to ``length`` characters, for axes."""
+    name = plain(text)
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
+def quoted(text: Any) -> str:
+    """A class name inside a sentence."""
+    return f"“{short(text, 60)}”"
+
+
+def listing(names: Sequence[str]) -> str:
+    """``a``, ``a and b``, or ``a, b and c``."""
+    if len(names) < 2:
+        return "".join(names)
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plural(n: int, noun: str, many: str = "") -> str:
+    """``1 class`` or ``5 classes``."""
+    return f"{whole(n)} {noun if n == 1 else many or noun + 's'}"
+
+
+def some(names: Sequence[str], most: int = 6) -> str:
+    """A listing that stops after a few: ``a, b and 3 more``."""
+    if len(names) <= most:
+        return listing(names)
+    return f"{', '.join(names[:most])} and {len(names) - most} more"

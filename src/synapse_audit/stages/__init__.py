@@ -1,0 +1,26 @@
+"""The stages of an audit with their files: done once, read back on resume.
+
+The verbs themselves live in their own rooms; a stage only knows which file of the run folder holds
+what, and tells how far it is.
+"""
+
+from synapse_audit.stages.clean import represent
+from synapse_audit.stages.conclude import Learned, conclude
+from synapse_audit.stages.learn import probe, rank_all, suffice
+from synapse_audit.stages.plan import Prepared, prepare, run_sweep, sources
+from synapse_audit.stages.run import Run, identify
+
+__all__ = [
+    "Learned",
+    "Prepared",
+    "Run",
+    "conclude",
+    "identify",
+    "prepare",
+    "probe",
+    "rank_all",
+    "represent",
+    "run_sweep",
+    "sources",
+    "suffice",
+]

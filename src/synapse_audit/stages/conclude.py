@@ -1,0 +1,139 @@
+"""Outcomes → tables, findings and summary, with their files. No model is needed any more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.activations import Extraction
+from synapse_audit.artifacts import (
+    Evidence,
+    Finding,
+    LabelledData,
+    LayerStatistics,
+    Outcomes,
+    Predictions,
+    Probe,
+    Splits,
+)
+from synapse_audit.classifier import Classifier
+from synapse_audit.findings import FINDINGS
+from synapse_audit.metrics import METRICS, NOBODY, Scored, measure
+from synapse_audit.probes import participation_ratio, probe_table
+from synapse_audit.stages.plan import Prepared
+from synapse_audit.stages.run import Run
+from synapse_audit.statistics import resample_counts
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What the stages before the sweep found out, besides the activations."""
+
+    probes: tuple[Probe, ...]
+    sufficiency: pd.DataFrame
+    statistics: tuple[LayerStatistics, ...]
+
+
+def conclude(
+    run: Run,
+    classifier: Classifier,
+    found: Extraction,
+    learned: Learned,
+    *,
+    prepared: Prepared,
+    outcomes: Outcomes,
+    data: LabelledData,
+    splits: Splits,
+) -> None:
+    """Writes effects, findings and summary."""
+    predictions = Predictions(data.labels, found.logits).take(splits.evaluate)
+    weights = data.weights[splits.evaluate]
+    groups = None if data.groups is None else data.groups[splits.evaluate]
+    counts = resample_counts(
+        predictions.labels, groups=groups, resamples=run.config.resamples, seed=run.config.seed
+    )
+    with run.progress.stage("effects", 1) as advance:
+        tables = measure(
+            prepared.plan,
+            outcomes,
+            predictions=predictions,
+            weights=weights,
+            counts=counts,
+            classes=data.classes,
+            tests=run.config.grid.tests,
+        )
+        run.folder.write_table("effects", tables.effects)
+        run.folder.write_table("class_effects", tables.class_effects)
+        advance(1)
+    evidence = Evidence(
+        classes=data.classes,
+        grid=run.config.grid,
+        predictions=predictions,
+        weights=weights,
+        counts=counts,
+        outcomes=outcomes,
+        effects=tables.effects,
+        class_effects=tables.class_effects,
+        probes=probe_table(learned.probes),
+        sufficiency=learned.sufficiency,
+        statistics=learned.statistics,
+        participation=participation_ratio(found.activations, splits),
+        head_input=np.asarray(found.activations.head_input[splits.evaluate]),
+        head_weight=classifier.head_weight,
+        head_bias=classifier.head_bias,
+    )
+    findings = interpret(run, evidence)
+    run.folder.write_json("summary", summarise(classifier, evidence, prepared, findings))
+
+
+def interpret(run: Run, evidence: Evidence) -> list[Finding]:
+    """Every finding of ``FINDINGS``, its tables written to ``findings/``."""
+    found = []
+    with run.progress.stage("findings", len(FINDINGS)) as advance:
+        for name, finding in FINDINGS.items():
+            found.append(finding(evidence))
+            for table, rows in found[-1].tables.items():
+                run.folder.write_table(f"findings/{name}.{table}", rows)
+            advance(1)
+    return found
+
+
+def summarise(
+    classifier: Classifier, evidence: Evidence, prepared: Prepared, findings: list[Finding]
+) -> dict[str, Any]:
+    """``summary.json``: every figure {value, low, high}."""
+    summary: dict[str, Any] = {
+        "model": classifier.name,
+        "classes": list(evidence.classes),
+        "n_evaluate": len(evidence.weights),
+        "clean": _clean(evidence),
+    }
+    for finding in findings:
+        summary |= finding.summary
+    cost = prepared.cost
+    work = {"cells": len(prepared.plan.cells), "distinct": len(prepared.plan.actions)}
+    summary["cost"] = work | {"routes": cost.cells, "work_saved": round(cost.saved, 4)}
+    return summary
+
+
+def _clean(evidence: Evidence) -> dict[str, dict[str, float]]:
+    predicted = evidence.predictions.predicted
+    scored = Scored(
+        labels=evidence.predictions.labels.astype(np.int64),
+        clean=predicted.astype(np.int64),
+        predicted=predicted[None].astype(np.uint16),
+        kl=np.zeros((1, len(predicted)), dtype=np.float32),
+        target=np.array([NOBODY]),
+        source=np.array([NOBODY]),
+        n_classes=len(evidence.classes),
+        weights=evidence.weights.astype(np.float64)[:, None],
+        resampled=np.ascontiguousarray((evidence.counts * evidence.weights).T, dtype=np.float32),
+    )
+    figures = {}
+    for name in ("accuracy", "macro_f1"):
+        value = METRICS[name](scored)
+        figures[name] = {k: float(getattr(value, k)[0]) for k in ("value", "low", "high")}
+    return figures

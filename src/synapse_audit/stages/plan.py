@@ -1,0 +1,147 @@
+"""The plan with its check and its cost, and the sweep with its files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.activations import Extraction
+from synapse_audit.artifacts import (
+    LabelledData,
+    LayerStatistics,
+    Outcomes,
+    Plan,
+    Probe,
+    Ranking,
+    Splits,
+)
+from synapse_audit.classifier import Classifier, Encoded
+from synapse_audit.edits import HeadView
+from synapse_audit.errors import ModelError
+from synapse_audit.neurons import Scores
+from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, make_plan
+from synapse_audit.stages.run import Run
+from synapse_audit.sweep import Cost, Engine, RouteCheck, estimate, sweep, verify_routes
+
+FIELDS = ("predicted", "probability", "margin", "kl")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A plan whose routes have been checked, and what it will cost."""
+
+    plan: Plan
+    checks: tuple[RouteCheck, ...]
+    cost: Cost
+
+
+def column_scores(probes: tuple[Probe, ...], classes: tuple[str, ...]) -> dict[str, Scores]:
+    """Class name → importance of the head's own inputs, |W| of the probe fitted there."""
+    probe = next(p for p in probes if p.scope == "head_input")
+    return {name: [np.abs(probe.weights[c]).astype(np.float64)] for c, name in enumerate(classes)}
+
+
+def sources(
+    run: Run,
+    classifier: Classifier,
+    found: Extraction,
+    rankings: Mapping[str, Ranking],
+    *,
+    statistics: tuple[LayerStatistics, ...],
+    probes: tuple[Probe, ...],
+    splits: Splits,
+) -> Sources:
+    """Gathers what cells are built from."""
+    head = HeadView(
+        weight=classifier.head_weight,
+        head_input=np.asarray(found.activations.head_input[splits.fit]),
+        predicted=found.logits[splits.fit].argmax(axis=1),
+    )
+    return Sources(
+        grid=run.config.grid,
+        rankings=rankings,
+        statistics=statistics,
+        head=head,
+        column_scores=column_scores(probes, classifier.classes),
+        classes=classifier.classes,
+        seed=run.config.seed,
+    )
+
+
+def prepare(
+    run: Run, engine: Engine, encoded: Encoded, source: Sources, splits: Splits
+) -> Prepared:
+    """Builds the plan, holds every fast route against plain hooks, and measures its cost.
+
+    A route that differs is not used for this model, and the manifest says so.
+    """
+    cells, layers = build_cells(source), engine.classifier.n_layers
+    available = frozenset({STREAM, SUFFIX}) if engine.tap is not None else frozenset()
+    plan, checks = make_plan(cells, layers, available), []
+    with run.progress.stage("checking routes", 1) as advance:
+        while True:
+            checks += verify_routes(engine, encoded, plan, splits.evaluate)
+            failed = {check.route for check in checks if not check.passed} & available
+            if not failed:
+                break
+            available = available - failed
+            plan = make_plan(cells, layers, available)
+        advance(1)
+    _require_head(checks)
+    cost = estimate(engine, encoded, plan, rows=splits.evaluate, batch_size=run.config.batch_size)
+    run.folder.update_manifest(routes=_route_facts(checks))
+    return Prepared(plan, tuple(checks), cost)
+
+
+def _require_head(checks: list[RouteCheck]) -> None:
+    bad = [c for c in checks if c.route == "head" and not c.passed]
+    if bad:
+        raise ModelError(
+            f"head route differs from plain hooks by {bad[0].gap:.2g} on {bad[0].kind}; "
+            "expected at most 0.0001: the family record does not describe this head"
+        )
+
+
+def _route_facts(checks: list[RouteCheck]) -> dict[str, dict[str, object]]:
+    facts: dict[str, dict[str, object]] = {}
+    for check in checks:
+        known = facts.setdefault(check.route, {"largest_gap": 0.0, "kinds": 0, "used": True})
+        known["largest_gap"] = max(float(str(known["largest_gap"])), round(check.gap, 9))
+        known["kinds"] = int(str(known["kinds"])) + 1
+        known["used"] = bool(known["used"]) and check.passed
+    return facts
+
+
+def run_sweep(
+    run: Run,
+    engine: Engine,
+    encoded: Encoded,
+    prepared: Prepared,
+    data: LabelledData,
+    splits: Splits,
+) -> Outcomes:
+    """Runs the plan; finished units survive an interruption, finished outcomes are read back."""
+    names = [f"outcomes/{name}" for name in FIELDS]
+    if not run.folder.has("outcomes/actions.parquet", *(f"{name}.npy" for name in names)):
+        n_actions = len(prepared.plan.actions)
+        with run.progress.stage("interventions", n_actions * len(splits.evaluate)) as advance:
+            outcomes = sweep(
+                engine,
+                encoded,
+                prepared.plan,
+                data.labels,
+                rows=splits.evaluate,
+                batch_size=run.config.batch_size,
+                shelf=run.folder.shelf,
+                progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
+            )
+        for name, field in zip(names, FIELDS, strict=True):
+            run.folder.write_array(name, getattr(outcomes, field))
+        run.folder.write_table("outcomes/actions", pd.DataFrame({"action": outcomes.actions}))
+        run.folder.shelf.clear()
+    actions = tuple(run.folder.read_table("outcomes/actions")["action"])
+    arrays = {f: np.asarray(run.folder.read_array(n)) for n, f in zip(names, FIELDS, strict=True)}
+    return Outcomes(actions, **arrays)

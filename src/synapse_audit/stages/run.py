@@ -1,0 +1,102 @@
+"""A run in progress: its folder, its identity, its clock."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.artifacts import LabelledData, Splits
+from synapse_audit.classifier import Classifier
+from synapse_audit.config import AuditConfig
+from synapse_audit.progress import Progress
+from synapse_audit.store import RunFolder
+
+SCHEMA = 1
+"""Version of the run folder's layout."""
+
+VOLATILE = {"out", "time_budget", "batch_size"}
+"""Configuration that may differ between a run and its resumption."""
+
+PACKAGES = ("synapse-audit", "torch", "transformers", "numpy", "scipy", "scikit-learn", "pandas")
+
+
+@dataclass
+class Run:
+    """A run in progress: its folder, who watches, and how long each stage took."""
+
+    folder: RunFolder
+    config: AuditConfig
+    progress: Progress
+    times: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the seconds of a stage to the manifest, so that a resumed run keeps them."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            before = self.folder.manifest.get("times", {})
+            self.times = before | {
+                stage: round(before.get(stage, 0) + time.perf_counter() - start, 3)
+            }
+            self.folder.update_manifest(times=self.times)
+
+
+def identify(run: Run, classifier: Classifier, data: LabelledData, splits: Splits) -> None:
+    """Records whose folder this is, or refuses a foreign one."""
+    config = run.config.model_dump(mode="json")
+    run.folder.identify(
+        {
+            "config": {k: v for k, v in config.items() if k not in VOLATILE},
+            "weights": classifier.fingerprint(),
+            "data": data.sha256,
+            "synapse-audit": version("synapse-audit"),
+        }
+    )
+    run.folder.update_manifest(
+        schema=SCHEMA,
+        config=config,
+        model=_model_facts(classifier),
+        label_map={str(i): name for i, name in enumerate(classifier.classes)},
+        data={
+            "source": data.source,
+            "sha256": data.sha256,
+            "n_rows": data.n_rows,
+            "n_repeats": data.n_repeats,
+            "n_used": len(data),
+        },
+        splits={f.name: len(getattr(splits, f.name)) for f in fields(splits)},
+        seed=run.config.seed,
+        device=run.config.device,
+        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+    )
+    run.folder.write_table("splits", splits_table(data, splits))
+
+
+def _model_facts(classifier: Classifier) -> dict[str, Any]:
+    return {
+        "name": classifier.name,
+        "family": classifier.architecture,
+        "layers": classifier.n_layers,
+        "hidden_size": int(classifier.output_layer.in_features),
+        "parameters": classifier.parameters_count,
+        "pooled_position": classifier.position,
+        "sha256": classifier.fingerprint(),
+    }
+
+
+def splits_table(data: LabelledData, splits: Splits) -> pd.DataFrame:
+    """``splits.parquet``: one row per example."""
+    names = np.full(len(data), "", dtype=object)
+    for part in fields(splits):
+        names[getattr(splits, part.name)] = part.name
+    return pd.DataFrame({"example": np.arange(len(data)), "split": names, "label": data.labels})

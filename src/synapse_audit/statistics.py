@@ -1,0 +1,230 @@
+"""Resampling, intervals, tests and corrections; numbers in, numbers out.
+
+| function | answers |
+|---|---|
+| resample_counts | how often each example occurs in each bootstrap resample |
+| interval | percentile interval of resampled values |
+| wilson | interval of a proportion where the bootstrap degenerates |
+| bonett_price | interval of a paired difference where the bootstrap degenerates |
+| mcnemar | does the error rate differ from that of a paired prediction? |
+| curve_test | does one curve differ from random curves? |
+| draw_position | where does one value lie among random draws? |
+| benjamini_yekutieli | correction for many tests under any dependence |
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Num
+from scipy import stats
+
+from synapse_audit.errors import DataError, UsageError
+
+Numbers = Num[np.ndarray, "*#shape"] | float | int
+"""An array that broadcasts against its neighbours, or one number."""
+
+
+class Interval(NamedTuple):
+    """Bounds of an interval, elementwise; NaN where unknown."""
+
+    low: Float[np.ndarray, "*shape"]
+    high: Float[np.ndarray, "*shape"]
+
+
+class CurveTest(NamedTuple):
+    """Result of :func:`curve_test`."""
+
+    area: float
+    """Mean area between the curve and the random curves, in the units of the areas."""
+    t: float
+    df: int
+    p: float
+
+
+class DrawPosition(NamedTuple):
+    """Result of :func:`draw_position`."""
+
+    z: float
+    p: float
+
+
+def resample_counts(
+    labels: Int[np.ndarray, " examples"],
+    *,
+    groups: Int[np.ndarray, " examples"] | None = None,
+    resamples: int,
+    seed: int,
+) -> Float32[np.ndarray, "resamples examples"]:
+    """Bootstrap multiplicities: how often each resample holds each example.
+
+    Without groups each class is resampled within itself, so class counts are the same in every
+    resample. With groups whole groups are resampled and nothing is stratified by label: a class
+    confined to few groups may be absent from a resample. One matrix serves every statistic of a
+    run; that is what makes them paired.
+
+    Raises:
+        DataError: no example.
+
+    Source: Efron & Tibshirani 1993, chapters 8 (strata) and 7 (clusters).
+    """
+    if len(labels) == 0:
+        raise DataError("0 examples given to resample; expected at least 1")
+    generator = np.random.default_rng(seed)
+    if groups is not None:
+        names, member = np.unique(groups, return_inverse=True)
+        return _multiplicities(len(names), resamples, generator)[:, member.reshape(-1)]
+    counts = np.empty((resamples, len(labels)), dtype=np.float32)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        counts[:, rows] = _multiplicities(len(rows), resamples, generator)
+    return counts
+
+
+def interval(samples: Float[np.ndarray, "*shape resamples"], level: float = 0.95) -> Interval:
+    """Percentile interval over the last axis (Efron 1979), linear between order statistics.
+
+    NaN samples (statistics that a resample leaves undefined) are passed over; where all are NaN
+    the bounds are NaN.
+
+    Raises:
+        UsageError: no resample.
+    """
+    if samples.shape[-1] == 0:
+        raise UsageError("0 resamples given to an interval; expected at least 1")
+    ordered = np.sort(samples, axis=-1)  # NaN goes last
+    valid = np.asarray(np.count_nonzero(~np.isnan(ordered), axis=-1))
+    tail = (1.0 - level) / 2.0
+    return Interval(_quantile(ordered, valid, tail), _quantile(ordered, valid, 1.0 - tail))
+
+
+def wilson(successes: Numbers, n: Numbers, level: float = 0.95) -> Interval:
+    """Wilson score interval of a proportion; n may be an effective (fractional) sample size.
+
+    Arguments broadcast. NaN where n is 0 or unknown. Source: Wilson 1927, JASA 22:209.
+    """
+    z = float(stats.norm.ppf(0.5 + level / 2.0))
+    size = np.where(np.asarray(n) > 0, n, np.nan)
+    share = successes / size
+    centre = (share + z**2 / (2 * size)) / (1 + z**2 / size)
+    spread = np.sqrt(np.maximum(share * (1 - share), 0.0) / size + z**2 / (4 * size**2))
+    half = z * spread / (1 + z**2 / size)
+    # Rounding must not move a bound past 0, 1 or the share itself.
+    low = np.clip(np.minimum(centre - half, share), 0.0, 1.0)
+    return Interval(low, np.clip(np.maximum(centre + half, share), 0.0, 1.0))
+
+
+def bonett_price(
+    losses: Numbers,
+    gains: Numbers,
+    n: Numbers,
+    level: float = 0.95,
+) -> Interval:
+    """Adjusted Wald interval of (losses - gains) / n for paired yes/no outcomes.
+
+    One discordant pair is added in each direction, so that it keeps a width where nothing changed.
+    n may be an effective sample size; NaN where n is 0.
+    Source: Bonett & Price 2012, J. Educ. Behav. Stat. 37:479, equation 8.
+    """
+    z = float(stats.norm.ppf(0.5 + level / 2.0))
+    size = np.where(np.asarray(n) > 0, n, np.nan) + 2.0
+    lost, won = (losses + 1.0) / size, (gains + 1.0) / size
+    half = z * np.sqrt(np.maximum(lost + won - (lost - won) ** 2, 0.0) / size)
+    return Interval(np.maximum(lost - won - half, -1.0), np.minimum(lost - won + half, 1.0))
+
+
+def mcnemar(
+    before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, "cells examples"]
+) -> Float[np.ndarray, " cells"]:
+    """Exact two-sided McNemar test of each row against ``before``; 1 where nothing changed.
+
+    Unweighted: under the null each discordant example is a fair coin whatever its weight.
+    Examples count as independent, so it is too small where groups of examples move together.
+    Source: McNemar 1947; exact form: binomial test on the discordant pairs.
+    """
+    lost = (before & ~after).sum(axis=1)
+    won = (~before & after).sum(axis=1)
+    # A fair coin is symmetric: both tails are equal, and overlap where lost == won.
+    tail = stats.binom.cdf(np.minimum(lost, won), lost + won, 0.5)
+    return np.minimum(1.0, 2.0 * np.asarray(tail, dtype=np.float64))
+
+
+def curve_test(areas: Float[np.ndarray, " draws"]) -> CurveTest:
+    """Tests whether one curve is just another random curve.
+
+    ``areas[b]`` = area between the curve under test and random curve b. With B draws,
+    t = mean / (sd √(1 + 1/B)) on B − 1 degrees of freedom, two-sided: the prediction form, as the
+    curve itself is one draw under the null. Exact for normal areas, approximate otherwise.
+    t and p are NaN with fewer than two draws or where all random curves coincide (sd 0): then
+    there is no spread to compare with.
+
+    Raises:
+        UsageError: no draw.
+    """
+    draws = len(areas)
+    if draws == 0:
+        raise UsageError("0 random curves given to a curve test; expected at least 2")
+    area = float(areas.mean(dtype=np.float64))
+    spread = _spread(areas)
+    if np.isnan(spread):
+        return CurveTest(area, np.nan, draws - 1, np.nan)
+    t = area / (spread * np.sqrt(1.0 + 1.0 / draws))
+    return CurveTest(area, float(t), draws - 1, float(2.0 * stats.t.sf(abs(t), draws - 1)))
+
+
+def draw_position(value: float, draws: Float[np.ndarray, " draws"]) -> DrawPosition:
+    """Where a value lies among random draws of the same statistic.
+
+    z = (value − mean) / sd, NaN with fewer than two draws or sd 0;
+    p = (1 + #{draw ≥ value}) / (B + 1), which cannot go below 1/(B + 1): it describes, it does
+    not test (Phipson & Smyth 2010).
+
+    Raises:
+        UsageError: no draw.
+    """
+    if len(draws) == 0:
+        raise UsageError("0 random draws given; expected at least 1")
+    z = (value - float(draws.mean(dtype=np.float64))) / _spread(draws)
+    at_least = int(np.count_nonzero(draws >= value))
+    return DrawPosition(z, (1 + at_least) / (len(draws) + 1))
+
+
+def benjamini_yekutieli(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " tests"]:
+    """False-discovery-adjusted p-values, valid under any dependence.
+
+    NaN (no test was possible) stays NaN and is not counted.
+    Source: Benjamini & Yekutieli 2001, Ann. Stat. 29:1165.
+    """
+    adjusted = np.full(len(p), np.nan)
+    known = ~np.isnan(p)
+    if known.any():
+        adjusted[known] = stats.false_discovery_control(p[known], method="by")
+    return adjusted
+
+
+def _multiplicities(
+    size: int, resamples: int, generator: np.random.Generator
+) -> Float32[np.ndarray, "resamples size"]:
+    drawn = generator.multinomial(size, np.full(size, 1.0 / size), size=resamples)
+    return drawn.astype(np.float32)
+
+
+def _quantile(
+    ordered: Float[np.ndarray, "*shape resamples"], valid: Int[np.ndarray, "*shape"], share: float
+) -> Float[np.ndarray, "*shape"]:
+    last = np.maximum(valid - 1, 0)
+    position = np.asarray(share * last)
+    below = np.floor(position).astype(np.int64)
+    left = np.take_along_axis(ordered, below[..., None], axis=-1)[..., 0]
+    above = np.minimum(below + 1, last)
+    right = np.take_along_axis(ordered, above[..., None], axis=-1)[..., 0]
+    return np.asarray(left + (position - below) * (right - left))
+
+
+def _spread(draws: Float[np.ndarray, " draws"]) -> float:
+    """Sample standard deviation; NaN where it is undefined or no more than rounding."""
+    if len(draws) < 2:
+        return float("nan")
+    spread = float(draws.std(ddof=1, dtype=np.float64))
+    return spread if spread > 1e-12 * max(1.0, float(np.abs(draws).max())) else float("nan")

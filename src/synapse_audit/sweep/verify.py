@@ -1,0 +1,86 @@
+"""Holds every fast route against plain hooks before it is trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from synapse_audit.artifacts import Cell, Plan
+from synapse_audit.classifier import Encoded
+from synapse_audit.plan import FULL
+from synapse_audit.sweep.clean import CleanStates, clean_pass
+from synapse_audit.sweep.routes import Engine
+from synapse_audit.sweep.runners import RUNNERS
+
+TOLERANCE = 1e-4
+"""Largest logit difference between a route and plain hooks, float32."""
+
+EXAMPLES = 8
+"""Examples per verification batch: enough to pad, few enough to be quick."""
+
+
+@dataclass(frozen=True)
+class RouteCheck:
+    """How far one route was from plain hooks on one kind of cell."""
+
+    route: str
+    kind: str
+    """Operator, site and position."""
+    gap: float
+    """Largest absolute logit difference."""
+    same_predictions: bool
+
+    @property
+    def passed(self) -> bool:
+        """Same predictions and logits within ``TOLERANCE``."""
+        return self.same_predictions and self.gap <= TOLERANCE
+
+
+def verify_routes(
+    engine: Engine, encoded: Encoded, plan: Plan, rows: Int[np.ndarray, " examples"]
+) -> list[RouteCheck]:
+    """Checks every (route, operator, site, position) of the plan on three awkward batches."""
+    batches = [
+        clean_pass(
+            engine.classifier, engine.classifier.collate(encoded, chosen), chosen, engine.tap
+        )
+        for chosen in awkward_batches(encoded, rows)
+    ]
+    kinds: dict[tuple[str, str], list[Cell]] = {}
+    for cell in plan.actions:
+        if plan.routes[cell.action] != FULL:
+            kinds.setdefault((plan.routes[cell.action], _kind(cell)), []).append(cell)
+    return [_check(engine, batches, route, kind, cells) for (route, kind), cells in kinds.items()]
+
+
+def awkward_batches(
+    encoded: Encoded, rows: Int[np.ndarray, " examples"]
+) -> list[Int[np.ndarray, " examples"]]:
+    """The shortest, the longest, and the most padded batch."""
+    order = rows[np.argsort(encoded.lengths[rows], kind="stable")]
+    half = EXAMPLES // 2
+    return [order[:EXAMPLES], order[-EXAMPLES:], np.concatenate([order[:half], order[-half:]])]
+
+
+def _check(
+    engine: Engine, batches: Sequence[CleanStates], route: str, kind: str, cells: Sequence[Cell]
+) -> RouteCheck:
+    probes = list(
+        {cell.key: cell for cell in (cells[0], max(cells, key=lambda c: c.k or 0))}.values()
+    )
+    gap, same = 0.0, True
+    for clean in batches:
+        fast, reference = (
+            RUNNERS[route](engine, clean, probes),
+            RUNNERS[FULL](engine, clean, probes),
+        )
+        gap = max(gap, (fast - reference).abs().max().item())
+        same = same and bool((fast.argmax(-1) == reference.argmax(-1)).all())
+    return RouteCheck(route, kind, gap, same)
+
+
+def _kind(cell: Cell) -> str:
+    return "/".join(part for part in (cell.space, cell.operator, cell.site, cell.position) if part)

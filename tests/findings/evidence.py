@@ -1,0 +1,108 @@
+"""Hand-made evidence: cells whose predictions are written down, everything else follows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.artifacts import Cell, Evidence, LayerStatistics, Outcomes, Plan, Predictions
+from synapse_audit.config import PRESETS, Grid
+from synapse_audit.metrics import measure
+from synapse_audit.neurons import NeuronSet
+from synapse_audit.statistics import resample_counts
+
+GRID = PRESETS["standard"].model_copy(update={"rankings": ("probe",)})
+SUFFICIENCY = [
+    *("ranking", "selection", "draw", "k", "fraction"),
+    *("select_accuracy", "accuracy", "accuracy_low", "accuracy_high"),
+]
+Trial = tuple[Cell, Sequence[int]]
+_fresh = count()
+
+
+def silence(selection: str, fraction: float | None, **changes: Any) -> Cell:
+    """A neuron cell of the headline kind, with neurons no other cell has."""
+    drawn = selection in {"random", "keep_random"}
+    cell = Cell(
+        space="neuron",
+        operator="mean",
+        site="block_output",
+        position="pooled",
+        layers="all",
+        ranking=None if drawn else "probe",
+        ranked_for=None if drawn else "global",
+        selection=selection,
+        fraction=fraction,
+        neurons=NeuronSet.of({1: [next(_fresh)]}),
+    )
+    return replace(cell, **changes)
+
+
+def one_hot_logits(predicted: Sequence[int], n_classes: int) -> np.ndarray:
+    """Logits of 1 for the class predicted, 0 for the others."""
+    return np.eye(n_classes, dtype=np.float32)[np.asarray(predicted)]
+
+
+def make_evidence(
+    labels: Sequence[int],
+    trials: Sequence[Trial] = (),
+    *,
+    logits: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    head: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    sufficiency: pd.DataFrame | None = None,
+    grid: Grid = GRID,
+    n_classes: int | None = None,
+    resamples: int = 200,
+) -> Evidence:
+    """Evidence of an audit in which the cells had these predictions.
+
+    Without logits every clean prediction is right; ``head`` = inputs, weight, bias.
+    """
+    y = np.asarray(labels, dtype=np.int64)
+    if logits is None:
+        logits = one_hot_logits(labels, n_classes or int(y.max()) + 1)
+    classes = tuple("abcdefgh"[: logits.shape[1]])
+    cells = tuple(cell for cell, _ in trials)
+    predicted = np.array([p for _, p in trials], dtype=np.uint16).reshape(len(cells), len(y))
+    nothing = np.zeros(predicted.shape, dtype=np.float32)
+    outcomes = Outcomes(tuple(c.action for c in cells), predicted, nothing, nothing, nothing)
+    predictions = Predictions(y, logits.astype(np.float32))
+    weights = np.ones(len(y)) if weights is None else weights
+    counts = resample_counts(y, resamples=resamples, seed=0)
+    plan = Plan(cells, {})
+    tables = measure(
+        plan,
+        outcomes,
+        predictions=predictions,
+        weights=weights,
+        counts=counts,
+        classes=classes,
+        tests=grid.tests,
+    )
+    layer = LayerStatistics(*(np.arange(4, dtype=np.float32) + shift for shift in (0, 10, 20)))
+    inputs, weight, bias = head or (
+        np.ones((len(y), 2), dtype=np.float32),
+        np.ones((len(classes), 2), dtype=np.float32),
+        np.zeros(len(classes), dtype=np.float32),
+    )
+    return Evidence(
+        classes=classes,
+        grid=grid,
+        predictions=predictions,
+        weights=weights,
+        counts=counts,
+        outcomes=outcomes,
+        effects=tables.effects,
+        class_effects=tables.class_effects,
+        probes=pd.DataFrame(),
+        sufficiency=pd.DataFrame(columns=SUFFICIENCY) if sufficiency is None else sufficiency,
+        statistics=(layer, layer),
+        participation=(1.5, 2.5),
+        head_input=inputs,
+        head_weight=weight,
+        head_bias=bias,
+    )

@@ -1,0 +1,106 @@
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import accuracy_score, recall_score
+
+from synapse_audit.findings.curves import (
+    accuracy,
+    chance,
+    clean_accuracy,
+    draw_range,
+    figure,
+    grid_band,
+    half_points,
+    plateaus,
+    recalls,
+    supported,
+    unknown,
+    where,
+)
+
+from .evidence import make_evidence, silence
+
+GRID = np.array([0.1, 0.2, 0.5, 0.8])
+
+
+def noisy(seed: int = 0):
+    """60 weighted examples of three classes, and one cell that predicts at random."""
+    generator = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], 20)
+    guess = generator.integers(0, 3, 60)
+    logits = np.eye(3)[np.where(generator.random(60) < 0.8, labels, guess)]
+    cell = silence("top", 0.5)
+    weights = generator.uniform(0.5, 2.0, 60)
+    return make_evidence(list(labels), [(cell, list(guess))], logits=logits, weights=weights), cell
+
+
+def test_half_point_interpolates_between_grid_points():
+    accuracies = np.array([[1.0, 1.0, 0.8, 0.6], [0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 1.0, 0.9]])
+    found = half_points(GRID, accuracies, np.ones(3), np.full(3, 0.5))
+    # 0.75 lies a quarter of the way from 0.8 (at 0.5) to 0.6 (at 0.8); half-way to the first
+    # point; never.
+    assert found == pytest.approx([0.575, 0.05, np.inf])
+
+
+def test_half_point_on_a_grid_point_and_after_a_recovery():
+    accuracies = np.array([[0.9, 0.75, 0.9, 0.5]])
+    assert half_points(GRID, accuracies, np.ones(1), np.full(1, 0.5)) == pytest.approx([0.2])
+
+
+def test_half_point_without_distance_is_zero():
+    assert half_points(GRID, np.full((1, 4), 0.5), np.full(1, 0.5), np.full(1, 0.5)) == [0.0]
+
+
+def test_plateau_ends_at_the_first_failure():
+    held = np.array([[1, 1, 1, 1], [1, 1, 0, 1], [0, 1, 1, 1]], dtype=bool)
+    assert plateaus(GRID, held).tolist() == [0.8, 0.2, 0.0]
+
+
+def test_where_matches_values_and_nulls():
+    table = pd.DataFrame({"ranking": ["probe", None, "iou"], "fraction": [0.1, 0.1, np.nan]})
+    assert where(table, {"ranking": None}).index.tolist() == [1]
+    assert where(table, {"ranking": "probe", "fraction": 0.1}).index.tolist() == [0]
+    assert where(table, {"fraction": None}).index.tolist() == [2]
+
+
+def test_draw_range_keeps_null_keys_apart():
+    rows = pd.DataFrame({"ranking": [None] * 41 + ["iou"], "drop": [*range(41), 7.0]})
+    table = draw_range(rows, ["ranking"], {"drop": "d"}).set_index("ranking")
+    assert table.loc["iou"].tolist() == [1, 7.0, 7.0, 7.0]
+    # 41 equally spaced draws: the 2.5 % and 97.5 % quantiles are the second and the last but one.
+    assert table.loc[table.index.isna()].to_numpy().tolist() == [[41, 20.0, 1.0, 39.0]]
+
+
+def test_draw_range_of_nothing_has_its_columns():
+    table = draw_range(pd.DataFrame({"ranking": [], "drop": []}), ["ranking"], {"drop": "d"})
+    assert table.columns.tolist() == ["ranking", "draws", "d", "d_low", "d_high"]
+    assert table.empty
+
+
+def test_figures_are_null_where_unknown():
+    assert figure(np.inf, np.nan, 1.0) == {"value": None, "low": None, "high": 1.0}
+    assert unknown("why") == {"value": None, "low": None, "high": None, "reason": "why"}
+
+
+def test_grid_band_keeps_to_values_that_occur():
+    low, high = grid_band(np.array([0.1] * 50 + [0.2] * 47 + [np.inf] * 3))
+    assert (low, high) == (0.1, np.inf)
+
+
+def test_values_and_resamples_agree_with_scikit_learn():
+    evidence, cell = noisy()
+    labels, weights = evidence.predictions.labels, evidence.weights
+    guess = evidence.outcomes.predicted[0]
+    sampled = accuracy(evidence, [cell.action])
+    recall = recalls(evidence, guess[None, :], supported(evidence))
+    base = clean_accuracy(evidence)
+    clean = evidence.predictions.predicted
+    for w, at in [(weights, None), *((evidence.counts[b] * weights, b) for b in (0, 7, 199))]:
+        pick = (lambda s: s.value) if at is None else (lambda s, at=at: s.samples[..., at])
+        expected = accuracy_score(labels, guess, sample_weight=w)
+        assert pick(sampled) == pytest.approx([expected])
+        assert pick(base) == pytest.approx([accuracy_score(labels, clean, sample_weight=w)])
+        per_class = recall_score(labels, guess, sample_weight=w, average=None)
+        assert pick(recall)[0] == pytest.approx(per_class)
+        best = max(accuracy_score(labels, np.full(60, c), sample_weight=w) for c in range(3))
+        assert pick(chance(evidence)) == pytest.approx([best])

@@ -1,0 +1,82 @@
+"""What every finding owes: tables with fixed columns, figures with ends or a reason."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from synapse_audit.artifacts import Evidence
+from synapse_audit.findings import FINDINGS
+
+from .evidence import make_evidence, silence
+
+TABLES = {
+    "redundancy": {
+        *("removal", "layers", "positions", "tests", "sufficiency", "constants"),
+        "participation",
+    },
+    "asymmetry": {"matrix", "fragility", "curves"},
+    "vulnerability": {"budgets", "margins", "constants", "floor"},
+}
+KEYS = {
+    "redundancy": {"redundancy", "load_bearing"},
+    "asymmetry": {"asymmetry"},
+    "vulnerability": {"vulnerability"},
+}
+
+
+def some_evidence() -> Evidence:
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], 15)
+    cells = [
+        silence("top", f, ranked_for=name) for name in ("global", "a", "b") for f in (0.1, 0.5)
+    ]
+    cells += [silence("random", f, draw=d) for f in (0.1, 0.5) for d in range(3)]
+    trials = [(cell, generator.integers(0, 3, 45).tolist()) for cell in cells]
+    return make_evidence(labels.tolist(), trials)
+
+
+def figures(summary: Any) -> Iterator[dict[str, Any]]:
+    """Every dictionary that claims to be a figure."""
+    if isinstance(summary, dict):
+        if "value" in summary:
+            yield summary
+        for part in summary.values():
+            yield from figures(part)
+    elif isinstance(summary, list):
+        for part in summary:
+            yield from figures(part)
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+@pytest.mark.parametrize("make", [some_evidence, lambda: make_evidence([0, 1, 2] * 5)])
+def test_tables_and_figures(name: str, make, tmp_path: Path):
+    finding = FINDINGS[name](make())
+    assert finding.name == name
+    assert set(finding.tables) == TABLES[name]
+    for table_name, table in finding.tables.items():
+        assert len(table.columns)
+        path = tmp_path / f"{table_name}.parquet"
+        table.to_parquet(path)
+        assert pd.read_parquet(path).columns.tolist() == table.columns.tolist()
+    assert set(finding.summary) == KEYS[name]
+    json.dumps(finding.summary, allow_nan=False)
+    found = list(figures(finding.summary))
+    assert found
+    for one in found:
+        assert {"value", "low", "high"} <= set(one)
+        assert one["value"] is not None or one["reason"]
+
+
+@pytest.mark.parametrize("name", FINDINGS)
+def test_findings_leave_their_evidence_as_it_was(name: str):
+    evidence = some_evidence()
+    before = evidence.effects.copy(), evidence.class_effects.copy(), evidence.counts.copy()
+    FINDINGS[name](evidence)
+    pd.testing.assert_frame_equal(evidence.effects, before[0])
+    pd.testing.assert_frame_equal(evidence.class_effects, before[1])
+    assert np.array_equal(evidence.counts, before[2])

@@ -1,0 +1,182 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from synapse_audit.findings.redundancy import (
+    LAYERS,
+    POSITIONS,
+    REMOVAL,
+    SUFFICIENCY,
+    TESTS,
+    disjoint_sets,
+    half_point,
+    plateau,
+    redundancy,
+    sufficient_k,
+)
+
+from .evidence import GRID, make_evidence, silence
+
+LABELS = [0] * 200 + [1] * 200
+
+
+def curve(errors: dict[float, int], selection: str = "top", **changes):
+    return [(silence(selection, f, **changes), _answers(n)) for f, n in errors.items()]
+
+
+def _answers(n: int) -> list[int]:
+    """The right answers but for n mistakes, spread evenly over both classes."""
+    first, second = n // 2, n - n // 2
+    return [1] * first + [0] * (200 - first) + [0] * second + [1] * (200 - second)
+
+
+def probes(rows) -> pd.DataFrame:
+    columns = ["selection", "draw", "k", "fraction", "select_accuracy", "accuracy"]
+    table = pd.DataFrame(rows, columns=columns).assign(ranking="probe")
+    return table.assign(accuracy_low=table.accuracy - 0.1, accuracy_high=table.accuracy + 0.1)
+
+
+def test_plateau_and_half_point_of_a_known_curve():
+    evidence = make_evidence(LABELS, curve({0.1: 0, 0.2: 0, 0.5: 80, 0.8: 160}))
+    # Losses of 0, 0, 0.2, 0.4; chance 0.5, so half is lost at accuracy 0.75.
+    assert plateau(evidence) == {"value": 0.2, "low": 0.2, "high": 0.2}
+    half = half_point(evidence)
+    assert half["value"] == pytest.approx(0.575)
+    assert half["low"] < 0.575 < half["high"]
+    assert "never_share" not in half
+
+
+def test_plateau_is_cautious_where_the_loss_is_uncertain():
+    evidence = make_evidence(LABELS, curve({0.1: 0, 0.2: 8}))
+    # A loss of exactly 0.02 holds as a point in about half of the resamples, as a bound in none.
+    assert plateau(evidence) == {"value": 0.1, "low": 0.1, "high": 0.2}
+
+
+def test_plateau_is_zero_where_the_first_point_fails():
+    evidence = make_evidence(LABELS, curve({0.1: 100, 0.2: 0}))
+    assert plateau(evidence)["value"] == 0.0
+
+
+def test_half_point_never_reached_has_a_reason():
+    half = half_point(make_evidence(LABELS, curve({0.1: 0, 0.5: 10})))
+    assert half["value"] is None
+    assert half["high"] is None
+    assert half["reason"] == "never within the grid"
+    assert half["never_share"] == 1.0
+
+
+def test_half_point_sometimes_reached_has_no_upper_end():
+    half = half_point(make_evidence(LABELS, curve({0.1: 0, 0.5: 100})))
+    assert half["value"] == pytest.approx(0.5)
+    assert half["low"] is not None
+    assert half["high"] is None
+    assert 0.2 < half["never_share"] < 0.8
+
+
+def test_half_point_needs_a_classifier_above_chance():
+    logits = np.eye(2)[[0] * 400]
+    half = half_point(make_evidence(LABELS, curve({0.5: 0}), logits=logits))
+    assert half["reason"] == "clean accuracy is not above chance"
+
+
+def test_sufficient_k_is_chosen_on_select_and_reported_on_evaluate():
+    table = probes(
+        [
+            ("top", None, 10, 0.1, 0.80, 0.95),
+            ("top", None, 20, 0.2, 0.89, 0.70),
+            ("top", None, 50, 0.5, 0.92, 0.80),
+            ("top", None, 100, 1.0, 0.90, 0.85),
+            ("disjoint", 0, 20, 0.2, 0.9, 0.8),
+            ("disjoint", 1, 20, 0.2, 0.9, 0.8),
+        ]
+    )
+    evidence = make_evidence(LABELS, sufficiency=table)
+    found = sufficient_k(evidence)
+    assert found["value"] == 20.0
+    assert found["accuracy"] == pytest.approx({"value": 0.7, "low": 0.6, "high": 0.8})
+    assert disjoint_sets(evidence)["value"] == 2.0
+
+
+def test_sufficiency_unknown_without_probes():
+    evidence = make_evidence(LABELS)
+    assert sufficient_k(evidence)["reason"] == "no probe on all neurons was fitted"
+    assert disjoint_sets(evidence)["value"] is None
+
+
+def test_removal_table_averages_draws():
+    trials = curve({0.5: 80})
+    trials += [t for d, n in enumerate((0, 40)) for t in curve({0.5: n}, "random", draw=d)]
+    trials += curve({0.5: 8}, "top", ranked_for="a") + curve({0.5: 8}, "top", layers="1")
+    table = redundancy(make_evidence(LABELS, trials)).tables["removal"]
+    assert table.columns.tolist() == REMOVAL
+    assert table["selection"].tolist() == ["top", "random"]
+    top, random = table.to_dict("records")
+    assert (top["accuracy"], top["accuracy_drop"]) == pytest.approx((0.8, 0.2))
+    assert top["drop_low"] < 0.2 < top["drop_high"]
+    assert np.isnan(top["draws"])
+    assert random["draws"] == 2
+    assert random["accuracy_drop"] == pytest.approx(0.05)
+    # Linear between the two draws: 2.5 % of the way from 0 to 0.1, and 97.5 %.
+    assert (random["drop_low"], random["drop_high"]) == pytest.approx((0.0025, 0.0975))
+    assert (random["accuracy_low"], random["accuracy_high"]) == pytest.approx((0.9025, 0.9975))
+
+
+def test_layers_table_sets_each_layer_beside_its_twins():
+    trials = curve({0.5: 80}, layers="2") + curve({0.5: 40}, layers="10")
+    trials += curve({0.5: 40}, "random", layers="2", draw=0)
+    trials += curve({0.5: 0}, "random", layers="2", draw=1)
+    table = redundancy(make_evidence(LABELS, trials)).tables["layers"]
+    assert table.columns.tolist() == LAYERS
+    assert table["layer"].tolist() == [2, 10]
+    assert table["drop"].tolist() == pytest.approx([0.2, 0.1])
+    assert table["random_drop"][0] == pytest.approx(0.05)
+    assert np.isnan(table["random_drop"][1])
+
+
+def test_positions_table_keeps_fractions_run_at_both():
+    trials = curve({0.1: 0, 0.5: 40}) + curve({0.5: 80}, position="all")
+    trials += curve({0.5: 20}, "random", position="all", draw=0)
+    table = redundancy(make_evidence(LABELS, trials)).tables["positions"]
+    assert table.columns.tolist() == POSITIONS
+    rows = table[["fraction", "position", "selection", "drop"]].to_numpy().tolist()
+    assert rows == [
+        [0.5, "all", "random", pytest.approx(0.05)],
+        [0.5, "all", "top", pytest.approx(0.2)],
+        [0.5, "pooled", "top", pytest.approx(0.1)],
+    ]
+
+
+def test_curve_tests_only_when_the_grid_tests():
+    trials = curve({0.1: 40, 0.5: 80})
+    for draw in range(5):
+        trials += curve({0.1: draw, 0.5: 10 + draw}, "random", draw=draw)
+    tested = redundancy(make_evidence(LABELS, trials)).tables["tests"]
+    assert tested.columns.tolist() == TESTS
+    assert tested["p_value"][0] < 0.01
+    quick = GRID.model_copy(update={"tests": False})
+    silent = redundancy(make_evidence(LABELS, trials, grid=quick)).tables["tests"]
+    assert silent.empty
+    assert silent.columns.tolist() == TESTS
+
+
+def test_sufficiency_table_averages_random_draws():
+    rows = [("top", None, 10, 0.1, 0.8, 0.9)]
+    rows += [("random", d, 10, 0.1, 0.5, a) for d, a in enumerate((0.4, 0.6))]
+    rows += [("disjoint", 0, 10, 0.1, 0.8, 0.9)]
+    table = redundancy(make_evidence(LABELS, sufficiency=probes(rows))).tables["sufficiency"]
+    assert table.columns.tolist() == SUFFICIENCY
+    assert table["selection"].tolist() == ["random", "top"]
+    assert table["accuracy"].tolist() == pytest.approx([0.5, 0.9])
+    assert table["accuracy_low"].tolist() == pytest.approx([0.405, 0.8])
+
+
+def test_participation_counts_layers_from_the_embeddings():
+    table = redundancy(make_evidence(LABELS)).tables["participation"]
+    assert table.to_numpy().tolist() == [[0, 4, 1.5], [1, 4, 2.5]]
+
+
+def test_chance_is_the_best_constant_predictor():
+    evidence = make_evidence([0] * 30 + [1] * 10)
+    found = redundancy(evidence).summary["redundancy"]["chance"]
+    # Strata keep class shares, so resampling cannot move it.
+    assert found == {"value": 0.75, "low": 0.75, "high": 0.75}

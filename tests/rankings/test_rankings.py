@@ -1,0 +1,150 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from synapse_audit import neurons
+from synapse_audit.artifacts import Activations, LabelledData, Ranking, Splits
+from synapse_audit.errors import UsageError
+from synapse_audit.probes import fit_probes
+from synapse_audit.rankings import RANKINGS, RankingContext, rank, ranking_table
+
+CLASSES = ("a", "b", "c")
+PLANTED = 7
+
+
+def context(order: np.ndarray | None = None) -> RankingContext:
+    """Three layers of 12 neurons; neuron 7 of layer 1 tells the three classes apart.
+
+    With ``order`` the neurons of layer 1 are permuted.
+    """
+    generator = np.random.default_rng(0)
+    labels = generator.integers(0, 3, 240)
+    layers = [generator.normal(size=(240, 12)).astype(np.float32) for _ in range(3)]
+    layers[1][:, PLANTED] = 2.0 * labels + 0.2 * generator.normal(size=240)
+    if order is not None:
+        layers[1] = layers[1][:, order]
+    held = Activations(tuple(layers), layers[-1])
+    rows = np.arange(240)
+    splits = Splits(*(rows[rows % 3 == part] for part in range(3)))
+    return build(held, labels, splits)
+
+
+def build(held: Activations, labels: np.ndarray, splits: Splits) -> RankingContext:
+    """A context whose probes are fitted here."""
+    n = len(labels)
+    data = LabelledData(
+        tuple(map(str, range(n))),
+        labels,
+        CLASSES,
+        np.ones(n),
+        np.zeros(n, dtype=np.int64),
+        None,
+        "",
+        "made up",
+        n,
+        0,
+    )
+    probes = fit_probes(held, data, splits, seed=0)
+    return RankingContext(held, labels, CLASSES, splits, probes, 0, data.weights)
+
+
+@pytest.fixture(scope="module")
+def plain() -> RankingContext:
+    return context()
+
+
+@pytest.mark.parametrize("method", RANKINGS)
+def test_contract(method: str, plain: RankingContext) -> None:
+    found = rank(method, plain)
+    assert found.method == method
+    assert set(found.scores) == {"global", *CLASSES}
+    for by_layer in found.scores.values():
+        assert [len(scores) for scores in by_layer] == [12, 12, 12]
+        assert all(np.isfinite(scores).all() and (scores >= 0).all() for scores in by_layer)
+
+
+@pytest.mark.parametrize("method", sorted(set(RANKINGS) - {"random"}))
+def test_equivariant_under_a_permutation_of_neurons(method: str, plain: RankingContext) -> None:
+    # `random` belongs to the index, not to the neuron: its scores stay where they are.
+    order = np.random.default_rng(5).permutation(12)
+    before, after = rank(method, plain), rank(method, context(order))
+    for name, by_layer in before.scores.items():
+        np.testing.assert_allclose(after.scores[name][1], by_layer[1][order], rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(after.scores[name][2], by_layer[2], rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", ["probe", "probeless"])
+def test_the_planted_neuron_comes_first(method: str, plain: RankingContext) -> None:
+    table = ranking_table([rank(method, plain)])
+    row = table[(table["layer"] == 1) & (table["rank"] == 1) & (table["ranked_for"] == "global")]
+    assert row["neuron"].item() == PLANTED
+
+
+def test_probe_scores_are_the_absolute_centred_weights(plain: RankingContext) -> None:
+    weights = plain.probes[1].weights
+    found = rank("probe", plain)
+    np.testing.assert_array_equal(found.scores["b"][1], np.abs(weights[1]))
+    np.testing.assert_allclose(found.scores["global"][1], np.abs(weights).sum(axis=0))
+
+
+def test_probeless_by_hand(plain: RankingContext) -> None:
+    # Neuron 0: class means 0, 1, 2 with deviation sqrt(2/3); neuron 1 never varies.
+    values = np.array([[0, 5], [0, 5], [1, 5], [1, 5], [2, 5], [2, 5]], dtype=np.float32)
+    labels, rows = np.array([0, 0, 1, 1, 2, 2]), np.arange(6)
+    small = replace(
+        plain,
+        activations=Activations((values,), values),
+        labels=labels,
+        splits=Splits(rows, rows[:0], rows[:0]),
+        weights=np.ones(6),
+    )
+    found = rank("probeless", small)
+    unit = np.sqrt(3 / 2)
+    np.testing.assert_allclose(found.scores["global"][0], [4 * unit, 0])
+    np.testing.assert_allclose(found.scores["a"][0], [3 * unit, 0])
+    np.testing.assert_allclose(found.scores["b"][0], [2 * unit, 0])
+    np.testing.assert_allclose(found.scores["c"][0], [3 * unit, 0])
+
+
+@pytest.mark.parametrize("method", RANKINGS)
+def test_a_class_without_fit_examples_is_not_ranked_for(method: str, plain: RankingContext) -> None:
+    labels = np.where(plain.labels == 2, 1, plain.labels)
+    found = rank(method, build(plain.activations, labels, plain.splits))
+    assert set(found.scores) == {"global", "a", "b"}
+    assert all(np.isfinite(scores).all() for scores in found.scores["global"])
+
+
+@pytest.mark.parametrize("method", RANKINGS)
+def test_only_fit_is_read(method: str, plain: RankingContext) -> None:
+    labels = plain.labels.copy()
+    labels[plain.splits.evaluate] = 0
+    layers = tuple(layer.copy() for layer in plain.activations.layers)
+    for layer in layers:
+        layer[plain.splits.evaluate] += 100
+    other = replace(plain, labels=labels, activations=Activations(layers, layers[-1]))
+    for name, by_layer in rank(method, plain).scores.items():
+        for mine, theirs in zip(by_layer, rank(method, other).scores[name], strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_random_is_keyed_by_the_seed(plain: RankingContext) -> None:
+    first, again = rank("random", plain), rank("random", plain)
+    other = rank("random", replace(plain, seed=1))
+    np.testing.assert_array_equal(first.scores["a"][1], again.scores["a"][1])
+    assert not np.array_equal(first.scores["a"][1], other.scores["a"][1])
+    assert not np.array_equal(first.scores["a"][1], first.scores["b"][1])
+
+
+def test_table_ranks_ties_as_the_selections_do() -> None:
+    scores = np.array([1.0, 3.0, 3.0, 0.0])
+    table = ranking_table([Ranking("by hand", {"global": (scores, scores[::-1])})])
+    assert list(table) == ["method", "ranked_for", "layer", "neuron", "score", "rank"]
+    assert table["rank"].tolist() == [3, 1, 2, 4, 4, 1, 2, 3]
+    chosen = neurons.top((scores,), 0.25, [0]).by_layer[0].tolist()
+    assert chosen == table[(table["layer"] == 0) & (table["rank"] == 1)]["neuron"].tolist()
+
+
+def test_an_unknown_method_names_the_choices(plain: RankingContext) -> None:
+    with pytest.raises(UsageError, match="did you mean 'probe'"):
+        rank("prob", plain)

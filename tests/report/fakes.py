@@ -1,0 +1,332 @@
+"""A synthetic run with every table of the contract; nothing here loads a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
+FRACTIONS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
+LAYER_FRACTIONS = (0.05, 0.1, 0.2, 0.5, 0.8)
+BUDGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+CLEAN, CHANCE, WIDTH = 0.962, 0.41, 384
+
+
+@dataclass(frozen=True)
+class FakeResult:
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    summary: Mapping[str, Any] = field(default_factory=dict)
+    predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
+    probes: pd.DataFrame = field(default_factory=pd.DataFrame)
+    rankings: pd.DataFrame = field(default_factory=pd.DataFrame)
+    effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+    class_effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+    findings: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
+
+
+def make_result(
+    classes: Sequence[str] = CLASSES, *, layers: int = 6, tests: bool = True, seed: int = 0
+) -> FakeResult:
+    random = np.random.default_rng(seed)
+    return FakeResult(
+        manifest=_manifest(layers, tests),
+        summary=_summary(classes),
+        predictions=_predictions(classes, random),
+        probes=_probes(layers),
+        rankings=_rankings(classes, layers, random),
+        effects=pd.DataFrame({"cell": [str(i) for i in range(900)],
+                              "route": ["stream"] * 500 + ["suffix"] * 300 + ["head"] * 100}),
+        findings={
+            "redundancy": _redundancy(layers, tests, random),
+            "asymmetry": _asymmetry(classes, tests, random),
+            "vulnerability": _vulnerability(classes, random),
+        },
+    )  # fmt: skip
+
+
+def _logistic(x: Any, middle: float, steep: float = 9.0) -> Any:
+    return 1 / (1 + np.exp(-steep * (np.asarray(x, dtype=float) - middle)))
+
+
+def _figure(value: Any, spread: float = 0.02) -> dict[str, Any]:
+    return {"value": value, "low": value - spread, "high": value + spread}
+
+
+def _manifest(layers: int, tests: bool) -> dict[str, Any]:
+    grid = {"draws": 20 if tests else 5, "tests": tests, "rankings": ["probe", "probeless"]}
+    return {
+        "schema": 1,
+        "device": "cpu",
+        "config": {
+            "model": "models/minilm-http-params",
+            "data": "web_payloads/test.csv",
+            "preset": "standard" if tests else "quick",
+            "seed": 0,
+            "resamples": 1000,
+            "grid": grid,
+        },
+        "model": {
+            "family": "bert",
+            "layers": layers,
+            "hidden_size": WIDTH,
+            "sha256": "9f2c" * 16,
+        },
+        "data": {"sha256": "0ab1" * 16, "n_rows": 4000, "n_repeats": 12},
+        "versions": {"torch": "2.13.0", "transformers": "5.23.0", "synapse-audit": "0.1.0"},
+        "splits": {"fit": 1000, "select": 500, "evaluate": 1000},
+        "times": {"extract": 12.31, "sweep": 240.5},
+        "label_map": {"0": "norm"},
+    }
+
+
+def _summary(classes: Sequence[str]) -> dict[str, Any]:
+    return {
+        "model": "minilm-http-params",
+        "classes": list(classes),
+        "n_evaluate": 1000,
+        "clean": {"accuracy": _figure(CLEAN, 0.011), "macro_f1": _figure(0.948, 0.014)},
+        "redundancy": {
+            "plateau": _figure(0.3, 0.05),
+            "half_point": _figure(0.65, 0.1),
+            "sufficient_k": {"value": 24, "low": None, "high": None},
+            "disjoint_sets": {"value": 5, "low": None, "high": None},
+            "chance": {"value": CHANCE, "low": None, "high": None},
+        },
+        "asymmetry": {
+            "most_fragile": {"value": classes[-1], "share": 0.93},
+            "least_fragile": {"value": classes[0], "share": 0.88},
+            "gap": _figure(0.31, 0.06),
+            "fraction": {"value": 0.5, "low": None, "high": None},
+        },
+        "load_bearing": [{"layer": 4, "neuron": 223, "zero_drop": 0.31, "mean_drop": 0.001}],
+        "cost": {"seconds": 301.2, "cells": 900},
+    }
+
+
+def _predictions(classes: Sequence[str], random: np.random.Generator) -> pd.DataFrame:
+    labels = random.choice(len(classes), size=1000)
+    wrong = random.random(1000) > CLEAN
+    predicted = np.where(wrong, (labels + 1) % len(classes), labels)
+    scores = {"probability": random.random(1000), "margin": random.normal(4, 2, 1000)}
+    columns = {"example": np.arange(1000), "label": labels, "predicted": predicted}
+    return pd.DataFrame({**columns, **scores})
+
+
+def _probes(layers: int) -> pd.DataFrame:
+    scopes = [*(str(i) for i in range(layers + 1)), "joint", "head_input"]
+    depth = np.array([*np.arange(layers + 1) / layers, 1.0, 1.0])
+    accuracy = 0.62 + 0.34 * _logistic(depth, 0.35)
+    return pd.DataFrame({
+        "scope": scopes, "accuracy": accuracy, "macro_f1": accuracy - 0.02,
+        "majority_accuracy": CHANCE, "fit_accuracy": np.minimum(accuracy + 0.03, 1),
+        "control_accuracy": 0.55 + 0.05 * depth, "selectivity": accuracy - 0.52 - 0.05 * depth,
+        "null_accuracy": CHANCE - 0.03, "strength": 0.1,
+    })  # fmt: skip
+
+
+def _rankings(classes: Sequence[str], layers: int, random: np.random.Generator) -> pd.DataFrame:
+    parts = []
+    for method in ("probe", "probeless"):
+        for owner in ("global", classes[0]):
+            for layer in range(layers + 1):
+                score = np.sort(random.gamma(1 + layer / 3, size=WIDTH))[::-1]
+                parts.append(pd.DataFrame({
+                    "method": method, "ranked_for": owner, "layer": layer,
+                    "neuron": random.permutation(WIDTH), "score": score,
+                    "rank": np.arange(1, WIDTH + 1)}))  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def _redundancy(layers: int, tests: bool, random: np.random.Generator) -> dict[str, pd.DataFrame]:
+    return {
+        "removal": _removal(),
+        "layers": _layers(layers, random),
+        "positions": _positions(),
+        "tests": _tests(tests),
+        "sufficiency": _sufficiency(),
+        "constants": _constants(layers, random),
+        "participation": pd.DataFrame({"layer": range(layers + 1), "neurons": WIDTH,
+                                       "participation_ratio": np.linspace(60, 11, layers + 1)}),
+    }  # fmt: skip
+
+
+def _removal() -> pd.DataFrame:
+    middles = {"top": 0.62, "bottom": 0.86, "random": 0.74, "matched": 0.7}
+    harm = {"mean": 0.0, "zero": 0.22, "noise": -0.1, "scale": -0.15, "flip": 0.3}
+    rows = []
+    for operator, shift in harm.items():
+        for selection, middle in middles.items():
+            for f in FRACTIONS:
+                lost = (CLEAN - CHANCE) * float(_logistic(f, middle - shift, 14))
+                rows.append(_removal_row(operator, selection, f, lost))
+    for operator in ("mean", "zero"):
+        for selection, middle in (("keep_top", 0.2), ("keep_random", 0.38)):
+            for f in FRACTIONS:
+                lost = (CLEAN - CHANCE) * (1 - float(_logistic(f, middle, 14)))
+                rows.append(_removal_row(operator, selection, f, lost))
+    other = [row | {"ranking": "probeless"} for row in rows if row["selection"] == "top"]
+    return pd.DataFrame([*rows, *other])
+
+
+def _removal_row(operator: str, selection: str, f: float, lost: float) -> dict[str, Any]:
+    drawn = selection in {"random", "matched", "keep_random"}
+    spread = (0.06 if drawn else 0.02) * min(1.0, 0.1 + 4 * lost)
+    return {
+        "operator": operator,
+        "ranking": None if selection in {"random", "keep_random"} else "probe",
+        "selection": selection,
+        "fraction": f,
+        "k": round(f * WIDTH) * 6,
+        "accuracy": CLEAN - lost,
+        "accuracy_low": CLEAN - lost - spread,
+        "accuracy_high": min(1.0, CLEAN - lost + spread),
+        "accuracy_drop": lost,
+        "drop_low": lost - spread,
+        "drop_high": lost + spread,
+        "draws": 20 if drawn else None,
+    }
+
+
+def _layers(layers: int, random: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for operator, harm in (("mean", 0.05), ("zero", 0.3)):
+        for layer in range(1, layers + 1):
+            for f in LAYER_FRACTIONS:
+                drop = harm * f * layer / layers + random.normal(0, 0.003)
+                twin = drop * 0.6
+                rows.append({"operator": operator, "layer": layer, "fraction": f, "drop": drop,
+                             "drop_low": drop - 0.01, "drop_high": drop + 0.01,
+                             "random_drop": twin, "random_low": twin - 0.012,
+                             "random_high": twin + 0.012})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _positions() -> pd.DataFrame:
+    rows = [
+        {"fraction": f, "position": position, "selection": selection, "drop": drop,
+         "drop_low": drop - 0.02, "drop_high": drop + 0.02}
+        for position, harm in (("pooled", 0.1), ("all", 0.7))
+        for selection, part in (("top", 1.0), ("random", 0.7))
+        for f in (0.1, 0.3, 0.5)
+        for drop in (harm * part * f * 2 * 0.5,)
+    ]  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _tests(tests: bool) -> pd.DataFrame:
+    columns = ["operator", "strength", "layers", "position", "ranking", "ranked_for", "area", "t",
+               "df", "p_value", "p_adjusted"]  # fmt: skip
+    if not tests:
+        return pd.DataFrame(columns=columns)
+    rows = [
+        ("mean", None, "all", "pooled", "probe", "global", 0.061, 4.21, 19, 0.0005, 0.004),
+        ("mean", None, "all", "pooled", "probeless", "global", 0.018, 1.3, 19, 0.21, 0.6),
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _sufficiency() -> pd.DataFrame:
+    rows = []
+    for selection, need in (("top", 0.5), ("random", 1.3)):
+        for k in (1, 2, 4, 8, 16, 24, 48, 96, 192, 384):
+            accuracy = CHANCE + (CLEAN - CHANCE) * float(_logistic(np.log10(k), need, 4))
+            rows.append({"ranking": "probe" if selection == "top" else None,
+                         "selection": selection, "k": k, "fraction": k / WIDTH,
+                         "accuracy": accuracy, "accuracy_low": accuracy - 0.02,
+                         "accuracy_high": accuracy + 0.02})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _constants(layers: int, random: np.random.Generator) -> pd.DataFrame:
+    zero = np.sort(np.abs(random.normal(0.05, 0.12, layers)))[::-1]
+    mean = np.abs(random.normal(0, 0.002, layers))
+    return pd.DataFrame({
+        "layer": np.arange(1, layers + 1), "neuron": random.integers(0, WIDTH, layers),
+        "mean": random.normal(8, 1, layers), "spread": random.uniform(0.03, 0.2, layers),
+        "zero_drop": zero, "zero_low": zero - 0.02, "zero_high": zero + 0.02,
+        "mean_drop": mean, "mean_low": mean - 0.004, "mean_high": mean + 0.004,
+        "load_bearing": zero > 0.05,
+    })  # fmt: skip
+
+
+def _asymmetry(
+    classes: Sequence[str], tests: bool, random: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    drops = {c: 0.08 + 0.3 * i / len(classes) for i, c in enumerate(classes)}
+    return {
+        "matrix": _matrix(classes, tests, random),
+        "fragility": pd.DataFrame([
+            {"class": c, "support": 200 - 20 * i, "recall": 0.98 - 0.01 * i, "mean_drop": d,
+             "mean_drop_low": d - 0.03, "mean_drop_high": d + 0.03,
+             "half_fraction": None if i == 0 else 0.5}
+            for i, (c, d) in enumerate(drops.items())]),
+        "curves": pd.DataFrame([
+            {"class": c, "fraction": f, "recall": top, "recall_low": top - 0.03,
+             "recall_high": min(1, top + 0.03), "random_recall": twin, "random_low": twin - 0.05,
+             "random_high": min(1, twin + 0.05)}
+            for c, d in drops.items() for f in FRACTIONS
+            for top in (0.98 - float(_logistic(f, 1.0 - 1.4 * d, 12)) * 0.95,)
+            for twin in (0.98 - float(_logistic(f, 1.1 - 1.2 * d, 12)) * 0.9,)]),
+    }  # fmt: skip
+
+
+def _matrix(classes: Sequence[str], tests: bool, random: np.random.Generator) -> pd.DataFrame:
+    rows = []
+    for operator in ("mean", "zero"):
+        for f in (0.1, 0.5):
+            for i, owner in enumerate(classes):
+                for j, name in enumerate(classes):
+                    value = (0.25 if i == j and i % 2 else 0.03) * f * 2 + random.normal(0, 0.02)
+                    p = 0.001 if value > 0.15 else 0.7
+                    rows.append({
+                        "operator": operator, "fraction": f, "ranked_for": owner, "class": name,
+                        "value": value, "low": value - 0.04, "high": value + 0.04,
+                        "specificity": value - 0.05, "specificity_low": value - 0.1,
+                        "specificity_high": value, "p_value": p if tests else None,
+                        "p_adjusted": min(1, 5 * p) if tests else None})  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def _vulnerability(classes: Sequence[str], random: np.random.Generator) -> dict[str, pd.DataFrame]:
+    ease = {c: 0.06 * 1.8**i if i < 6 else 0.8 for i, c in enumerate(classes)}
+    edits = [
+        _edit((space, c, columns), b, float(_logistic(np.log10(b), np.log10(need * slow), 4)))
+        for c, need in ease.items()
+        for space, columns, slow in (("weight", 0.05, 2.5), ("weight", 0.25, 1.4),
+                                     ("weight", 1.0, 1.0), ("random", 0.05, 9.0),
+                                     ("random", 0.25, 4.0), ("bias", None, 2.0))
+        for b in BUDGETS
+    ]  # fmt: skip
+    margins = {c: np.sort(random.normal(6 + 20 * e, 2, 400)) for c, e in ease.items()}
+    grid = np.linspace(0, 25, 120)
+    return {
+        "budgets": pd.DataFrame(edits),
+        "floor": pd.DataFrame([
+            {"target": c, "budget": b,
+             "bound": float(_logistic(np.log10(b), np.log10(need * 0.5), 5)),
+             "bound_all_rows": float(_logistic(np.log10(b), np.log10(need * 0.4), 5))}
+            for c, need in ease.items() for b in BUDGETS]),
+        "margins": pd.DataFrame([
+            {"target": c, "constant": x, "redirect_rate": float((m < x).mean()),
+             "collateral": float((m < x).mean() * 0.9)}
+            for c, m in margins.items() for x in grid]),
+        "constants": pd.DataFrame([
+            {"target": c, "median_margin": float(np.median(m)),
+             "p95_margin": float(np.quantile(m, 0.95)),
+             **{f"redirect_{p}": float(np.quantile(m, p / 100)) for p in (10, 50, 90)}}
+            for c, m in margins.items()]),
+    }  # fmt: skip
+
+
+def _edit(what: tuple[str, str, float | None], budget: float, rate: float) -> dict[str, Any]:
+    space, target, columns = what
+    return {
+        "space": space, "target": target, "columns": columns, "budget": budget, "constant": None,
+        "redirect_rate": rate, "redirect_low": max(0, rate - 0.02),
+        "redirect_high": min(1, rate + 0.02), "collateral": rate * 0.9,
+        "collateral_low": rate * 0.85, "collateral_high": rate * 0.95,
+    }  # fmt: skip

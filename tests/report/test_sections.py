@@ -1,0 +1,220 @@
+"""Every section on full, partial and empty results, and sentences against known numbers."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from synapse_audit.report import SECTIONS
+from synapse_audit.report.page import embed
+from synapse_audit.report.parts import Section
+from synapse_audit.report.sections.summary import model_name
+
+from .fakes import FakeResult, make_result
+
+READERS = {
+    "redundancy": ("summary", "removal", "layers", "constants", "sufficiency"),
+    "asymmetry": ("classes", "matrix"),
+    "vulnerability": ("summary", "redirect", "margins"),
+}
+TABLES = [
+    (name, finding, table)
+    for finding, tables in make_result().findings.items()
+    for table in tables
+    for name in READERS[finding]
+]
+ATTRIBUTES = ("predictions", "probes", "rankings", "effects")
+
+
+def words_of(section: Section) -> str:
+    texts = [*section.answer, *section.reading, *section.limits, section.heading]
+    texts += [f"{key.label} {key.value} {key.detail}" for key in section.keys]
+    texts += [figure.alt for group in section.groups for figure in group.figures]
+    return " ".join(texts)
+
+
+def without(result: FakeResult, finding: str, table: str) -> FakeResult:
+    kept = {name: frame for name, frame in result.findings[finding].items() if name != table}
+    return replace(result, findings={**result.findings, finding: kept})
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_full_section_says_shows_and_explains(name: str, full: FakeResult) -> None:
+    section = SECTIONS[name](full)
+    assert section.heading.endswith("?")
+    assert section.answer
+    assert not re.search(r"\bnan\b|None|inf\b", words_of(section))
+    if name != "summary":
+        assert section.tables
+        assert section.reading
+        assert section.limits
+    if name not in {"summary", "method"}:
+        assert section.groups
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_empty_section_says_why(name: str) -> None:
+    section = SECTIONS[name](FakeResult())
+    assert section.answer
+    assert not section.groups
+    assert not section.tables
+    assert not re.search(r"\bnan\b|None", words_of(section))
+
+
+@pytest.mark.parametrize(("name", "finding", "table"), TABLES)
+def test_any_missing_table_is_survived(
+    name: str, finding: str, table: str, full: FakeResult
+) -> None:
+    section = SECTIONS[name](without(full, finding, table))
+    assert section.answer
+    assert all(group.figures for group in section.groups)
+    assert all(made.rows for made in section.tables)
+
+
+@pytest.mark.parametrize(("name", "finding", "table"), TABLES)
+def test_any_table_without_numbers_is_survived(
+    name: str, finding: str, table: str, full: FakeResult
+) -> None:
+    frame = full.findings[finding][table]
+    numbers = frame.select_dtypes("number").columns
+    blank = frame.assign(**{str(column): float("nan") for column in numbers})
+    tables = {**full.findings[finding], table: blank}
+    section = SECTIONS[name](replace(full, findings={**full.findings, finding: tables}))
+    assert section.answer
+    embed([figure.spec for group in section.groups for figure in group.figures])
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("attribute", [*ATTRIBUTES, "summary", "manifest"])
+def test_any_missing_attribute_is_survived(name: str, attribute: str, full: FakeResult) -> None:
+    empty = {} if attribute in {"summary", "manifest"} else pd.DataFrame()
+    assert SECTIONS[name](replace(full, **{attribute: empty})).answer
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize("count", [2, 28])
+def test_few_and_many_classes(name: str, count: int) -> None:
+    section = SECTIONS[name](make_result([str(i) for i in range(count)], layers=2))
+    assert section.answer
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_specifications_are_valid_plotly(name: str, full: FakeResult) -> None:
+    for group in SECTIONS[name](full).groups:
+        for figure in group.figures:
+            text = re.sub(r'"@[a-z0-9-]+"', '"#123456"', json.dumps(figure.spec))
+            go.Figure(json.loads(text))
+
+
+def answer(name: str, result: FakeResult) -> str:
+    return " ".join(SECTIONS[name](result).answer)
+
+
+def test_a_significant_curve_is_called_so(full: FakeResult) -> None:
+    said = answer("removal", full)
+    assert "hurt more than equally many random ones" in said
+    assert "p adj = 0.004" in said
+
+
+def with_p(result: FakeResult, p: float) -> FakeResult:
+    tests = result.findings["redundancy"]["tests"].assign(p_adjusted=p)
+    redundancy = {**result.findings["redundancy"], "tests": tests}
+    return replace(result, findings={**result.findings, "redundancy": redundancy})
+
+
+def test_an_insignificant_curve_is_not(full: FakeResult) -> None:
+    assert "hurt no more than equally many random ones" in answer("removal", with_p(full, 0.4))
+
+
+def test_quick_says_that_it_reports_no_tests() -> None:
+    quick = make_result(tests=False)
+    for name in ("removal", "matrix"):
+        assert "No test is reported" in answer(name, quick)
+    assert "reports no tests" in answer("summary", quick)
+
+
+def small(**tables: Any) -> FakeResult:
+    return FakeResult(findings={"asymmetry": tables})
+
+
+def fragility(*rows: tuple[str, float, float, float]) -> pd.DataFrame:
+    columns = ["class", "mean_drop", "mean_drop_low", "mean_drop_high"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def test_overlapping_classes_are_not_ordered() -> None:
+    result = small(fragility=fragility(("a", 0.2, 0.1, 0.3), ("b", 0.15, 0.05, 0.25)))
+    assert "not established" in answer("classes", result)
+
+
+def test_separate_classes_are_ordered() -> None:
+    result = small(fragility=fragility(("a", 0.4, 0.35, 0.45), ("b", 0.15, 0.05, 0.25)))
+    said = answer("classes", result)
+    assert "“a” loses 0.400 of recall (0.350 to 0.450) and so breaks first" in said
+    assert "above that of every other class" in said
+
+
+def test_confusion_matches_a_hand_count() -> None:
+    predictions = pd.DataFrame({"label": [0, 0, 0, 1], "predicted": [0, 0, 1, 1]})
+    result = FakeResult(summary={"classes": ["no", "yes"]}, predictions=predictions)
+    section = SECTIONS["clean"](result)
+    assert section.tables[0].rows == (
+        ("no", "3", "1.000", "0.667", "0.800"),
+        ("yes", "1", "0.500", "1.000", "0.667"),
+    )
+    assert "0.750 of the rows" in section.answer[0]
+
+
+def test_confusion_uses_the_weights() -> None:
+    columns = {"label": [0, 0, 1], "predicted": [0, 1, 1], "weight": [3.0, 1.0, 1.0]}
+    result = FakeResult(summary={"classes": ["no", "yes"]}, predictions=pd.DataFrame(columns))
+    assert SECTIONS["clean"](result).tables[0].rows[0] == ("no", "2", "1.000", "0.750", "0.857")
+
+
+def test_a_class_the_summary_lacks_keeps_its_number() -> None:
+    predictions = pd.DataFrame({"label": [0, 1], "predicted": [0, 2]})
+    rows = SECTIONS["clean"](FakeResult(predictions=predictions)).tables[0].rows
+    assert [row[0] for row in rows] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("org/bert", "org/bert"),
+        ("bert", "bert"),
+        ("/home/me/runs/model", "runs/model"),
+        ("../models/minilm", "minilm"),
+        ("a/b/checkpoint-500", "b/checkpoint-500"),
+    ],
+)
+def test_model_names_show_the_part_that_says_something(given: str, shown: str) -> None:
+    assert model_name(FakeResult(summary={"model": given})) == shown
+
+
+def test_a_collapsed_model_is_called_so() -> None:
+    curves = pd.DataFrame({"class": ["a", "b"], "fraction": 0.8, "recall": [1.0, 0.0]})
+    result = small(fragility=fragility(("b", 0.4, 0.3, 0.5), ("a", 0.0, 0.0, 0.0)), curves=curves)
+    assert "nearly everything is called “a”" in answer("classes", result)
+
+
+def test_no_candidate_is_not_the_same_as_not_tried(full: FakeResult) -> None:
+    empty = full.findings["redundancy"]["constants"].head(0)
+    findings = {**full.findings, "redundancy": {"constants": empty}}
+    assert "looked like a constant" in answer("constants", replace(full, findings=findings))
+    assert "tested no single neuron" in answer("constants", FakeResult())
+
+
+def test_easiest_target_is_the_one_with_the_smallest_enough_budget() -> None:
+    rows = [
+        {"space": "weight", "target": t, "columns": 1.0, "budget": b, "redirect_rate": r}
+        for t, b, r in [("a", 0.1, 0.4), ("a", 0.2, 0.6), ("b", 0.1, 0.5), ("b", 0.2, 0.55)]
+    ]
+    rows.append({**rows[0], "space": "random", "budget": 0.01, "redirect_rate": 1.0})
+    result = FakeResult(findings={"vulnerability": {"budgets": pd.DataFrame(rows)}})
+    assert "“b” is the easiest target: an edit of 10%" in answer("redirect", result)

@@ -1,0 +1,317 @@
+"""The house rules of CONTRIBUTING.md, read off the source with ``ast``.
+
+Imports under ``TYPE_CHECKING`` do not count; imports inside functions do, except for circles.
+"""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+PACKAGE = "synapse_audit"
+SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
+
+ORDER: tuple[tuple[str, ...], ...] = (
+    ("errors", "progress"),
+    ("neurons", "statistics"),
+    ("config",),
+    ("artifacts",),
+    ("data",),
+    ("hooks",),
+    ("classifier",),
+    ("activations",),
+    ("probes",),
+    ("rankings",),
+    ("operators",),
+    ("edits",),
+    ("metrics",),
+    ("plan",),
+    ("sweep",),
+    ("engines",),
+    ("findings",),
+    ("store",),
+    ("stages",),
+    ("audit",),
+    ("report",),
+    ("explorer",),
+    ("demo",),
+    ("cli",),
+)
+"""Rooms from the ground up; a room imports only rooms of lower storeys."""
+
+RANK = {room: storey for storey, rooms in enumerate(ORDER) for room in rooms}
+
+TORCH_ROOMS = {
+    "hooks",
+    "classifier",
+    "activations",
+    "probes",
+    "operators",
+    "edits",
+    "sweep",
+    "engines",
+    "demo",
+}
+TORCH_MODULES = {"rankings.activation_gradient", "rankings.conductance"}
+HEAVY = {"torch", "transformers"}
+
+TABLE_PACKAGES = ("rankings", "findings", "report.sections", "cli")
+"""Packages of interchangeable parts: the modules that their ``__init__`` imports."""
+
+SHARED = {"context", "curves", "page", "figures", "theme"}
+"""Small modules that the parts of one package may have in common."""
+
+MAX_LINES = 400
+TALKATIVE = ("cli", "demo.train")
+"""Where print and exit are at home."""
+
+UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}
+VAGUE = {"utils", "util", "helpers", "common", "misc"}
+
+
+class Import(NamedTuple):
+    """One imported module, dotted."""
+
+    module: str
+    line: int
+    lazy: bool
+    """Inside a function."""
+
+
+class Module(NamedTuple):
+    """One source file; ``name`` is dotted below the package, without ``__init__``."""
+
+    name: str
+    path: Path
+    tree: ast.Module
+    lines: int
+
+    @property
+    def room(self) -> str:
+        return self.name.partition(".")[0]
+
+
+def _read(path: Path) -> Module:
+    text = path.read_text(encoding="utf-8")
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+    return Module(name, path, ast.parse(text), text.count("\n"))
+
+
+MODULES = {module.name: module for module in map(_read, sorted(SOURCE.rglob("*.py")))}
+
+
+def _is_type_checking(test: ast.expr) -> bool:
+    return ast.unparse(test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+
+
+def _nodes(tree: ast.AST, *, lazy: bool = False) -> Iterator[tuple[ast.AST, bool]]:
+    """Every node outside ``if TYPE_CHECKING``, and whether it lies inside a function."""
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and _is_type_checking(child.test):
+            rest = ast.Module(body=child.orelse, type_ignores=[])
+            yield from _nodes(rest, lazy=lazy)
+            continue
+        inside = lazy or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        yield child, lazy
+        yield from _nodes(child, lazy=inside)
+
+
+def _imports(tree: ast.Module, package: str) -> Iterator[Import]:
+    """All imports, as absolute names; ``from a import b`` gives ``a.b``."""
+    for node, lazy in _nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (Import(alias.name, node.lineno, lazy) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: 1 - node.level or None] if node.level else []
+            source = ".".join([*base, *([node.module] if node.module else [])])
+            yield from (Import(f"{source}.{a.name}", node.lineno, lazy) for a in node.names)
+
+
+def _imports_of(module: Module) -> list[Import]:
+    is_package = module.path.name == "__init__.py"
+    below = module.name if is_package else module.name.rpartition(".")[0]
+    return list(_imports(module.tree, f"{PACKAGE}.{below}".rstrip(".")))
+
+
+def _own(found: Import) -> str | None:
+    """The module of ours that an import reaches, without the package's name; None for others'."""
+    if found.module.partition(".")[0] != PACKAGE:
+        return None
+    name = found.module.removeprefix(PACKAGE).lstrip(".")
+    while name and name not in MODULES:
+        name = name.rpartition(".")[0]
+    return name
+
+
+def _where(module: Module, line: int) -> str:
+    return f"src/{PACKAGE}/{module.path.relative_to(SOURCE)}:{line}"
+
+
+def _calls(module: Module) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def test_every_room_has_a_storey() -> None:
+    rooms = {module.room for module in MODULES.values() if module.name}
+    assert rooms - set(RANK) - {"__main__"} == set(), "add the room to ORDER"
+
+
+def test_imports_go_downward() -> None:
+    wrong = [
+        f"{_where(module, found.line)}: {module.room} imports {own}"
+        for module in MODULES.values()
+        if module.room in RANK
+        for found in _imports_of(module)
+        if (own := _own(found)) is not None
+        and (own == "" or (own.partition(".")[0] != module.room and _is_above(own, module)))
+    ]
+    assert wrong == []
+
+
+def _is_above(own: str, module: Module) -> bool:
+    return RANK[own.partition(".")[0]] >= RANK[module.room]
+
+
+def test_no_circles() -> None:
+    graph = {
+        module.name: {
+            own
+            for found in _imports_of(module)
+            if not found.lazy and (own := _own(found)) is not None and own != module.name
+        }
+        for module in MODULES.values()
+    }
+    assert _circle(graph) is None
+
+
+def _circle(graph: dict[str, set[str]]) -> list[str] | None:
+    """A path that returns to its start, or None."""
+    done: set[str] = set()
+
+    def visit(name: str, path: list[str]) -> list[str] | None:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in done:
+            return None
+        found = (visit(other, [*path, name]) for other in sorted(graph.get(name, ())))
+        circle = next((c for c in found if c is not None), None)
+        done.add(name)
+        return circle
+
+    return next((c for name in graph if (c := visit(name, [])) is not None), None)
+
+
+@pytest.mark.parametrize("package", [name for name in TABLE_PACKAGES if name in MODULES])
+def test_interchangeable_parts_do_not_import_each_other(package: str) -> None:
+    parts = {own for found in _imports_of(MODULES[package]) if (own := _own(found))}
+    parts = {p for p in parts if p.startswith(f"{package}.") and p.rpartition(".")[2] not in SHARED}
+    wrong = [
+        f"{_where(MODULES[part], found.line)}: {part} imports {own}"
+        for part in sorted(parts)
+        for found in _imports_of(MODULES[part])
+        if (own := _own(found)) in parts and own != part
+    ]
+    assert wrong == []
+
+
+def test_torch_only_where_it_belongs() -> None:
+    wrong = [
+        f"{_where(module, found.line)}: {found.module}"
+        for module in MODULES.values()
+        if module.room not in TORCH_ROOMS and module.name not in TORCH_MODULES
+        for found in _imports_of(module)
+        if found.module.partition(".")[0] in HEAVY
+    ]
+    assert wrong == []
+
+
+def test_files_are_small_and_named_for_what_they_hold() -> None:
+    long = {m.name: m.lines for m in MODULES.values() if m.lines > MAX_LINES}
+    vague = [m.name for m in MODULES.values() if m.name.rpartition(".")[2] in VAGUE]
+    assert (long, vague) == ({}, [])
+
+
+def test_the_library_neither_prints_nor_asserts_nor_exits() -> None:
+    quiet = [m for m in MODULES.values() if not m.name.startswith(TALKATIVE)]
+    exits = {"print", "exit", "quit", "sys.exit", "os._exit", "SystemExit"}
+    wrong = [
+        _where(module, call.lineno) + f": {name}"
+        for module in quiet
+        for name, call in _calls(module)
+        if name in exits
+    ]
+    wrong += [
+        _where(module, node.lineno) + ": assert"
+        for module in MODULES.values()
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Assert) and not module.name.startswith(TALKATIVE)
+    ]
+    assert wrong == []
+
+
+def test_nothing_that_runs_what_it_reads() -> None:
+    wrong = [
+        f"{_where(module, found.line)}: {found.module}"
+        for module in MODULES.values()
+        for found in _imports_of(module)
+        if found.module.partition(".")[0] in UNSAFE
+    ]
+    wrong += [
+        f"{_where(module, call.lineno)}: {name}"
+        for module in MODULES.values()
+        for name, call in _calls(module)
+        if name in {"eval", "exec", "torch.load"} or _allows_code(call)
+    ]
+    assert wrong == []
+
+
+def _allows_code(call: ast.Call) -> bool:
+    """``allow_pickle=True`` or ``trust_remote_code=True``."""
+    return any(
+        word.arg in {"allow_pickle", "trust_remote_code"} and ast.unparse(word.value) == "True"
+        for word in call.keywords
+    )
+
+
+@pytest.mark.parametrize("module", ["", ".errors", ".neurons", ".artifacts", ".config", ".cli"])
+def test_importing_is_light(module: str) -> None:
+    program = f"import sys, {PACKAGE}{module}; print(*({HEAVY!r} & set(sys.modules)))"
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.split() == []
+
+
+# The rules above are only as good as the reading of imports: a few sources with known answers.
+
+
+def _found(text: str) -> list[tuple[str, bool]]:
+    imports = _imports(ast.parse(text), f"{PACKAGE}.rankings")
+    return [(found.module, found.lazy) for found in imports]
+
+
+def test_the_reader_sees_every_form_of_import() -> None:
+    assert _found("import torch.nn as nn") == [("torch.nn", False)]
+    assert _found("from a import b, c") == [("a.b", False), ("a.c", False)]
+    assert _found("from . import probe") == [(f"{PACKAGE}.rankings.probe", False)]
+    assert _found("from ..errors import E") == [(f"{PACKAGE}.errors.E", False)]
+    assert _found("def f():\n    import torch") == [("torch", True)]
+    assert _found("try:\n    import torch\nexcept E:\n    pass") == [("torch", False)]
+
+
+def test_the_reader_passes_over_type_checking_only() -> None:
+    assert _found("if TYPE_CHECKING:\n    import torch") == []
+    assert _found("if typing.TYPE_CHECKING:\n    import a\nelse:\n    import b") == [("b", False)]
+    assert _found("if OTHER:\n    import torch") == [("torch", False)]
+
+
+def test_the_circle_finder_finds_circles() -> None:
+    assert _circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert _circle({"a": {"b", "c"}, "b": {"c"}, "c": set()}) is None

@@ -1,0 +1,200 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from synapse_audit.errors import DataError, UsageError
+from synapse_audit.statistics import (
+    benjamini_yekutieli,
+    bonett_price,
+    curve_test,
+    draw_position,
+    interval,
+    mcnemar,
+    resample_counts,
+    wilson,
+)
+
+LABELS = np.array([0, 0, 0, 1, 1, 2])
+
+
+def test_resamples_keep_every_class_count():
+    counts = resample_counts(LABELS, resamples=50, seed=0)
+    assert counts.shape == (50, 6)
+    assert counts.dtype == np.float32
+    for label, size in ((0, 3), (1, 2), (2, 1)):
+        assert (counts[:, label == LABELS].sum(axis=1) == size).all()
+
+
+def test_resampling_depends_on_the_seed_alone():
+    first, again = (resample_counts(LABELS, resamples=50, seed=3) for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    assert (resample_counts(LABELS, resamples=50, seed=4) != first).any()
+
+
+def test_multiplicities_have_the_moments_of_drawing_with_replacement():
+    counts = resample_counts(np.zeros(10, dtype=np.int64), resamples=4000, seed=0)
+    # Multinomial: mean 1 exactly over a resample, variance 1 - 1/10; 4 standard errors allowed.
+    assert counts.mean() == pytest.approx(1.0)
+    assert counts.var(axis=0).mean() == pytest.approx(0.9, abs=0.04)
+
+
+def test_groups_are_resampled_whole():
+    groups = np.array([7, 7, 7, 9, 9, 4])
+    counts = resample_counts(LABELS, groups=groups, resamples=50, seed=0)
+    assert (counts[:, [0, 0]] == counts[:, [1, 2]]).all()
+    assert (counts[:, 3] == counts[:, 4]).all()
+    assert (counts[:, 0] + counts[:, 3] + counts[:, 5] == 3).all()
+
+
+def test_resampling_nothing_is_refused():
+    with pytest.raises(DataError, match="0 examples given"):
+        resample_counts(np.array([], dtype=np.int64), resamples=5, seed=0)
+
+
+def test_interval_matches_numpy_quantiles():
+    samples = np.random.default_rng(0).normal(size=(3, 4, 101))
+    samples[0, 0, :40] = np.nan
+    low, high = interval(samples, level=0.9)
+    np.testing.assert_allclose(low, np.nanquantile(samples, 0.05, axis=-1))
+    np.testing.assert_allclose(high, np.nanquantile(samples, 0.95, axis=-1))
+
+
+def test_interval_of_unknowns_is_unknown():
+    assert np.isnan(interval(np.full((2, 10), np.nan))).all()
+
+
+def test_interval_without_resamples_is_refused():
+    with pytest.raises(UsageError, match="0 resamples"):
+        interval(np.empty((2, 0)))
+
+
+def test_paired_bootstrap_covers_a_known_bernoulli_difference():
+    generator = np.random.default_rng(1)
+    labels = np.repeat([0, 1], [120, 80])
+    lost, won = np.where(labels == 0, 0.2, 0.4), 0.05
+    truth = (lost - won).mean()
+    uniform = generator.random((1000, 200))
+    change = (uniform < lost).astype(np.float32) - (uniform > 1 - won)
+    counts = resample_counts(labels, resamples=500, seed=0)
+    low, high = interval(change @ counts.T / 200)
+    covered = ((low <= truth) & (truth <= high)).mean()
+    # Monte Carlo error of 1,000 replications is 0.007 (3 sd: 0.021), and percentile intervals
+    # of 200 examples in two strata are themselves up to about 0.01 short.
+    assert covered == pytest.approx(0.95, abs=0.03)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 20), (3, 20), (20, 20), (55, 148), (1, 1)])
+def test_wilson_matches_scipy(successes, n):
+    expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    assert wilson(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_wilson_matches_a_published_value():
+    # Newcombe 1998, Statistics in Medicine 17:857, table I: 81 of 263, score method.
+    assert wilson(81.0, 263.0) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+
+
+def test_wilson_broadcasts_and_takes_effective_sizes():
+    low, high = wilson(np.array([1.5, 0.0]), np.array([[10.25], [0.0]]))
+    assert low.shape == (2, 2)
+    assert low[0, 1] == 0.0
+    assert 0.0 < low[0, 0] < 1.5 / 10.25 < high[0, 0]
+    assert np.isnan(low[1]).all()
+    assert np.isnan(high[1]).all()
+
+
+def test_bonett_price_by_hand():
+    # 8 lost, 2 won of 98: (9 - 3) / 100 ± 1.959964 √((0.12 - 0.06²) / 100)
+    half = 1.959964 * np.sqrt((0.12 - 0.0036) / 100)
+    assert bonett_price(8, 2, 98) == pytest.approx((0.06 - half, 0.06 + half), abs=1e-6)
+
+
+def test_bonett_price_keeps_a_width_where_nothing_changed():
+    low, high = bonett_price(np.zeros(1), np.zeros(1), np.array([240.0]))
+    # ± 1.96 √2 / 242
+    assert high == pytest.approx(0.01145, abs=1e-5)
+    assert low == -high
+
+
+def test_mcnemar_matches_the_binomial_test():
+    generator = np.random.default_rng(0)
+    before = generator.random(40) < 0.7
+    share = np.array([0.0, 0.1, 0.5, 0.9])[:, None]
+    after = np.where(generator.random((4, 40)) < share, ~before, before)
+    after = np.vstack([after, np.zeros(40, dtype=bool)])
+    for row, p in zip(after, mcnemar(before, after), strict=True):
+        lost, won = int((before & ~row).sum()), int((~before & row).sum())
+        expected = stats.binomtest(lost, lost + won).pvalue if lost + won else 1.0
+        assert p == pytest.approx(expected, abs=1e-12)
+
+
+def test_curve_test_by_hand():
+    test = curve_test(np.array([1.0, 2.0, 3.0]))
+    # mean 2, sd 1, √(1 + 1/3) = 1.1547
+    assert test.area == 2.0
+    assert test.t == pytest.approx(2 / 1.154701, abs=1e-6)
+    assert test.df == 2
+    assert test.p == pytest.approx(2 * stats.t.sf(test.t, 2))
+
+
+@pytest.mark.parametrize("areas", [[0.3], [0.3, 0.3, 0.3]])
+def test_curve_test_without_a_spread_is_unknown(areas):
+    test = curve_test(np.array(areas))
+    assert test.area == pytest.approx(0.3)
+    assert np.isnan([test.t, test.p]).all()
+
+
+def test_curve_test_without_draws_is_refused():
+    with pytest.raises(UsageError, match="0 random curves"):
+        curve_test(np.array([]))
+
+
+def share_significant(curves):
+    return np.mean([curve_test(row[0] - row[1:]).p < 0.05 for row in curves])
+
+
+def test_curve_test_is_calibrated_when_top_is_one_more_random_curve():
+    generator = np.random.default_rng(0)
+    normal = generator.normal(size=(2000, 21))
+    counts = generator.binomial(400, 0.3, size=(2000, 21)) / 400
+    # 3 standard errors of a share of .05 over 2,000 replications.
+    assert share_significant(normal) == pytest.approx(0.05, abs=0.015)
+    assert share_significant(counts) == pytest.approx(0.05, abs=0.015)
+
+
+def test_curve_test_is_conservative_on_bounded_areas():
+    curves = np.random.default_rng(0).uniform(size=(2000, 21))
+    assert share_significant(curves) <= 0.05
+
+
+def test_draw_position_by_hand():
+    position = draw_position(3.0, np.array([1.0, 2.0, 3.0, 6.0]))
+    # mean 3, two draws reach 3
+    assert position.z == 0.0
+    assert position.p == pytest.approx(3 / 5)
+    assert draw_position(7.0, np.array([1.0, 2.0, 3.0])).z == pytest.approx(5.0)
+
+
+def test_draw_position_without_a_spread_is_unknown():
+    position = draw_position(1.0, np.array([0.1, 0.1, 0.1]))
+    assert np.isnan(position.z)
+    assert position.p == 0.25
+    with pytest.raises(UsageError, match="0 random draws"):
+        draw_position(1.0, np.array([]))
+
+
+def test_benjamini_yekutieli_by_hand():
+    # m = 3, Σ1/i = 11/6: .01 · 5.5, .02 · 5.5 / 2, .03 · 5.5 / 3; NaN is not counted
+    adjusted = benjamini_yekutieli(np.array([0.03, np.nan, 0.01, 0.02]))
+    np.testing.assert_allclose(adjusted, [0.055, np.nan, 0.055, 0.055])
+
+
+def test_benjamini_yekutieli_matches_scipy():
+    p = np.random.default_rng(0).random(20) ** 3
+    expected = stats.false_discovery_control(p, method="by")
+    np.testing.assert_allclose(benjamini_yekutieli(p), expected)
+
+
+def test_benjamini_yekutieli_of_unknowns_is_unknown():
+    assert np.isnan(benjamini_yekutieli(np.array([np.nan]))).all()
+    assert benjamini_yekutieli(np.array([])).shape == (0,)
