@@ -29,7 +29,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int, UInt16
+from jaxtyping import Bool, Float, Int, UInt16
 
 from synapse_audit.config import Grid
 from synapse_audit.neurons import NeuronSet, Scores
@@ -257,6 +257,23 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Direct:
+    """The first phase of a two-phase sweep: along the pooled row only.
+
+    Where ``exact`` is False the outcomes themselves hold these values, so everything built on them
+    is an estimate there.
+    """
+
+    exact: Bool[np.ndarray, "actions examples"]
+    """True where the outcomes are exact."""
+    predicted: UInt16[np.ndarray, "actions examples"]
+    """Predicted class of the stream route; equals the outcomes' where no stream was run."""
+    kl: Float[np.ndarray, "actions examples"]
+    disagreement: Float[np.ndarray, " actions"]
+    """Smoothed share of examples on which stream and exact predict different classes."""
+
+
+@dataclass(frozen=True)
 class Outcomes:
     """What the model says under each action, on the ``evaluate`` examples in ascending order."""
 
@@ -268,6 +285,8 @@ class Outcomes:
     """Logit of the true class minus the largest other logit, float32."""
     kl: Float[np.ndarray, "actions examples"]
     """KL(clean ‖ intervened) in nats, float32."""
+    direct: Direct | None = None
+    """What the stream route alone said, where a sweep ran two phases; None = all is exact."""
 
     @cached_property
     def row(self) -> dict[str, int]:

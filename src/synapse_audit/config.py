@@ -10,7 +10,14 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    ValidationError,
+    field_validator,
+)
 
 from synapse_audit.errors import UsageError, choices
 
@@ -18,7 +25,7 @@ from synapse_audit.errors import UsageError, choices
 class Grid(BaseModel):
     """Which cells are run. Fractions are shares of the neurons of each layer, in [0, 1]."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     max_examples: int = Field(ge=60)
     """Rows kept before splitting."""
@@ -36,9 +43,9 @@ class Grid(BaseModel):
     """Random twins per curve."""
     tests: bool = True
     """Report significance tests (needs enough draws to mean anything)."""
-    rankings: tuple[str, ...] = ("probe", "probeless")
+    rankings: tuple[str, ...] = Field(default=("probe", "probeless"), min_length=1)
     """Swept; the first one is the headline ranking."""
-    budgets: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+    budgets: tuple[NonNegativeFloat, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
     """Weight space: L2 norm of the edit relative to the head's own weights."""
     columns: tuple[float, ...] = (0.05, 0.25, 1.0)
     """Weight space: share of the head's input columns that may be edited."""
@@ -111,15 +118,20 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
 
     Args:
         options: fields of :class:`AuditConfig`; those that are None count as not given.
-            ``max_examples`` overrides the grid's.
+            ``grid`` may name only the fields that differ from the preset; ``max_examples``
+            overrides the grid's.
         toml: a file with the same fields and an optional ``[grid]`` table.
 
     Raises:
         UsageError: an unknown field, preset or value; the message names it and the choices.
     """
     given = _read_toml(toml) if toml is not None else {}
-    grid = dict(given.pop("grid", {}))
-    given |= {name: value for name, value in options.items() if value is not None}
+    tables = [given.pop("grid", {}), options.get("grid") or {}]
+    for table in tables:
+        if not isinstance(table, dict):
+            raise UsageError(f"grid: {table!r} given; expected a table with fields of the grid")
+    grid = {name: value for table in tables for name, value in table.items()}
+    given |= {n: value for n, value in options.items() if value is not None and n != "grid"}
     if "max_examples" in given:
         grid["max_examples"] = given.pop("max_examples")
     preset = given.setdefault("preset", "standard")
@@ -137,6 +149,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UsageError(f"configuration file '{path}' given; no such file") from None
+    except OSError as error:
+        raise UsageError(f"configuration file '{path}' cannot be read: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"configuration file '{path}' is not TOML: {error}") from error
 

@@ -58,7 +58,7 @@ def zero(statistics: LayerStatistics, strength: float | None) -> Rewrite:
 
 
 def noise(statistics: LayerStatistics, strength: float | None) -> Rewrite:
-    """Adds Gaussian noise of ``strength`` times the neuron's own standard deviation over ``fit``."""
+    """Adds Gaussian noise of ``strength`` times the neuron's own spread over ``fit``."""
     sigma = _required("noise", strength) * statistics.spread
     return Rewrite(np.ones_like(sigma), np.zeros_like(sigma), sigma)
 

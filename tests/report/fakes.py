@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
-FRACTIONS = (0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95)
+FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.8, 0.95)
 LAYER_FRACTIONS = (0.05, 0.1, 0.2, 0.5, 0.8)
 BUDGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 CLEAN, CHANCE, WIDTH = 0.962, 0.41, 384
@@ -238,7 +238,17 @@ def _sufficiency() -> pd.DataFrame:
                          "selection": selection, "k": k, "fraction": k / WIDTH,
                          "accuracy": accuracy, "accuracy_low": accuracy - 0.02,
                          "accuracy_high": accuracy + 0.02})  # fmt: skip
-    return pd.DataFrame(rows)
+    sets = [
+        {
+            "ranking": "probe",
+            "selection": "disjoint",
+            "draw": i,
+            "k": 24,
+            "accuracy": 0.95 - i / 200,
+        }
+        for i in range(5)
+    ]
+    return pd.DataFrame([*rows, *sets])
 
 
 def _constants(layers: int, random: np.random.Generator) -> pd.DataFrame:
@@ -302,7 +312,7 @@ def _vulnerability(classes: Sequence[str], random: np.random.Generator) -> dict[
         for b in BUDGETS
     ]  # fmt: skip
     margins = {c: np.sort(random.normal(6 + 20 * e, 2, 400)) for c, e in ease.items()}
-    grid = np.linspace(0, 25, 120)
+    grid = np.linspace(0, 25, 60)
     return {
         "budgets": pd.DataFrame(edits),
         "floor": pd.DataFrame([

@@ -6,7 +6,6 @@ audit of random weights would look like an audit.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder '{folder}' has no config.json; expected a saved classifier")
     if any(folder.glob("*.safetensors")):
-        return
+        return _check_tokenizer(folder)
     pickles = sorted(path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt")))
     if pickles:
         raise ModelError(
@@ -71,6 +70,12 @@ def _check_folder(folder: Path) -> None:
             "when opened; expected *.safetensors: re-save with save_pretrained()"
         )
     raise ModelError(f"model folder '{folder}' holds no weights; expected *.safetensors")
+
+
+def _check_tokenizer(folder: Path) -> None:
+    # transformers makes up an empty vocabulary where there is none: every word would be unknown.
+    if not any(any(folder.glob(name)) for name in ("tokenizer.json", "vocab.*", "*.model")):
+        raise ModelError(f"model folder '{folder}' has no tokenizer; expected tokenizer.json")
 
 
 def _check_config(source: str, config: Any) -> None:
@@ -83,6 +88,11 @@ def _check_config(source: str, config: Any) -> None:
     if config.num_labels < 2:
         raise ModelError(
             f"model '{source}' has {config.num_labels} output; expected 2 or more classes"
+        )
+    names = config.id2label
+    if sorted(names) != list(range(len(names))) or len(set(names.values())) < len(names):
+        raise ModelError(
+            f"model '{source}' has id2label {names}; expected distinct names for 0, 1, 2, ..."
         )
     architectures = list(getattr(config, "architectures", None) or [])
     if architectures and not any(n.endswith("ForSequenceClassification") for n in architectures):
@@ -103,6 +113,7 @@ def _family(config: Any) -> Family:
 
 
 def _load_model(source: str) -> torch.nn.Module:
+    from safetensors import SafetensorError
     from transformers import AutoModelForSequenceClassification
 
     try:
@@ -111,12 +122,19 @@ def _load_model(source: str) -> torch.nn.Module:
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
+            ignore_mismatched_sizes=True,
             output_loading_info=True,
         )
-    except (OSError, ValueError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(
             f"model '{source}' cannot be loaded: {str(error).splitlines()[0]}"
         ) from error
+    misfits = sorted(str(entry[0]) for entry in report["mismatched_keys"])
+    if misfits:
+        raise ModelError(
+            f"model '{source}' saved {misfits[0]} in another shape than its config.json describes; "
+            "expected a config.json that fits the weights"
+        )
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -132,7 +150,8 @@ def _max_length(tokenizer: Any, config: Any) -> int:
     places = getattr(config, "max_position_embeddings", None)
     if places is not None:
         # RoBERTa numbers positions from padding_idx + 1 on, so that many rows are never used.
-        offset = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
+        numbered = config.model_type in ("roberta", "xlm-roberta", "camembert")
+        offset = (config.pad_token_id or 0) + 1 if numbered else 0
         limits.append(places - offset)
     return int(min(limits))
 

@@ -15,9 +15,9 @@ def inspect(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Print family, layers, pooled position, head, label map and sites of a classifier."""
-    from synapse_audit.classifier import Classifier
+    from synapse_audit.audit import load_classifier
 
-    for name, value in facts(Classifier.load(model, device=device)).items():
+    for name, value in facts(load_classifier(model, device=device)).items():
         typer.echo(f"{name:<17}{value}")
 
 

@@ -39,7 +39,8 @@ def proportion(
         unknown = np.full(len(hits), np.nan)
         return Estimates(unknown, unknown, unknown)
     hits = hits & among
-    value = ratio(hits @ scored.weights, among @ scored.weights)[:, 0]
+    # A reweighted sample has negative weights, so a share may leave [0, 1] by a hair.
+    value = np.clip(ratio(hits @ scored.weights, among @ scored.weights)[:, 0], 0.0, 1.0)
     samples = ratio(_sums(hits, scored.resampled), _sums(among, scored.resampled))
     size = effective_size(scored, among)
     return bounded(value, samples, np.broadcast_to(size, value.shape))
@@ -68,15 +69,17 @@ def paired_drop(
     change = before.astype(np.float32) - after.astype(np.float32)
     samples = (change @ scored.resampled) / _sums(everyone, scored.resampled)
     size = np.broadcast_to(effective_size(scored, everyone), lost.shape)
-    few = (lost + won) * size < FEW
-    return _mend(lost - won, interval(samples), few, bonett_price(lost * size, won * size, size))
+    few = (np.maximum(lost, 0) + np.maximum(won, 0)) * size < FEW
+    closed = bonett_price(np.maximum(lost, 0) * size, np.maximum(won, 0) * size, size)
+    return _mend(lost - won, interval(samples), few, closed)
 
 
 def effective_size(
     scored: Scored, among: Bool[np.ndarray, "rows examples"]
 ) -> Float[np.ndarray, " rows"]:
     """Kish's (Σw)² / Σw² over the examples of each row; NaN for an empty row."""
-    return ratio((among @ scored.weights) ** 2, among @ scored.weights**2)[:, 0]
+    weights = scored.weights if scored.counted is None else scored.counted
+    return ratio((among @ weights) ** 2, among @ weights**2)[:, 0]
 
 
 def _sums(

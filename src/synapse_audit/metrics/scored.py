@@ -69,6 +69,9 @@ class Scored:
     """Float64: reported values must not carry float32 rounding."""
     resampled: Float32[np.ndarray, "examples resamples"]
     """Multiplicity × weight; float32, as intervals need no more and products are twice as fast."""
+    counted: Float[np.ndarray, "examples 1"] | None = None
+    """Weights that effective sample sizes are counted from, where a reweighted sample's own would
+    mislead; None = ``weights``."""
 
     def __post_init__(self) -> None:
         if len(self.labels) == 0:

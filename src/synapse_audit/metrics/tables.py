@@ -17,11 +17,16 @@ from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics.controls import adjusted, positions
 from synapse_audit.metrics.estimates import bounded
 from synapse_audit.metrics.measures import METRICS, class_sizes
-from synapse_audit.metrics.scored import NOBODY, Scored
+from synapse_audit.metrics.samples import Base, widened
+from synapse_audit.metrics.scored import Scored
+from synapse_audit.metrics.two_phase import groups
 from synapse_audit.statistics import mcnemar
 
 CHUNK = 128
 """Rows measured at once: with 28 classes and 1,000 resamples about 80 MB."""
+
+ESTIMABLE = ("suffix", "two-phase")
+"""Routes of pooled cells for which the stream route was run as well."""
 
 _PURPOSE = {
     "space": "str",
@@ -117,7 +122,7 @@ def measure(
     """
     row_of = {_row_key(cell): cell for cell in plan.cells}
     order = {key: row for row, key in enumerate(row_of)}
-    base = _Base(
+    base = Base(
         predictions.labels.astype(np.int64),
         predictions.predicted.astype(np.int64),
         weights.astype(np.float64)[:, None],
@@ -129,44 +134,32 @@ def measure(
     measured = {name: values[..., joined] for name, values in measured.items()}
     class_values = {name: measured.pop(name) for name in _CLASS_MEASURED}
     effects = _effects(plan, measured, len(predictions.labels))
+    effects = effects.assign(**_phases(plan, outcomes, base))
     if tests:
         effects["p_adjusted"] = adjusted(effects)
     support = np.bincount(base.labels, minlength=len(classes))
     return Tables(effects, _class_effects(plan, classes, support, class_values))
 
 
-class _Base(NamedTuple):
-    """The part of a Scored that all chunks share."""
-
-    labels: Int[np.ndarray, " examples"]
-    clean: Int[np.ndarray, " examples"]
-    weights: Float[np.ndarray, "examples 1"]
-    resampled: Float[np.ndarray, "examples resamples"]
-    classes: tuple[str, ...]
-
-    def score(self, cells: list[Cell], outcomes: Outcomes) -> Scored:
-        index: dict[str | None, int] = {name: i for i, name in enumerate(self.classes)}
-        index[None] = NOBODY
-        rows = outcomes.rows([cell.action for cell in cells])
-        return Scored(
-            labels=self.labels,
-            clean=self.clean,
-            predicted=outcomes.predicted[rows],
-            kl=outcomes.kl[rows],
-            target=np.array([index[cell.target] for cell in cells], dtype=np.int64),
-            source=np.array([index[cell.source] for cell in cells], dtype=np.int64),
-            n_classes=len(self.classes),
-            weights=self.weights,
-            resampled=self.resampled,
-        )
-
-
 def _measure_rows(
-    base: _Base, rows: list[Cell], outcomes: Outcomes
+    base: Base, cells: list[Cell], outcomes: Outcomes
 ) -> dict[str, Float[np.ndarray, "*classes rows"]]:
-    starts = range(0, max(len(rows), 1), CHUNK)  # no row still gives every column
-    chunks = [_measure_chunk(base.score(rows[i : i + CHUNK], outcomes)) for i in starts]
-    return {name: np.concatenate([c[name] for c in chunks], axis=-1) for name in chunks[0]}
+    rows = outcomes.rows([cell.action for cell in cells])
+    found = groups(outcomes, rows, base.labels)
+    whole = (len(base.labels), 1.0)
+    parts, order = [], []
+    # No row still gives every column.
+    for (n_exact, beta), places in (found or {whole: rows}).items():
+        exact = n_exact == len(base.labels)
+        sample = base if exact else base.doubled(outcomes, rows[places[0]], beta)
+        for start in range(0, max(len(places), 1), CHUNK):
+            chosen = places[start : start + CHUNK]
+            scored = sample.score([cells[i] for i in chosen], outcomes)
+            values = _measure_chunk(scored)
+            parts.append(values if exact else widened(values, outcomes, rows[chosen], base.labels))
+            order.append(chosen)
+    back = np.argsort(np.concatenate(order), kind="stable")
+    return {name: np.concatenate([p[name] for p in parts], axis=-1)[..., back] for name in parts[0]}
 
 
 def _row_key(cell: Cell) -> tuple[str, str | None, str | None]:
@@ -184,7 +177,7 @@ def _measure_chunk(scored: Scored) -> dict[str, Float[np.ndarray, "*classes rows
 
 
 def _measure_classes(scored: Scored) -> dict[str, Float[np.ndarray, "classes rows"]]:
-    recall = scored.counts.recall[..., 0]
+    recall = np.clip(scored.counts.recall[..., 0], 0.0, 1.0)
     sizes = np.broadcast_to(class_sizes(scored)[:, None], recall.shape)
     bounds = bounded(recall, scored.resampled_counts.recall, sizes)
     clean = _recall(scored)
@@ -195,6 +188,22 @@ def _measure_classes(scored: Scored) -> dict[str, Float[np.ndarray, "classes row
         "precision": scored.counts.precision[..., 0],
         "f1": scored.counts.f1[..., 0],
         "recall_drop": clean[:, None] - recall,
+    }
+
+
+def _phases(plan: Plan, outcomes: Outcomes, base: Base) -> dict[str, pd.Series[Any]]:
+    """How many examples were exact, and the drop along the pooled row alone where it was run."""
+    if outcomes.direct is None:
+        return {}
+    rows = outcomes.rows([cell.action for cell in plan.cells])
+    weights = base.weights[:, 0] / base.weights.sum()
+    clean = float(weights @ (base.clean == base.labels))
+    drops = clean - (outcomes.direct.predicted == base.labels) @ weights
+    n_exact = outcomes.direct.exact.sum(axis=1)
+    ran = [c.position == "pooled" and plan.routes[c.action] in ESTIMABLE for c in plan.cells]
+    return {
+        "n_exact": pd.Series(n_exact[rows], dtype="Int64"),
+        "direct_drop": pd.Series(np.where(ran, drops[rows], np.nan), dtype="float64"),
     }
 
 

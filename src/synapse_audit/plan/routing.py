@@ -6,6 +6,7 @@
 | stream | pooled position, first touched layer one of the last two | the pooled row alone |
 | suffix | always, where the family allows it | from the first touched layer on |
 | full | always | plain hooks: the reference |
+| two-phase | never: an estimate | stream on all examples, suffix on a subsample |
 
 Why stream is exact there: a change of the pooled row at layer L − 1 reaches the other tokens only
 at layer L, which the head does not read at those tokens.
@@ -18,6 +19,9 @@ from collections.abc import Iterable
 from synapse_audit.artifacts import Cell, Plan
 
 HEAD, STREAM, SUFFIX, FULL = "head", "stream", "suffix", "full"
+
+TWO_PHASE = "two-phase"
+"""Not a way to run a cell but to estimate it: stream on all examples, suffix on some."""
 
 
 def cheapest(cell: Cell, n_layers: int, available: frozenset[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -24,9 +24,17 @@ from synapse_audit.errors import ModelError
 from synapse_audit.neurons import Scores
 from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, make_plan
 from synapse_audit.stages.run import Run
-from synapse_audit.sweep import Cost, Engine, RouteCheck, estimate, sweep, verify_routes
-
-FIELDS = ("predicted", "probability", "margin", "kl")
+from synapse_audit.store import DIRECT_FIELDS, FIELDS, AuditResult, RunFolder
+from synapse_audit.sweep import (
+    Cost,
+    Engine,
+    RouteCheck,
+    estimate,
+    subsampling,
+    sweep,
+    sweep_two_phase,
+    verify_routes,
+)
 
 
 @dataclass(frozen=True)
@@ -122,26 +130,67 @@ def run_sweep(
     prepared: Prepared,
     data: LabelledData,
     splits: Splits,
-) -> Outcomes:
-    """Runs the plan; finished units survive an interruption, finished outcomes are read back."""
-    names = [f"outcomes/{name}" for name in FIELDS]
-    if not run.folder.has("outcomes/actions.parquet", *(f"{name}.npy" for name in names)):
-        n_actions = len(prepared.plan.actions)
-        with run.progress.stage("interventions", n_actions * len(splits.evaluate)) as advance:
-            outcomes = sweep(
-                engine,
-                encoded,
-                prepared.plan,
-                data.labels,
-                rows=splits.evaluate,
-                batch_size=run.config.batch_size,
-                shelf=run.folder.shelf,
-                progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
-            )
-        for name, field in zip(names, FIELDS, strict=True):
-            run.folder.write_array(name, getattr(outcomes, field))
-        run.folder.write_table("outcomes/actions", pd.DataFrame({"action": outcomes.actions}))
+) -> tuple[Prepared, Outcomes]:
+    """Runs the plan; finished units survive an interruption, finished outcomes are read back.
+
+    Returns:
+        The plan with the routes that were taken in the end (some cells may be estimated in two
+        phases), and the outcomes.
+    """
+    if not run.folder.has("outcomes/actions.parquet"):
+        plan, outcomes = _sweep(run, engine, encoded, prepared.plan, data, splits)
+        _write_outcomes(run.folder, plan, outcomes)
         run.folder.shelf.clear()
-    actions = tuple(run.folder.read_table("outcomes/actions")["action"])
-    arrays = {f: np.asarray(run.folder.read_array(n)) for n, f in zip(names, FIELDS, strict=True)}
-    return Outcomes(actions, **arrays)
+    table = run.folder.read_table("outcomes/actions")
+    routes = dict(zip(table["action"], table["route"], strict=True))
+    taken = replace(prepared, plan=prepared.plan.rerouted(routes))
+    return taken, AuditResult(run.folder.path).outcomes
+
+
+def _sweep(
+    run: Run,
+    engine: Engine,
+    encoded: Encoded,
+    plan: Plan,
+    data: LabelledData,
+    splits: Splits,
+) -> tuple[Plan, Outcomes]:
+    rows, config = splits.evaluate, run.config
+    chosen = subsampling(rows, data.labels[rows], precision=config.precision, seed=config.seed)
+    if config.exact or STREAM not in set(plan.routes.values()):
+        chosen = replace(chosen, pilot=len(rows))
+    if chosen.pilot < len(rows):
+        return sweep_two_phase(
+            engine,
+            encoded,
+            plan,
+            data.labels,
+            rows=rows,
+            chosen=chosen,
+            batch_size=config.batch_size,
+            shelf=run.folder.shelf,
+            progress=run.progress,
+        )
+    with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
+        return plan, sweep(
+            engine,
+            encoded,
+            plan,
+            data.labels,
+            rows=rows,
+            batch_size=config.batch_size,
+            shelf=run.folder.shelf,
+            progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
+        )
+
+
+def _write_outcomes(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
+    """The table of actions is written last: with it the outcomes count as finished."""
+    for name in FIELDS:
+        folder.write_array(f"outcomes/{name}", getattr(outcomes, name))
+    if outcomes.direct is not None:
+        for name in DIRECT_FIELDS:
+            folder.write_array(f"outcomes/direct_{name}", getattr(outcomes.direct, name))
+    routes = [plan.routes[action] for action in outcomes.actions]
+    table = pd.DataFrame({"action": outcomes.actions, "route": routes})
+    folder.write_table("outcomes/actions", table)

@@ -47,8 +47,13 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Writes an ``.npz`` of plain arrays."""
+    # numpy before 2.2 takes savez(allow_pickle=False) for one more array.
+    plain: dict[str, Any] = dict(arrays)
+    objects = sorted(name for name, array in plain.items() if array.dtype.hasobject)
+    if objects:
+        raise TypeError(f"array '{objects[0]}' holds Python objects; expected plain numbers")
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+        np.savez(file, **plain)
 
 
 def _plain(value: Any) -> Any:

@@ -49,7 +49,9 @@ class RunFolder:
             raise RunFolderError(f"output '{folder}' cannot be made: {error.strerror}") from error
         if not os.access(folder, os.W_OK | os.X_OK):
             raise RunFolderError(f"output '{folder}' is not writable; expected a writable folder")
-        if any(folder.iterdir()) and not (folder / MANIFEST).is_file():
+        # A kill during the first write leaves an unfinished manifest and nothing else.
+        files = [file for file in folder.iterdir() if file.suffix != atomic.SUFFIX]
+        if files and "identity" not in cls(folder).manifest:
             raise RunFolderError(
                 f"output '{folder}' holds other files; expected a new or empty folder, or the "
                 "folder of the same run"
@@ -80,7 +82,8 @@ class RunFolder:
         if not file.is_file():
             return {}
         try:
-            return json.loads(file.read_text(encoding="utf-8"))
+            found = json.loads(file.read_text(encoding="utf-8"))
+            return found if isinstance(found, dict) else {}
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RunFolderError(f"'{file}' is not JSON: {error}") from error
 

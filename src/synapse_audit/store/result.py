@@ -11,11 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synapse_audit.artifacts import Outcomes
+from synapse_audit.artifacts import Direct, Outcomes
 from synapse_audit.errors import RunFolderError
 from synapse_audit.store.folder import MANIFEST, RunFolder
 
 FINDINGS = "findings"
+
+FIELDS = ("predicted", "probability", "margin", "kl")
+"""Arrays of ``outcomes/``: (actions, examples)."""
+
+DIRECT_FIELDS = ("exact", "predicted", "kl", "disagreement")
+"""Arrays ``outcomes/direct_*`` of a two-phase sweep."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +100,13 @@ class AuditResult:
         """Per distinct action and ``evaluate`` example; memory-mapped."""
         run = RunFolder(self.folder)
         actions = tuple(run.read_table("outcomes/actions")["action"])
-        names = ("predicted", "probability", "margin", "kl")
-        return Outcomes(actions, **{n: np.asarray(run.read_array(f"outcomes/{n}")) for n in names})
+        fields: dict[str, Any] = {n: np.asarray(run.read_array(f"outcomes/{n}")) for n in FIELDS}
+        if not run.has("outcomes/direct_exact.npy"):
+            return Outcomes(actions, **fields)
+        direct: dict[str, Any] = {
+            n: np.asarray(run.read_array(f"outcomes/direct_{n}")) for n in DIRECT_FIELDS
+        }
+        return Outcomes(actions, **fields, direct=Direct(**direct))
 
     def _table(self, name: str) -> pd.DataFrame:
         return RunFolder(self.folder).read_table(name)

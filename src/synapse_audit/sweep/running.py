@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -70,7 +70,8 @@ def sweep(
     actions = tuple(cell.action for cell in plan.actions)
     at = {action: i for i, action in enumerate(actions)}
     column = {int(row): i for i, row in enumerate(np.sort(rows))}
-    result = {n: np.zeros((len(actions), len(rows)), dtype) for n, dtype in FIELDS.items()}
+    shape = (len(actions), len(rows))
+    result: dict[str, Any] = {name: np.zeros(shape, dtype) for name, dtype in FIELDS.items()}
     batches = length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
     for chunk, chosen, scores in _units(engine, encoded, chunks(plan), batches, labels, shelf):
         places = np.ix_([at[c.action] for c in chunk.cells], [column[int(r)] for r in chosen])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import Heat, heat
+from synapse_audit.report.heat import Heat, heat
 from synapse_audit.report.parts import Figure, Group, Result, Section, Table
 from synapse_audit.report.tables import SHARE, Column, table_of, text
 

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import MANY, Heat, heat
+from synapse_audit.report.figures import MANY
+from synapse_audit.report.heat import Heat, heat
 from synapse_audit.report.parts import Figure, Group, Result, Section, Table
 from synapse_audit.report.tables import SHARE, Column, table_of, text, with_intervals
 

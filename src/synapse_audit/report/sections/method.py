@@ -23,7 +23,7 @@ READING = (
     "they are nested over shares. Norm-matched twins also share the profile of activation size.",
     "Plateau: the largest share up to which the lower bound of the paired difference stays at or "
     "above −0.02. Half point: the share at which half of the distance from clean accuracy to the "
-    "best constant answer is lost.",
+    "best constant answer is lost, interpolated between the shares tried.",
     "Redirect rate: share of examples not predicted as the target when clean that are afterwards. "
     "Collateral: share of examples outside the classes aimed at that were right and become wrong.",
     "Intervals: 95% percentile bootstrap over examples (or groups), paired with clean; Wilson "

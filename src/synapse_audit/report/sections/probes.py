@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import RATE_AXIS, Axes, Heat, Line, curves, heat, legend
+from synapse_audit.report.figures import RATE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.heat import Heat, heat
 from synapse_audit.report.parts import Figure, Group, Result, Section, Table
 from synapse_audit.report.tables import Column, table_of, text
 from synapse_audit.report.theme import SERIES

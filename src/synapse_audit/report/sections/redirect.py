@@ -10,7 +10,8 @@ import pandas as pd
 
 from synapse_audit.report import lookup, words
 from synapse_audit.report.easiest import BUDGETS, edits, first_budget, targets
-from synapse_audit.report.figures import RATE_AXIS, Axes, Heat, Line, curves, heat, legend
+from synapse_audit.report.figures import RATE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.heat import Heat, heat
 from synapse_audit.report.parts import Figure, Group, Result, Section, Table
 from synapse_audit.report.series import Columns, line
 from synapse_audit.report.tables import SHARE, Column, table_of, text, with_intervals
