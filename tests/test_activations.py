@@ -17,7 +17,7 @@ from synapse_audit.errors import ModelError
 N = 40
 
 LOGITS = 1e-4
-"""The tiny heads are fitted: their weights reach 100 and magnify the rounding of the states."""
+"""The tiny heads are fitted: their weights reach 70 and magnify the rounding of the states."""
 
 FIT = np.arange(0, N, 3)
 Array = Float[np.ndarray, "..."]
@@ -54,7 +54,7 @@ def test_the_head_input_gives_the_logits(loaded: tuple[Classifier, Encoded]) -> 
     np.testing.assert_allclose(logits, found.logits, atol=LOGITS)
 
 
-@pytest.mark.parametrize("batch_size", [1, 7, N])
+@pytest.mark.parametrize("batch_size", [3, N])
 def test_batches_and_order_do_not_matter(
     loaded: tuple[Classifier, Encoded], batch_size: int
 ) -> None:

@@ -64,7 +64,7 @@ def length_batches(
     rows: Int[np.ndarray, " chosen"],
     *,
     batch_size: int | None = None,
-) -> list[Int[np.ndarray, " examples"]]:
+) -> list[Int[np.ndarray, " _"]]:
     """Cuts ``rows`` into batches of similar length, longest first (so memory peaks at once).
 
     Without ``batch_size`` the cuts minimise padded tokens plus ``BATCH_OVERHEAD`` per batch, and a

@@ -78,7 +78,7 @@ def audit(
                 probes=probes,
                 splits=splits,
             )
-            prepared = stages.prepare(run, engine, encoded, source, splits)
+            prepared = stages.prepare(run, engine, encoded, source, data, splits)
         if not approve(prepared):
             raise Declined
         with run.timed("sufficient sets"):

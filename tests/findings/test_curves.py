@@ -1,37 +1,18 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import accuracy_score, recall_score
 
 from synapse_audit.findings.curves import (
-    accuracy,
-    chance,
-    clean_accuracy,
     draw_range,
     figure,
     grid_band,
     half_points,
     plateaus,
-    recalls,
-    supported,
     unknown,
     where,
 )
 
-from .evidence import make_evidence, silence
-
 GRID = np.array([0.1, 0.2, 0.5, 0.8])
-
-
-def noisy(seed: int = 0):
-    """60 weighted examples of three classes, and one cell that predicts at random."""
-    generator = np.random.default_rng(seed)
-    labels = np.repeat([0, 1, 2], 20)
-    guess = generator.integers(0, 3, 60)
-    logits = np.eye(3)[np.where(generator.random(60) < 0.8, labels, guess)]
-    cell = silence("top", 0.5)
-    weights = generator.uniform(0.5, 2.0, 60)
-    return make_evidence(list(labels), [(cell, list(guess))], logits=logits, weights=weights), cell
 
 
 def test_half_point_interpolates_between_grid_points():
@@ -85,22 +66,3 @@ def test_figures_are_null_where_unknown():
 def test_grid_band_keeps_to_values_that_occur():
     low, high = grid_band(np.array([0.1] * 50 + [0.2] * 47 + [np.inf] * 3))
     assert (low, high) == (0.1, np.inf)
-
-
-def test_values_and_resamples_agree_with_scikit_learn():
-    evidence, cell = noisy()
-    labels, weights = evidence.predictions.labels, evidence.weights
-    guess = evidence.outcomes.predicted[0]
-    sampled = accuracy(evidence, [cell.action])
-    recall = recalls(evidence, guess[None, :], supported(evidence))
-    base = clean_accuracy(evidence)
-    clean = evidence.predictions.predicted
-    for w, at in [(weights, None), *((evidence.counts[b] * weights, b) for b in (0, 7, 199))]:
-        pick = (lambda s: s.value) if at is None else (lambda s, at=at: s.samples[..., at])
-        expected = accuracy_score(labels, guess, sample_weight=w)
-        assert pick(sampled) == pytest.approx([expected])
-        assert pick(base) == pytest.approx([accuracy_score(labels, clean, sample_weight=w)])
-        per_class = recall_score(labels, guess, sample_weight=w, average=None)
-        assert pick(recall)[0] == pytest.approx(per_class)
-        best = max(accuracy_score(labels, np.full(60, c), sample_weight=w) for c in range(3))
-        assert pick(chance(evidence)) == pytest.approx([best])

@@ -36,7 +36,7 @@ class Terminal:
         self.console = Console(stderr=True, highlight=False)
 
     @contextmanager
-    def stage(self, title: str, total: float) -> Iterator[Advance]:
+    def stage(self, title: str, total: int | float) -> Iterator[Advance]:
         """One line per stage; it stays when the stage is done."""
         columns = (
             TextColumn("{task.description:<18}"),

@@ -36,12 +36,13 @@ app.command()(report)
 app.command()(inspect)
 
 
-def _version(wanted: bool) -> None:
+def _version(wanted: bool) -> bool:
     if wanted:
         from importlib.metadata import version
 
         typer.echo(f"synapse-audit {version('synapse-audit')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback()
@@ -64,6 +65,7 @@ def main() -> None:
     except AuditError as error:
         typer.echo(f"synapse-audit: {' '.join(str(error).split())}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("synapse-audit: interrupted; the same command goes on from here", err=True)
-        sys.exit(INTERRUPTED)
+    except SystemExit as stop:  # typer turns KeyboardInterrupt into this
+        if stop.code == INTERRUPTED:
+            typer.echo("synapse-audit: interrupted; the same command goes on from here", err=True)
+        raise

@@ -12,6 +12,7 @@ from synapse_audit.errors import UsageError, choices
 
 if TYPE_CHECKING:
     from synapse_audit.stages import Prepared
+    from synapse_audit.sweep import Cost
 
 ENGINES = ("local",)
 
@@ -37,7 +38,9 @@ def run(
     out: Annotated[
         Path | None, typer.Option(help="Run folder. Default: runs/MODEL-PRESET.")
     ] = None,
-    preset: Annotated[str, typer.Option(help=f"One of: {', '.join(PRESETS)}.")] = "standard",
+    preset: Annotated[
+        str | None, typer.Option(help=f"One of: {', '.join(PRESETS)}. Default: standard.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; options win over it.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, draws and noise.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
@@ -134,5 +137,13 @@ def plan_lines(prepared: Prepared) -> list[str]:
     return [
         f"plan: {len(plan.cells):,} cells, {len(plan.actions):,} distinct ({routes})",
         f"      {cost.saved:.0%} of the blocks a full pass per cell would run are not run; "
-        f"expected time {cost.total:,.0f} s",
+        f"expected time {expected(cost)}",
+        *(f"      left out for the time budget: {name}" for name in prepared.left_out),
     ]
+
+
+def expected(cost: Cost) -> str:
+    """Seconds, as a range where cells may be estimated instead of run exactly."""
+    if not cost.stream:
+        return f"{cost.most:,.0f} s"
+    return f"{cost.least:,.0f} s (estimates suffice) to {cost.most:,.0f} s (all exact)"

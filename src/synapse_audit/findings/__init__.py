@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.asymmetry import asymmetry
+from synapse_audit.findings.pathways import pathways
 from synapse_audit.findings.redundancy import redundancy
 from synapse_audit.findings.vulnerability import vulnerability
 
@@ -18,6 +19,7 @@ __all__ = ["FINDINGS"]
 
 FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "redundancy": redundancy,
+    "pathways": pathways,
     "asymmetry": asymmetry,
     "vulnerability": vulnerability,
 }

@@ -7,7 +7,6 @@ without an ``evaluate`` example are left out.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,15 +17,13 @@ from scipy.stats import norm
 from synapse_audit.artifacts import ALL_LAYERS, Evidence, Finding
 from synapse_audit.findings.curves import (
     HEADLINE,
-    Sampled,
     draw_range,
     figure,
     headline,
-    recalls,
-    supported,
     unknown,
     where,
 )
+from synapse_audit.findings.resampled import Sampled, clean_recalls, recalls, supported
 from synapse_audit.statistics import benjamini_yekutieli, interval
 
 OPERATORS = ("mean", "zero")
@@ -124,8 +121,8 @@ def _matrix(
     ranked = [evidence.classes[i] for i in kept if evidence.classes[i] in actions]
     if not ranked or twins.empty:
         return pd.DataFrame(columns=MATRIX)
-    chosen = _recalls(evidence, [actions[name] for name in ranked], kept)
-    random = _recalls(evidence, list(twins), kept)
+    chosen = recalls(evidence, [actions[name] for name in ranked], kept)
+    random = recalls(evidence, list(twins), kept)
     # The clean recall cancels between the drop and the twins' drop.
     value = random.value.mean(axis=0) - chosen.value
     samples = random.samples.mean(axis=0) - chosen.samples
@@ -188,11 +185,11 @@ def mean_drops(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> Sampled | 
     curve = headline(evidence)
     if curve.empty:
         return None
-    clean = recalls(evidence, evidence.predictions.predicted[None, :], kept)
-    silenced = _recalls(evidence, list(curve["action"]), kept)
+    clean = clean_recalls(evidence, kept)
+    silenced = recalls(evidence, list(curve["action"]), kept)
     return Sampled(
-        clean.value[0] - silenced.value.mean(axis=0),
-        clean.samples[0] - silenced.samples.mean(axis=0),
+        clean.value - silenced.value.mean(axis=0),
+        clean.samples - silenced.samples.mean(axis=0),
     )
 
 
@@ -203,8 +200,8 @@ def fragility_table(
     if drops is None:
         return pd.DataFrame(columns=FRAGILITY)
     curve = headline(evidence)
-    clean = recalls(evidence, evidence.predictions.predicted[None, :], kept).value[0]
-    below = _recalls(evidence, list(curve["action"]), kept).value < clean / 2
+    clean = clean_recalls(evidence, kept).value
+    below = recalls(evidence, list(curve["action"]), kept).value < clean / 2
     fractions = curve["fraction"].to_numpy(dtype=float)
     low, high = interval(drops.samples)
     table = pd.DataFrame({"class": [evidence.classes[i] for i in kept], "recall": clean})
@@ -263,8 +260,3 @@ def _fraction_figure(evidence: Evidence) -> dict[str, Any]:
 
 def _support(evidence: Evidence) -> Int[np.ndarray, " classes"]:
     return np.bincount(evidence.predictions.labels, minlength=len(evidence.classes))
-
-
-def _recalls(evidence: Evidence, actions: Sequence[str], kept: Int[np.ndarray, " kept"]) -> Sampled:
-    predicted = evidence.outcomes.predicted[evidence.outcomes.rows(actions)]
-    return recalls(evidence, predicted, kept)

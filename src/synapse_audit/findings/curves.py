@@ -4,18 +4,17 @@
 |---|---|
 | where, headline, draw_range | which rows of ``effects`` a table is drawn from |
 | figure, unknown, grid_band | how a number is reported |
-| clean_accuracy, chance, accuracy, recalls | values with their bootstrap samples, all paired |
 | plateaus, half_points | where removal curves leave the plateau, and lose half |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Num
+from jaxtyping import Bool, Float
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence
 from synapse_audit.statistics import Interval
@@ -31,13 +30,6 @@ DRAW_RANGE = (0.025, 0.975)
 
 HEADLINE = {"space": "neuron", "operator": "mean", "position": "pooled", "layers": ALL_LAYERS}
 """Cells of the headline operator over all layers, for any selection."""
-
-
-class Sampled(NamedTuple):
-    """A statistic of several curves or cells, and the same in every resample."""
-
-    value: Float[np.ndarray, "*shape"]
-    samples: Float[np.ndarray, "*shape resamples"]
 
 
 # ---- rows ------------------------------------------------------------------------------------
@@ -108,65 +100,6 @@ def grid_band(samples: Float[np.ndarray, " resamples"]) -> Interval:
     low = np.quantile(samples, 0.025, method="lower")
     high = np.quantile(samples, 0.975, method="higher")
     return Interval(np.asarray(low), np.asarray(high))
-
-
-# ---- resampled accuracies and recalls ---------------------------------------------------------
-
-
-def clean_accuracy(evidence: Evidence) -> Sampled:
-    """Weighted accuracy of the untouched model: (1,) and (1, resamples)."""
-    right = evidence.predictions.predicted == evidence.predictions.labels
-    return _shares(evidence, right[None, :])
-
-
-def chance(evidence: Evidence) -> Sampled:
-    """Weighted accuracy of the best constant predictor: (1,) and (1, resamples)."""
-    classes = np.arange(len(evidence.classes))
-    shares = _shares(evidence, evidence.predictions.labels == classes[:, None])
-    return Sampled(
-        shares.value.max(axis=0, keepdims=True), shares.samples.max(axis=0, keepdims=True)
-    )
-
-
-def accuracy(evidence: Evidence, actions: Sequence[str]) -> Sampled:
-    """Weighted accuracy under each action: (actions,) and (actions, resamples)."""
-    predicted = evidence.outcomes.predicted[evidence.outcomes.rows(actions)]
-    return _shares(evidence, predicted == evidence.predictions.labels)
-
-
-def recalls(
-    evidence: Evidence,
-    predicted: Num[np.ndarray, "actions examples"],
-    kept: Int[np.ndarray, " kept"],
-) -> Sampled:
-    """Weighted recall of the kept classes: (actions, kept) and (actions, kept, resamples).
-
-    NaN in a resample that holds no example of the class (possible only with groups).
-    """
-    values, samples = [], []
-    for index in kept:
-        members = evidence.predictions.labels == index
-        weights = evidence.weights[members].astype(np.float64)
-        hits = (predicted[:, members] == index) * weights
-        counts = evidence.counts[:, members].astype(np.float64)
-        support = counts @ weights
-        there = np.where(support > 0, support, np.nan)
-        values.append(hits.sum(axis=1) / weights.sum())
-        samples.append(hits @ counts.T / there)
-    return Sampled(np.stack(values, axis=1), np.stack(samples, axis=1))
-
-
-def supported(evidence: Evidence) -> Int[np.ndarray, " kept"]:
-    """Indices of the classes with at least one ``evaluate`` example."""
-    support = np.bincount(evidence.predictions.labels, minlength=len(evidence.classes))
-    return np.flatnonzero(support)
-
-
-def _shares(evidence: Evidence, true: Bool[np.ndarray, "rows examples"]) -> Sampled:
-    weights = evidence.weights.astype(np.float64)
-    hits = true * weights
-    counts = evidence.counts.astype(np.float64)
-    return Sampled(hits.sum(axis=1) / weights.sum(), hits @ counts.T / (counts @ weights))
 
 
 # ---- where a curve breaks ----------------------------------------------------------------------

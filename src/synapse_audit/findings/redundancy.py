@@ -18,9 +18,6 @@ from synapse_audit.findings.curves import (
     HEADLINE,
     PLATEAU_LOSS,
     TOLERANCE,
-    accuracy,
-    chance,
-    clean_accuracy,
     draw_range,
     figure,
     grid_band,
@@ -30,6 +27,7 @@ from synapse_audit.findings.curves import (
     unknown,
     where,
 )
+from synapse_audit.findings.resampled import accuracy, chance, clean_accuracy
 from synapse_audit.metrics import curve_tests
 from synapse_audit.statistics import interval
 
@@ -57,7 +55,12 @@ TESTS = [
     *("operator", "strength", "layers", "position", "ranking", "ranked_for"),
     *("area", "t", "df", "p_value", "p_adjusted"),
 ]
-SUFFICIENCY = ["ranking", "selection", "k", "fraction", "accuracy", "accuracy_low", "accuracy_high"]
+SUFFICIENCY = [
+    *("ranking", "selection", "k", "fraction", "accuracy", "accuracy_low", "accuracy_high"),
+    "draw",
+]
+MOST_SETS = 10
+"""The search for disjoint sets stops here (``MAX_SETS`` of :mod:`synapse_audit.probes`)."""
 
 
 def redundancy(evidence: Evidence) -> Finding:
@@ -152,12 +155,20 @@ def curve_tests_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def sufficiency_table(evidence: Evidence) -> pd.DataFrame:
-    """Accuracy of probes that see only some neurons; random rows as in the removal table."""
+    """Accuracy of probes that see only some neurons; random rows as in the removal table.
+
+    ``draw`` numbers the successive ``disjoint`` sets; it is null elsewhere.
+    """
     rows = evidence.sufficiency
     top = where(rows, {"selection": "top"})
     keys = ["ranking", "selection", "k", "fraction"]
     random = draw_range(where(rows, {"selection": "random"}), keys, {"accuracy": "accuracy"})
-    return _stack([top, random], SUFFICIENCY).sort_values(SUFFICIENCY[:3], ignore_index=True)
+    sets = where(rows, {"selection": "disjoint"})
+    table = _stack([top, random, sets], SUFFICIENCY).astype({"draw": "Int64"})
+    # Sets come in the order in which they were found, whatever their size.
+    table["size"] = table["k"].where(table["draw"].isna(), 0)
+    order = ["ranking", "selection", "size", "draw"]
+    return table.sort_values(order, ignore_index=True)[SUFFICIENCY]
 
 
 def participation_table(evidence: Evidence) -> pd.DataFrame:
@@ -175,6 +186,7 @@ def plateau(evidence: Evidence) -> dict[str, Any]:
 
     The value asks the upper bound of the paired loss at every point; ``low`` and ``high`` are
     the 95 % range over resamples of the same fraction by point loss, widened to hold the value.
+    Where points are two-phase estimates the resamples vary with both phases.
     """
     curve = headline(evidence)
     if curve.empty:
@@ -229,10 +241,14 @@ def sufficient_k(evidence: Evidence) -> dict[str, Any]:
 
 
 def disjoint_sets(evidence: Evidence) -> dict[str, Any]:
-    """How many sets without a common neuron each suffice: greedy, so a lower bound."""
+    """How many sets without a common neuron each suffice: greedy, so a lower bound.
+
+    ``capped`` says whether the search stopped at :data:`MOST_SETS` rather than for want of sets.
+    """
     if evidence.sufficiency.empty:
         return unknown("no probe sufficiency was measured")
-    return figure(float(len(where(evidence.sufficiency, {"selection": "disjoint"}))))
+    found = len(where(evidence.sufficiency, {"selection": "disjoint"}))
+    return figure(float(found)) | {"capped": found >= MOST_SETS}
 
 
 def _stack(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

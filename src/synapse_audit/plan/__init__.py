@@ -2,15 +2,19 @@
 
 from synapse_audit.plan.cells import Sources, build_cells
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
+from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, trim
 
 __all__ = [
     "FULL",
     "HEAD",
     "STREAM",
     "SUFFIX",
+    "TRIMMED_FIRST",
     "TWO_PHASE",
     "Sources",
+    "Trimmed",
     "build_cells",
     "cheapest",
     "make_plan",
+    "trim",
 ]

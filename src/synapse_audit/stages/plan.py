@@ -19,16 +19,18 @@ from synapse_audit.artifacts import (
     Splits,
 )
 from synapse_audit.classifier import Classifier, Encoded
+from synapse_audit.config import AuditConfig
 from synapse_audit.edits import HeadView
 from synapse_audit.errors import ModelError
 from synapse_audit.neurons import Scores
-from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, make_plan
+from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, make_plan, trim
 from synapse_audit.stages.run import Run
 from synapse_audit.store import DIRECT_FIELDS, FIELDS, AuditResult, RunFolder
 from synapse_audit.sweep import (
     Cost,
     Engine,
     RouteCheck,
+    Subsampling,
     estimate,
     subsampling,
     sweep,
@@ -44,6 +46,10 @@ class Prepared:
     plan: Plan
     checks: tuple[RouteCheck, ...]
     cost: Cost
+    chosen: Subsampling
+    """Who is run exactly where a cell is estimated."""
+    left_out: tuple[str, ...]
+    """What the time budget left out."""
 
 
 def column_scores(probes: tuple[Probe, ...], classes: tuple[str, ...]) -> dict[str, Scores]:
@@ -80,7 +86,12 @@ def sources(
 
 
 def prepare(
-    run: Run, engine: Engine, encoded: Encoded, source: Sources, splits: Splits
+    run: Run,
+    engine: Engine,
+    encoded: Encoded,
+    source: Sources,
+    data: LabelledData,
+    splits: Splits,
 ) -> Prepared:
     """Builds the plan, holds every fast route against plain hooks, and measures its cost.
 
@@ -99,9 +110,30 @@ def prepare(
             plan = make_plan(cells, layers, available)
         advance(1)
     _require_head(checks)
-    cost = estimate(engine, encoded, plan, rows=splits.evaluate, batch_size=run.config.batch_size)
-    run.folder.update_manifest(routes=_route_facts(checks))
-    return Prepared(plan, tuple(checks), cost)
+    chosen = _subsampling(run.config, plan, data, splits)
+    cost = estimate(
+        engine,
+        encoded,
+        plan,
+        rows=splits.evaluate,
+        chosen=chosen,
+        batch_size=run.config.batch_size,
+    )
+    left_out: tuple[str, ...] = ()
+    if run.config.time_budget is not None:
+        plan, left_out = trim(plan, cost.of, run.config.time_budget)
+    run.folder.update_manifest(routes=_route_facts(checks), left_out=list(left_out))
+    return Prepared(plan, tuple(checks), cost, chosen, left_out)
+
+
+def _subsampling(
+    config: AuditConfig, plan: Plan, data: LabelledData, splits: Splits
+) -> Subsampling:
+    rows = splits.evaluate
+    chosen = subsampling(rows, data.labels[rows], precision=config.precision, seed=config.seed)
+    if config.exact or STREAM not in set(plan.routes.values()):
+        return replace(chosen, pilot=len(rows))
+    return chosen
 
 
 def _require_head(checks: list[RouteCheck]) -> None:
@@ -138,7 +170,7 @@ def run_sweep(
         phases), and the outcomes.
     """
     if not run.folder.has("outcomes/actions.parquet"):
-        plan, outcomes = _sweep(run, engine, encoded, prepared.plan, data, splits)
+        plan, outcomes = _sweep(run, engine, encoded, prepared, data, splits)
         _write_outcomes(run.folder, plan, outcomes)
         run.folder.shelf.clear()
     table = run.folder.read_table("outcomes/actions")
@@ -151,22 +183,19 @@ def _sweep(
     run: Run,
     engine: Engine,
     encoded: Encoded,
-    plan: Plan,
+    prepared: Prepared,
     data: LabelledData,
     splits: Splits,
 ) -> tuple[Plan, Outcomes]:
-    rows, config = splits.evaluate, run.config
-    chosen = subsampling(rows, data.labels[rows], precision=config.precision, seed=config.seed)
-    if config.exact or STREAM not in set(plan.routes.values()):
-        chosen = replace(chosen, pilot=len(rows))
-    if chosen.pilot < len(rows):
+    plan, rows, config = prepared.plan, splits.evaluate, run.config
+    if not prepared.chosen.all_exact:
         return sweep_two_phase(
             engine,
             encoded,
             plan,
             data.labels,
             rows=rows,
-            chosen=chosen,
+            chosen=prepared.chosen,
             batch_size=config.batch_size,
             shelf=run.folder.shelf,
             progress=run.progress,

@@ -7,8 +7,7 @@ run; stream and head cells in proportion to the examples.
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +17,16 @@ from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import FULL, STREAM, SUFFIX
-from synapse_audit.sweep.clean import clean_pass
+from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.routes import Engine
 from synapse_audit.sweep.runners import RUNNERS, stack_size
+from synapse_audit.sweep.two_phase import Subsampling, eligible
 
 LAST_BLOCK = 0.3
 """Share of a block's arithmetic that runs where only the pooled row is computed (Q, K, V)."""
+
+SAMPLE = 4
+"""Cells timed per route; stream times one whole stack."""
 
 
 @dataclass(frozen=True)
@@ -31,16 +34,30 @@ class Cost:
     """Expected seconds of a sweep."""
 
     seconds: dict[str, float]
-    """Route → seconds."""
+    """Action → seconds on all examples by its own route."""
+    stream: dict[str, float]
+    """Action that may be estimated → seconds of the first phase on all examples."""
+    pilot: float
+    """Share of the examples that the pilot runs exactly."""
     cells: dict[str, int]
     """Route → distinct actions."""
     saved: float
-    """Share of blocks × tokens, against a full pass for every distinct action, that is not run."""
+    """Share of the blocks of a full pass per distinct action that do not run, all being exact."""
 
     @property
-    def total(self) -> float:
-        """Seconds of all routes together."""
-        return sum(self.seconds.values())
+    def most(self) -> float:
+        """Seconds if every action has to be run exactly on every example."""
+        return self.of(self.seconds)
+
+    @property
+    def least(self) -> float:
+        """Seconds if the pilot is precise enough for every action that may be estimated."""
+        saved = sum(self.seconds[action] for action in self.stream) * (1 - self.pilot)
+        return self.most - saved
+
+    def of(self, actions: Iterable[str]) -> float:
+        """Most seconds that some actions take."""
+        return sum(self.seconds[a] + self.stream.get(a, 0.0) for a in actions)
 
 
 def estimate(
@@ -49,33 +66,29 @@ def estimate(
     plan: Plan,
     *,
     rows: Int[np.ndarray, " evaluate"],
+    chosen: Subsampling,
     batch_size: int | None = None,
 ) -> Cost:
     """Times a few cells of each route on a batch of middling length and extrapolates."""
     batches = length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
     middle = batches[len(batches) // 2]
-    clean = clean_pass(
-        engine.classifier, engine.classifier.collate(encoded, middle), middle, engine.tap
-    )
-    layers = engine.classifier.n_layers
-    tokens = {"all": sum(len(b) * int(encoded.lengths[b].max()) for b in batches)}
-    scale = {True: tokens["all"] / clean.tokens, False: len(rows) / len(middle)}
-    seconds, work = {}, 0.0
-    groups = _by_route(plan)
+    batch = engine.classifier.collate(encoded, middle)
+    clean = clean_pass(engine.classifier, batch, middle, engine.tap)
+    tokens = sum(len(b) * int(encoded.lengths[b].max()) for b in batches) / clean.tokens
+    examples = len(rows) / len(middle)
+    layers, groups = engine.classifier.n_layers, _by_route(plan)
+    seconds: dict[str, float] = {}
     for route, cells in groups.items():
-        sample = _spread(cells, stack_size(route, clean) if route == STREAM else 4)
-        RUNNERS[route](engine, clean, sample[:1])
-        start = time.perf_counter()
-        RUNNERS[route](engine, clean, sample)
-        spent = time.perf_counter() - start
-        share = sum(blocks(c, route, layers) for c in cells)
-        sampled = max(1e-9, sum(blocks(c, route, layers) for c in sample))
-        by_tokens = route in (SUFFIX, FULL)
-        ratio = share / sampled if by_tokens else len(cells) / len(sample)
-        seconds[route] = spent * ratio * scale[by_tokens]
-        work += share if by_tokens else 0.0
+        sample = _spread(cells, stack_size(route, clean) if route == STREAM else SAMPLE)
+        unit = _time(engine, clean, route, sample) / _work(sample, route, layers)
+        scale = tokens if route in (SUFFIX, FULL) else examples
+        seconds |= {c.action: unit * scale * _work([c], route, layers) for c in cells}
+    stream = _stream_seconds(engine, clean, plan, chosen)
+    pilot = chosen.pilot / len(chosen.order)
     full = max(1, layers * len(plan.actions))
-    return Cost(seconds, {r: len(c) for r, c in groups.items()}, 1.0 - work / full)
+    ran = sum(blocks(cell, plan.routes[cell.action], layers) for cell in plan.actions)
+    cells_of = {route: len(cells) for route, cells in groups.items()}
+    return Cost(seconds, stream, pilot, cells_of, 1.0 - ran / full)
 
 
 def blocks(cell: Cell, route: str, n_layers: int) -> float:
@@ -86,6 +99,32 @@ def blocks(cell: Cell, route: str, n_layers: int) -> float:
         return 0.0
     first = min(cell.neurons.layers, default=n_layers)
     return max(0.0, n_layers - first - 1 + LAST_BLOCK)
+
+
+def _work(cells: Sequence[Cell], route: str, n_layers: int) -> float:
+    """Units in which the cost of a route is linear."""
+    if route in (SUFFIX, FULL):
+        return sum(blocks(cell, route, n_layers) for cell in cells)
+    return float(len(cells))
+
+
+def _time(engine: Engine, clean: CleanStates, route: str, cells: Sequence[Cell]) -> float:
+    RUNNERS[route](engine, clean, cells[:1])
+    start = time.perf_counter()
+    RUNNERS[route](engine, clean, cells)
+    return time.perf_counter() - start
+
+
+def _stream_seconds(
+    engine: Engine, clean: CleanStates, plan: Plan, chosen: Subsampling
+) -> dict[str, float]:
+    cells = [cell for cell in plan.actions if eligible(plan, cell)]
+    if not cells or chosen.all_exact:
+        return {}
+    sample = _spread(cells, stack_size(STREAM, clean))
+    unit = _time(engine, clean, STREAM, sample) / len(sample)
+    seconds = unit * len(chosen.order) / len(clean.examples)
+    return {cell.action: seconds for cell in cells}
 
 
 def _by_route(plan: Plan) -> dict[str, list[Cell]]:
@@ -99,8 +138,3 @@ def _spread(cells: Sequence[Cell], n: int) -> list[Cell]:
     """``n`` cells evenly spread over the list, so that first touched layers are represented."""
     places = np.unique(np.linspace(0, len(cells) - 1, min(n, len(cells))).astype(int))
     return [cells[i] for i in places]
-
-
-def routes_of(plan: Plan) -> dict[str, int]:
-    """Route → distinct actions."""
-    return dict(Counter(plan.routes[cell.action] for cell in plan.actions))

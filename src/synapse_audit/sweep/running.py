@@ -2,14 +2,18 @@
 
 In: a plan. Out: :class:`Outcomes`. A unit is one batch of examples under one chunk of cells of one
 route; its clean states live only while its batch runs, so memory does not grow with the data.
+Who runs the units is the caller's choice (:mod:`synapse_audit.engines`): they may come back in any
+order.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from functools import cached_property
+from itertools import groupby
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +29,7 @@ from synapse_audit.sweep.runners import RUNNERS, stack_size
 from synapse_audit.sweep.score import FIELDS, Scores, score
 
 
+@runtime_checkable
 class Shelf(Protocol):
     """Where finished units are kept, so that an interrupted sweep goes on."""
 
@@ -44,6 +49,46 @@ class Chunk:
     cells: tuple[Cell, ...]
 
 
+@dataclass(frozen=True)
+class Unit:
+    """One batch of examples under one chunk of cells."""
+
+    chunk: Chunk
+    rows: Int[np.ndarray, " examples"]
+
+    @cached_property
+    def batch(self) -> str:
+        """Name of the batch: a hash of its rows."""
+        return hashlib.sha256(np.ascontiguousarray(self.rows).tobytes()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """Under which the shelf keeps it."""
+        return f"{self.chunk.name}-{self.batch}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """Units that are still to be run, batch by batch, and what running them takes."""
+
+    engine: Engine
+    encoded: Encoded
+    labels: Int[np.ndarray, " examples"]
+    """Of all examples of ``encoded``."""
+    units: tuple[Unit, ...]
+
+
+class Done(NamedTuple):
+    """A unit that was run."""
+
+    unit: Unit
+    scores: Scores
+
+
+Execute = Callable[[Work], Iterator[Done]]
+"""Runs every unit once and hands each back as soon as it is done, in any order."""
+
+
 CHUNK = {HEAD: 2048, STREAM: 1024}
 """Cells per unit; the routes that run many tokens take ``SLOW_CHUNK``."""
 
@@ -60,24 +105,40 @@ def sweep(
     batch_size: int | None = None,
     shelf: Shelf,
     progress: Callable[[Chunk, int], None] = lambda chunk, examples: None,
+    execute: Execute | None = None,
 ) -> Outcomes:
     """Runs every distinct action of the plan on the examples ``rows``.
 
     Args:
         labels: of all examples of ``encoded``.
         progress: called after each unit with its chunk and the number of its examples.
+        execute: who runs the units; :func:`in_order` where None.
     """
     actions = tuple(cell.action for cell in plan.actions)
     at = {action: i for i, action in enumerate(actions)}
     column = {int(row): i for i, row in enumerate(np.sort(rows))}
     shape = (len(actions), len(rows))
     result: dict[str, Any] = {name: np.zeros(shape, dtype) for name, dtype in FIELDS.items()}
-    batches = length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
-    for chunk, chosen, scores in _units(engine, encoded, chunks(plan), batches, labels, shelf):
-        places = np.ix_([at[c.action] for c in chunk.cells], [column[int(r)] for r in chosen])
+
+    def put(unit: Unit, scores: Scores) -> None:
+        columns = [column[int(row)] for row in unit.rows]
+        places = np.ix_([at[cell.action] for cell in unit.chunk.cells], columns)
         for name, values in scores.items():
             result[name][places] = values
-        progress(chunk, len(chosen))
+        progress(unit.chunk, len(unit.rows))
+
+    waiting: list[Unit] = []
+    for unit in _units(
+        chunks(plan), length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
+    ):
+        kept = shelf.load(unit.name)
+        if kept is None:
+            waiting.append(unit)
+        else:
+            put(unit, kept)
+    for unit, scores in (execute or in_order)(Work(engine, encoded, labels, tuple(waiting))):
+        shelf.save(unit.name, scores)
+        put(unit, scores)
     return Outcomes(actions, **result)
 
 
@@ -96,26 +157,22 @@ def chunks(plan: Plan) -> tuple[Chunk, ...]:
     return tuple(found)
 
 
-def _units(
-    engine: Engine,
-    encoded: Encoded,
-    work: Sequence[Chunk],
-    batches: Sequence[Int[np.ndarray, " examples"]],
-    labels: Int[np.ndarray, " examples"],
-    shelf: Shelf,
-) -> Iterator[tuple[Chunk, Int[np.ndarray, " examples"], Scores]]:
-    for rows in batches:
-        clean: CleanStates | None = None
-        for chunk in work:
-            name = f"{chunk.name}-{_rows_name(rows)}"
-            scores = shelf.load(name)
-            if scores is None:
-                if clean is None:
-                    batch = engine.classifier.collate(encoded, rows)
-                    clean = clean_pass(engine.classifier, batch, rows, engine.tap)
-                scores = run_chunk(engine, clean, chunk, labels[rows])
-                shelf.save(name, scores)
-            yield chunk, rows, scores
+def _units(work: Sequence[Chunk], batches: Iterable[Int[np.ndarray, " _"]]) -> Iterator[Unit]:
+    return (Unit(chunk, rows) for rows in batches for chunk in work)
+
+
+def in_order(work: Work) -> Iterator[Done]:
+    """Runs the units one after the other in this process; one clean pass per batch."""
+    for _, units in groupby(work.units, key=lambda unit: unit.batch):
+        yield from _one_batch(work, list(units))
+
+
+def _one_batch(work: Work, units: Sequence[Unit]) -> Iterator[Done]:
+    engine, rows = work.engine, units[0].rows
+    batch = engine.classifier.collate(work.encoded, rows)
+    clean = clean_pass(engine.classifier, batch, rows, engine.tap)
+    for unit in units:
+        yield Done(unit, run_chunk(engine, clean, unit.chunk, work.labels[rows]))
 
 
 def run_chunk(
@@ -137,7 +194,3 @@ def _first_layer(cell: Cell) -> int:
 
 def _name(cells: Sequence[Cell]) -> str:
     return hashlib.sha256("".join(cell.action for cell in cells).encode()).hexdigest()[:16]
-
-
-def _rows_name(rows: Int[np.ndarray, " examples"]) -> str:
-    return hashlib.sha256(np.ascontiguousarray(rows).tobytes()).hexdigest()[:12]

@@ -50,6 +50,11 @@ class Subsampling:
     precision: float
 
     @property
+    def all_exact(self) -> bool:
+        """Whether the pilot is everybody, so that nothing is estimated."""
+        return self.pilot >= len(self.order)
+
+    @property
     def ladder(self) -> tuple[int, ...]:
         """Sizes that are used: the pilot doubled until everything is exact."""
         sizes = [self.pilot]

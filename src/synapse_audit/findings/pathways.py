@@ -1,0 +1,191 @@
+"""Pathways: how much of an effect travels along the pooled row itself, how much through others.
+
+In: cells of ``effects`` whose stream route was run as well (``direct_drop``), and both routes'
+predictions. Out: each effect split in two, a comparison of operators, and the figures ``pathways``.
+
+With only the pooled row run against clean keys and values, no other token sees the change: what
+accuracy then loses is the *direct* part. The rest, which may be negative where other tokens repair
+what the pooled row lost, went *through* them: through = accuracy drop − direct drop, exactly.
+
+Limits: a change at one of the last two layers is direct by construction and not listed; cells at
+every token position have no pooled row of their own and are not split; where the accuracy drop is
+a two-phase estimate, so is the through part.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Direct, Evidence, Finding
+from synapse_audit.findings.curves import draw_range, figure, unknown, where
+from synapse_audit.findings.resampled import accuracy, direct_accuracy
+from synapse_audit.statistics import Interval, bonett_price, interval, wilson
+
+OPERATORS = ("mean", "zero")
+DRAWN = ("random", "matched", "keep_random")
+NOTABLE = 0.01
+"""A through part beyond this, either way, is counted in the comparison of operators."""
+
+FEW = 5
+"""Fewer examples than this on which only one route is right: a closed form gives the interval."""
+
+ALL_EXACT = (
+    "pooled-position cells were all run exactly, so the pooled row alone was not (as with --exact, "
+    "few examples, or a model without that route)"
+)
+ALL_DIRECT = (
+    "in every pooled-position cell that was run the pooled row alone is exact: the whole effect is "
+    "direct by construction"
+)
+NO_CURVE = "the route along the pooled row alone was not run on this operator's headline curve"
+KEYS = ["operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction"]
+SPLIT = [
+    *KEYS,
+    *("n_exact", "drop", "drop_low", "drop_high", "direct_drop"),
+    *("through_drop", "through_low", "through_high", "disagreement", "draws"),
+]
+COMPARED = [
+    *("operator", "cells", "n_exact", "median_disagreement", "max_disagreement"),
+    "notable_share",
+]
+SHORT = {
+    "accuracy_drop": "drop",
+    "accuracy_drop_low": "drop_low",
+    "accuracy_drop_high": "drop_high",
+}
+
+
+def pathways(evidence: Evidence) -> Finding:
+    """Every effect split into its direct part and the part through other tokens."""
+    cells = cells_table(evidence)
+    split = split_table(evidence, cells)
+    tables = {"split": split, "operators": operators_table(cells)}
+    figures = {o: _figures(evidence, split, o) for o in OPERATORS}
+    return Finding("pathways", tables, {"pathways": figures})
+
+
+# ---- tables ------------------------------------------------------------------------------------
+
+
+def cells_table(evidence: Evidence) -> pd.DataFrame:
+    """Cells run on both routes, with ``through_drop`` and ``disagreement``.
+
+    Disagreement = share of the exactly run examples on which the routes predict different
+    classes; unweighted, and a subsample holds rare classes more often than the data do.
+    """
+    direct = evidence.outcomes.direct
+    known = evidence.effects["direct_drop"].notna().to_numpy(dtype=bool)
+    cells = evidence.effects[known & (direct is not None)].copy()
+    cells["through_drop"] = cells["accuracy_drop"] - cells["direct_drop"]
+    rates = [] if direct is None else _disagreements(evidence, direct, list(cells["action"]))
+    cells["disagreement"] = np.array(rates, dtype=np.float64)
+    return cells
+
+
+def split_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
+    """One row per ranked cell; draws of one random selection share a row.
+
+    A ranked row's through interval is the paired bootstrap over both phases. Where correctness
+    differs on fewer than five exactly run examples it is Bonett and Price's instead, around the
+    estimate, and where it never differs ± 3 / n_exact (the rule of three, both ways). All are
+    approximate: the latter two count the examples as if unweighted. A drawn row is the mean over
+    its draws with their 2.5 to 97.5 % range, and the smallest ``n_exact`` of them. Single
+    candidate constants are left out.
+    """
+    cells = cells[cells["fraction"].notna()]
+    ranked = cells[~cells["selection"].isin(DRAWN)].rename(columns=SHORT)
+    bounds = through_interval(evidence, ranked)
+    ranked = ranked.assign(through_low=bounds.low, through_high=bounds.high)
+    parts = [ranked, _drawn(cells[cells["selection"].isin(DRAWN)])]
+    parts = [part.reindex(columns=SPLIT) for part in parts if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=SPLIT)
+    return pd.concat(parts, ignore_index=True).sort_values(KEYS, ignore_index=True)
+
+
+def through_interval(evidence: Evidence, cells: pd.DataFrame) -> Interval:
+    """95 % interval of the through part of each cell; see :func:`split_table`."""
+    direct, actions = evidence.outcomes.direct, list(cells["action"])
+    if direct is None or not actions:
+        return Interval(np.full(len(cells), np.nan), np.full(len(cells), np.nan))
+    value = cells["through_drop"].to_numpy(dtype=np.float64)
+    samples = direct_accuracy(evidence, actions).samples - accuracy(evidence, actions).samples
+    rows, labels = evidence.outcomes.rows(actions), evidence.predictions.labels
+    known = direct.exact[rows]
+    before = (direct.predicted[rows] == labels) & known
+    after = (evidence.outcomes.predicted[rows] == labels) & known
+    n, lost, won = (m.sum(axis=1) for m in (known, before & ~after, ~before & after))
+    low, high = interval(samples)
+    closed, seen = bonett_price(lost, won, n), (lost - won) / n
+    few, none = lost + won < FEW, lost + won == 0
+    low = np.where(few, value + closed.low - seen, low)
+    high = np.where(few, value + closed.high - seen, high)
+    low, high = np.where(none, value - 3 / n, low), np.where(none, value + 3 / n, high)
+    return Interval(np.minimum(low, value), np.maximum(high, value))
+
+
+def operators_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """Per operator, over its distinct actions: how often the routes part.
+
+    ``notable_share`` = share of cells whose through part exceeds 0.01 either way; with few exact
+    examples a single one of them can do that.
+    """
+    groups = cells.drop_duplicates("action").groupby("operator")
+    table = groups.size().rename("cells").to_frame()
+    table["n_exact"] = groups["n_exact"].median().astype("float64")
+    table["median_disagreement"] = groups["disagreement"].median()
+    table["max_disagreement"] = groups["disagreement"].max()
+    notable = cells.drop_duplicates("action").set_index("operator")["through_drop"].abs() > NOTABLE
+    table["notable_share"] = notable.groupby(level=0).mean()
+    return table.reset_index()[COMPARED]
+
+
+# ---- figures -----------------------------------------------------------------------------------
+
+
+def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str, Any]:
+    """The headline curve's largest through part and largest disagreement."""
+    wanted = {"operator": operator, "layers": ALL_LAYERS, "selection": "top"}
+    curve = where(split, wanted | {"ranking": evidence.grid.rankings[0], "ranked_for": GLOBAL})
+    if curve.empty:
+        why = NO_CURVE if len(split) else _why(evidence)
+        return {"largest_through": unknown(why), "largest_disagreement": unknown(why)}
+    most = curve.iloc[int(curve["through_drop"].abs().to_numpy().argmax())]
+    apart = curve.iloc[int(curve["disagreement"].to_numpy().argmax())]
+    bounds = wilson(apart["disagreement"] * apart["n_exact"], float(apart["n_exact"]))
+    largest = figure(most["through_drop"], most["through_low"], most["through_high"])
+    names = ("fraction", "drop", "direct_drop", "n_exact")
+    return {
+        "largest_through": largest | {name: float(most[name]) for name in names},
+        "largest_disagreement": figure(apart["disagreement"], bounds.low.item(), bounds.high.item())
+        | {"fraction": float(apart["fraction"]), "n_exact": float(apart["n_exact"])},
+    }
+
+
+def _why(evidence: Evidence) -> str:
+    cells = where(evidence.effects, {"space": "neuron", "position": "pooled"})
+    exact = cells["route"].isna() | cells["route"].isin(["suffix", "full"])
+    return ALL_EXACT if exact.any() or cells.empty else ALL_DIRECT
+
+
+# ---- small things ------------------------------------------------------------------------------
+
+
+def _disagreements(evidence: Evidence, direct: Direct, actions: list[str]) -> list[float]:
+    rows = evidence.outcomes.rows(actions)
+    known = direct.exact[rows]
+    differ = (direct.predicted[rows] != evidence.outcomes.predicted[rows]) & known
+    return list(differ.sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+
+
+def _drawn(cells: pd.DataFrame) -> pd.DataFrame:
+    measures = {"accuracy_drop": "drop", "through_drop": "through"}
+    table = draw_range(cells, KEYS, measures).rename(columns={"through": "through_drop"})
+    groups = cells.groupby(KEYS, dropna=False, sort=True)
+    table["n_exact"] = groups["n_exact"].min().to_numpy()
+    table["disagreement"] = groups["disagreement"].mean().to_numpy()
+    # From the other two, so that the parts sum to the whole to the last digit.
+    return table.assign(direct_drop=table["drop"] - table["through_drop"])

@@ -1,0 +1,60 @@
+"""What a time budget leaves out, and in which order.
+
+Whole groups of cells go, the most dispensable first, until the expected time fits; what is left
+keeps its meaning. The order is the literal table ``TRIMMED_FIRST``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import NamedTuple
+
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Plan
+
+TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
+    "norm-matched twins": lambda cell: cell.selection == "matched",
+    "random sets kept": lambda cell: cell.selection == "keep_random",
+    "per-class sets in single layers": lambda cell: (
+        cell.layers != ALL_LAYERS and cell.ranked_for not in (None, GLOBAL)
+    ),
+    "all token positions": lambda cell: cell.position == "all",
+    "noise, scale and flip": lambda cell: cell.operator in ("noise", "scale", "flip"),
+    "random sets in single layers beyond five draws": lambda cell: (
+        cell.layers != ALL_LAYERS and (cell.draw or 0) >= 5
+    ),
+    "exclusive sets": lambda cell: cell.selection == "exclusive",
+    "single layers": lambda cell: (
+        cell.space == "neuron" and cell.layers != ALL_LAYERS and cell.selection != "constant"
+    ),
+}
+"""Name → which cells go."""
+
+
+class Trimmed(NamedTuple):
+    """A plan that fits its budget, as far as trimming goes."""
+
+    plan: Plan
+    left_out: tuple[str, ...]
+    """Names of the groups that went, in order."""
+
+
+def trim(plan: Plan, cost: Callable[[Iterable[str]], float], budget: float) -> Trimmed:
+    """Leaves groups out until ``cost`` of the remaining actions is at most ``budget`` seconds.
+
+    Where even the last group does not suffice, the rest of the plan stands: removal curves,
+    per-class curves, edits and margins are never left out.
+    """
+    left_out: list[str] = []
+    for name, goes in TRIMMED_FIRST.items():
+        if cost(_actions(plan.cells)) <= budget:
+            break
+        kept = tuple(cell for cell in plan.cells if not goes(cell))
+        if len(kept) < len(plan.cells):
+            left_out.append(name)
+            actions = set(_actions(kept))
+            plan = Plan(kept, {a: r for a, r in plan.routes.items() if a in actions})
+    return Trimmed(plan, tuple(left_out))
+
+
+def _actions(cells: Sequence[Cell]) -> list[str]:
+    return list(dict.fromkeys(cell.action for cell in cells))

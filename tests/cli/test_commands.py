@@ -1,0 +1,140 @@
+"""What each command says when all is well."""
+
+import json
+import re
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from cli.calling import CommandLine
+from synapse_audit.operators import OPERATORS
+
+RUN_OPTIONS = (
+    *("--data", "--text-column", "--text-pair-column", "--label-column", "--group-column"),
+    *("--fit-data", "--out", "--preset", "--config", "--seed", "--device", "--batch-size"),
+    *("--max-examples", "--time-budget", "--precision", "--exact", "--dry-run", "--engine"),
+)
+
+
+def test_version(cli: CommandLine) -> None:
+    called = cli("--version")
+    assert (called.code, called.stdout) == (0, f"synapse-audit {version('synapse-audit')}\n")
+
+
+def test_help_lists_the_commands(cli: CommandLine) -> None:
+    called = cli("--help")
+    assert called.code == 0
+    assert all(command in called.stdout for command in ("run", "report", "inspect"))
+
+
+@pytest.mark.parametrize("command", ["run", "report", "inspect"])
+def test_every_command_has_help(cli: CommandLine, command: str) -> None:
+    called = cli(command, "--help")
+    assert called.code == 0
+    assert f"synapse-audit {command}" in called.stdout
+
+
+def test_run_offers_the_options_of_the_contract(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = set(re.findall(r"--[a-z-]+", cli("run", "--help").stdout))
+    assert set(RUN_OPTIONS) <= shown
+
+
+def test_no_command_shows_the_help(cli: CommandLine) -> None:
+    called = cli()
+    assert called.code in (0, 2)
+    assert "Usage" in called.stdout + called.stderr
+
+
+def test_inspect_says_what_would_be_audited(cli: CommandLine, single: Path) -> None:
+    called = cli("inspect", single / "model")
+    assert called.code == 0
+    facts = {line[:17].strip(): line[17:] for line in called.stdout.splitlines()}
+    assert facts["family"] == "BERT"
+    assert facts["layers"].startswith("3 blocks")
+    assert facts["hidden size"] == "32"
+    assert facts["pooled position"] == "first token ([CLS])"
+    assert facts["head"] == "last linear layer 32 → 4 with bias"
+    assert facts["label map"] == "0 = plain, 1 = alpha, 2 = beta, 3 = gamma"
+    assert facts["sites"].startswith("block_output (layers 0 to 3")
+    assert facts["operators"] == ", ".join(OPERATORS)
+    assert "suffix" in facts["routes"]
+    assert re.fullmatch("[0-9a-f]{64}", facts["weights sha256"])
+
+
+def test_a_dry_run_shows_the_plan_and_runs_nothing(
+    cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
+) -> None:
+    data, out = single / "rows.csv", tmp_path / "run"
+    called = cli(
+        "run", single / "model", "--data", data, "--config", tiny_grid, "--out", out, "--dry-run"
+    )
+    assert (called.code, called.stdout) == (0, "")
+    assert re.search(r"plan: \d+ cells, \d+ distinct", called.stderr)
+    assert re.search(r"expected\s+time\s+\d+\s+s", called.stderr)
+    left = {path.name for path in out.iterdir()}
+    assert not left & {"outcomes", "effects.parquet", "summary.json", "report.html", "findings"}
+
+
+def test_run_and_report_without_the_model(
+    cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
+) -> None:
+    planted = shutil.copytree(single, tmp_path / "planted")
+    out = tmp_path / "run"
+    called = cli(
+        *("run", planted / "model", "--data", planted / "rows.csv"),
+        *("--config", tiny_grid, "--out", out),
+    )
+    assert (called.code, called.errors) == (0, [])
+    assert called.stdout == f"{out / 'report.html'}\n"
+    page = (out / "report.html").read_bytes()
+    assert page.lstrip().startswith(b"<!doctype html")
+
+    shutil.rmtree(planted)
+    (out / "report.html").unlink()
+    again = cli("report", out)
+    assert (again.code, again.stdout) == (0, f"{out / 'report.html'}\n")
+    assert (out / "report.html").read_bytes() == page
+
+    elsewhere = tmp_path / "elsewhere.html"
+    assert cli("report", out, "--out", elsewhere).code == 0
+    assert elsewhere.read_bytes() == page
+
+
+def test_options_win_over_the_file(cli: CommandLine, single: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run.toml"
+    path.write_text('model = "nowhere"\npreset = "quik"\n', encoding="utf-8")
+    called = cli(
+        *("run", single / "model", "--data", single / "rows.csv", "--config", path),
+        *("--preset", "quick", "--seed", -1, "--out", tmp_path / "run"),
+    )
+    assert called.code == 2
+    assert "seed: -1" in called.stderr
+
+
+def test_the_preset_of_the_file_holds_where_no_option_is_given(
+    cli: CommandLine, single: Path, tmp_path: Path
+) -> None:
+    path, out = tmp_path / "run.toml", tmp_path / "run"
+    path.write_text('preset = "quick"\nresamples = 100\n', encoding="utf-8")
+    model = ("run", single / "model", "--data", single / "rows.csv")
+    assert cli(*model, "--config", path, "--out", out, "--dry-run").code == 0
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    assert (manifest["config"]["preset"], manifest["config"]["resamples"]) == ("quick", 100)
+
+
+def test_a_file_may_name_model_and_data(
+    cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.toml"
+    named = f'model = "{single / "model"}"\ndata = "{single / "rows.csv"}"\n'
+    path.write_text(named + tiny_grid.read_text(encoding="utf-8"), encoding="utf-8")
+    out = tmp_path / "run"
+    called = cli("run", "--config", path, "--out", out, "--dry-run")
+    assert (called.code, called.errors) == (0, [])
+    assert len(pd.read_parquet(out / "splits.parquet")) == 240

@@ -1,0 +1,188 @@
+"""A grid means exactly the cells it should, with nested and shared twins."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from synapse_audit.artifacts import GLOBAL, Cell, LayerStatistics
+from synapse_audit.config import Grid
+from synapse_audit.neurons import NeuronSet, count, top
+from synapse_audit.plan import Sources, build_cells
+from synapse_audit.plan.cells import COLUMN_DRAWS, constant_cells
+
+from .sources import CLASSES, FEATURES, GRID, LAYERS, QUICK, STANDARD, WIDTH, sources, statistics
+
+
+def _neurons(cell: Cell) -> NeuronSet:
+    assert cell.neurons is not None
+    return cell.neurons
+
+
+def _select(cells: Iterable[Cell], **wanted: object) -> list[Cell]:
+    return [c for c in cells if all(getattr(c, k) == v for k, v in wanted.items())]
+
+
+def _expected(grid: Grid) -> dict[str, int]:
+    """Number of cells per kind, by counting on one's fingers."""
+    F, B, C, n = len(grid.fractions), grid.draws, len(CLASSES), LAYERS + 1
+    O, R = len(grid.operators), len(grid.rankings)  # noqa: E741
+    layers, places = len(grid.layer_fractions), len(grid.position_fractions)
+    per_class = 2 * C * (F + n * len(grid.class_layer_fractions))
+    columns, partial = len(grid.columns), sum(share < 1 for share in grid.columns)
+    edits = 1 + columns + partial * min(B, COLUMN_DRAWS)
+    return {
+        "random": O * F * B + 2 * n * layers * B + places * B,
+        "top": O * F * R + 2 * n * layers * R + places + per_class,
+        "bottom": O * F * R + places,
+        "matched": 2 * F * B,
+        "keep_top": 2 * F * R,
+        "keep_random": 2 * F * B,
+        "weight": C * len(grid.budgets) * edits,
+        "logit": C * len(grid.constants),
+    }
+
+
+@pytest.mark.parametrize("grid", [GRID, QUICK, STANDARD], ids=["small", "quick", "standard"])
+def test_counts_of_cells(grid: Grid) -> None:
+    cells = build_cells(sources(grid))
+    found = {
+        name: len(_select(cells, space="neuron", selection=name))
+        for name in ("random", "top", "bottom", "matched", "keep_top", "keep_random")
+    }
+    found |= {space: len(_select(cells, space=space)) for space in ("weight", "logit")}
+    assert found == _expected(grid)
+    exclusive = len(_select(cells, selection="exclusive"))
+    assert 0 < exclusive <= 2 * len(CLASSES) * len(grid.fractions)
+    assert sum(found.values()) + exclusive == len(cells)
+
+
+def test_cells_are_without_repeats_and_the_same_every_time() -> None:
+    keys = [cell.key for cell in build_cells(sources())]
+    assert len(set(keys)) == len(keys)
+    assert keys == [cell.key for cell in build_cells(sources())]
+    assert keys != [cell.key for cell in build_cells(sources(seed=1))]
+
+
+def test_every_set_takes_its_fraction_of_every_layer() -> None:
+    for cell in build_cells(sources()):
+        if cell.space != "neuron" or cell.selection == "exclusive" or cell.fraction is None:
+            continue
+        keeps = (cell.selection or "").startswith("keep")
+        k = count(cell.fraction, WIDTH)
+        layers = (1, 2) if cell.layers == "all" else (int(cell.layers or -1),)
+        assert _neurons(cell).counts == dict.fromkeys(layers, WIDTH - k if keeps else k)
+
+
+@pytest.mark.parametrize("draw", range(GRID.draws))
+def test_twins_are_nested_over_fractions(draw: int) -> None:
+    cells = _select(build_cells(sources()), selection="random", draw=draw, operator="mean")
+    for layers, position in (("all", "pooled"), ("0", "pooled"), ("2", "pooled")):
+        chain = sorted(_select(cells, layers=layers, position=position), key=lambda c: c.k or 0)
+        assert len(chain) > 1
+        for small, large in pairwise(chain):
+            assert not len(_neurons(small) - _neurons(large))
+
+
+def test_twins_are_shared_by_all_that_take_the_same_counts() -> None:
+    cells = build_cells(sources(GRID.model_copy(update={"fractions": (0.25, 0.251)})))
+    twins = _select(cells, selection="random", draw=0, layers="all", position="pooled")
+    assert len(twins) == 2 * 3
+    assert len({_neurons(c) for c in twins}) == 1
+    assert len({c.action for c in _select(twins, operator="mean")}) == 1, "run once"
+    assert len({c.key for c in twins}) == len(twins), "but told apart"
+
+
+def test_twins_differ_between_draws() -> None:
+    twins = _select(build_cells(sources()), selection="random", operator="mean", layers="all")
+    half = [_neurons(c) for c in _select(twins, fraction=0.5)]
+    assert len(set(half)) == GRID.draws
+
+
+def test_exclusive_sets_avoid_every_other_class() -> None:
+    s = sources()
+    scores = s.headline.scores
+    for cell in _select(build_cells(s), selection="exclusive"):
+        assert cell.fraction is not None and cell.ranked_for is not None
+        own = top(scores[cell.ranked_for], cell.fraction, s.blocks)
+        assert not len(_neurons(cell) - own)
+        for other in set(CLASSES) - {cell.ranked_for}:
+            assert not len(_neurons(cell) & top(scores[other], cell.fraction, s.blocks))
+
+
+def test_matched_twins_hold_as_many_of_every_tenth_of_norm() -> None:
+    s = sources()
+    for cell in _select(build_cells(s), selection="matched", operator="mean"):
+        chosen = top(s.headline.scores[GLOBAL], cell.fraction or 0, s.blocks)
+        for layer in s.blocks:
+            tenths = s.statistics[layer].norm.argsort(kind="stable").reshape(10, -1)
+            for tenth in tenths:
+                held = [np.isin(tenth, x.by_layer[layer]).sum() for x in (chosen, _neurons(cell))]
+                assert held[0] == held[1]
+
+
+def test_keep_sets_are_complements() -> None:
+    s = sources()
+    cells = _select(build_cells(s), operator="mean", position="pooled", layers="all")
+    for kept, chosen in (("keep_top", "top"), ("keep_random", "random")):
+        for cell in _select(cells, selection=kept):
+            wanted = {"ranking": cell.ranking, "ranked_for": cell.ranked_for, "draw": cell.draw}
+            (twin,) = _select(cells, selection=chosen, fraction=cell.fraction, **wanted)
+            assert not len(_neurons(cell) & _neurons(twin))
+            assert (_neurons(cell) | _neurons(twin)).counts == dict.fromkeys((1, 2), WIDTH)
+
+
+def test_budgets_are_norms_of_the_edits() -> None:
+    s = sources()
+    norm = float(np.linalg.norm(s.head.weight))
+    for cell in _select(build_cells(s), space="weight"):
+        assert cell.edit is not None and cell.strength is not None
+        assert cell.edit.l2 == pytest.approx(cell.strength * norm, rel=1e-5)
+        if cell.fraction is not None:
+            assert cell.edit.n_changed == count(cell.fraction, FEATURES)
+
+
+def test_random_columns_are_shared_between_budgets_and_differ_from_ranked() -> None:
+    cells = _select(build_cells(sources()), parameter="columns=random", target="a", draw=0)
+    columns = {np.flatnonzero(c.edit.weight[0]).tobytes() for c in cells if c.edit is not None}
+    assert len(cells) == 2 and len(columns) == 1
+
+
+def test_strengths_are_named_where_the_operator_needs_one() -> None:
+    for cell in _select(build_cells(sources()), space="neuron"):
+        assert (cell.strength is None) is (cell.operator != "noise")
+
+
+def test_classes_without_fit_examples_are_not_ranked_for() -> None:
+    s = sources()
+    known = {k: v for k, v in s.headline.scores.items() if k != "b"}
+    without = replace(s, rankings=s.rankings | {"probe": replace(s.headline, scores=known)})
+    neuron = _select(build_cells(without), space="neuron")
+    assert {c.ranked_for for c in neuron} == {None, GLOBAL, "a", "c"}
+    assert {c.target for c in _select(build_cells(without), space="logit")} == set(CLASSES)
+
+
+def _with_layer(s: Sources, layer: int, found: LayerStatistics) -> Sources:
+    rows = [found if m == layer else old for m, old in enumerate(s.statistics)]
+    return replace(s, statistics=tuple(rows))
+
+
+def test_constants_are_the_large_and_steady_neurons() -> None:
+    ordinary = statistics(9)
+    mean, spread = ordinary.mean.copy(), ordinary.spread.copy()
+    mean[[3, 7, 11]], spread[[3, 7, 11]] = [30.0, -20.0, 25.0], [0.1, 0.1, 24.0]  # 11 unsteady
+    odd = LayerStatistics(mean, spread, np.sqrt(mean**2 + spread**2))
+    cells = list(constant_cells(_with_layer(sources(), 2, odd)))
+    assert [(c.parameter, c.operator) for c in cells] == [
+        ("2:3", "mean"),
+        ("2:3", "zero"),
+        ("2:7", "mean"),
+        ("2:7", "zero"),
+    ]
+    assert {(c.k, c.layers, c.selection) for c in cells} == {(1, "2", "constant")}
+
+
+def test_ordinary_neurons_are_no_constants() -> None:
+    assert list(constant_cells(sources())) == []

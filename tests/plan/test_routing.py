@@ -1,0 +1,74 @@
+"""The planner picks the cheapest route that is exact, and never an inexact one."""
+
+from itertools import combinations
+from typing import Literal
+
+import pytest
+
+from synapse_audit.artifacts import Cell
+from synapse_audit.neurons import NeuronSet
+from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, build_cells, cheapest, make_plan
+
+from .sources import LAYERS, sources
+
+EVERY = frozenset({STREAM, SUFFIX})
+L = 4
+SETS = [layers for k in range(L + 2) for layers in combinations(range(L + 1), k)]
+
+
+def _cell(layers: tuple[int, ...], position: Literal["pooled", "all"] = "pooled") -> Cell:
+    neurons = NeuronSet.of({m: [0] for m in layers})
+    return Cell("neuron", "zero", "block_output", position=position, neurons=neurons)
+
+
+def _exact(layers: tuple[int, ...], position: str, route: str) -> bool:
+    """From the definition of each route: what it leaves at its clean value must be clean."""
+    first = min(layers, default=L)
+    return {
+        HEAD: first == L,
+        STREAM: first == L or (position == "pooled" and first == L - 1),
+        SUFFIX: True,
+        FULL: True,
+    }[route]
+
+
+PRICE = [HEAD, STREAM, SUFFIX, FULL]
+
+
+@pytest.mark.parametrize("position", ["pooled", "all"])
+@pytest.mark.parametrize(
+    "available", [EVERY, frozenset({SUFFIX}), frozenset({STREAM}), frozenset[str]()]
+)
+def test_the_cheapest_exact_route_is_chosen(
+    position: Literal["pooled", "all"], available: frozenset[str]
+) -> None:
+    for layers in SETS:
+        able = [r for r in PRICE if r in available | {HEAD, FULL} and _exact(layers, position, r)]
+        assert cheapest(_cell(layers, position), L, available) == able[0], layers
+
+
+def test_stream_is_never_chosen_for_all_layers() -> None:
+    for position in ("pooled", "all"):
+        assert cheapest(_cell((1, 2, 3, 4), position), L, EVERY) == SUFFIX  # type: ignore[arg-type]
+
+
+def test_a_model_of_one_block_streams_from_its_embeddings() -> None:
+    assert cheapest(_cell((0, 1)), 1, EVERY) == STREAM
+    assert cheapest(_cell((1,)), 1, EVERY) == HEAD
+
+
+def test_edits_and_shifts_run_on_the_head_alone() -> None:
+    cells = build_cells(sources())
+    plan = make_plan(cells, LAYERS, EVERY)
+    assert {plan.routes[c.action] for c in cells if c.space != "neuron"} == {HEAD}
+
+
+def test_every_distinct_action_has_a_route_and_stands_once() -> None:
+    cells = build_cells(sources())
+    plan = make_plan(iter(cells), LAYERS, EVERY)
+    assert plan.cells == cells
+    actions = [cell.action for cell in plan.actions]
+    assert len(set(actions)) == len(actions)
+    assert set(actions) == set(plan.routes) == {cell.action for cell in cells}
+    first = {c.action: c for c in reversed(cells)}
+    assert all(first[c.action] is c for c in plan.actions)

@@ -1,0 +1,166 @@
+"""A fast route that is wrong is found out and not used; a wrong head stops the audit."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synapse_audit.artifacts import GLOBAL, LabelledData, Ranking, Splits
+from synapse_audit.config import Grid, make_config
+from synapse_audit.edits import HeadView
+from synapse_audit.errors import ModelError
+from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, Sources, build_cells, make_plan
+from synapse_audit.stages import Run, prepare
+from synapse_audit.store import RunFolder
+from synapse_audit.sweep import verify_routes
+from synapse_audit.sweep.runners import RUNNERS
+from synapse_audit.sweep.verify import awkward_batches
+
+from .rigs import Rig
+
+GRID = Grid(
+    max_examples=60,
+    fractions=(0.2, 0.5),
+    operators=("mean", "zero", "noise"),
+    layer_fractions=(0.5,),
+    position_fractions=(0.3,),
+    draws=2,
+    rankings=("probe",),
+    budgets=(0.5,),
+    columns=(0.5,),
+    constants=(2.0,),
+)
+
+
+class Quiet:
+    """Shows nothing."""
+
+    @contextmanager
+    def stage(self, title: str, total: float) -> Iterator[Callable[[float], None]]:
+        yield lambda done: None
+
+    def note(self, text: str) -> None:
+        return None
+
+
+def _sources(rig: Rig) -> Sources:
+    generator = np.random.default_rng(0)
+    classes = rig.classifier.classes
+    widths = [len(layer.mean) for layer in rig.site.pooled]
+    scores = {name: [generator.normal(size=w) for w in widths] for name in (GLOBAL, *classes)}
+    inputs = generator.normal(0.5, 1, size=(20, 32)).astype(np.float32)
+    return Sources(
+        grid=GRID,
+        rankings={"probe": Ranking("probe", scores)},
+        statistics=rig.site.pooled,
+        head=HeadView(rig.classifier.head_weight, inputs, np.arange(20) % 4),
+        column_scores={name: [generator.normal(size=32)] for name in classes},
+        classes=classes,
+        seed=0,
+    )
+
+
+def _break(monkeypatch: pytest.MonkeyPatch, route: str, *, operator: str = "") -> None:
+    """Adds 0.01 to every logit of the cells that a route runs (of one operator, or all)."""
+    runner = RUNNERS[route]
+
+    def broken(engine: Any, clean: Any, cells: Any) -> Any:
+        logits = runner(engine, clean, cells).clone()
+        for row, cell in enumerate(cells):
+            logits[row] += 0.01 * (operator in cell.operator)
+        return logits
+
+    monkeypatch.setitem(RUNNERS, route, broken)
+
+
+def _prepare(rig: Rig, folder: Path) -> tuple[Any, dict[str, Any]]:
+    options = {"model": "m", "data": "d", "exact": True}
+    config = make_config(options).model_copy(update={"grid": GRID})
+    run = Run(RunFolder.claim(folder), config, Quiet())
+    splits = Splits(np.arange(0), np.arange(0), rig.rows)
+    data = LabelledData(
+        inputs=("text",) * len(rig.encoded),
+        labels=rig.labels,
+        classes=rig.classifier.classes,
+        weights=np.ones(len(rig.encoded)),
+        origin=np.zeros(len(rig.encoded), dtype=np.int64),
+        groups=None,
+        sha256="",
+        source="",
+        n_rows=len(rig.encoded),
+        n_repeats=0,
+    )
+    with rig.engine() as engine, rig.classifier.unharmed():
+        found = prepare(run, engine, rig.encoded, _sources(rig), data, splits)
+    return found, run.folder.manifest["routes"]
+
+
+def test_healthy_routes_pass_and_every_kind_is_checked(family_rig: Rig) -> None:
+    rig = family_rig
+    plan = make_plan(build_cells(_sources(rig)), 3, frozenset({STREAM, SUFFIX}))
+    with rig.engine() as engine:
+        checks = verify_routes(engine, rig.encoded, plan, rig.rows)
+    assert all(check.passed for check in checks)
+    found = {(check.route, check.kind) for check in checks}
+    for route in (STREAM, SUFFIX, HEAD):
+        assert (route, "neuron/zero/block_output/pooled") in found
+    assert (SUFFIX, "neuron/mean/block_output/all") in found
+    assert {(HEAD, "weight/push/head_weight"), (HEAD, "logit/shift/logits")} <= found
+
+
+@pytest.mark.parametrize("route", [STREAM, SUFFIX, HEAD])
+def test_a_broken_route_is_found_out(rig: Rig, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(build_cells(_sources(rig)), 3, frozenset({STREAM, SUFFIX}))
+    _break(monkeypatch, route, operator="zero")
+    with rig.engine() as engine:
+        checks = verify_routes(engine, rig.encoded, plan, rig.rows)
+    failed = {(check.route, check.kind) for check in checks if not check.passed}
+    assert failed == {(route, "neuron/zero/block_output/pooled")}
+
+
+def test_a_healthy_model_uses_every_route(rig: Rig, tmp_path: Path) -> None:
+    prepared, facts = _prepare(rig, tmp_path)
+    assert set(prepared.plan.routes.values()) == {HEAD, STREAM, SUFFIX}
+    assert all(fact["used"] and fact["largest_gap"] <= 1e-4 for fact in facts.values())
+    assert prepared.cost.cells.keys() == {HEAD, STREAM, SUFFIX}
+    assert sum(prepared.cost.cells.values()) == len(prepared.plan.actions)
+    assert 0 < prepared.cost.saved < 1
+
+
+@pytest.mark.parametrize(
+    ("broken", "left"),
+    [
+        ([STREAM], {HEAD, SUFFIX}),
+        ([SUFFIX], {HEAD, STREAM, FULL}),
+        ([STREAM, SUFFIX], {HEAD, FULL}),
+    ],
+)
+def test_a_broken_route_is_not_used(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: list[str], left: set[str]
+) -> None:
+    for route in broken:
+        _break(monkeypatch, route)
+    prepared, facts = _prepare(rig, tmp_path)
+    assert set(prepared.plan.routes.values()) == left
+    assert {route for route, fact in facts.items() if not fact["used"]} == set(broken)
+
+
+def test_a_broken_head_stops_the_audit(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _break(monkeypatch, HEAD)
+    with pytest.raises(ModelError, match=r"head route differs from plain hooks by 0\.01"):
+        _prepare(rig, tmp_path)
+
+
+def test_awkward_batches_are_the_shortest_the_longest_and_the_most_padded(rig: Rig) -> None:
+    lengths = np.sort(rig.encoded.lengths)
+    short, long, mixed = (
+        rig.encoded.lengths[batch] for batch in awkward_batches(rig.encoded, rig.rows)
+    )
+    assert sorted(short.tolist()) == lengths[:8].tolist()
+    assert sorted(long.tolist()) == lengths[-8:].tolist()
+    assert sorted(mixed.tolist()) == [*lengths[:4], *lengths[-4:]]

@@ -1,0 +1,103 @@
+"""The public names, pinned; each is there, lazily, and means the same whatever came first."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import synapse_audit
+
+PUBLIC = {
+    # all the way
+    *("audit", "AuditConfig", "AuditResult", "Declined", "Grid", "make_config", "PRESETS"),
+    *("bundled_data", "bundled_fit_data", "bundled_model", "render", "SECTIONS"),
+    # stage by stage
+    *("Classifier", "Encoded", "Family", "FAMILIES", "load_data", "check_label_map", "split"),
+    *("extract", "Extraction", "fit_probe", "fit_probes", "probe_table", "layer_statistics"),
+    *("rank", "RankingContext", "RANKINGS", "ranking_table", "HeadView", "Sources"),
+    *("build_cells", "make_plan", "plan", "Engine", "Site", "supports_tap", "tapped", "sweep"),
+    *("intervene", "OPERATORS", "EDITS", "measure", "METRICS", "resample_counts", "FINDINGS"),
+    # nouns
+    *("LabelledData", "Splits", "Activations", "LayerStatistics", "Predictions", "Probe"),
+    *("Ranking", "NeuronSet", "Cell", "HeadEdit", "Plan", "Outcomes", "Evidence", "Finding"),
+    # errors
+    *("AuditError", "DataError", "ModelError", "RouteError", "RunFolderError", "UsageError"),
+}
+
+VERBS = ("plan", "sweep", "audit")
+"""Functions that share their name with a module."""
+
+SECONDS = 1.0
+
+
+def test_exactly_these_names_are_public() -> None:
+    assert set(synapse_audit.__all__) == PUBLIC
+    assert len(synapse_audit.__all__) == len(PUBLIC)
+    assert set(dir(synapse_audit)) == PUBLIC
+
+
+@pytest.mark.parametrize("name", sorted(PUBLIC))
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(synapse_audit, name) is not None
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(str(synapse_audit.__file__)).read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    names = {
+        alias.asname or alias.name
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert ast.unparse(block.test) == "TYPE_CHECKING"
+    assert names == PUBLIC
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'sweeep'"):
+        _ = synapse_audit.sweeep
+
+
+def _python(program: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        "pass",
+        "import synapse_audit.plan, synapse_audit.sweep, synapse_audit.audit",
+        "from synapse_audit.audit import *",
+        "s.sweep; s.NeuronSet; s.plan",
+    ],
+)
+def test_a_verb_stays_a_verb_whatever_was_imported_before(before: str) -> None:
+    program = (
+        f"import synapse_audit as s; {before};"
+        f"print(*(type(getattr(s, name)).__name__ for name in {VERBS}))"
+    )
+    assert _python(program) == "function function function"
+
+
+def test_the_modules_of_the_verbs_can_still_be_imported_from() -> None:
+    program = (
+        "import synapse_audit as s; s.sweep; from synapse_audit.sweep import Engine;"
+        "from synapse_audit.sweep.site import Site; print(s.Engine is Engine and s.Site is Site)"
+    )
+    assert _python(program) == "True"
+
+
+def test_importing_the_package_is_light_and_quick() -> None:
+    program = (
+        "import sys, time; start = time.perf_counter(); import synapse_audit;"
+        "print(time.perf_counter() - start, *({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
+    )
+    seconds, *heavy = _python(program).split()
+    assert float(seconds) < SECONDS
+    assert heavy == []
