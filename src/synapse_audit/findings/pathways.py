@@ -153,7 +153,8 @@ def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str
     if curve.empty:
         why = NO_CURVE if len(split) else _why(evidence)
         return {"largest_through": unknown(why), "largest_disagreement": unknown(why)}
-    most = curve.iloc[int(curve["through_drop"].abs().to_numpy().argmax())]
+    # Rounded, so that rounding errors of no effect at all do not choose.
+    most = curve.iloc[int(curve["through_drop"].abs().round(9).to_numpy().argmax())]
     apart = curve.iloc[int(curve["disagreement"].to_numpy().argmax())]
     bounds = wilson(apart["disagreement"] * apart["n_exact"], float(apart["n_exact"]))
     largest = figure(most["through_drop"], most["through_low"], most["through_high"])

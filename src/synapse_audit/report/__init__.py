@@ -17,6 +17,7 @@ from synapse_audit.report.sections.layers import layers
 from synapse_audit.report.sections.margins import margins
 from synapse_audit.report.sections.matrix import matrix
 from synapse_audit.report.sections.method import method
+from synapse_audit.report.sections.pathways import pathways
 from synapse_audit.report.sections.probes import probes
 from synapse_audit.report.sections.redirect import redirect
 from synapse_audit.report.sections.removal import removal
@@ -30,6 +31,7 @@ SECTIONS: dict[str, Callable[[Result], Section]] = {
     "removal": removal,
     "probes": probes,
     "layers": layers,
+    "pathways": pathways,
     "constants": constants,
     "sufficiency": sufficiency,
     "classes": classes,

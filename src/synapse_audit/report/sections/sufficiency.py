@@ -28,7 +28,7 @@ READING = (
 LIMITS = (
     "Sufficient for a linear probe is not sufficient for the model itself; the keep-only curves "
     "above ask that.",
-    "Greedy search gives a lower bound on the number of disjoint sets.",
+    "Greedy search gives a lower bound on the number of disjoint sets; it also stops at 10.",
 )
 
 
@@ -62,9 +62,11 @@ def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
     else:
         sentences.append("No tried number of neurons comes within one point of the full probe.")
     if sets.known:
+        capped = lookup.dig(result.summary, "redundancy", "disjoint_sets", "capped")
         sentences.append(
             f"At least {words.plural(int(sets.value), 'such set', 'such sets')} without a common "
-            f"neuron {'exists' if int(sets.value) == 1 else 'exist'}."
+            f"neuron {'exists' if int(sets.value) == 1 else 'exist'}"
+            f"{'; the search stopped there, so there may be many more' if capped else ''}."
         )
     return (*sentences, *_few(table, enough.value))
 
@@ -129,15 +131,22 @@ def _disjoint(table: pd.DataFrame) -> Group:
     if not len(sets):
         return Group("", ())
     order = [i + 1 for i in range(len(sets))]
-    drawn = line("disjoint sets", SERIES[2], sets.assign(order=order), Columns("order", "accuracy"))
+    by_order = Columns("order", "accuracy", "accuracy_low", "accuracy_high")
+    drawn = line("disjoint sets", SERIES[2], sets.assign(order=order), by_order)
     axes = Axes("successive disjoint set", "accuracy", {"dtick": 1}, RATE_AXIS)
     alt = "Accuracy of successive disjoint sets: " + ", ".join(words.number(y) for y in drawn.y)
+    note = f"Neurons in each set, in order: {', '.join(words.whole(k) for k in sets['k'])}."
     return Group(
-        "Sets without a common neuron", (curves("Each set alone", [drawn], axes, alt=alt),)
+        "Sets without a common neuron",
+        (curves("Each set alone", [drawn], axes, alt=alt),),
+        note=note,
+        columns=1,
     )
 
 
 def _tables(table: pd.DataFrame, shape: pd.DataFrame) -> tuple[Table, ...]:
+    table = table.assign(set=table["draw"].astype("Float64") + 1)
+    table.loc[table["selection"] != "disjoint", "set"] = pd.NA
     made = (
         table_of("Probe accuracy by number of neurons", with_intervals(table, "accuracy"), K_TABLE),
         table_of("Effective dimensions of each layer", shape, SHAPE_TABLE),
@@ -148,6 +157,7 @@ def _tables(table: pd.DataFrame, shape: pd.DataFrame) -> tuple[Table, ...]:
 K_TABLE = (
     Column("ranking", "ranking", text),
     Column("selection", "selection", text),
+    Column("set", "set", COUNT),
     Column("neurons", "k", COUNT),
     Column("share", "fraction", SHARE),
     Column("accuracy", "accuracy"),

@@ -1,0 +1,194 @@
+"""Direct or through other tokens: the two ways from a rewritten pooled row to the answer.
+
+Reads ``pathways.split``, ``pathways.operators`` and the summary.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, banded, line
+from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, TOP
+
+COLUMNS = (
+    "operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction", "n_exact",
+    "drop", "drop_low", "drop_high", "direct_drop", "through_drop", "through_low", "through_high",
+    "disagreement", "draws",
+)  # fmt: skip
+OPERATORS = ("operator", "cells", "n_exact", "median_disagreement", "max_disagreement",
+             "notable_share")  # fmt: skip
+DIRECT = Columns("fraction", "direct_drop")
+THROUGH = Columns("fraction", "through_drop", "through_low", "through_high")
+SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
+EMPTY = "This section is empty: no effect was split (table pathways.split)"
+READING = (
+    "Silencing at the pooled position changes one row per block. Direct is what accuracy loses "
+    "when only that row runs on, against the keys and values of the untouched run: no other token "
+    "sees the change. Through other tokens is the rest of the loss: they read the changed row in "
+    "one block and are read back in a later one.",
+    "A through part above 0 is damage that other tokens pass on; below 0, they repair what the "
+    "pooled row lost. Bars are 95% intervals over examples and, where estimated, over the "
+    "subsample; the band is the middle 95% of the random twins.",
+    "Disagreement is the share of the exactly run examples on which the two routes answer with "
+    "different classes; it can be large while both lose the same accuracy.",
+)
+LIMITS = (
+    "Only sets that the pooled position carries are split, and only where the routes can part: in "
+    "the last two layers the effect is direct by construction, and a rewrite at every token has no "
+    "direct part of its own.",
+    "Where the whole effect is a two-phase estimate, so is the part through other tokens. An "
+    "interval of 3 in the number of exact examples, either way, stands where both routes were "
+    "right on the same ones; few exact examples make it wide.",
+    "The largest of several parts is quoted, so it leans away from 0.",
+)
+
+
+def pathways(result: Result) -> Section:
+    """Direct and through parts over the share silenced, beside random twins."""
+    split = lookup.frame(result, "pathways", "split", COLUMNS).dropna(subset=["through_drop"])
+    operators = lookup.frame(result, "pathways", "operators", OPERATORS).dropna(subset=["cells"])
+    panels = {o: _lines(_curves(result, split, o)) for o in SHOWN}
+    panels = {operator: lines for operator, lines in panels.items() if lines}
+    figures = tuple(_figure(operator, lines) for operator, lines in panels.items())
+    group = Group(
+        "A growing share of every block silenced at the pooled position",
+        figures,
+        legend([lines[::-1] for lines in panels.values()]),
+    )
+    return Section(
+        label="Through other tokens",
+        heading="Does the damage travel through other tokens?",
+        answer=_answer(result, operators) if len(split) else (_empty(result),),
+        groups=(group,) if figures else (),
+        tables=_tables(_curves_of_all(result, split), operators),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+# ---- sentences -----------------------------------------------------------------------------------
+
+
+def _empty(result: Result) -> str:
+    found = lookup.estimate(result.summary, "pathways", "mean", "largest_through")
+    return f"{EMPTY}: {words.plain(found.reason)}." if found.reason else f"{EMPTY}."
+
+
+def _answer(result: Result, operators: pd.DataFrame) -> tuple[str, ...]:
+    parts = [_largest(result, operator) for operator in SHOWN]
+    apart = [_apart(row) for row in operators.to_dict("records")]
+    sentences = [part for part in parts if part]
+    if apart:
+        sentences.append(f"Over all cells, {words.listing([a for a in apart if a])}.")
+    return tuple(sentences) or ("No headline curve was run on both routes; see the table.",)
+
+
+def _largest(result: Result, operator: str) -> str:
+    """What other tokens do to the headline curve of an operator; empty where unknown."""
+    path = ("pathways", operator, "largest_through")
+    found = lookup.estimate(result.summary, *path)
+    if not found.known:
+        return ""
+    at = lookup.estimate(result.summary, *path, "fraction").value
+    drop = lookup.estimate(result.summary, *path, "drop").value
+    bounds = f"({words.span(found.low, found.high)})"
+    if abs(found.value) < 5e-4:
+        return (
+            f"With {operator} silencing no part of the loss is seen to travel through other tokens "
+            f"at any share tried {bounds}."
+        )
+    return (
+        f"With {operator} silencing the largest part that travels through other tokens is "
+        f"{words.number(found.value)} {bounds}, at {words.percent(at)} of every block, where the "
+        f"whole loss is {words.number(drop)}: {_verdict(found)}."
+    )
+
+
+def _verdict(found: words.Estimate) -> str:
+    if found.low > 0:
+        return "they pass on part of the damage"
+    if found.high < 0:
+        return "they repair part of the damage"
+    return "not told apart from none"
+
+
+def _apart(row: dict[str, object]) -> str:
+    most = words.as_float(row["max_disagreement"])
+    if math.isnan(most):
+        return ""
+    cells = words.plural(int(words.as_float(row["cells"])), "cell")
+    routes = f"the routes of {words.plain(row['operator'])} ({cells})"
+    if most == 0:
+        return f"{routes} answer alike on every example on which both were run"
+    return f"{routes} answer differently on up to {words.percent(most)} of the examples"
+
+
+# ---- figures and tables --------------------------------------------------------------------------
+
+
+def _curves_of_all(result: Result, split: pd.DataFrame) -> pd.DataFrame:
+    """All layers, ranked for all classes at once, and the random twins of that."""
+    rows = lookup.headline(lookup.rows(split, layers="all"), lookup.facts(result).ranking)
+    rows = rows[rows["ranked_for"].isna() | (rows["ranked_for"] == "global")]
+    return rows.sort_values(["operator", "selection", "fraction"], kind="stable")
+
+
+def _curves(result: Result, split: pd.DataFrame, operator: str) -> pd.DataFrame:
+    return lookup.rows(_curves_of_all(result, split), operator=operator)
+
+
+def _lines(rows: pd.DataFrame) -> list[Line]:
+    top, twins = (lookup.rows(rows, selection=name) for name in ("top", "random"))
+    drawn = []
+    if len(twins):
+        drawn.append(banded("through other tokens, random twins", MATCHED, twins, THROUGH))
+        drawn.append(line("direct, random twins", RANDOM, twins, DIRECT))
+    if len(top):
+        drawn.append(line("through other tokens, top-ranked", BOTTOM, top, THROUGH))
+        drawn.append(line("direct, top-ranked", TOP, top, DIRECT))
+    return [one for one in drawn if len(one.x)]
+
+
+def _figure(operator: str, lines: list[Line]) -> Figure:
+    ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines[::-1])
+    x = "share of each block silenced"
+    alt = f"{SHOWN[operator]}. Accuracy lost directly and through other tokens over the {x}. "
+    alt += f"At {words.percent(lines[-1].x[-1])}: {ends}."
+    return curves(SHOWN[operator], lines, Axes(x, "accuracy lost", SHARE_AXIS), alt=alt)
+
+
+def _tables(split: pd.DataFrame, operators: pd.DataFrame) -> tuple[Table, ...]:
+    made = (
+        table_of("Effects split in two", with_intervals(split, "drop", "through"), SPLIT_TABLE),
+        table_of("How often the two routes part", operators, OPERATOR_TABLE),
+    )
+    return tuple(t for t in made if t.rows)
+
+
+SPLIT_TABLE = (
+    Column("operator", "operator", text),
+    Column("selection", "selection", text),
+    Column("share", "fraction", SHARE),
+    Column("exact examples", "n_exact", COUNT),
+    Column("drop", "drop"),
+    Column("interval or range", "drop_interval", text),
+    Column("direct", "direct_drop"),
+    Column("through", "through_drop"),
+    Column("interval or range", "through_interval", text),
+    Column("disagreement", "disagreement"),
+    Column("draws", "draws", COUNT),
+)
+OPERATOR_TABLE = (
+    Column("operator", "operator", text),
+    Column("cells", "cells", COUNT),
+    Column("exact examples (median)", "n_exact", COUNT),
+    Column("median disagreement", "median_disagreement"),
+    Column("largest disagreement", "max_disagreement"),
+    Column("cells with more than 0.01 through", "notable_share", SHARE),
+)
