@@ -104,7 +104,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_model_is_named() -> None:
-    with pytest.raises(UsageError, match=r"^model: "):
+    with pytest.raises(UsageError, match=r"^'model' is missing"):
         make_config({"data": "d"})
 
 

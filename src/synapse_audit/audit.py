@@ -16,6 +16,7 @@ from synapse_audit.artifacts import LabelledData
 from synapse_audit.classifier import Classifier
 from synapse_audit.config import AuditConfig, Grid
 from synapse_audit.data import check_label_map, load_data, split
+from synapse_audit.engines import check as check_engine
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.operators import OPERATORS
 from synapse_audit.probes import layer_statistics
@@ -51,6 +52,7 @@ def audit(
         Declined: ``approve`` returned False.
     """
     check_names(config.grid)
+    check_engine(config)
     run = stages.Run(RunFolder.claim(out), config, progress or Silent())
     classifier = load_classifier(config.model, device=config.device)
     data = read_data(config, classifier)

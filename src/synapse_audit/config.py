@@ -22,6 +22,10 @@ from pydantic import (
 from synapse_audit.errors import UsageError, choices
 
 
+EngineName = Literal["local", "ray"]
+"""Who runs the units of a sweep; see :mod:`synapse_audit.engines`."""
+
+
 class Grid(BaseModel):
     """Which cells are run. Fractions are shares of the neurons of each layer, in [0, 1]."""
 
@@ -105,6 +109,11 @@ class AuditConfig(BaseModel):
     device: str = "cpu"
     batch_size: int | None = Field(default=None, ge=1)
     """Examples per batch; None = chosen from the memory of one batch."""
+    engine: EngineName = "local"
+    workers: int | None = Field(default=None, ge=1)
+    """Processes of the ray engine; None = one per CPU that it offers."""
+    address: str | None = None
+    """Ray cluster to join; None = this machine."""
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind every interval."""
     precision: float = Field(default=0.01, gt=0, lt=0.5)
@@ -158,6 +167,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "missing":
+        return f"'{name}' is missing; expected it as an option or in the configuration file"
     if first["type"] == "extra_forbidden":
         known = [*AuditConfig.model_fields, *Grid.model_fields]
         return f"unknown configuration field '{name}'; {choices(name.rpartition('.')[2], known)}"

@@ -12,6 +12,7 @@ from cli.calling import CommandLine
 TINY_GRID = """
 preset = "quick"
 resamples = 100
+exact = true
 
 [grid]
 fractions = [0.1875]

@@ -39,9 +39,11 @@ def make_result(
         probes=_probes(layers),
         rankings=_rankings(classes, layers, random),
         effects=pd.DataFrame({"cell": [str(i) for i in range(900)],
-                              "route": ["stream"] * 500 + ["suffix"] * 300 + ["head"] * 100}),
+                              "route": ["two-phase"] * 500 + ["suffix"] * 300 + ["head"] * 100,
+                              "n": 1000, "n_exact": [80] * 500 + [1000] * 400}),
         findings={
             "redundancy": _redundancy(layers, tests, random),
+            "pathways": _pathways(),
             "asymmetry": _asymmetry(classes, tests, random),
             "vulnerability": _vulnerability(classes, random),
         },
@@ -67,6 +69,7 @@ def _manifest(layers: int, tests: bool) -> dict[str, Any]:
             "preset": "standard" if tests else "quick",
             "seed": 0,
             "resamples": 1000,
+            "precision": 0.01,
             "grid": grid,
         },
         "model": {
@@ -93,8 +96,16 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
             "plateau": _figure(0.3, 0.05),
             "half_point": _figure(0.65, 0.1),
             "sufficient_k": {"value": 24, "low": None, "high": None},
-            "disjoint_sets": {"value": 5, "low": None, "high": None},
+            "disjoint_sets": {"value": 5, "low": None, "high": None, "capped": False},
             "chance": {"value": CHANCE, "low": None, "high": None},
+        },
+        "pathways": {
+            operator: {
+                "largest_through": _figure(through, 0.03)
+                | {"fraction": 0.5, "drop": 0.2, "direct_drop": 0.2 - through, "n_exact": 80},
+                "largest_disagreement": _figure(0.06, 0.03) | {"fraction": 0.8, "n_exact": 80},
+            }
+            for operator, through in (("mean", 0.01), ("zero", 0.08))
         },
         "asymmetry": {
             "most_fragile": {"value": classes[-1], "share": 0.93},
@@ -261,6 +272,28 @@ def _constants(layers: int, random: np.random.Generator) -> pd.DataFrame:
         "mean_drop": mean, "mean_low": mean - 0.004, "mean_high": mean + 0.004,
         "load_bearing": zero > 0.05,
     })  # fmt: skip
+
+
+def _pathways() -> dict[str, pd.DataFrame]:
+    rows = []
+    for operator, part in (("mean", 0.03), ("zero", 0.35)):
+        for selection in ("top", "random", "keep_top"):
+            for f in FRACTIONS:
+                drop = (CLEAN - CHANCE) * float(_logistic(f, 0.7, 14))
+                drawn = selection == "random"
+                rows.append({
+                    "operator": operator, "strength": None, "layers": "all", "n_exact": 80,
+                    "selection": selection, "ranking": None if drawn else "probe",
+                    "ranked_for": None if drawn else "global", "fraction": f, "drop": drop,
+                    "drop_low": drop - 0.02, "drop_high": drop + 0.02,
+                    "direct_drop": (1 - part) * drop, "through_drop": part * drop,
+                    "through_low": part * drop - 0.03, "through_high": part * drop + 0.03,
+                    "disagreement": part * f / 3, "draws": 20 if drawn else None})  # fmt: skip
+    operators = pd.DataFrame({"operator": ["mean", "zero"], "cells": [242, 242],
+                              "n_exact": [80.0, 1000.0], "median_disagreement": [0.0, 0.02],
+                              "max_disagreement": [0.0, 0.12],
+                              "notable_share": [0.0, 0.4]})  # fmt: skip
+    return {"split": pd.DataFrame(rows), "operators": operators}
 
 
 def _asymmetry(

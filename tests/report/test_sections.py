@@ -20,7 +20,8 @@ from .fakes import FakeResult, make_result
 
 READERS = {
     "redundancy": ("summary", "removal", "layers", "constants", "sufficiency"),
-    "asymmetry": ("classes", "matrix"),
+    "pathways": ("pathways", "method"),
+    "asymmetry": ("classes", "matrix", "method"),
     "vulnerability": ("summary", "redirect", "margins"),
 }
 TABLES = [
@@ -218,3 +219,56 @@ def test_easiest_target_is_the_one_with_the_smallest_enough_budget() -> None:
     rows.append({**rows[0], "space": "random", "budget": 0.01, "redirect_rate": 1.0})
     result = FakeResult(findings={"vulnerability": {"budgets": pd.DataFrame(rows)}})
     assert "“b” is the easiest target: an edit of 10%" in answer("redirect", result)
+
+
+def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
+    return replace(result, summary={**result.summary, **figures})
+
+
+def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult) -> None:
+    said = answer("pathways", full)
+    assert "0.010 (−0.020 to 0.040), at 50% of every block, where the whole loss is 0.200" in said
+    assert "not told apart from none" in said
+    assert "0.080 (0.050 to 0.110)" in said
+    assert "they pass on part of the damage" in said
+    assert "the routes of mean (242 cells) answer alike on every example" in said
+    assert "the routes of zero (242 cells) answer differently on up to 12%" in said
+
+
+def test_other_tokens_may_repair_or_take_no_part(full: FakeResult) -> None:
+    parts = {
+        "mean": {"largest_through": {"value": 1e-16, "low": -0.06, "high": 0.06}},
+        "zero": {"largest_through": {"value": -0.1, "low": -0.2, "high": -0.05, "fraction": 0.5}},
+    }
+    said = answer("pathways", with_summary(full, pathways=parts))
+    assert "no part of the loss is seen to travel through other tokens" in said
+    assert "(−0.060 to 0.060)" in said
+    assert "they repair part of the damage" in said
+
+
+def test_an_exact_run_says_why_nothing_is_split() -> None:
+    figure = {"value": None, "low": None, "high": None, "reason": "all were run exactly"}
+    result = FakeResult(summary={"pathways": {"mean": {"largest_through": figure}}})
+    assert answer("pathways", result).endswith("(table pathways.split): all were run exactly.")
+
+
+def test_a_capped_search_for_sets_says_so(full: FakeResult) -> None:
+    assert "the search stopped there" not in answer("sufficiency", full)
+    sets = {"value": 10.0, "low": None, "high": None, "capped": True}
+    redundancy = {**full.summary["redundancy"], "disjoint_sets": sets}
+    said = answer("sufficiency", with_summary(full, redundancy=redundancy))
+    assert "At least 10 such sets without a common neuron exist; the search stopped there" in said
+
+
+def test_method_says_how_much_is_estimated(full: FakeResult) -> None:
+    said = answer("method", full)
+    assert "500 of 900 cells are two-phase estimates" in said
+    assert "on all 1\u202f000 examples, the exact route on a median of 80 of them" in said
+    assert "by at most 0.010" in said
+    assert "two-phase estimates" not in answer("method", replace(full, effects=full.effects[500:]))
+
+
+def test_method_names_small_classes() -> None:
+    table = pd.DataFrame({"class": ["a", "b", "c"], "support": [12, 400, 3]})
+    limits = SECTIONS["method"](small(fragility=table)).limits
+    assert limits[-1].endswith("fewer than 30 evaluate examples: “c” 3 and “a” 12.")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from synapse_audit.config import PRESETS, AuditConfig, make_config
+from synapse_audit.config import PRESETS, AuditConfig, EngineName, make_config
 from synapse_audit.errors import UsageError, choices
 
 if TYPE_CHECKING:
     from synapse_audit.stages import Prepared
     from synapse_audit.sweep import Cost
 
-ENGINES = ("local",)
+ENGINES: tuple[str, ...] = get_args(EngineName)
 
 
 def run(
@@ -56,10 +56,18 @@ def run(
     ] = None,
     exact: Annotated[bool, typer.Option("--exact", help="No two-phase estimates.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
-    engine: Annotated[str, typer.Option(help=f"One of: {', '.join(ENGINES)}.")] = "local",
+    engine: Annotated[
+        str | None, typer.Option(help=f"One of: {', '.join(ENGINES)}. Default: local.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes of the ray engine; one per CPU if left out.")
+    ] = None,
+    address: Annotated[
+        str | None, typer.Option(help="Ray cluster, HOST:PORT; this machine if left out.")
+    ] = None,
 ) -> None:
     """Audit a classifier: tables and report.html in the run folder."""
-    if engine not in ENGINES:
+    if engine is not None and engine not in ENGINES:
         raise UsageError(f"engine '{engine}' given; {choices(engine, ENGINES)}")
     options = {
         "model": model,
@@ -77,6 +85,9 @@ def run(
         "time_budget": time_budget,
         "precision": precision,
         "exact": exact or None,
+        "engine": engine,
+        "workers": workers,
+        "address": address,
     }
     settings = make_config(_with_bundled(options, config), config)
     _audit(settings, out or _default_out(settings), dry_run=dry_run)

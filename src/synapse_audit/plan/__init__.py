@@ -2,7 +2,7 @@
 
 from synapse_audit.plan.cells import Sources, build_cells
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
-from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, trim
+from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
 
 __all__ = [
     "FULL",
@@ -15,6 +15,7 @@ __all__ = [
     "Trimmed",
     "build_cells",
     "cheapest",
+    "leave_out",
     "make_plan",
     "trim",
 ]

@@ -31,7 +31,7 @@ from synapse_audit.operators import DEFAULT_STRENGTH
 HEADLINE = ("mean", "zero")
 """The headline operator and the paper's, which always stands beside it."""
 
-CONSTANT_RATIO = 5.0
+CONSTANT_RATIO = 1.5
 """A candidate constant's |mean| is at least so many times its layer's median norm ..."""
 
 CONSTANT_STEADINESS = 4.0
@@ -94,8 +94,13 @@ class Sources:
 
 def build_cells(sources: Sources) -> tuple[Cell, ...]:
     """All cells of the grid, in a fixed order, without repeats."""
-    cells = [cell for group in GROUPS for cell in group(sources)]
+    cells = [cell for group in GROUPS for cell in group(sources) if _does_something(cell)]
     return tuple({cell.key: cell for cell in cells}.values())
+
+
+def _does_something(cell: Cell) -> bool:
+    """An edit of no weight (a share that rounds to no column, say) is no experiment."""
+    return cell.edit is None or cell.edit.n_changed > 0
 
 
 def _silence(operator: str, layers: str = ALL_LAYERS, position: str = "pooled") -> Cell:
@@ -228,7 +233,8 @@ def constant_cells(s: Sources) -> Iterator[Cell]:
         size = np.abs(statistics.mean)
         steady = size >= CONSTANT_STEADINESS * statistics.spread
         for neuron in np.argsort(-size, kind="stable")[:CONSTANTS_PER_LAYER]:
-            if not (steady[neuron] and size[neuron] >= CONSTANT_RATIO * typical):
+            large = size[neuron] > 0 and size[neuron] >= CONSTANT_RATIO * typical
+            if not (steady[neuron] and large):
                 continue
             for operator in HEADLINE:
                 yield replace(

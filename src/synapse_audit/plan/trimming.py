@@ -48,12 +48,24 @@ def trim(plan: Plan, cost: Callable[[Iterable[str]], float], budget: float) -> T
     for name, goes in TRIMMED_FIRST.items():
         if cost(_actions(plan.cells)) <= budget:
             break
-        kept = tuple(cell for cell in plan.cells if not goes(cell))
-        if len(kept) < len(plan.cells):
+        smaller = _without(plan, goes)
+        if len(smaller.cells) < len(plan.cells):
             left_out.append(name)
-            actions = set(_actions(kept))
-            plan = Plan(kept, {a: r for a, r in plan.routes.items() if a in actions})
+            plan = smaller
     return Trimmed(plan, tuple(left_out))
+
+
+def leave_out(plan: Plan, names: Iterable[str]) -> Plan:
+    """The plan without the named groups: what an interrupted run left out stays left out."""
+    for name in names:
+        plan = _without(plan, TRIMMED_FIRST[name])
+    return plan
+
+
+def _without(plan: Plan, goes: Callable[[Cell], bool]) -> Plan:
+    kept = tuple(cell for cell in plan.cells if not goes(cell))
+    actions = set(_actions(kept))
+    return Plan(kept, {a: r for a, r in plan.routes.items() if a in actions})
 
 
 def _actions(cells: Sequence[Cell]) -> list[str]:

@@ -21,14 +21,16 @@ from synapse_audit.artifacts import (
 from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.config import AuditConfig
 from synapse_audit.edits import HeadView
+from synapse_audit.engines import start as start_engine
 from synapse_audit.errors import ModelError
 from synapse_audit.neurons import Scores
-from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, make_plan, trim
+from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, leave_out, make_plan, trim
 from synapse_audit.stages.run import Run
 from synapse_audit.store import DIRECT_FIELDS, FIELDS, AuditResult, RunFolder
 from synapse_audit.sweep import (
     Cost,
     Engine,
+    Execute,
     RouteCheck,
     Subsampling,
     estimate,
@@ -119,11 +121,19 @@ def prepare(
         chosen=chosen,
         batch_size=run.config.batch_size,
     )
-    left_out: tuple[str, ...] = ()
-    if run.config.time_budget is not None:
-        plan, left_out = trim(plan, cost.of, run.config.time_budget)
-    run.folder.update_manifest(routes=_route_facts(checks), left_out=list(left_out))
+    plan, left_out = _trimmed(run, plan, cost)
+    run.folder.update_manifest(routes=_route_facts(checks))
     return Prepared(plan, tuple(checks), cost, chosen, left_out)
+
+
+def _trimmed(run: Run, plan: Plan, cost: Cost) -> tuple[Plan, tuple[str, ...]]:
+    """What the budget leaves; a resumed run leaves out what it did at first, whatever the clock."""
+    known = run.folder.manifest.get("left_out")
+    if known is not None:
+        return leave_out(plan, known), tuple(known)
+    if run.config.time_budget is None:
+        return plan, ()
+    return trim(plan, cost.of, run.config.time_budget)
 
 
 def _subsampling(
@@ -169,8 +179,12 @@ def run_sweep(
         The plan with the routes that were taken in the end (some cells may be estimated in two
         phases), and the outcomes.
     """
+    run.folder.update_manifest(left_out=list(prepared.left_out))
     if not run.folder.has("outcomes/actions.parquet"):
-        plan, outcomes = _sweep(run, engine, encoded, prepared, data, splits)
+        with start_engine(run.config) as execute:
+            plan, outcomes = _sweep(
+                run, engine, encoded, prepared, data=data, splits=splits, execute=execute
+            )
         _write_outcomes(run.folder, plan, outcomes)
         run.folder.shelf.clear()
     table = run.folder.read_table("outcomes/actions")
@@ -184,8 +198,10 @@ def _sweep(
     engine: Engine,
     encoded: Encoded,
     prepared: Prepared,
+    *,
     data: LabelledData,
     splits: Splits,
+    execute: Execute,
 ) -> tuple[Plan, Outcomes]:
     plan, rows, config = prepared.plan, splits.evaluate, run.config
     if not prepared.chosen.all_exact:
@@ -199,6 +215,7 @@ def _sweep(
             batch_size=config.batch_size,
             shelf=run.folder.shelf,
             progress=run.progress,
+            execute=execute,
         )
     with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
         return plan, sweep(
@@ -210,6 +227,7 @@ def _sweep(
             batch_size=config.batch_size,
             shelf=run.folder.shelf,
             progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
+            execute=execute,
         )
 
 

@@ -22,7 +22,7 @@ from synapse_audit.store import RunFolder
 SCHEMA = 1
 """Version of the run folder's layout."""
 
-VOLATILE = {"out", "time_budget", "batch_size"}
+VOLATILE = {"out", "time_budget", "batch_size", "engine", "workers", "address"}
 """Configuration that may differ between a run and its resumption."""
 
 PACKAGES = ("synapse-audit", "torch", "transformers", "numpy", "scipy", "scikit-learn", "pandas")

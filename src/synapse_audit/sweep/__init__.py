@@ -1,25 +1,47 @@
 """Cells → outcomes, by the cheapest exact route."""
 
 from synapse_audit.sweep.attention import supports_tap, tapped
+from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.cost import Cost, estimate
 from synapse_audit.sweep.intervening import intervene
 from synapse_audit.sweep.routes import Engine
-from synapse_audit.sweep.running import Chunk, Shelf, chunks, sweep
+from synapse_audit.sweep.running import (
+    Chunk,
+    Done,
+    Execute,
+    Shelf,
+    Unit,
+    Work,
+    chunks,
+    in_order,
+    run_chunk,
+    sweep,
+)
+from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.site import Site
 from synapse_audit.sweep.two_phase import Subsampling, subsampling, sweep_two_phase
 from synapse_audit.sweep.verify import RouteCheck, verify_routes
 
 __all__ = [
     "Chunk",
+    "CleanStates",
     "Cost",
+    "Done",
     "Engine",
+    "Execute",
     "RouteCheck",
+    "Scores",
     "Shelf",
     "Site",
     "Subsampling",
+    "Unit",
+    "Work",
     "chunks",
+    "clean_pass",
     "estimate",
+    "in_order",
     "intervene",
+    "run_chunk",
     "subsampling",
     "supports_tap",
     "sweep",

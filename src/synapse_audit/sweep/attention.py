@@ -71,11 +71,15 @@ def tapped(classifier: Classifier) -> Iterator[Tap]:
     config: Any = classifier.model.config
     name = config._attn_implementation
     tap = Tap()
+    before = registry._local_mapping.get(name)
     registry[name] = _tapping(registry[name], tap)
     try:
         yield tap
     finally:
-        del registry[name]
+        if before is None:
+            del registry[name]
+        else:
+            registry[name] = before
 
 
 def _tapping(original: Callable[..., Any], tap: Tap) -> Callable[..., Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -49,8 +50,12 @@ def intervene(
         others = compile_rewrites([cell], site.others, seed=seed, device=classifier.device)
     seen: list[Batch] = []
 
+    signature = inspect.signature(classifier.model.forward)
+
     def note(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        seen[:] = [{n: v for n, v in keywords.items() if isinstance(v, Tensor)}]
+        given = signature.bind_partial(*arguments, **keywords).arguments
+        given |= given.pop("kwargs", {})
+        seen[:] = [{n: v for n, v in given.items() if isinstance(v, Tensor)}]
 
     def at(layer: int) -> OutputHook:
         def hook(states: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from synapse_audit.classifier import Encoded
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
 from synapse_audit.sweep.routes import Engine
-from synapse_audit.sweep.running import Shelf, sweep
+from synapse_audit.sweep.running import Execute, Shelf, sweep
 
 PILOT = 50
 """Least number of examples on which both routes are run."""
@@ -110,6 +110,7 @@ def sweep_two_phase(
     batch_size: int | None,
     shelf: Shelf,
     progress: Progress,
+    execute: Execute | None = None,
 ) -> tuple[Plan, Outcomes]:
     """Runs the plan, estimating where that is precise enough.
 
@@ -131,6 +132,7 @@ def sweep_two_phase(
                 batch_size=batch_size,
                 shelf=shelf,
                 progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
+                execute=execute,
             )
 
     rows = np.sort(rows)

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from synapse_audit.report import lookup, words
 from synapse_audit.report.parts import Result, Section, Table
 from synapse_audit.report.tables import facts_table
@@ -26,9 +28,15 @@ READING = (
     "best constant answer is lost, interpolated between the shares tried.",
     "Redirect rate: share of examples not predicted as the target when clean that are afterwards. "
     "Collateral: share of examples outside the classes aimed at that were right and become wrong.",
-    "Intervals: 95% percentile bootstrap over examples (or groups), paired with clean; Wilson "
-    "where the bootstrap degenerates. Tests of curves: t over the random draws, adjusted after "
-    "Benjamini and Yekutieli (2001).",
+    "Intervals: 95% percentile bootstrap over examples (or groups), paired with clean; where the "
+    "bootstrap degenerates Wilson's for a share, Bonett and Price's for a drop. Tests of curves: t "
+    "over the random draws, adjusted after Benjamini and Yekutieli (2001).",
+    "Two-phase: a cell at the pooled position may be run along the pooled row alone on every "
+    "example, and exactly on a random part of them whose size a pilot sets; the effect is then a "
+    "regression estimate from both. Accuracies, drops, recalls and whatever is resampled from them "
+    "(plateau, half point, fragility, matrix) carry the uncertainty of both phases. Differences "
+    "that the exact part missed altogether are allowed for in the intervals of single effects, not "
+    "in resampled figures.",
 )
 LIMITS = (
     "One model, one data set, one seed: intervals speak of other examples from the same source, "
@@ -36,8 +44,17 @@ LIMITS = (
     "Interventions at single neurons depend on the basis; knowledge spread over directions can be "
     "missed.",
     "Effects are causal for this intervention; they do not show how the model computes its answer.",
+    "Averages are taken over fit: where fit is small or differs from what the model meets in use, "
+    "so does the value at which a silenced neuron is held. The average of neurons that vary "
+    "together may be a state that never occurs.",
+    "Probes are linear: what only a non-linear reader could find counts as absent, for them and "
+    "for the rankings and sufficient sets built on them.",
+    "Two-phase estimates rest on the pilot: a cell whose routes part on rare examples only may be "
+    "estimated from fewer exact ones than it needed. Running with --exact leaves none.",
     "Metrics are weighted back to the class shares of the data; other shares give other figures.",
 )
+FEW = 30
+"""Classes with fewer evaluate examples are named as such."""
 EMPTY = "The run holds no manifest, so hashes, versions and times are unknown."
 OTHER = "Further facts"
 REPEATED = "identity."
@@ -69,8 +86,22 @@ def method(result: Result) -> Section:
         answer=_answer(result),
         tables=_tables(result),
         reading=READING,
-        limits=LIMITS,
+        limits=(*LIMITS, _small(result)),
     )
+
+
+def _small(result: Result) -> str:
+    """Which classes are too small for a firm word about them alone."""
+    table = lookup.frame(result, "asymmetry", "fragility", ("class", "support"))
+    few = table[table["support"] < FEW].sort_values("support", kind="stable")
+    names = [
+        f"{words.quoted(name)} {words.whole(n)}"
+        for name, n in zip(few["class"], few["support"], strict=True)
+    ]
+    general = "Classes with few examples have wide intervals, and rankings for them are unsteady"
+    if not names:
+        return f"{general}."
+    return f"{general}; fewer than {FEW} evaluate examples: {words.some(names)}."
 
 
 def _answer(result: Result) -> tuple[str, ...]:
@@ -85,7 +116,7 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"{words.whole(facts.draws)} random draws per curve, {words.whole(facts.resamples)} "
         f"bootstrap resamples, {tests}."
     )
-    return made, _routes(result)
+    return made, _routes(result), *_estimated(result)
 
 
 def _routes(result: Result) -> str:
@@ -95,6 +126,31 @@ def _routes(result: Result) -> str:
     counts = route.value_counts()
     parts = [f"{words.whole(n)} by {words.plain(name)}" for name, n in counts.items()]
     return f"Routes of the engine: {words.listing(parts)}; each is exact unless named two-phase."
+
+
+def _estimated(result: Result) -> tuple[str, ...]:
+    """How many cells are estimates, and from how many exact examples."""
+    cells = lookup.columns_of(result.effects, ("route", "n", "n_exact"))
+    cells = cells[cells["route"] == "two-phase"]
+    if not len(cells):
+        return ()
+    precision = words.as_float(lookup.dig(result.manifest, "config", "precision"))
+    target = (
+        f", a size set so that it widens accuracy's interval by at most {words.number(precision)} "
+        "either way"
+        if precision == precision
+        else ""
+    )
+    return (
+        f"{words.whole(len(cells))} of {words.whole(len(result.effects))} cells are two-phase "
+        f"estimates: the pooled row alone was run on all {_median(cells['n'])} examples, the exact "
+        f"route on a median of {_median(cells['n_exact'])} of them{target}.",
+    )
+
+
+def _median(values: pd.Series) -> str:
+    known = values.dropna().astype(float)
+    return words.whole(known.median()) if len(known) else words.UNKNOWN
 
 
 def _tables(result: Result) -> tuple[Table, ...]:

@@ -82,7 +82,7 @@ def _empty(result: Result) -> str:
 
 def _answer(result: Result, operators: pd.DataFrame) -> tuple[str, ...]:
     parts = [_largest(result, operator) for operator in SHOWN]
-    apart = [_apart(row) for row in operators.to_dict("records")]
+    apart = [_apart(row) for _, row in operators.iterrows()]
     sentences = [part for part in parts if part]
     if apart:
         sentences.append(f"Over all cells, {words.listing([a for a in apart if a])}.")
@@ -118,7 +118,7 @@ def _verdict(found: words.Estimate) -> str:
     return "not told apart from none"
 
 
-def _apart(row: dict[str, object]) -> str:
+def _apart(row: pd.Series) -> str:
     most = words.as_float(row["max_disagreement"])
     if math.isnan(most):
         return ""

@@ -64,7 +64,8 @@ READING = (
     "head reads. The further a curve stays at the clean level, the more of the model it can spare.",
     "The shaded band is the middle 95% of the random twins: sets of the same size in each layer. "
     "Only where the top-ranked curve leaves the band does the ranking know something that chance "
-    "does not. Bars are 95% bootstrap intervals over examples.",
+    "does not. Bars are 95% bootstrap intervals over examples and, where a point is a two-phase "
+    "estimate, over the part that was run exactly.",
     "Mean silencing removes what a neuron says about this input and keeps its average. Zero also "
     "removes the average, so it can hurt without removing information.",
 )

@@ -1,0 +1,209 @@
+"""Ships the units as Ray tasks: to processes of this machine, or to a cluster.
+
+The driver keeps data, tokenizer, plan and run folder. What travels: once per worker the model with
+the site's statistics (:class:`~synapse_audit.engines.seat.Kit`), once per sweep each chunk of
+cells, once per batch its padded tokens, all through Ray's object store. What comes back are scores,
+(cells, examples), which the driver keeps on its shelf as they arrive, in whatever order.
+
+A unit whose worker or machine is lost is run again elsewhere, up to ``RETRIES`` times. Everything
+random is keyed by (seed, cell, example), so it does not matter where or how often a unit runs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from synapse_audit.engines.seat import Kit, make_kit, make_shard, score_unit
+from synapse_audit.errors import AuditError, UsageError
+from synapse_audit.sweep import Done, Engine, Execute, Scores, Unit, Work
+
+RETRIES = 3
+"""How often a unit is run again because its worker was lost."""
+
+AHEAD = 2
+"""Units per worker under way or queued, so that no worker waits for the driver."""
+
+QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Set, unless the user did, before Ray starts: it reports to nobody, and leaves GPUs visible."""
+
+Reference = Any
+"""A ``ray.ObjectRef``: Ray is optional, so its types are not named here."""
+
+
+def check(workers: int | None, address: str | None) -> None:
+    """Refuses where Ray is not installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    _import_ray()
+
+
+@contextmanager
+def start(workers: int | None, address: str | None) -> Iterator[Execute]:
+    """Starts Ray on this machine, or joins the cluster at ``address``, until the block ends.
+
+    Args:
+        workers: processes; None = one per CPU that Ray offers. Each runs CPUs // workers threads.
+        address: ``host:port`` of a running cluster, or ``auto``; None = this machine alone. A Ray
+            that this process already uses is used and left running.
+
+    Raises:
+        UsageError: Ray is not installed, or no cluster answers at the address.
+    """
+    ray = _import_ray()
+    borrowed = ray.is_initialized()
+    if not borrowed:
+        _connect(ray, workers, address)
+    try:
+        yield Fleet(ray, offered(ray, workers))
+    finally:
+        if not borrowed:
+            ray.shutdown()
+
+
+def _import_ray() -> Any:
+    try:
+        return import_module("ray")
+    except ImportError:
+        raise UsageError(
+            "engine 'ray' given, but Ray is not installed; expected pip install "
+            "'synapse-audit[ray]', or engine 'local'"
+        ) from None
+
+
+def _connect(ray: Any, workers: int | None, address: str | None) -> None:
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        # Without the word, ray.init would join whatever cluster RAY_ADDRESS or this machine has.
+        options |= {"address": "local", "num_cpus": max(cores or 1, workers or 1)}
+        options["include_dashboard"] = False
+    else:
+        options["address"] = address
+    try:
+        ray.init(**options)
+    except (ConnectionError, RuntimeError, ValueError, OSError, ImportError) as error:
+        place = "this machine" if address is None else f"address '{address}'"
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UsageError(
+            f"{place} given for engine 'ray', but no cluster could be reached; expected HOST:PORT "
+            f"of a running one (ray start --head), or none to use this machine: {reason}"
+        ) from error
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How the CPUs that Ray offers are shared out."""
+
+    workers: int
+    threads: int
+    """CPUs that Ray sets aside for one worker, and torch threads in it."""
+    window: int
+    """Units under way or queued at one time."""
+
+
+def share_out(machines: list[int], workers: int | None) -> Crew:
+    """CPUs per machine → workers and threads.
+
+    A worker never gets more threads than the smallest machine has: no machine would be left idle
+    because a task does not fit it.
+    """
+    total = sum(machines)
+    wanted = workers or total
+    threads = max(1, min(total // wanted, min(machines)))
+    room = sum(cpus // threads for cpus in machines)
+    # More room than workers: queued units would start at once, so none is queued.
+    return Crew(wanted, threads, wanted if room > wanted else AHEAD * room)
+
+
+def offered(ray: Any, workers: int | None) -> Crew:
+    """What the cluster has to offer now.
+
+    Raises:
+        UsageError: no CPU at all.
+    """
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    machines = [int(resources["CPU"]) for resources in alive if resources.get("CPU", 0) >= 1]
+    if not machines:
+        raise UsageError(
+            "engine 'ray' given, but no machine of the cluster offers a CPU; expected one or more "
+            "(ray start --address HOST:PORT)"
+        )
+    return share_out(machines, workers)
+
+
+@dataclass
+class Fleet:
+    """Runs units on Ray's workers; an :data:`synapse_audit.sweep.Execute`."""
+
+    ray: Any
+    crew: Crew
+    kits: dict[int, tuple[Engine, Kit, Reference]] = field(default_factory=dict)
+    """The engines that were shipped; kept, since Ray forgets objects nobody refers to."""
+
+    def __call__(self, work: Work) -> Iterator[Done]:
+        """Hands each unit back as soon as its worker is done; cancels the rest when stopped."""
+        errands = self._errands(work)
+        waiting: dict[Reference, Unit] = {}
+        try:
+            while True:
+                while len(waiting) < self.crew.window and (errand := next(errands, None)):
+                    waiting[errand[0]] = errand[1]
+                if not waiting:
+                    return
+                for reference in self.ray.wait(list(waiting))[0]:
+                    yield Done(waiting.pop(reference), self._result(reference))
+        finally:
+            for reference in waiting:
+                self.ray.cancel(reference, force=False)
+
+    def _errands(self, work: Work) -> Iterator[tuple[Reference, Unit]]:
+        """Starts one task per step."""
+        if not work.units:
+            return
+        kit, kit_reference = self._kit(work.engine)
+        task = self._task(kit)
+        chunks: dict[str, Reference] = {}
+        shard: tuple[str, Reference] | None = None
+        for unit in work.units:
+            if unit.chunk.name not in chunks:
+                chunks[unit.chunk.name] = self.ray.put(unit.chunk)
+            if shard is None or shard[0] != unit.batch:
+                shard = (unit.batch, self.ray.put(make_shard(work, unit)))
+            yield task.remote(kit.name, [kit_reference], shard[1], chunks[unit.chunk.name]), unit
+
+    def _kit(self, engine: Engine) -> tuple[Kit, Reference]:
+        known = self.kits.get(id(engine))
+        if known is None:
+            kit = make_kit(engine, threads=self.crew.threads)
+            known = self.kits[id(engine)] = (engine, kit, self.ray.put(kit))
+        return known[1], known[2]
+
+    def _task(self, kit: Kit) -> Any:
+        gpus = 1 if kit.device.startswith("cuda") else 0
+        options = {"num_cpus": self.crew.threads, "num_gpus": gpus, "max_retries": RETRIES}
+        return self.ray.remote(**options)(score_unit)
+
+    def _result(self, reference: Reference) -> Scores:
+        exceptions = self.ray.exceptions
+        try:
+            return self.ray.get(reference)
+        except exceptions.RayTaskError as error:
+            if isinstance(error.cause, AuditError):
+                raise error.cause from None
+            raise
+        except exceptions.RayError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(
+                f"engine 'ray' lost the worker of one unit {RETRIES + 1} times; expected workers "
+                "that stay alive (memory, machines): finished units are kept, and the same "
+                f"command goes on from here: {reason}"
+            ) from error
