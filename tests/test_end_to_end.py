@@ -36,6 +36,7 @@ FILES = {
     *("outcomes/actions.parquet", "probes.npz", "sufficiency.parquet"),
     *(f"findings/redundancy.{t}.parquet" for t in ("removal", "layers", "positions", "tests")),
     *(f"findings/redundancy.{t}.parquet" for t in ("sufficiency", "constants", "participation")),
+    *(f"findings/pathways.{t}.parquet" for t in ("split", "operators")),
     *(f"findings/asymmetry.{t}.parquet" for t in ("matrix", "fragility", "curves")),
     *(f"findings/vulnerability.{t}.parquet" for t in ("budgets", "margins", "constants", "floor")),
 }

@@ -21,7 +21,6 @@ from pydantic import (
 
 from synapse_audit.errors import UsageError, choices
 
-
 EngineName = Literal["local", "ray"]
 """Who runs the units of a sweep; see :mod:`synapse_audit.engines`."""
 

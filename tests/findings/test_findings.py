@@ -19,11 +19,13 @@ TABLES = {
         *("removal", "layers", "positions", "tests", "sufficiency", "constants"),
         "participation",
     },
+    "pathways": {"split", "operators"},
     "asymmetry": {"matrix", "fragility", "curves"},
     "vulnerability": {"budgets", "margins", "constants", "floor"},
 }
 KEYS = {
     "redundancy": {"redundancy", "load_bearing"},
+    "pathways": {"pathways"},
     "asymmetry": {"asymmetry"},
     "vulnerability": {"vulnerability"},
 }
@@ -40,6 +42,17 @@ def some_evidence() -> Evidence:
     return make_evidence(labels.tolist(), trials)
 
 
+def two_phase_evidence() -> Evidence:
+    generator = np.random.default_rng(1)
+    labels = np.repeat([0, 1, 2], 15)
+    known = generator.permutation(45) < 30
+    cells = [silence("top", f, ranked_for=name) for name in ("global", "a") for f in (0.1, 0.5)]
+    cells += [silence("random", f, draw=d) for f in (0.1, 0.5) for d in range(3)]
+    trials = [(cell, generator.integers(0, 3, 45).tolist()) for cell in cells]
+    stream = [(generator.integers(0, 3, 45).tolist(), known.tolist()) for _ in cells]
+    return make_evidence(labels.tolist(), trials, stream=stream)
+
+
 def figures(summary: Any) -> Iterator[dict[str, Any]]:
     """Every dictionary that claims to be a figure."""
     if isinstance(summary, dict):
@@ -53,7 +66,9 @@ def figures(summary: Any) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-@pytest.mark.parametrize("make", [some_evidence, lambda: make_evidence([0, 1, 2] * 5)])
+@pytest.mark.parametrize(
+    "make", [some_evidence, two_phase_evidence, lambda: make_evidence([0, 1, 2] * 5)]
+)
 def test_tables_and_figures(name: str, make, tmp_path: Path):
     finding = FINDINGS[name](make())
     assert finding.name == name
@@ -73,8 +88,9 @@ def test_tables_and_figures(name: str, make, tmp_path: Path):
 
 
 @pytest.mark.parametrize("name", FINDINGS)
-def test_findings_leave_their_evidence_as_it_was(name: str):
-    evidence = some_evidence()
+@pytest.mark.parametrize("make", [some_evidence, two_phase_evidence])
+def test_findings_leave_their_evidence_as_it_was(name: str, make):
+    evidence = make()
     before = evidence.effects.copy(), evidence.class_effects.copy(), evidence.counts.copy()
     FINDINGS[name](evidence)
     pd.testing.assert_frame_equal(evidence.effects, before[0])

@@ -4,6 +4,7 @@ import pytest
 
 from synapse_audit.findings.redundancy import (
     LAYERS,
+    MOST_SETS,
     POSITIONS,
     REMOVAL,
     SUFFICIENCY,
@@ -14,6 +15,7 @@ from synapse_audit.findings.redundancy import (
     redundancy,
     sufficient_k,
 )
+from synapse_audit.probes.sufficiency import MAX_SETS
 
 from .evidence import GRID, make_evidence, silence
 
@@ -159,15 +161,37 @@ def test_curve_tests_only_when_the_grid_tests():
     assert silent.columns.tolist() == TESTS
 
 
-def test_sufficiency_table_averages_random_draws():
+def test_sufficiency_table_averages_random_draws_and_keeps_disjoint_sets():
     rows = [("top", None, 10, 0.1, 0.8, 0.9)]
     rows += [("random", d, 10, 0.1, 0.5, a) for d, a in enumerate((0.4, 0.6))]
-    rows += [("disjoint", 0, 10, 0.1, 0.8, 0.9)]
+    rows += [("disjoint", 0, 20, 0.2, 0.8, 0.9), ("disjoint", 1, 10, 0.1, 0.8, 0.7)]
     table = redundancy(make_evidence(LABELS, sufficiency=probes(rows))).tables["sufficiency"]
     assert table.columns.tolist() == SUFFICIENCY
-    assert table["selection"].tolist() == ["random", "top"]
-    assert table["accuracy"].tolist() == pytest.approx([0.5, 0.9])
-    assert table["accuracy_low"].tolist() == pytest.approx([0.405, 0.8])
+    assert table["selection"].tolist() == ["disjoint", "disjoint", "random", "top"]
+    assert table["draw"].isna().tolist() == [False, False, True, True]
+    assert table["draw"].tolist()[:2] == [0, 1]
+    assert table["k"].tolist() == [20, 10, 10, 10]
+    assert table["accuracy"].tolist() == pytest.approx([0.9, 0.7, 0.5, 0.9])
+    assert table["accuracy_low"].tolist() == pytest.approx([0.8, 0.6, 0.405, 0.8])
+
+
+def test_disjoint_sets_say_when_the_search_stopped():
+    assert MOST_SETS == MAX_SETS
+    for found, capped in ((MOST_SETS - 1, False), (MOST_SETS, True)):
+        rows = [("disjoint", i, 5, 0.05, 0.9, 0.9) for i in range(found)]
+        figure = disjoint_sets(make_evidence(LABELS, sufficiency=probes(rows)))
+        assert (figure["value"], figure["capped"]) == (found, capped)
+
+
+def test_half_point_and_plateau_correct_for_what_the_stream_route_misses():
+    # The pooled row alone shows no harm at all; on the exact half every second example is lost.
+    known = [i % 2 == 0 for i in range(400)]
+    hurt = [(1 - y if i % 4 == 0 else y) for i, y in enumerate(LABELS)]
+    trials = [(silence("top", 0.5), hurt)]
+    evidence = make_evidence(LABELS, trials, stream=[(LABELS, known)])
+    # Loss 0.5 of all, the whole distance to chance: half of it is lost half-way to 0.5.
+    assert half_point(evidence)["value"] == pytest.approx(0.25)
+    assert plateau(evidence) == {"value": 0.0, "low": 0.0, "high": 0.0}
 
 
 def test_participation_counts_layers_from_the_embeddings():

@@ -228,21 +228,21 @@ def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
 def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult) -> None:
     said = answer("pathways", full)
     assert "0.010 (−0.020 to 0.040), at 50% of every block, where the whole loss is 0.200" in said
-    assert "not told apart from none" in said
+    assert "and the direct part 0.190: it cannot be told apart from none" in said
     assert "0.080 (0.050 to 0.110)" in said
     assert "they pass on part of the damage" in said
-    assert "the routes of mean (242 cells) answer alike on every example" in said
-    assert "the routes of zero (242 cells) answer differently on up to 12%" in said
+    assert "under mean silencing they answer alike on every example (242 cells)" in said
+    assert "under zero silencing they answer differently on up to 12% (242 cells)" in said
 
 
 def test_other_tokens_may_repair_or_take_no_part(full: FakeResult) -> None:
     parts = {
-        "mean": {"largest_through": {"value": 1e-16, "low": -0.06, "high": 0.06}},
+        "mean": {"largest_through": {"value": 1e-16, "low": -0.06, "high": 0.06, "n_exact": 50}},
         "zero": {"largest_through": {"value": -0.1, "low": -0.2, "high": -0.05, "fraction": 0.5}},
     }
     said = answer("pathways", with_summary(full, pathways=parts))
     assert "no part of the loss is seen to travel through other tokens" in said
-    assert "(−0.060 to 0.060)" in said
+    assert "within −0.060 to 0.060, judged by 50 exact examples" in said
     assert "they repair part of the damage" in said
 
 
@@ -264,7 +264,7 @@ def test_method_says_how_much_is_estimated(full: FakeResult) -> None:
     said = answer("method", full)
     assert "500 of 900 cells are two-phase estimates" in said
     assert "on all 1\u202f000 examples, the exact route on a median of 80 of them" in said
-    assert "by at most 0.010" in said
+    assert "at most 0.010 to the half width" in said
     assert "two-phase estimates" not in answer("method", replace(full, effects=full.effects[500:]))
 
 

@@ -151,7 +151,7 @@ def _measure_rows(
     # No row still gives every column.
     for (n_exact, beta), places in (found or {whole: rows}).items():
         exact = n_exact == len(base.labels)
-        sample = base if exact else base.doubled(outcomes, rows[places[0]], beta)
+        sample = base if exact else base.doubled(outcomes, int(rows[places[0]]), beta)
         for start in range(0, max(len(places), 1), CHUNK):
             chosen = places[start : start + CHUNK]
             scored = sample.score([cells[i] for i in chosen], outcomes)

@@ -57,6 +57,8 @@ class Subsampling:
     @property
     def ladder(self) -> tuple[int, ...]:
         """Sizes that are used: the pilot doubled until everything is exact."""
+        if self.all_exact:
+            return (len(self.order),)
         sizes = [self.pilot]
         while sizes[-1] * 2 < len(self.order):
             sizes.append(sizes[-1] * 2)

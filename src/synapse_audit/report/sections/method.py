@@ -136,8 +136,8 @@ def _estimated(result: Result) -> tuple[str, ...]:
         return ()
     precision = words.as_float(lookup.dig(result.manifest, "config", "precision"))
     target = (
-        f", a size set so that it widens accuracy's interval by at most {words.number(precision)} "
-        "either way"
+        f", sized from a pilot to add at most {words.number(precision)} to the half width of the "
+        "interval of accuracy"
         if precision == precision
         else ""
     )

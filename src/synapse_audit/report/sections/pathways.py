@@ -26,6 +26,8 @@ OPERATORS = ("operator", "cells", "n_exact", "median_disagreement", "max_disagre
 DIRECT = Columns("fraction", "direct_drop")
 THROUGH = Columns("fraction", "through_drop", "through_low", "through_high")
 SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
+NOTHING = 5e-4
+"""A part below this prints as 0."""
 EMPTY = "This section is empty: no effect was split (table pathways.split)"
 READING = (
     "Silencing at the pooled position changes one row per block. Direct is what accuracy loses "
@@ -44,7 +46,8 @@ LIMITS = (
     "direct part of its own.",
     "Where the whole effect is a two-phase estimate, so is the part through other tokens. An "
     "interval of 3 in the number of exact examples, either way, stands where both routes were "
-    "right on the same ones; few exact examples make it wide.",
+    "right on the same ones. It takes each cell by itself, while the interval of the whole drop "
+    "also draws on cells of the same kind, so it can be the wider of the two.",
     "The largest of several parts is quoted, so it leans away from 0.",
 )
 
@@ -83,9 +86,10 @@ def _empty(result: Result) -> str:
 def _answer(result: Result, operators: pd.DataFrame) -> tuple[str, ...]:
     parts = [_largest(result, operator) for operator in SHOWN]
     apart = [_apart(row) for _, row in operators.iterrows()]
+    apart = [clause for clause in apart if clause]
     sentences = [part for part in parts if part]
     if apart:
-        sentences.append(f"Over all cells, {words.listing([a for a in apart if a])}.")
+        sentences.append(f"Over all cells run on both routes: {words.listing(apart)}.")
     return tuple(sentences) or ("No headline curve was run on both routes; see the table.",)
 
 
@@ -97,17 +101,25 @@ def _largest(result: Result, operator: str) -> str:
         return ""
     at = lookup.estimate(result.summary, *path, "fraction").value
     drop = lookup.estimate(result.summary, *path, "drop").value
-    bounds = f"({words.span(found.low, found.high)})"
-    if abs(found.value) < 5e-4:
+    if abs(found.value) < NOTHING:
         return (
             f"With {operator} silencing no part of the loss is seen to travel through other tokens "
-            f"at any share tried {bounds}."
+            f"at any share tried, within {words.span(found.low, found.high)}"
+            f"{_from_exact(result, operator)}."
         )
+    direct = lookup.estimate(result.summary, *path, "direct_drop").value
     return (
         f"With {operator} silencing the largest part that travels through other tokens is "
-        f"{words.number(found.value)} {bounds}, at {words.percent(at)} of every block, where the "
-        f"whole loss is {words.number(drop)}: {_verdict(found)}."
+        f"{words.with_interval(found)}, at {words.percent(at)} of every block, where the whole "
+        f"loss is {words.number(drop)} and the direct part {words.number(direct)}: "
+        f"{_verdict(found)}."
     )
+
+
+def _from_exact(result: Result, operator: str) -> str:
+    path = ("pathways", operator, "largest_through", "n_exact")
+    n = lookup.estimate(result.summary, *path)
+    return f", judged by {words.plural(int(n.value), 'exact example')}" if n.known else ""
 
 
 def _verdict(found: words.Estimate) -> str:
@@ -115,7 +127,7 @@ def _verdict(found: words.Estimate) -> str:
         return "they pass on part of the damage"
     if found.high < 0:
         return "they repair part of the damage"
-    return "not told apart from none"
+    return "it cannot be told apart from none"
 
 
 def _apart(row: pd.Series) -> str:
@@ -123,10 +135,8 @@ def _apart(row: pd.Series) -> str:
     if math.isnan(most):
         return ""
     cells = words.plural(int(words.as_float(row["cells"])), "cell")
-    routes = f"the routes of {words.plain(row['operator'])} ({cells})"
-    if most == 0:
-        return f"{routes} answer alike on every example on which both were run"
-    return f"{routes} answer differently on up to {words.percent(most)} of the examples"
+    said = "alike on every example" if most == 0 else f"differently on up to {words.percent(most)}"
+    return f"under {words.plain(row['operator'])} silencing they answer {said} ({cells})"
 
 
 # ---- figures and tables --------------------------------------------------------------------------

@@ -1,0 +1,153 @@
+import numpy as np
+import pytest
+
+from synapse_audit.findings.pathways import (
+    ALL_DIRECT,
+    ALL_EXACT,
+    COMPARED,
+    SPLIT,
+    pathways,
+)
+from synapse_audit.statistics import bonett_price
+
+from .evidence import make_evidence, silence
+
+LABELS = [0] * 200 + [1] * 200
+HALF = [i % 2 == 0 for i in range(400)]
+
+
+def wrong(n: int, first: int = 0) -> list[int]:
+    """The right answers but for n mistakes in each class, from its ``first`` example on."""
+    return [1 - y if first <= i % 200 < first + n else y for i, y in enumerate(LABELS)]
+
+
+def split_of(*runs, known=HALF, **changes):
+    """Evidence of top cells, each (exact predictions, stream predictions)."""
+    fractions = np.linspace(0.1, 0.5, len(runs))
+    trials = [
+        (silence("top", f, **changes), run[0]) for f, run in zip(fractions, runs, strict=True)
+    ]
+    return make_evidence(LABELS, trials, stream=[(run[1], known) for run in runs])
+
+
+def test_the_parts_sum_to_the_whole():
+    evidence = split_of((wrong(40), wrong(20)), (wrong(10, 5), wrong(60)), (wrong(0), wrong(8)))
+    table = pathways(evidence).tables["split"]
+    assert table.columns.tolist() == SPLIT
+    whole = evidence.effects["accuracy_drop"].to_numpy()
+    assert table["drop"].to_numpy() == pytest.approx(whole)
+    assert (table["direct_drop"] + table["through_drop"]).to_numpy() == pytest.approx(
+        whole, abs=1e-12
+    )
+
+
+def test_known_parts_when_every_example_is_exact():
+    # 40 of 200 wrong in each class, 20 of them along the pooled row alone.
+    table = pathways(split_of((wrong(40), wrong(20)), known=[True] * 400)).tables["split"]
+    row = table.to_dict("records")[0]
+    assert (row["drop"], row["direct_drop"], row["through_drop"]) == pytest.approx((0.2, 0.1, 0.1))
+    # A binomial share of 0.1 in 400: standard error 0.015.
+    assert row["through_low"] == pytest.approx(0.1 - 1.96 * 0.015, abs=0.01)
+    assert row["through_high"] == pytest.approx(0.1 + 1.96 * 0.015, abs=0.01)
+    assert row["disagreement"] == pytest.approx(0.1)
+    assert row["n_exact"] == 400
+
+
+def test_repair_by_other_tokens_is_negative():
+    row = pathways(split_of((wrong(10), wrong(50)))).tables["split"].iloc[0]
+    assert row["through_drop"] == pytest.approx(-0.2)
+    assert row["through_high"] < 0
+
+
+def test_agreement_is_bounded_by_the_rule_of_three():
+    row = pathways(split_of((wrong(30), wrong(30)))).tables["split"].iloc[0]
+    assert row["through_drop"] == pytest.approx(0.0)
+    assert (row["through_low"], row["through_high"]) == pytest.approx((-3 / 200, 3 / 200))
+    assert row["disagreement"] == 0
+
+
+def test_few_differences_take_the_closed_form():
+    # Example 30 of each class: exact (even) and lost by the exact route alone.
+    row = pathways(split_of((wrong(31), wrong(30)))).tables["split"].iloc[0]
+    assert row["disagreement"] == pytest.approx(2 / 200)
+    closed = bonett_price(2, 0, 200)
+    assert row["through_low"] == pytest.approx(row["through_drop"] + closed.low - 0.01)
+    assert row["through_high"] == pytest.approx(row["through_drop"] + closed.high - 0.01)
+
+
+def test_interval_covers_the_whole_sample():
+    """Over random subsamples the interval holds the part that exact runs would have shown."""
+    generator = np.random.default_rng(0)
+    direct = np.where(generator.random(400) < 0.2, 1 - np.array(LABELS), LABELS)
+    exact = np.where(generator.random(400) < 0.15, 1 - direct, direct)
+    true = float(((direct == LABELS).mean()) - (exact == LABELS).mean())
+    held = []
+    for _ in range(40):
+        known = (generator.permutation(400) < 100).tolist()
+        row = pathways(split_of((exact.tolist(), direct.tolist()), known=known)).tables["split"]
+        held.append(bool(row["through_low"][0] <= true <= row["through_high"][0]))
+    assert np.mean(held) >= 0.9
+
+
+def test_draws_share_a_row():
+    trials = [(silence("random", 0.5, draw=d), wrong(n)) for d, n in enumerate((10, 30))]
+    stream = [(wrong(10), HALF), (wrong(10), [True] * 400)]
+    row = pathways(make_evidence(LABELS, trials, stream=stream)).tables["split"].iloc[0]
+    assert row["draws"] == 2
+    assert row["n_exact"] == 200
+    assert row["through_drop"] == pytest.approx(0.05)
+    assert (row["through_low"], row["through_high"]) == pytest.approx((0.0025, 0.0975))
+    assert row["direct_drop"] == pytest.approx(0.05)
+    assert row["disagreement"] == pytest.approx(0.05)
+
+
+def test_operators_are_compared_over_distinct_cells():
+    top = silence("top", 0.5)
+    trials = [(top, wrong(40)), (silence("top", 0.1), wrong(10))]
+    evidence = make_evidence(
+        LABELS, trials, stream=[(wrong(20), [True] * 400), (wrong(10), [True] * 400)]
+    )
+    table = pathways(evidence).tables["operators"]
+    assert table.columns.tolist() == COMPARED
+    assert table.to_dict("records") == [
+        {
+            "operator": "mean",
+            "cells": 2,
+            "n_exact": 400.0,
+            "median_disagreement": pytest.approx(0.05),
+            "max_disagreement": pytest.approx(0.1),
+            "notable_share": 0.5,
+        }
+    ]
+
+
+def test_figures_name_the_largest_part():
+    evidence = split_of((wrong(20), wrong(20)), (wrong(30), wrong(60)), known=[True] * 400)
+    figures = pathways(evidence).summary["pathways"]
+    largest = figures["mean"]["largest_through"]
+    assert largest["value"] == pytest.approx(-0.15)
+    assert largest["low"] < -0.15 < largest["high"]
+    assert (largest["fraction"], largest["n_exact"]) == (0.5, 400)
+    assert figures["mean"]["largest_disagreement"]["value"] == pytest.approx(0.15)
+    assert "not run on this operator" in figures["zero"]["largest_through"]["reason"]
+
+
+def test_an_exact_run_is_empty_and_says_why():
+    found = pathways(make_evidence(LABELS, [(silence("top", 0.5), wrong(20))]))
+    assert found.tables["split"].empty
+    assert found.tables["split"].columns.tolist() == SPLIT
+    assert found.tables["operators"].columns.tolist() == COMPARED
+    assert found.summary["pathways"]["mean"]["largest_through"]["reason"] == ALL_EXACT
+
+
+def test_a_model_whose_pooled_row_is_always_exact_says_so():
+    evidence = make_evidence(LABELS, [(silence("top", 0.5), wrong(20))])
+    evidence.effects["route"] = "stream"
+    figure = pathways(evidence).summary["pathways"]["mean"]["largest_through"]
+    assert figure["reason"] == ALL_DIRECT
+
+
+def test_cells_at_the_last_layers_and_at_every_token_are_left_out():
+    trials = [(silence("top", 0.5), wrong(20)), (silence("top", 0.5, position="all"), wrong(9))]
+    evidence = make_evidence(LABELS, trials, stream=[(wrong(10), HALF)] * 2)
+    assert len(pathways(evidence).tables["split"]) == 1
