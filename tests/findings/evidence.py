@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -20,7 +19,6 @@ from synapse_audit.artifacts import (
 )
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.metrics import measure
-from synapse_audit.metrics.samples import Base
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import resample_counts
 
@@ -90,16 +88,15 @@ def make_evidence(
     weights = np.ones(len(y)) if weights is None else weights
     counts = resample_counts(y, resamples=resamples, seed=0)
     plan = Plan(cells, routes)
-    with patch.object(Base, "doubled", _doubled):
-        tables = measure(
-            plan,
-            outcomes,
-            predictions=predictions,
-            weights=weights,
-            counts=counts,
-            classes=classes,
-            tests=grid.tests,
-        )
+    tables = measure(
+        plan,
+        outcomes,
+        predictions=predictions,
+        weights=weights,
+        counts=counts,
+        classes=classes,
+        tests=grid.tests,
+    )
     layer = LayerStatistics(*(np.arange(4, dtype=np.float32) + shift for shift in (0, 10, 20)))
     inputs, weight, bias = head or (
         np.ones((len(y), 2), dtype=np.float32),
@@ -123,14 +120,6 @@ def make_evidence(
         head_weight=weight,
         head_bias=bias,
     )
-
-
-_plain_doubled = Base.doubled
-
-
-def _doubled(base: Base, outcomes: Outcomes, row: Any, beta: float) -> Base:
-    """``measure`` hands on a numpy integer, which the type checks of the tests refuse."""
-    return _plain_doubled(base, outcomes, int(row), beta)
 
 
 def _two_phase(

@@ -31,7 +31,7 @@ from .bundled import Forgetful
 
 pytestmark = pytest.mark.proof
 
-SEEDS = 150
+SEEDS = 100
 FRACTIONS = (0.1, 0.2, 0.3, 0.5, 0.65, 0.8)
 NOMINAL = 0.05
 
@@ -76,7 +76,15 @@ class Small:
             engine = Engine(
                 self.classifier, Site(self.statistics, self.found.others), seed, tap
             )
-            outcomes = sweep(engine, self.encoded, plan, labels, rows=rows, shelf=Forgetful())
+            outcomes = sweep(
+                engine,
+                self.encoded,
+                plan,
+                labels,
+                rows=rows,
+                batch_size=len(rows),
+                shelf=Forgetful(),
+            )
         tables = measure(
             plan,
             outcomes,

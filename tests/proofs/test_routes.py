@@ -26,26 +26,34 @@ WIDTH, CLASSES, EXAMPLES = 8, ("a", "b", "c"), 7
 POSITIONS: tuple[Position, ...] = ("pooled", "all")
 
 
-@st.composite
-def neuron_cells(draw: st.DrawFn, layers: int) -> Cell:
+Drawn = tuple[str, dict[int, set[int]], Position]
+"""Operator, sets by layer, position: built into a cell after drawing, as checked code may not run
+inside a strategy."""
+
+
+def neuron_draws(layers: int) -> st.SearchStrategy[Drawn]:
     """Any operator on any set, the empty one included, at either position."""
     sets = st.dictionaries(
         st.integers(0, layers), st.sets(st.integers(0, WIDTH - 1)), max_size=layers + 1
     )
-    chosen = {m: sorted(ids) for m, ids in draw(sets).items()}
-    return silence(draw(st.sampled_from(sorted(OPERATORS))), chosen, draw(st.sampled_from(POSITIONS)))
+    return st.tuples(st.sampled_from(sorted(OPERATORS)), sets, st.sampled_from(POSITIONS))
 
 
-@st.composite
-def head_cells(draw: st.DrawFn) -> Cell:
-    """An edit of the head, or a shift of one logit."""
-    target = draw(st.sampled_from(CLASSES))
-    if draw(st.booleans()):
-        return Cell("logit", "shift", "logits", strength=draw(st.floats(-9, 9)), target=target)
-    numbers = np.random.default_rng(draw(st.integers(0, 99)))
+def neuron_cell(drawn: Drawn) -> Cell:
+    """The cell that was drawn."""
+    operator, sets, position = drawn
+    return silence(operator, {m: sorted(ids) for m, ids in sets.items()}, position)
+
+
+def head_cells(target: str, strength: float, seed: int) -> list[Cell]:
+    """A shift of one logit, and a random edit of the head."""
+    numbers = np.random.default_rng(seed)
     weight = numbers.normal(size=(len(CLASSES), WIDTH)).astype(np.float32)
     edit = HeadEdit(weight, numbers.normal(size=len(CLASSES)).astype(np.float32))
-    return Cell("weight", "push", "head_weight", target=target, edit=edit)
+    return [
+        Cell("logit", "shift", "logits", strength=strength, target=target),
+        Cell("weight", "push", "head_weight", target=target, edit=edit),
+    ]
 
 
 def exact_routes(cell: Cell, n_layers: int) -> set[str]:
@@ -68,8 +76,9 @@ def test_every_route_equals_plain_hooks(tell: Callable[[str], None]) -> None:
         layers, heads = data.draw(st.integers(1, 5)), data.draw(st.sampled_from([1, 2, 4, 8]))
         seed = data.draw(st.integers(0, 10_000))
         rig = random_bert(layers=layers, width=WIDTH, heads=heads, seed=seed)
-        kinds = st.one_of(neuron_cells(layers), neuron_cells(layers), head_cells())
-        cells = data.draw(st.lists(kinds, min_size=1, max_size=6))
+        drawn = data.draw(st.lists(neuron_draws(layers), min_size=1, max_size=6))
+        target, strength = data.draw(st.sampled_from(CLASSES)), data.draw(st.floats(-9, 9))
+        cells = [*map(neuron_cell, drawn), *head_cells(target, strength, seed)]
         batch = data.draw(st.sets(st.integers(0, EXAMPLES - 1), min_size=1))
         with rig.engine(seed) as engine, rig.classifier.unharmed():
             clean = rig.clean(engine, sorted(batch))

@@ -12,6 +12,7 @@ random is keyed by (seed, cell, example), so it does not matter where or how oft
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,9 @@ RETRIES = 3
 AHEAD = 2
 """Units per worker under way or queued, so that no worker waits for the driver."""
 
+KNOCK_SECONDS = 5.0
+"""How long a cluster may take to answer."""
+
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Set, unless the user did, before Ray starts: it reports to nobody, and leaves GPUs visible."""
 
@@ -36,12 +40,14 @@ Reference = Any
 
 
 def check(workers: int | None, address: str | None) -> None:
-    """Refuses where Ray is not installed.
+    """Refuses where Ray is not installed or nothing listens at the address.
 
     Raises:
-        UsageError: it is not.
+        UsageError: one of the two.
     """
     _import_ray()
+    if address is not None and address != "auto":
+        _knock(address)
 
 
 @contextmanager
@@ -56,6 +62,7 @@ def start(workers: int | None, address: str | None) -> Iterator[Execute]:
     Raises:
         UsageError: Ray is not installed, or no cluster answers at the address.
     """
+    check(workers, address)
     ray = _import_ray()
     borrowed = ray.is_initialized()
     if not borrowed:
@@ -75,6 +82,20 @@ def _import_ray() -> Any:
             "engine 'ray' given, but Ray is not installed; expected pip install "
             "'synapse-audit[ray]', or engine 'local'"
         ) from None
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        raise UsageError(f"address '{address}' given; expected HOST:PORT, as ray start --head says")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"address '{address}' given, but nothing listens there ({error}); expected HOST:PORT "
+            "of a running cluster (ray start --head), or none to use this machine"
+        ) from error
 
 
 def _connect(ray: Any, workers: int | None, address: str | None) -> None:

@@ -44,10 +44,11 @@ LIMITS = (
     "Only sets that the pooled position carries are split, and only where the routes can part: in "
     "the last two layers the effect is direct by construction, and a rewrite at every token has no "
     "direct part of its own.",
-    "Where the whole effect is a two-phase estimate, so is the part through other tokens. An "
-    "interval of 3 in the number of exact examples, either way, stands where both routes were "
-    "right on the same ones. It takes each cell by itself, while the interval of the whole drop "
+    "Where the whole effect is a two-phase estimate, so is the part through other tokens. Where "
+    "both routes were right on the same examples, its interval is 3 / n either way, n the number "
+    "of exact examples. It takes each cell by itself, while the interval of the whole drop "
     "also draws on cells of the same kind, so it can be the wider of the two.",
+    "The range of random twins shows how draws differ, not what few exact examples may hide.",
     "The largest of several parts is quoted, so it leans away from 0.",
 )
 
@@ -89,7 +90,7 @@ def _answer(result: Result, operators: pd.DataFrame) -> tuple[str, ...]:
     apart = [clause for clause in apart if clause]
     sentences = [part for part in parts if part]
     if apart:
-        sentences.append(f"Over all cells run on both routes: {words.listing(apart)}.")
+        sentences.append(f"Over all cells run on both routes, {words.listing(apart)}.")
     return tuple(sentences) or ("No headline curve was run on both routes; see the table.",)
 
 
@@ -135,8 +136,12 @@ def _apart(row: pd.Series) -> str:
     if math.isnan(most):
         return ""
     cells = words.plural(int(words.as_float(row["cells"])), "cell")
-    said = "alike on every example" if most == 0 else f"differently on up to {words.percent(most)}"
-    return f"under {words.plain(row['operator'])} silencing they answer {said} ({cells})"
+    said = (
+        "the answers agree on every exact example"
+        if most == 0
+        else f"the answers differ on at most {words.percent(most)} of any cell's exact examples"
+    )
+    return f"under {words.plain(row['operator'])} silencing {said} ({cells})"
 
 
 # ---- figures and tables --------------------------------------------------------------------------
@@ -185,7 +190,7 @@ SPLIT_TABLE = (
     Column("operator", "operator", text),
     Column("selection", "selection", text),
     Column("share", "fraction", SHARE),
-    Column("exact examples", "n_exact", COUNT),
+    Column("exact", "n_exact", COUNT),
     Column("drop", "drop"),
     Column("interval or range", "drop_interval", text),
     Column("direct", "direct_drop"),
@@ -197,8 +202,8 @@ SPLIT_TABLE = (
 OPERATOR_TABLE = (
     Column("operator", "operator", text),
     Column("cells", "cells", COUNT),
-    Column("exact examples (median)", "n_exact", COUNT),
+    Column("exact (median)", "n_exact", COUNT),
     Column("median disagreement", "median_disagreement"),
     Column("largest disagreement", "max_disagreement"),
-    Column("cells with more than 0.01 through", "notable_share", SHARE),
+    Column("cells over 0.01 through", "notable_share", SHARE),
 )
