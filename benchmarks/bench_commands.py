@@ -7,11 +7,10 @@ tells them. Each run folder is new and is thrown away.
 from __future__ import annotations
 
 import argparse
-import os
+import json
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,28 +20,41 @@ from harness import machine, save, show
 COMMAND = [sys.executable, "-m", "synapse_audit"]
 
 
+WRAPPER = """
+import json, os, subprocess, sys, time
+start = time.perf_counter()
+pipe = subprocess.PIPE
+process = subprocess.Popen(sys.argv[1:], stdout=pipe, stderr=subprocess.STDOUT, text=True)
+said = process.stdout.read()
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps({
+    "code": os.waitstatus_to_exitcode(status),
+    "wall": time.perf_counter() - start,
+    "user": usage.ru_utime,
+    "system": usage.ru_stime,
+    "peak": usage.ru_maxrss,
+    "last": said.splitlines()[-1:],
+}))
+"""
+"""A small process that starts the command: a child's peak counts what its parent held."""
+
+
 def measure(name: str, command: Sequence[str]) -> dict[str, Any]:
     """Runs one command to its end.
 
     Raises:
         RuntimeError: it failed; the message is the last line that it said.
     """
-    start = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as said:
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        wall = time.perf_counter() - start
-        said.seek(0)
-        lines = said.read().splitlines()
-    if process.returncode:
-        raise RuntimeError(f"{name} ended with {process.returncode}: {lines[-1:]}")
+    whole = [sys.executable, "-c", WRAPPER, *command]
+    found = json.loads(subprocess.run(whole, check=True, capture_output=True, text=True).stdout)
+    if found["code"]:
+        raise RuntimeError(f"{name} ended with {found['code']}: {found['last']}")
     return {
         "command": name,
-        "wall s": round(wall, 2),
-        "user s": round(usage.ru_utime, 2),
-        "system s": round(usage.ru_stime, 2),
-        "peak MiB": round(usage.ru_maxrss / 1024, 1),
+        "wall s": round(found["wall"], 2),
+        "user s": round(found["user"], 2),
+        "system s": round(found["system"], 2),
+        "peak MiB": round(found["peak"] / 1024, 1),
     }
 
 

@@ -1,8 +1,9 @@
 """Pooled states of every layer: a plain ``output_hidden_states`` loop against ``extract``.
 
-The plain loop takes rows as the file gives them, 32 at a time, padded to the longest of the batch,
-and keeps the pooled row of every layer. Ours is timed twice: as an audit calls it (it then also sums
-up the other tokens of the ``fit`` rows, which the plain loop does not), and for the same work alone.
+The plain loop takes rows as the file gives them, 32 at a time, padded to the longest of the
+batch, and keeps the pooled row of every layer. Ours is timed twice: as an audit calls it (it then
+also sums up the other tokens of the ``fit`` rows, which the plain loop does not), and for the same
+work alone.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import torch
 from harness import Spent, machine, save, show, timed
 from subjects import BERT_BASE, bert_base, default_models, source_folder
+
 from synapse_audit import demo
 from synapse_audit.activations import extract
 from synapse_audit.classifier import Classifier, Encoded
@@ -51,7 +53,9 @@ def bench(name: str, rows: int, repeats: int) -> dict[str, Any]:
         classifier = bert_base(classifier)
     encoded = classifier.encode(data.inputs)
     share = np.sort(np.random.default_rng(0).permutation(len(encoded))[: int(0.4 * len(encoded))])
-    best = {name: Spent(np.inf, np.inf) for name in ("plain loop", "ours", "ours with other tokens")}
+    best = {
+        name: Spent(np.inf, np.inf) for name in ("plain loop", "ours", "ours with other tokens")
+    }
     for _ in range(repeats):
         found = {}
         for way, run in (

@@ -50,6 +50,7 @@ def child(rows: int) -> dict[str, Any]:
     """Measures itself."""
     import numpy as np
     from subjects import RANKED, SUFFIX, first_layer, load_subject, spread
+
     from synapse_audit.activations import extract
     from synapse_audit.artifacts import Plan
     from synapse_audit.classifier import Encoded
@@ -103,6 +104,7 @@ def child(rows: int) -> dict[str, Any]:
 
 def _texts(drawn: Any) -> list[str]:
     import pandas as pd
+
     from synapse_audit import demo
 
     known = pd.read_csv(demo.bundled_data())["text"].astype(str).tolist()

@@ -18,6 +18,7 @@ from harness import Spent, machine, save, show, timed
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from subjects import default_models, source_folder
+
 from synapse_audit import demo
 from synapse_audit.activations import extract
 from synapse_audit.artifacts import LabelledData, Probe, Splits

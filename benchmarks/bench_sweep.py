@@ -23,6 +23,7 @@ import torch
 from harness import Spent, machine, matmul_rate, save, show, timed
 from rivals import RIVALS, missing
 from subjects import BERT_BASE, Subject, default_models, first_layer, load_subject, spread
+
 from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics import measure
@@ -322,7 +323,9 @@ def report(
             total = total + timings.strata[key] * len(groups[key])
         wall, cpu = (plain * count).over(total)
         lines.append({"cells": name, "number": count, "ratio, wall": wall, "ratio, CPU": cpu})
-    show(f"{subject.name}: exact routes, times as fast as plain hooks ({len(rows)} examples)", lines)
+    show(
+        f"{subject.name}: exact routes, times as fast as plain hooks ({len(rows)} examples)", lines
+    )
     others = [
         {
             "engine": name,

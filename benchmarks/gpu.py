@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from harness import machine, save, show, timed
 from subjects import BERT_BASE, Subject, first_layer, load_subject, spread
+
 from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, LayerStatistics
 from synapse_audit.operators import OPERATORS
@@ -90,9 +91,7 @@ def speeds(
             sample = spread(cells, stack_size(STREAM, clean) if route == STREAM else 4)
             RUNNERS[route](engine, clean, sample[:1])
             wait()
-            _, spent = timed(
-                lambda r=route, c=clean, k=sample: (RUNNERS[r](engine, c, k), wait())
-            )
+            _, spent = timed(lambda r=route, c=clean, k=sample: (RUNNERS[r](engine, c, k), wait()))
             done, seconds = done + len(sample) * len(batch), seconds + spent.wall
         count = 0 if route == FULL else len(cells)
         lines.append(

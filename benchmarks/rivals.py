@@ -71,16 +71,25 @@ def nnsight_trace(subject: Subject) -> Run:
                 else:
                     wrapped.bert.encoder.layer[layer - 1].output[:, 0, ids] = values
             logits = wrapped.output.logits.save()
-        return logits
+        return logits  # noqa: RET504 (nnsight binds it when the trace ends)
 
     return run
 
 
 def pyvene_interventions(subject: Subject) -> Run:
-    """pyvene: one intervention per block on position 0; the embeddings are not served."""
+    """pyvene: one intervention per block on position 0; the embeddings are not served.
+
+    pyvene 0.1.8 has no table for BERT, so its own table is given one (a block's output).
+    """
     import pyvene
+    from pyvene.models import intervenable_modelcard as card
+    from pyvene.models.constants import CONST_OUTPUT_HOOK
 
     model = copy.deepcopy(subject.classifier.model)
+    card.type_to_module_mapping[type(model)] = {
+        "block_output": ("bert.encoder.layer[%s]", CONST_OUTPUT_HOOK)
+    }
+    card.type_to_dimension_mapping[type(model)] = {"block_output": ("hidden_size",)}
     built: dict[str, Any] = {}
 
     def set_to(ids: Tensor, values: Tensor) -> Callable[..., Tensor]:

@@ -1,6 +1,7 @@
 """A run that is killed again and again ends with the tables of one that never was.
 
-SIGKILL after a random number of files, at a random moment: no handler runs, nothing is flushed. Takes about a minute on one core.
+SIGKILL after a random number of files, at a random moment: no handler runs, nothing is flushed.
+Takes about two minutes on one core.
 """
 
 import hashlib

@@ -73,9 +73,7 @@ class Small:
         plan = make_plan(cells, self.classifier.n_layers, frozenset({STREAM, SUFFIX}))
         rows = self.splits.evaluate
         with tapped(self.classifier) as tap:
-            engine = Engine(
-                self.classifier, Site(self.statistics, self.found.others), seed, tap
-            )
+            engine = Engine(self.classifier, Site(self.statistics, self.found.others), seed, tap)
             outcomes = sweep(
                 engine,
                 self.encoded,

@@ -7,12 +7,11 @@ into evaluation mode and no gradient is ever asked for.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,26 +19,10 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synapse_audit.artifacts import TextInput
+from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
 from synapse_audit.classifier.family import Family, Position
+from synapse_audit.classifier.loading import load_parts
 from synapse_audit.errors import ModelError
-
-Batch = Mapping[str, Tensor]
-"""Keyword arguments of the model's forward, examples first."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Inputs as the model's own features, not yet padded."""
-
-    features: tuple[Mapping[str, Any], ...]
-    """One mapping per example."""
-    lengths: Int[np.ndarray, " examples"]
-    """Tokens per example, after truncation."""
-    n_truncated: int
-    """Examples that did not fit the model's maximum length."""
-
-    def __len__(self) -> int:
-        return len(self.features)
 
 
 @dataclass(frozen=True)
@@ -60,9 +43,8 @@ class Classifier:
     output_layer: nn.Linear
     """The head's last linear layer."""
     position: Position
-    encoder: Callable[[Sequence[TextInput]], Encoded]
-    collator: Callable[[Sequence[Mapping[str, Any]]], Batch]
-    """Pads some examples to the longest among them."""
+    encoder: Encoder
+    collator: Collator
     head_function: Callable[[nn.Module, Tensor], Tensor]
     device: str = "cpu"
 
@@ -73,9 +55,15 @@ class Classifier:
         Raises:
             ModelError: no such model, no trained head, a pickle checkpoint, an unknown family.
         """
-        from synapse_audit.classifier.loading import load
-
-        return load(str(path), device=device)
+        parts = load_parts(str(path))
+        return cls.wrap(
+            parts.model,
+            classes=parts.classes,
+            encoder=parts.encoder,
+            collator=parts.collator,
+            family=parts.family,
+            name=str(path),
+        ).to(device)
 
     @classmethod
     def wrap(
@@ -83,8 +71,8 @@ class Classifier:
         module: nn.Module,
         *,
         classes: Sequence[str],
-        encoder: Callable[[Sequence[TextInput]], Encoded],
-        collator: Callable[[Sequence[Mapping[str, Any]]], Batch],
+        encoder: Encoder,
+        collator: Collator,
         family: Family,
         name: str = "custom",
     ) -> Classifier:

@@ -6,36 +6,47 @@ audit of random weights would look like an audit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from synapse_audit.artifacts import TextInput
-from synapse_audit.classifier.classifier import Batch, Classifier, Encoded
+from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
 from synapse_audit.classifier.family import FAMILIES, Family, family_of
 from synapse_audit.errors import ModelError, choices
 
 
-def load(source: str, *, device: str = "cpu") -> Classifier:
-    """Loads model, head and tokenizer; see :meth:`Classifier.load`."""
+class Parts(NamedTuple):
+    """What a checkpoint holds, before a :class:`Classifier` is made of it."""
+
+    model: torch.nn.Module
+    classes: tuple[str, ...]
+    encoder: Encoder
+    collator: Collator
+    family: Family
+
+
+def load_parts(source: str) -> Parts:
+    """Loads model, head and tokenizer from a folder or a hub id.
+
+    Raises:
+        ModelError: no such model, no trained head, a pickle checkpoint, an unknown family.
+    """
     from transformers import AutoTokenizer
 
     config = _read_config(source)
     family = _family(config)
     model = _load_model(source)
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    classes = tuple(str(config.id2label[i]) for i in range(config.num_labels))
-    limit = _max_length(tokenizer, config)
-    return Classifier.wrap(
-        model,
-        classes=classes,
-        encoder=_make_encoder(tokenizer, limit),
+    return Parts(
+        model=model,
+        classes=tuple(str(config.id2label[i]) for i in range(config.num_labels)),
+        encoder=_make_encoder(tokenizer, _max_length(tokenizer, config)),
         collator=_make_collator(tokenizer),
         family=family,
-        name=source,
-    ).to(device)
+    )
 
 
 def _read_config(source: str) -> Any:
@@ -156,7 +167,7 @@ def _max_length(tokenizer: Any, config: Any) -> int:
     return int(min(limits))
 
 
-def _make_encoder(tokenizer: Any, limit: int) -> Callable[[Sequence[TextInput]], Encoded]:
+def _make_encoder(tokenizer: Any, limit: int) -> Encoder:
     def encode(inputs: Sequence[TextInput]) -> Encoded:
         import numpy as np
 
@@ -174,7 +185,7 @@ def _make_encoder(tokenizer: Any, limit: int) -> Callable[[Sequence[TextInput]],
     return encode
 
 
-def _make_collator(tokenizer: Any) -> Callable[[Sequence[Mapping[str, Any]]], Batch]:
+def _make_collator(tokenizer: Any) -> Collator:
     def collate(features: Sequence[Mapping[str, Any]]) -> Batch:
         return dict(
             tokenizer.pad([dict(row) for row in features], padding=True, return_tensors="pt")
