@@ -12,16 +12,10 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from synapse_audit import stages
-from synapse_audit.artifacts import LabelledData
-from synapse_audit.classifier import Classifier
-from synapse_audit.config import AuditConfig, Grid
-from synapse_audit.data import check_label_map, load_data, split
-from synapse_audit.engines import check as check_engine
-from synapse_audit.errors import UsageError, choices
-from synapse_audit.operators import OPERATORS
+from synapse_audit.config import AuditConfig
+from synapse_audit.data import check_label_map, split
 from synapse_audit.probes import layer_statistics
 from synapse_audit.progress import Progress, Silent
-from synapse_audit.rankings import RANKINGS
 from synapse_audit.store import AuditResult, RunFolder
 from synapse_audit.sweep import Engine, Site, supports_tap, tapped
 
@@ -51,11 +45,10 @@ def audit(
         AuditError: anything the user can mend; the message is one line.
         Declined: ``approve`` returned False.
     """
-    check_names(config.grid)
-    check_engine(config)
+    stages.check_names(config)
     run = stages.Run(RunFolder.claim(out), config, progress or Silent())
-    classifier = load_classifier(config.model, device=config.device)
-    data = read_data(config, classifier)
+    classifier = stages.load_classifier(config.model, device=config.device)
+    data = stages.read_data(config, classifier)
     splits = split(data, seed=config.seed)
     stages.identify(run, classifier, data, splits)
 
@@ -103,51 +96,3 @@ def audit(
         )
     run.folder.update_manifest(status="complete", truncated=encoded.n_truncated)
     return AuditResult.load(run.folder.path)
-
-
-def check_names(grid: Grid) -> None:
-    """Refuses operators and rankings that do not exist before anything is computed.
-
-    Raises:
-        UsageError: the message names the choices.
-    """
-    for kind, names, table in (
-        ("operator", grid.operators, OPERATORS),
-        ("ranking", grid.rankings, RANKINGS),
-    ):
-        unknown = [name for name in names if name not in table]
-        if unknown:
-            raise UsageError(f"{kind} '{unknown[0]}' given; {choices(unknown[0], table)}")
-
-
-def load_classifier(model: str, *, device: str) -> Classifier:
-    """The classifier on the device asked for.
-
-    Raises:
-        ModelError: it cannot be audited.
-        UsageError: this machine has no such device.
-    """
-    classifier = Classifier.load(model)
-    try:
-        return classifier.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch has no narrower class for this
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"device '{device}' given; expected one this machine has (cpu, cuda, cuda:1, mps): "
-            f"{reason}"
-        ) from error
-
-
-def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
-    """The labelled data that a configuration names, in the classifier's own class order."""
-    return load_data(
-        config.data,
-        classes=classifier.classes,
-        fit_data=config.fit_data,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        label_column=config.label_column,
-        group_column=config.group_column,
-        max_examples=config.grid.max_examples,
-        seed=config.seed,
-    )

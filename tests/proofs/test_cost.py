@@ -1,7 +1,8 @@
 """What the plan says that a sweep will take, against what it took.
 
-On a busy machine both are noisy, so the ratio is told and only a gross error fails. Takes about a
-minute on one core.
+The plan times a few cells for some milliseconds, so on a busy machine it is wide of the mark. The
+ratio is always told; only where the sweep had the processor for itself does a gross error fail.
+Takes about two minutes on one core.
 """
 
 import time
@@ -20,6 +21,9 @@ from .bundled import Forgetful, Ready, make_ready
 pytestmark = pytest.mark.proof
 
 GOAL, GROSS = 0.2, 2.0
+QUIET = 0.9
+"""CPU time over wall time from which on the sweep counts as undisturbed."""
+
 ROWS = 600
 
 
@@ -44,7 +48,7 @@ def test_planned_cost_is_near_the_measured_one(
             estimate(engine, quick.encoded, plan, rows=quick.rows, chosen=chosen) for _ in range(3)
         ]
         asked = (time.perf_counter() - start) / 3
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         sweep_two_phase(
             engine,
             quick.encoded,
@@ -57,6 +61,7 @@ def test_planned_cost_is_near_the_measured_one(
             progress=Silent(),
         )
         took = time.perf_counter() - start
+        quiet = (time.process_time() - busy) / took > QUIET
     least, most = (
         sorted(getattr(cost, name) for cost in planned)[1] / took for name in ("least", "most")
     )
@@ -64,7 +69,7 @@ def test_planned_cost_is_near_the_measured_one(
     tell(
         f"{'exact' if exact else 'two-phase'}: measured {took:.1f} s; planned {least:.2f} to "
         f"{most:.2f} times that, {'within' if within else 'not within'} {GOAL:.0%}; planning "
-        f"took {asked:.1f} s"
+        f"took {asked:.1f} s; {'quiet' if quiet else 'busy'} machine"
     )
-    assert least <= GROSS
-    assert most >= 1 / GROSS
+    assert least > 0
+    assert not quiet or (least <= GROSS and most >= 1 / GROSS)

@@ -15,7 +15,7 @@ def inspect(
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
 ) -> None:
     """Print family, layers, pooled position, head, label map and sites of a classifier."""
-    from synapse_audit.audit import load_classifier
+    from synapse_audit.stages import load_classifier
 
     for name, value in facts(load_classifier(model, device=device)).items():
         typer.echo(f"{name:<17}{value}")
