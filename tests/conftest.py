@@ -2,6 +2,9 @@
 
 import os
 
+# Tiny models gain nothing from threads, and lose much where other processes want the cores; the
+# variable is for subprocesses.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
@@ -10,9 +13,12 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import torch
 from planted import PLANTS, Planted
 from tiny import FAMILIES, Tiny, save, tiny_classifier, tiny_rows
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+torch.set_num_threads(1)
 
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 

@@ -38,9 +38,13 @@ class ClassCounts(NamedTuple):
 
     @property
     def f1(self) -> Float[np.ndarray, "classes rows draws"]:
-        """2 hits / (called + support); NaN for a class without support."""
-        present = np.broadcast_to(self.support > 0, self.hits.shape)
+        """2 hits / (called + support); NaN for a class without support.
+
+        Also NaN where negative weights of a reweighted sample leave no denominator: such a
+        resample says nothing about the class.
+        """
         doubled = self.called + self.support
+        present = (self.support > 0) & (doubled > 0)
         return np.divide(2 * self.hits, doubled, out=np.full_like(self.hits, np.nan), where=present)
 
 
