@@ -32,7 +32,7 @@ FILES = {
     *(f"activations/layer_0{layer}.npy" for layer in range(LAYERS + 1)),
     *(f"outcomes/{name}.npy" for name in ("predicted", "probability", "margin", "kl")),
     # added
-    *("activations/head_input.npy", "activations/logits.npy", "activations/others.npy"),
+    *("activations/head_input.npy", "activations/logits.npy", "activations/others.npz"),
     *("outcomes/actions.parquet", "probes.npz", "sufficiency.parquet"),
     *(f"findings/redundancy.{t}.parquet" for t in ("removal", "layers", "positions", "tests")),
     *(f"findings/redundancy.{t}.parquet" for t in ("sufficiency", "constants", "participation")),

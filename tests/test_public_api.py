@@ -23,7 +23,7 @@ PUBLIC = {
     *("LabelledData", "Splits", "Activations", "LayerStatistics", "Predictions", "Probe"),
     *("Ranking", "NeuronSet", "Cell", "HeadEdit", "Plan", "Outcomes", "Evidence", "Finding"),
     # errors
-    *("AuditError", "DataError", "ModelError", "RouteError", "RunFolderError", "UsageError"),
+    *("AuditError", "DataError", "ModelError", "RunFolderError", "UsageError"),
 }
 
 VERBS = ("plan", "sweep", "audit")

@@ -47,7 +47,6 @@ if TYPE_CHECKING:
         AuditError,
         DataError,
         ModelError,
-        RouteError,
         RunFolderError,
         UsageError,
     )
@@ -105,7 +104,6 @@ __all__ = [
     "Probe",
     "Ranking",
     "RankingContext",
-    "RouteError",
     "RunFolderError",
     "Site",
     "Sources",
@@ -192,7 +190,6 @@ _HOME: dict[str, tuple[str, ...]] = {
         "AuditError",
         "DataError",
         "ModelError",
-        "RouteError",
         "RunFolderError",
         "UsageError",
     ),

@@ -1,7 +1,7 @@
 """One pass over the data: clean logits, and the pooled state of every layer.
 
 In: a classifier and encoded inputs. Out: arrays filled row by row, in batches sorted by length, so
-that no batch pads further than its own longest member and memory does not grow with the data.
+that no batch pads further than its own longest member; the states of one batch are held at a time.
 """
 
 from __future__ import annotations

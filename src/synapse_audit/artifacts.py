@@ -249,7 +249,10 @@ class Plan:
     @cached_property
     def actions(self) -> tuple[Cell, ...]:
         """One representative cell per distinct action, in order of first appearance."""
-        return tuple({cell.action: cell for cell in reversed(self.cells)}.values())[::-1]
+        found: dict[str, Cell] = {}
+        for cell in self.cells:
+            found.setdefault(cell.action, cell)
+        return tuple(found.values())
 
     def rerouted(self, routes: Mapping[str, str]) -> Plan:
         """The same cells on other routes."""

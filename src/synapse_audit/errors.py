@@ -6,8 +6,7 @@
     ├── UsageError         an option, or a combination of options, that makes no sense
     ├── DataError          the labelled data cannot be audited
     ├── ModelError         the model cannot be audited
-    ├── RunFolderError     the run folder is missing, foreign or not writable
-    └── RouteError         a fast route of the engine disagrees with plain hooks
+    └── RunFolderError     the run folder is missing, foreign or not writable
 
 Every message is one line that says what was given, what was expected and which choices exist.
 The command line prints it and exits with code 2; anything else is a bug and keeps its traceback.
@@ -37,10 +36,6 @@ class ModelError(AuditError):
 
 class RunFolderError(AuditError):
     """The run folder is missing, belongs to another run, or is not writable."""
-
-
-class RouteError(AuditError):
-    """A fast route of the engine disagrees with plain hooks."""
 
 
 def choices(given: str, allowed: Iterable[str]) -> str:

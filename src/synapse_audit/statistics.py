@@ -26,6 +26,10 @@ Numbers = Num[np.ndarray, "*#shape"] | float | int
 """An array that broadcasts against its neighbours, or one number."""
 
 
+Z_975 = 1.959964
+"""97.5 % point of the standard normal."""
+
+
 class Interval(NamedTuple):
     """Bounds of an interval, elementwise; NaN where unknown."""
 

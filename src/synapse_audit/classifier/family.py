@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Position = Literal["first", "last"]
 """Which token the head reads: [CLS], or the last one that is no padding."""
@@ -87,12 +87,3 @@ FAMILIES: tuple[Family, ...] = (
 def family_of(model_type: str) -> Family | None:
     """The record that serves a ``model_type``; None where there is none."""
     return next((family for family in FAMILIES if model_type in family.model_types), None)
-
-
-def module_at(model: nn.Module, path: str) -> nn.Module:
-    """The submodule at a dotted path.
-
-    Raises:
-        AttributeError: the model has no such submodule.
-    """
-    return model.get_submodule(path)

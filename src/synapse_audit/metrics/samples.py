@@ -12,9 +12,7 @@ from scipy.stats import norm
 from synapse_audit.artifacts import Cell, Outcomes
 from synapse_audit.metrics.scored import NOBODY, Scored
 from synapse_audit.metrics.two_phase import reweight, unseen_variance
-
-Z = 1.959964
-"""97.5 % point of the standard normal."""
+from synapse_audit.statistics import Z_975
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,12 @@ def widened(
             extra = variance * _class_factor(outcomes, rows, labels, len(values[name]))
         low, high = values[f"{name}_low"], values[f"{name}_high"]
         floor = -1.0 if name == "accuracy_drop" else 0.0
-        down = np.hypot(values[name] - low, Z * np.sqrt(extra))
-        up = np.hypot(high - values[name], Z * np.sqrt(extra))
+        down = np.hypot(values[name] - low, Z_975 * np.sqrt(extra))
+        up = np.hypot(high - values[name], Z_975 * np.sqrt(extra))
         found[f"{name}_low"] = np.maximum(floor, values[name] - down)
         found[f"{name}_high"] = np.minimum(1.0, values[name] + up)
     drop = values["accuracy_drop"]
-    sd = (found["accuracy_drop_high"] - found["accuracy_drop_low"]) / (2 * Z)
+    sd = (found["accuracy_drop_high"] - found["accuracy_drop_low"]) / (2 * Z_975)
     found["p_value"] = 2 * norm.sf(np.abs(drop) / np.maximum(sd, 1e-12))
     return found
 

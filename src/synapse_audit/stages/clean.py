@@ -20,7 +20,7 @@ def represent(
     """Clean predictions and pooled states, streamed to ``activations/``."""
     names = [*(layer_name(m) for m in range(classifier.n_layers + 1)), "head_input", "logits"]
     files = [f"activations/{name}.npy" for name in names]
-    if not run.folder.has(*files, "activations/others.npy", "predictions.parquet"):
+    if not run.folder.has(*files, "activations/others.npz", "predictions.parquet"):
         with run.progress.stage("clean pass", len(encoded)) as advance:
             found = extract(
                 classifier,
@@ -31,8 +31,8 @@ def represent(
                 progress=advance,
             )
         run.folder.publish("activations")
-        others = np.stack([np.stack(list(asdict(s).values())) for s in found.others])
-        run.folder.write_array("activations/others", others)
+        others = {layer_name(m): _rows(statistics) for m, statistics in enumerate(found.others)}
+        run.folder.write_arrays("activations/others", others)
         run.folder.write_table("predictions", _predictions_table(data, found.logits, splits))
     return _read_extraction(run.folder, classifier)
 
@@ -41,11 +41,17 @@ def _read_extraction(folder: RunFolder, classifier: Classifier) -> Extraction:
     layers = [
         folder.read_array(f"activations/{layer_name(m)}") for m in range(classifier.n_layers + 1)
     ]
+    others = folder.read_arrays("activations/others")
     return Extraction(
         activations=Activations(tuple(layers), folder.read_array("activations/head_input")),
         logits=np.asarray(folder.read_array("activations/logits")),
-        others=tuple(LayerStatistics(*rows) for rows in folder.read_array("activations/others")),
+        others=tuple(LayerStatistics(*others[layer_name(m)]) for m in range(len(layers))),
     )
+
+
+def _rows(statistics: LayerStatistics) -> np.ndarray:
+    """Mean, spread and norm as rows: layers may differ in width."""
+    return np.stack(list(asdict(statistics).values()))
 
 
 def _predictions_table(data: LabelledData, logits: np.ndarray, splits: Splits) -> pd.DataFrame:

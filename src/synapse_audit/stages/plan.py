@@ -156,12 +156,16 @@ def _require_head(checks: list[RouteCheck]) -> None:
 
 
 def _route_facts(checks: list[RouteCheck]) -> dict[str, dict[str, object]]:
+    """What the manifest says of each route; the gap is None where the route could not run."""
     facts: dict[str, dict[str, object]] = {}
-    for check in checks:
-        known = facts.setdefault(check.route, {"largest_gap": 0.0, "kinds": 0, "used": True})
-        known["largest_gap"] = max(float(str(known["largest_gap"])), round(check.gap, 9))
-        known["kinds"] = int(str(known["kinds"])) + 1
-        known["used"] = bool(known["used"]) and check.passed
+    for route in dict.fromkeys(check.route for check in checks):
+        mine = [check for check in checks if check.route == route]
+        failures = sorted({check.failure for check in mine if check.failure})
+        facts[route] = {
+            "largest_gap": None if failures else round(max(check.gap for check in mine), 9),
+            "kinds": len(mine),
+            "used": all(check.passed for check in mine),
+        } | ({"failure": failures[0]} if failures else {})
     return facts
 
 

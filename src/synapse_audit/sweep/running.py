@@ -1,7 +1,7 @@
 """The loop: batches of examples × chunks of cells; each finished unit is kept at once.
 
 In: a plan. Out: :class:`Outcomes`. A unit is one batch of examples under one chunk of cells of one
-route; its clean states live only while its batch runs, so memory does not grow with the data.
+route; its clean states live only while its batch runs, whatever the amount of data.
 Who runs the units is the caller's choice (:mod:`synapse_audit.engines`): they may come back in any
 order.
 """

@@ -23,6 +23,7 @@ from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
+from synapse_audit.statistics import Z_975
 from synapse_audit.sweep.routes import Engine
 from synapse_audit.sweep.running import Execute, Shelf, sweep
 
@@ -36,9 +37,6 @@ PER_CLASS = 8
 
 PRIOR = 25.0
 """Examples that a cell's kind counts for in its own disagreement (empirical Bayes)."""
-
-Z = 1.959964
-"""97.5 % point of the standard normal."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ class Subsampling:
         """
         total, spread = len(self.order), disagreement * (1 - disagreement)
         for n in self.ladder:
-            if Z * np.sqrt(spread * (1 / n - 1 / total)) <= self.precision:
+            if Z_975 * np.sqrt(spread * (1 / n - 1 / total)) <= self.precision:
                 return n
         return total
 
