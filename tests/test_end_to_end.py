@@ -381,7 +381,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     _stop(config, broken, Stop("clean pass", 2))
     assert not (broken / "predictions.parquet").exists()
     _stop(config, broken, Stop("probes", 1))
-    clean = _stamps(broken, "activations/*.npy")
+    clean = _stamps(broken, "activations/*.np[yz]")
     assert len(clean) == LAYERS + 4
 
     began = _stop(config, broken, Stop("interventions", 3))
@@ -397,7 +397,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
     result = audit(config, broken)
     assert result.manifest["status"] == "complete"
-    assert _stamps(broken, "activations/*.npy") == clean
+    assert _stamps(broken, "activations/*.np[yz]") == clean
     assert _differing(whole, broken) == []
 
 

@@ -21,10 +21,10 @@ GRID = {
 }
 
 
-def test_a_projection_between_embeddings_and_blocks(tmp_path: Path, tiny_csv: Path) -> None:
+def test_a_projection_between_embeddings_and_blocks(tmp_path: Path, rows: pd.DataFrame) -> None:
     """electra-small projects its embeddings: resuming at layer 0 is impossible."""
     known = tiny_classifier("bert")
-    labels = known.model.config.id2label
+    labels = dict(enumerate(sorted(rows["label"].unique())))
     torch.manual_seed(0)
     config = ElectraConfig(
         vocab_size=len(known.tokenizer),
@@ -40,7 +40,9 @@ def test_a_projection_between_embeddings_and_blocks(tmp_path: Path, tiny_csv: Pa
     ElectraForSequenceClassification(config).save_pretrained(folder)
     known.tokenizer.save_pretrained(folder)
 
-    options = {"model": str(folder), "data": str(tiny_csv), "preset": "quick", "resamples": 100}
+    data = tmp_path / "rows.csv"
+    rows.to_csv(data, index=False)
+    options = {"model": str(folder), "data": str(data), "preset": "quick", "resamples": 100}
     result = audit(make_config(options | {"grid": GRID}), tmp_path / "run")
 
     suffix = result.manifest["routes"]["suffix"]
