@@ -60,10 +60,11 @@ def rows() -> pd.DataFrame:
 
 
 @pytest.fixture(scope="session")
-def tiny_csv(rows: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def tiny_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny rows as a CSV file; read only."""
     path = tmp_path_factory.mktemp("tiny-rows") / "rows.csv"
-    rows.to_csv(path, index=False)
+    # Not the fixture `rows`: a folder that overrides it would change this file for everybody.
+    tiny_rows().to_csv(path, index=False)
     return path
 
 
