@@ -208,7 +208,11 @@ def token_statistics(sums: Sequence[TokenSums]) -> LayerStatistics:
     mean = torch.stack([part.total for part in sums]).sum(0) / n
     square = torch.stack([part.squares for part in sums]).sum(0) / n
     spread = (square - mean**2).clamp_min(0).sqrt()
-    return LayerStatistics(*(x.float().cpu().numpy() for x in (mean, spread, square.sqrt())))
+    return LayerStatistics(
+        mean=mean.float().cpu().numpy(),
+        spread=spread.float().cpu().numpy(),
+        norm=square.sqrt().float().cpu().numpy(),
+    )
 
 
 @torch.inference_mode()

@@ -15,6 +15,8 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
     ValidationError,
     field_validator,
 )
@@ -54,9 +56,37 @@ class Grid(BaseModel):
     """Weight space: share of the head's input columns that may be edited."""
     constants: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 12.0)
     """Logit space: constants added to the target's logit."""
+    temperatures: tuple[PositiveFloat, ...] = ()
+    """Logit space: what all logits are divided by."""
+    logit_noise: tuple[NonNegativeFloat, ...] = ()
+    """Logit space: standard deviation of Gaussian noise on every logit."""
+    sites: tuple[str, ...] = ()
+    """Sites besides the block output that are swept too, at ``site_fractions``."""
+    site_fractions: tuple[float, ...] = (0.1, 0.3, 0.5)
+    edits: tuple[str, ...] = ()
+    """Weight space: kinds of edits besides push and bias; names of ``EDITS``."""
+    bit_formats: tuple[str, ...] = ()
+    """Weight space: number formats whose bits are flipped (fp32, bf16, fp16, int8)."""
+    bit_counts: tuple[PositiveInt, ...] = (1, 2, 5, 10, 20)
+    """Weight space: how many bits are flipped."""
+    attacks: tuple[str, ...] = ()
+    """Input space: names of ``ATTACKS`` (fgsm, pgd, noise, deletion)."""
+    epsilons: tuple[PositiveFloat, ...] = (0.02, 0.05, 0.1, 0.15)
+    """Input space: L-infinity size of fgsm and pgd on the embeddings."""
+    embedding_noise: tuple[PositiveFloat, ...] = (0.02, 0.1, 0.5, 1.5)
+    """Input space: standard deviation of Gaussian noise on the embeddings."""
+    deletions: tuple[PositiveInt, ...] = (1, 2, 4)
+    """Input space: tokens deleted."""
+    paper: bool = False
+    """Run the settings that the SYNAPSE paper names, besides the rest."""
 
     @field_validator(
-        "fractions", "layer_fractions", "position_fractions", "class_layer_fractions", "columns"
+        "fractions",
+        "layer_fractions",
+        "position_fractions",
+        "class_layer_fractions",
+        "columns",
+        "site_fractions",
     )
     @classmethod
     def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
@@ -113,6 +143,10 @@ class AuditConfig(BaseModel):
     """Processes of the ray engine; None = one per CPU that it offers."""
     address: str | None = None
     """Ray cluster to join; None = this machine."""
+    benign: str | None = None
+    """The class that means no alarm (security tasks): adds the detection view."""
+    seeds: int = Field(default=1, ge=1)
+    """How many times splits, probes and draws are repeated, each under its own seed."""
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind every interval."""
     precision: float = Field(default=0.01, gt=0, lt=0.5)

@@ -96,7 +96,7 @@ def test_applied_really_changes_the_layer_and_restores_every_bit(name: str) -> N
     x = torch.from_numpy(view.head_input)
     with torch.no_grad():
         clean = layer(x)
-        with applied(layer, edit):
+        with applied(layer, layer, edit):
             changed = layer(x)
     expected = clean + x @ torch.from_numpy(edit.weight.T) + torch.from_numpy(edit.bias)
     torch.testing.assert_close(changed, expected)
@@ -108,7 +108,7 @@ def test_applied_restores_after_an_exception(error: type[BaseException]) -> None
     view = _view()
     layer = _linear(view)
     before = {k: v.clone() for k, v in layer.state_dict().items()}
-    with pytest.raises(error), applied(layer, push(view, TARGET, ALL, 0.5)):
+    with pytest.raises(error), applied(layer, layer, push(view, TARGET, ALL, 0.5)):
         assert not torch.equal(layer.weight, before["weight"])
         raise error
     assert all(torch.equal(before[k], v) for k, v in layer.state_dict().items())
@@ -119,20 +119,20 @@ def test_an_edit_that_changes_no_bit_is_refused(size: float) -> None:
     """1e-30 vanishes when it is added to a float32 weight of ordinary size."""
     layer = _linear(_view())
     edit = HeadEdit(np.full((CLASSES, FEATURES), size), np.zeros(CLASSES))
-    with pytest.raises(UsageError, match="changes no weight"), applied(layer, edit):
+    with pytest.raises(UsageError, match="changes no weight"), applied(layer, layer, edit):
         raise AssertionError("never entered")
 
 
 def test_a_bias_edit_of_a_head_without_bias_is_refused() -> None:
     layer = nn.Linear(FEATURES, CLASSES, bias=False)
     edit = bias(_view(), TARGET, ALL, 0.5)
-    with pytest.raises(UsageError, match="the head has none"), applied(layer, edit):
+    with pytest.raises(UsageError, match="the head has none"), applied(layer, layer, edit):
         raise AssertionError("never entered")
 
 
 def test_a_push_on_a_head_without_bias_works() -> None:
     layer = nn.Linear(FEATURES, CLASSES, bias=False)
     before = layer.weight.clone()
-    with applied(layer, push(_view(), TARGET, ALL, 0.5)):
+    with applied(layer, layer, push(_view(), TARGET, ALL, 0.5)):
         assert not torch.equal(layer.weight, before)
     assert torch.equal(layer.weight, before)

@@ -80,7 +80,9 @@ def make_evidence(
     cells = tuple(cell for cell, _ in trials)
     predicted = np.array([p for _, p in trials], dtype=np.uint16).reshape(len(cells), len(y))
     nothing = np.zeros(predicted.shape, dtype=np.float32)
-    outcomes = Outcomes(tuple(c.action for c in cells), predicted, nothing, nothing, nothing)
+    outcomes = Outcomes(
+        tuple(c.action for c in cells), predicted, nothing, nothing, nothing, nothing
+    )
     routes = {}
     if stream is not None:
         outcomes, routes = _two_phase(outcomes, stream), dict.fromkeys(outcomes.actions, "suffix")

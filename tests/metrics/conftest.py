@@ -46,7 +46,7 @@ def make_run(cells, predicted, labels, clean, **options):
     actions = tuple(cell.action for cell in plan.actions)
     classes = options.pop("classes", ("a", "b", "c"))
     labels = np.asarray(labels, dtype=np.int64)
-    outcomes = Outcomes(actions, predicted, blank, blank, blank)
+    outcomes = Outcomes(actions, predicted, blank, blank, blank, blank)
     logits = np.eye(len(classes), dtype=np.float32)[np.asarray(clean)]
     options.setdefault("weights", np.ones(len(labels)))
     counts = resample_counts(labels, resamples=options.pop("resamples", 100), seed=0)

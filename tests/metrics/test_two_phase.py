@@ -21,7 +21,7 @@ def outcomes(predicted: np.ndarray, direct: np.ndarray, exact: np.ndarray) -> Ou
     zero = np.zeros(predicted.shape, dtype=np.float32)
     held = Direct(exact, direct.astype(np.uint16), zero, np.full(len(predicted), 0.01))
     names = tuple(str(i) for i in range(len(predicted)))
-    return Outcomes(names, predicted.astype(np.uint16), zero, zero, zero, direct=held)
+    return Outcomes(names, predicted.astype(np.uint16), zero, zero, zero, zero, direct=held)
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])

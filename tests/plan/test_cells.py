@@ -11,7 +11,8 @@ from synapse_audit.artifacts import GLOBAL, Cell, LayerStatistics
 from synapse_audit.config import Grid
 from synapse_audit.neurons import NeuronSet, count, top
 from synapse_audit.plan import Sources, build_cells
-from synapse_audit.plan.cells import COLUMN_DRAWS, constant_cells
+from synapse_audit.plan.head import COLUMN_DRAWS
+from synapse_audit.plan.neurons import constant_cells
 
 from .sources import CLASSES, FEATURES, GRID, LAYERS, QUICK, STANDARD, WIDTH, sources, statistics
 

@@ -116,7 +116,8 @@ def simulate(population: Population, draw: int, label: int, *, size: int | None 
         nothing,
         nothing,
         nothing,
-        Direct(known, population.direct, nothing, rates),
+        nothing,
+        direct=Direct(known, population.direct, nothing, rates),
     )
     logits = np.eye(len(population.classes), dtype=np.float32)[population.clean]
     tables = measure(

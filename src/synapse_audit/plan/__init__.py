@@ -1,7 +1,8 @@
 """Configuration → the deduplicated cells and the route of each."""
 
-from synapse_audit.plan.cells import Sources, build_cells
+from synapse_audit.plan.cells import build_cells
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
+from synapse_audit.plan.sources import Sources
 from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
 
 __all__ = [

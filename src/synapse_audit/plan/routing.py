@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from synapse_audit.artifacts import Cell, Plan
+from synapse_audit.artifacts import Cell, ParameterEdit, Plan
 
 HEAD, STREAM, SUFFIX, FULL = "head", "stream", "suffix", "full"
 
@@ -26,6 +26,10 @@ TWO_PHASE = "two-phase"
 
 def cheapest(cell: Cell, n_layers: int, available: frozenset[str]) -> str:
     """The cheapest exact route among those available (``head`` and ``full`` always are)."""
+    if cell.space == "input":
+        return FULL
+    if isinstance(cell.edit, ParameterEdit) and cell.edit.layer is not None:
+        return SUFFIX if SUFFIX in available else FULL
     if cell.space in ("weight", "logit") or cell.neurons is None:
         return HEAD
     first = min(cell.neurons.layers, default=n_layers)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-
 import numpy as np
 import pandas as pd
 
@@ -51,7 +49,7 @@ def _read_extraction(folder: RunFolder, classifier: Classifier) -> Extraction:
 
 def _rows(statistics: LayerStatistics) -> np.ndarray:
     """Mean, spread and norm as rows: layers may differ in width."""
-    return np.stack(list(asdict(statistics).values()))
+    return np.stack([statistics.mean, statistics.spread, statistics.norm])
 
 
 def _predictions_table(data: LabelledData, logits: np.ndarray, splits: Splits) -> pd.DataFrame:

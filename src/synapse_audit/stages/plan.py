@@ -239,6 +239,8 @@ def _write_outcomes(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
     """The table of actions is written last: with it the outcomes count as finished."""
     for name in FIELDS:
         folder.write_array(f"outcomes/{name}", getattr(outcomes, name))
+    if outcomes.benign is not None:
+        folder.write_array("outcomes/benign", outcomes.benign)
     if outcomes.direct is not None:
         for name in DIRECT_FIELDS:
             folder.write_array(f"outcomes/direct_{name}", getattr(outcomes.direct, name))

@@ -17,8 +17,8 @@ from synapse_audit.store.folder import MANIFEST, RunFolder
 
 FINDINGS = "findings"
 
-FIELDS = ("predicted", "probability", "margin", "kl")
-"""Arrays of ``outcomes/``: (actions, examples)."""
+FIELDS = ("predicted", "probability", "margin", "kl", "confidence")
+"""Arrays of ``outcomes/``: (actions, examples); ``benign`` too where a benign class was named."""
 
 DIRECT_FIELDS = ("exact", "predicted", "kl", "disagreement")
 """Arrays ``outcomes/direct_*`` of a two-phase sweep."""
@@ -101,6 +101,8 @@ class AuditResult:
         run = RunFolder(self.folder)
         actions = tuple(run.read_table("outcomes/actions")["action"])
         fields: dict[str, Any] = {n: np.asarray(run.read_array(f"outcomes/{n}")) for n in FIELDS}
+        if run.has("outcomes/benign.npy"):
+            fields["benign"] = np.asarray(run.read_array("outcomes/benign"))
         if not run.has("outcomes/direct_exact.npy"):
             return Outcomes(actions, **fields)
         direct: dict[str, Any] = {

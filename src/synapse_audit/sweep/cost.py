@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from synapse_audit.activations import length_batches
-from synapse_audit.artifacts import Cell, Plan
+from synapse_audit.artifacts import Cell, ParameterEdit, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import FULL, STREAM, SUFFIX
 from synapse_audit.sweep.clean import CleanStates, clean_pass
@@ -95,6 +95,8 @@ def blocks(cell: Cell, route: str, n_layers: int) -> float:
     """Blocks that run for a cell, the last one counted at the share that runs."""
     if route == FULL:
         return float(n_layers)
+    if route == SUFFIX and isinstance(cell.edit, ParameterEdit):
+        return n_layers - (cell.edit.layer or 1) + LAST_BLOCK
     if route != SUFFIX or cell.neurons is None:
         return 0.0
     first = min(cell.neurons.layers, default=n_layers)

@@ -41,7 +41,7 @@ def intervene(
         UsageError: the cell's operator is unknown, or its edit changes no weight.
     """
     if cell.edit is not None:
-        with applied(classifier.output_layer, cell.edit):
+        with applied(classifier.model, classifier.output_layer, cell.edit):
             yield
         return
     pooled = compile_rewrites([cell], site.pooled, seed=seed, device=classifier.device)

@@ -13,8 +13,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from synapse_audit.artifacts import Cell
+from synapse_audit.artifacts import Cell, ParameterEdit
 from synapse_audit.classifier import Classifier
+from synapse_audit.edits import applied
 from synapse_audit.hooks import forward_pre_hooks, primary
 from synapse_audit.operators import LayerRewrite, compile_rewrites
 from synapse_audit.sweep.attention import BlockStop, KeyValues, Tap
@@ -33,6 +34,8 @@ class Engine:
     site: Site
     seed: int
     tap: Tap | None = None
+    benign: int | None = None
+    """Output index of the class that means no alarm, where one was named."""
 
     def rewrites(self, cells: Sequence[Cell]) -> dict[int, LayerRewrite]:
         """Layer → rewrites of the pooled row."""
@@ -68,6 +71,9 @@ def _head_cell(
     engine: Engine, clean: CleanStates, cell: Cell, head_input: Tensor, logits: Tensor
 ) -> Float[Tensor, "examples classes"]:
     classifier = engine.classifier
+    if isinstance(cell.edit, ParameterEdit):
+        with applied(classifier.model, classifier.output_layer, cell.edit):
+            return classifier.head(clean.pooled(classifier.n_layers))
     if cell.edit is not None:
         weight = torch.from_numpy(cell.edit.weight).to(logits)
         return logits + head_input @ weight.T + torch.from_numpy(cell.edit.bias).to(logits)
@@ -120,6 +126,9 @@ def _suffix_cell(
     engine: Engine, clean: CleanStates, cell: Cell
 ) -> Float[Tensor, "examples classes"]:
     classifier = engine.classifier
+    if isinstance(cell.edit, ParameterEdit):
+        with applied(classifier.model, classifier.output_layer, cell.edit):
+            return _resumed(engine, clean, cell.edit.layer)
     rewrites, others = engine.rewrites([cell]), engine.token_rewrites([cell])
     first = min(rewrites, default=classifier.n_layers)
     states = _rewrite_tokens(clean.layers[first], first, rewrites, others, clean)
@@ -132,6 +141,19 @@ def _suffix_cell(
         row = _last_block(engine, clean, states)
         row = _rewrite(row, rewrites.get(classifier.n_layers), clean)
     return classifier.head(row[0])
+
+
+def _resumed(
+    engine: Engine, clean: CleanStates, layer: int | None
+) -> Float[Tensor, "examples classes"]:
+    """From block ``layer`` on, on the clean states below it."""
+    classifier = engine.classifier
+    if not layer:  # the embeddings themselves, or nothing that is known to come before a block
+        return classifier.logits(clean.batch)
+    states = clean.layers[layer - 1]
+    for block in range(layer, classifier.n_layers):
+        states = _call(classifier, clean, block, states)
+    return classifier.head(_last_block(engine, clean, states)[0])
 
 
 def _last_block(

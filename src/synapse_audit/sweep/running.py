@@ -20,13 +20,13 @@ import torch
 from jaxtyping import Int
 
 from synapse_audit.activations import length_batches
-from synapse_audit.artifacts import Cell, Outcomes, Plan
+from synapse_audit.artifacts import Cell, Outcomes, ParameterEdit, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import HEAD, STREAM
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.routes import Engine
 from synapse_audit.sweep.runners import RUNNERS, stack_size
-from synapse_audit.sweep.score import FIELDS, Scores, score
+from synapse_audit.sweep.score import Scores, fields, score
 
 
 @runtime_checkable
@@ -118,7 +118,9 @@ def sweep(
     at = {action: i for i, action in enumerate(actions)}
     column = {int(row): i for i, row in enumerate(np.sort(rows))}
     shape = (len(actions), len(rows))
-    result: dict[str, Any] = {name: np.zeros(shape, dtype) for name, dtype in FIELDS.items()}
+    result: dict[str, Any] = {
+        name: np.zeros(shape, dtype) for name, dtype in fields(engine.benign).items()
+    }
 
     def put(unit: Unit, scores: Scores) -> None:
         columns = [column[int(row)] for row in unit.rows]
@@ -182,13 +184,20 @@ def run_chunk(
     true = torch.as_tensor(labels, device=clean.logits.device)
     size, runner = stack_size(chunk.route, clean), RUNNERS[chunk.route]
     parts = [
-        score(runner(engine, clean, chunk.cells[start : start + size]), clean.logits, true)
+        score(
+            runner(engine, clean, chunk.cells[start : start + size]),
+            clean.logits,
+            true,
+            engine.benign,
+        )
         for start in range(0, len(chunk.cells), size)
     ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in FIELDS}
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _first_layer(cell: Cell) -> int:
+    if isinstance(cell.edit, ParameterEdit):
+        return -1 if cell.edit.layer is None else cell.edit.layer
     return min(cell.neurons.layers, default=-1) if cell.neurons is not None else -1
 
 

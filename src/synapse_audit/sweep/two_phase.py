@@ -26,6 +26,7 @@ from synapse_audit.progress import Progress
 from synapse_audit.statistics import Z_975
 from synapse_audit.sweep.routes import Engine
 from synapse_audit.sweep.running import Execute, Shelf, sweep
+from synapse_audit.sweep.score import BENIGN, FIELDS
 
 PILOT = 50
 """Least number of examples on which both routes are run."""
@@ -96,7 +97,7 @@ def subsampling(
 
 def eligible(plan: Plan, cell: Cell) -> bool:
     """Whether stream can stand in for a cell: suffix route, pooled position."""
-    return plan.routes[cell.action] == SUFFIX and cell.position == "pooled"
+    return plan.routes[cell.action] == SUFFIX and cell.position == "pooled" and cell.edit is None
 
 
 def sweep_two_phase(
@@ -182,8 +183,8 @@ class _Board:
     def __init__(self, stream: Outcomes, rows: Int[np.ndarray, " evaluate"]) -> None:
         self.stream = stream
         self.column = {int(row): i for i, row in enumerate(rows)}
-        names = ("predicted", "probability", "margin", "kl")
-        self.values = {name: getattr(stream, name).copy() for name in names}
+        found = {name: getattr(stream, name) for name in (*FIELDS, BENIGN)}
+        self.values = {name: values.copy() for name, values in found.items() if values is not None}
         self.exact = np.zeros(stream.predicted.shape, dtype=bool)
 
     def put(self, found: Outcomes, on: Int[np.ndarray, " some"]) -> None:

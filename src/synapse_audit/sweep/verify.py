@@ -19,6 +19,9 @@ from synapse_audit.sweep.runners import RUNNERS
 TOLERANCE = 1e-4
 """Largest logit difference between a route and plain hooks, float32."""
 
+LARGE = 100.0
+"""Logits beyond it are compared relatively: float32 holds no more than seven digits."""
+
 EXAMPLES = 8
 """Examples per verification batch: enough to pad, few enough to be quick."""
 
@@ -82,9 +85,21 @@ def _check(
         except (RuntimeError, IndexError) as error:
             # A model whose blocks cannot be called apart (a projection between them, say).
             return RouteCheck(route, kind, float("inf"), False, str(error).partition("\n")[0])
-        gap = max(gap, (fast - reference).abs().max().item())
+        gap = max(gap, _gap(fast, reference))
         same = same and _same_predictions(fast, reference)
     return RouteCheck(route, kind, gap, same)
+
+
+def _gap(
+    fast: Float[Tensor, "cells examples classes"],
+    reference: Float[Tensor, "cells examples classes"],
+) -> float:
+    """Largest difference; relative where a logit exceeds ``LARGE`` (a flipped exponent bit)."""
+    both = fast.isnan() & reference.isnan() | (fast == reference)
+    scale = (reference.abs() / LARGE).clamp_min(1)
+    # A number against infinity differs by infinity, and by infinity relative to it: not a number.
+    apart = ((fast - reference).abs() / scale).masked_fill(both, 0.0)
+    return apart.nan_to_num(nan=float("inf")).max().item()
 
 
 def _same_predictions(
@@ -93,7 +108,8 @@ def _same_predictions(
 ) -> bool:
     """Whether the predicted classes agree wherever the two best logits are no tie."""
     best = reference.topk(2, dim=-1).values
-    clear = best[..., 0] - best[..., 1] > 2 * TOLERANCE
+    scale = (best.abs().amax(-1) / LARGE).clamp_min(1)
+    clear = best[..., 0] - best[..., 1] > 2 * TOLERANCE * scale
     return bool(((fast.argmax(-1) == reference.argmax(-1)) | ~clear).all())
 
 

@@ -1,0 +1,173 @@
+"""Experiments: edits, cells and the plan that holds them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from synapse_audit.neurons import NeuronSet
+
+ALL_LAYERS = "all"
+"""The ``layers`` of a cell that touches blocks 1 to L."""
+
+
+@dataclass(frozen=True)
+class HeadEdit:
+    """An additive change of the head's last linear layer."""
+
+    weight: Float[np.ndarray, "classes features"]
+    bias: Float[np.ndarray, " classes"]
+
+    @property
+    def l2(self) -> float:
+        """Euclidean norm over weight and bias together."""
+        return float(np.sqrt((self.weight**2).sum() + (self.bias**2).sum()))
+
+    @property
+    def linf(self) -> float:
+        """Largest absolute entry of weight and bias."""
+        return float(max(np.abs(self.weight).max(), np.abs(self.bias).max()))
+
+    @property
+    def n_changed(self) -> int:
+        """How many numbers of the model the edit changes."""
+        return int(np.count_nonzero(self.weight) + np.count_nonzero(self.bias))
+
+    @cached_property
+    def content(self) -> bytes:
+        """What tells one edit from another."""
+        return self.weight.tobytes() + b"|" + self.bias.tobytes()
+
+
+@dataclass(frozen=True)
+class ParameterChange:
+    """New values for some entries of one named weight."""
+
+    name: str
+    """As in the model's ``state_dict``."""
+    index: Int[np.ndarray, " changed"]
+    """Into the flattened weight."""
+    before: Float[np.ndarray, " changed"]
+    after: Float[np.ndarray, " changed"]
+
+
+@dataclass(frozen=True)
+class ParameterEdit:
+    """New values for some entries of any named weights, in the model's own number format."""
+
+    changes: tuple[ParameterChange, ...]
+    layer: int | None
+    """First layer whose output changes; None where only the head is touched."""
+    bits: int | None = None
+    """Bits flipped, where the edit is a set of bit flips."""
+
+    @cached_property
+    def _difference(self) -> Float[np.ndarray, " changed"]:
+        if not self.changes:
+            return np.zeros(0)
+        parts = [c.after.astype(np.float64) - c.before.astype(np.float64) for c in self.changes]
+        return np.concatenate(parts)
+
+    @property
+    def l2(self) -> float:
+        """Euclidean norm over all changes; infinite where a value becomes so."""
+        return float(np.linalg.norm(self._difference))
+
+    @property
+    def linf(self) -> float:
+        """Largest absolute change."""
+        return float(np.abs(self._difference).max(initial=0.0))
+
+    @property
+    def n_changed(self) -> int:
+        """How many numbers of the model the edit changes."""
+        return int(np.count_nonzero(self._difference))
+
+    @cached_property
+    def content(self) -> bytes:
+        """What tells one edit from another."""
+        parts = [
+            c.name.encode() + np.ascontiguousarray(c.index).tobytes() + c.after.tobytes()
+            for c in self.changes
+        ]
+        return b"|".join(parts)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One experiment: what is done, where, and why these neurons were chosen."""
+
+    space: Literal["neuron", "weight", "logit", "input"]
+    operator: str
+    site: str
+    strength: float | None = None
+    position: Literal["pooled", "all"] | None = None
+    layers: str | None = None
+    """``all`` or one layer number."""
+    ranking: str | None = None
+    ranked_for: str | None = None
+    selection: str | None = None
+    """top, bottom, random, matched, exclusive, keep_top, keep_random, constant; see plan.py."""
+    fraction: float | None = None
+    draw: int | None = None
+    source: str | None = None
+    target: str | None = None
+    parameter: str | None = None
+    donor: int | None = None
+    """Position in ``fit`` of the example whose values are patched in."""
+    neurons: NeuronSet | None = field(default=None, repr=False)
+    edit: HeadEdit | ParameterEdit | None = field(default=None, repr=False)
+
+    @cached_property
+    def action(self) -> str:
+        """Hash of what is physically done: cells with equal actions have equal outcomes."""
+        parts: list[object] = [self.space, self.operator, self.strength, self.site, self.position]
+        parts.append(self.neurons.digest() if self.neurons is not None else None)
+        # An edit's own numbers say what it does, whatever it aims at.
+        parts.append(self.target if self.edit is None else self.edit.content)
+        parts.append(self.donor)
+        if self.space == "input":
+            parts.append(self.parameter)
+        return _digest(parts)
+
+    @cached_property
+    def key(self) -> str:
+        """Hash of action and purpose: the ``cell`` column of the tables."""
+        names = [f.name for f in fields(self) if f.name not in {"neurons", "edit"}]
+        return _digest([self.action, *(getattr(self, name) for name in names)])
+
+    @property
+    def k(self) -> int | None:
+        """Number of neurons touched; None where none is."""
+        return None if self.neurons is None else len(self.neurons)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Cells in a fixed order, and the distinct actions among them with their routes."""
+
+    cells: tuple[Cell, ...]
+    routes: Mapping[str, str]
+    """Action → head, stream, suffix, full or two-phase."""
+
+    @cached_property
+    def actions(self) -> tuple[Cell, ...]:
+        """One representative cell per distinct action, in order of first appearance."""
+        found: dict[str, Cell] = {}
+        for cell in self.cells:
+            found.setdefault(cell.action, cell)
+        return tuple(found.values())
+
+    def rerouted(self, routes: Mapping[str, str]) -> Plan:
+        """The same cells on other routes."""
+        return replace(self, routes=dict(routes))
+
+
+def _digest(parts: Sequence[object]) -> str:
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]

@@ -1,0 +1,110 @@
+"""What experiments gave: outcomes, the evidence that findings read, and findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, UInt16
+
+from synapse_audit.artifacts.data import Predictions
+from synapse_audit.artifacts.representation import DenseLayer, LayerStatistics, Ranking
+from synapse_audit.config import Grid
+
+
+@dataclass(frozen=True)
+class Direct:
+    """The first phase of a two-phase sweep: along the pooled row only.
+
+    Where ``exact`` is False the outcomes themselves hold these values, so everything built on them
+    is an estimate there.
+    """
+
+    exact: Bool[np.ndarray, "actions examples"]
+    """True where the outcomes are exact."""
+    predicted: UInt16[np.ndarray, "actions examples"]
+    """Predicted class of the stream route; equals the outcomes' where no stream was run."""
+    kl: Float[np.ndarray, "actions examples"]
+    disagreement: Float[np.ndarray, " actions"]
+    """Smoothed share of examples on which stream and exact predict different classes."""
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """What the model says under each action, on the ``evaluate`` examples in ascending order."""
+
+    actions: tuple[str, ...]
+    predicted: UInt16[np.ndarray, "actions examples"]
+    probability: Float[np.ndarray, "actions examples"]
+    """Probability of the true class, float32."""
+    margin: Float[np.ndarray, "actions examples"]
+    """Logit of the true class minus the largest other logit, float32."""
+    kl: Float[np.ndarray, "actions examples"]
+    """KL(clean ‖ intervened) in nats, float32."""
+    confidence: Float[np.ndarray, "actions examples"]
+    """Probability of the predicted class, float32."""
+    benign: Float[np.ndarray, "actions examples"] | None = None
+    """Probability of the benign class, float32; None where none was named."""
+    direct: Direct | None = None
+    """What the stream route alone said, where a sweep ran two phases; None = all is exact."""
+
+    @cached_property
+    def row(self) -> dict[str, int]:
+        """Action → row."""
+        return {action: i for i, action in enumerate(self.actions)}
+
+    def rows(self, actions: Sequence[str]) -> Int[np.ndarray, " chosen"]:
+        """Row numbers of several actions."""
+        return np.array([self.row[action] for action in actions], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a finding reads: saved artifacts, never a model.
+
+    Everything per example is on the ``evaluate`` split, in ascending order of example.
+    """
+
+    classes: tuple[str, ...]
+    grid: Grid
+    predictions: Predictions
+    weights: Float[np.ndarray, " examples"]
+    counts: Float[np.ndarray, "resamples examples"]
+    """Bootstrap multiplicities, the same for every statistic of the run (so all are paired)."""
+    outcomes: Outcomes
+    effects: pd.DataFrame
+    """The table of the contract, with the extra column ``action`` (row of ``outcomes``)."""
+    class_effects: pd.DataFrame
+    probes: pd.DataFrame
+    sufficiency: pd.DataFrame
+    """Probe sufficiency: see :func:`synapse_audit.probes.sufficiency`."""
+    statistics: tuple[LayerStatistics, ...]
+    """Per layer, over ``fit``."""
+    participation: tuple[float, ...]
+    """Participation ratio of the ``fit`` covariance, per layer."""
+    head_input: Float[np.ndarray, "examples features"]
+    head_weight: Float[np.ndarray, "classes features"]
+    head_bias: Float[np.ndarray, " classes"]
+    dense: DenseLayer | None = None
+    """What stands between the final pooled state and the head's last layer, where known."""
+    pooled: Float[np.ndarray, "examples neurons"] | None = None
+    """Final layer's pooled state."""
+    rankings: Mapping[str, Ranking] = field(default_factory=dict)
+    stability: pd.DataFrame | None = None
+    """Overlap of each ranking with itself over resamples of ``fit``."""
+    benign: str | None = None
+    """The class that means no alarm, where one was named."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One answer: the tables behind its figures, and its figures for ``summary.json``."""
+
+    name: str
+    tables: Mapping[str, pd.DataFrame]
+    summary: Mapping[str, Any]
+    """Figures as {"value", "low", "high"}; unknown is None, with a ``reason``."""

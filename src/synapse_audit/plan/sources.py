@@ -1,0 +1,60 @@
+"""All that cells are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from synapse_audit.artifacts import LayerStatistics, Ranking
+from synapse_audit.config import Grid
+from synapse_audit.edits import HeadView
+from synapse_audit.neurons import NeuronSet, Scores, count, random_draw
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that cells are built from."""
+
+    grid: Grid
+    rankings: Mapping[str, Ranking]
+    statistics: tuple[LayerStatistics, ...]
+    """Per layer, layer 0 first."""
+    head: HeadView
+    column_scores: Mapping[str, Scores]
+    """Class name → one array of scores of the head's inputs."""
+    classes: tuple[str, ...]
+    seed: int
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons per layer."""
+        return tuple(len(layer.mean) for layer in self.statistics)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The layers that ``all`` means."""
+        return tuple(range(1, len(self.widths)))
+
+    @property
+    def headline(self) -> Ranking:
+        """The ranking that per-class and per-layer cells use."""
+        return self.rankings[self.grid.rankings[0]]
+
+    @property
+    def ranked_classes(self) -> tuple[str, ...]:
+        """Classes that ``fit`` holds: only these are ranked for."""
+        return tuple(name for name in self.classes if name in self.headline.scores)
+
+    @property
+    def draws(self) -> range:
+        """Numbers of the random draws."""
+        return range(self.grid.draws)
+
+    def twin(self, counts: Mapping[int, int], draw: int) -> NeuronSet:
+        """The shared random draw with the given count per layer."""
+        return random_draw(self.widths, counts, draw, self.seed)
+
+    def counts(self, fraction: float, layers: Iterable[int]) -> dict[int, int]:
+        """Neurons per layer that a fraction means."""
+        return {m: count(fraction, self.widths[m]) for m in layers}
