@@ -16,14 +16,15 @@ PACKAGE = "synapse_audit"
 SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors", "progress"),
+    ("errors", "memory", "progress"),
     ("neurons", "statistics"),
-    ("config",),
+    ("config", "dissociation"),
     ("artifacts",),
     ("data",),
     ("hooks",),
     ("classifier",),
     ("activations",),
+    ("attributions",),
     ("probes",),
     ("rankings",),
     ("operators",),
@@ -36,6 +37,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("stages",),
     ("audit",),
+    ("seeds",),
     ("report",),
     ("explorer",),
     ("demo",),
@@ -49,6 +51,7 @@ TORCH_ROOMS = {
     "hooks",
     "classifier",
     "activations",
+    "attributions",
     "probes",
     "operators",
     "edits",

@@ -17,6 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from synapse_audit import AuditResult, Classifier, NeuronSet, audit, make_config, render
 from synapse_audit.config import AuditConfig
+from synapse_audit.findings import FINDINGS
 from synapse_audit.progress import Advance
 
 CARRIED = CLASSES[1:]
@@ -32,13 +33,9 @@ FILES = {
     *(f"activations/layer_0{layer}.npy" for layer in range(LAYERS + 1)),
     *(f"outcomes/{name}.npy" for name in ("predicted", "probability", "margin", "kl")),
     # added
+    "outcomes/confidence.npy",
     *("activations/head_input.npy", "activations/logits.npy", "activations/others.npz"),
     *("outcomes/actions.parquet", "probes.npz", "sufficiency.parquet"),
-    *(f"findings/redundancy.{t}.parquet" for t in ("removal", "layers", "positions", "tests")),
-    *(f"findings/redundancy.{t}.parquet" for t in ("sufficiency", "constants", "participation")),
-    *(f"findings/pathways.{t}.parquet" for t in ("split", "operators")),
-    *(f"findings/asymmetry.{t}.parquet" for t in ("matrix", "fragility", "curves")),
-    *(f"findings/vulnerability.{t}.parquet" for t in ("budgets", "margins", "constants", "floor")),
 }
 
 EFFECTS = """cell space operator strength site position layers ranking ranked_for selection fraction
@@ -264,7 +261,11 @@ def _files(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_folder_holds_the_files_of_the_contract(single: Audited) -> None:
-    assert set(_files(single.result.folder)) == FILES
+    files = set(_files(single.result.folder))
+    tables = {name for name in files if name.startswith("findings/")}
+    assert files - tables == FILES
+    named = {Path(name).name.partition(".")[0] for name in tables}
+    assert named == {name for name in FINDINGS if name != "paper"}, "the paper's needs its preset"
 
 
 @pytest.mark.parametrize("table", sorted(COLUMNS))

@@ -11,11 +11,14 @@ from synapse_audit.errors import UsageError
 from synapse_audit.neurons import (
     NeuronSet,
     bottom,
+    bottom_across,
     count,
     exclusive,
+    mass_across,
     matched_draw,
     random_draw,
     top,
+    top_across,
 )
 
 WIDTHS = [7, 5, 9]
@@ -121,6 +124,58 @@ def test_exclusive_leaves_out_what_others_share() -> None:
     scores = {"a": [np.array([3.0, 2.0, 1.0, 0.0])], "b": [np.array([3.0, 0.0, 2.0, 1.0])]}
     assert exclusive(scores, "a", 0.5, [0]) == NeuronSet.of({0: [1]})
     assert exclusive(scores, "b", 0.5, iter([0])) == NeuronSet.of({0: [2]})
+
+
+def test_across_by_hand() -> None:
+    scores = [np.array([9.0, 9.0]), np.array([1.0, 4.0]), np.array([4.0, 0.0, 3.0])]
+    assert top_across(scores, 0.4, [1, 2]) == NeuronSet.of({1: [1], 2: [0]})
+    assert top_across(scores, 0.2, [1, 2]) == NeuronSet.of({1: [1]}), "ties: the lower layer"
+    assert bottom_across(scores, 0.4, iter([1, 2])) == NeuronSet.of({1: [0], 2: [1]})
+    assert top_across(scores, 0.0, [1, 2]) == NeuronSet.of({})
+    assert len(top_across(scores, 0.5, [1, 2])) == count(0.5, 5)
+
+
+LAYERED = st.lists(SCORES, min_size=1, max_size=3)
+
+
+@given(LAYERED, st.floats(0, 1))
+def test_across_one_layer_is_within_it(scores: list[np.ndarray], f: float) -> None:
+    assert top_across(scores, f, [0]) == top(scores, f, [0])
+    assert bottom_across(scores, f, [0]) == bottom(scores, f, [0])
+
+
+@given(LAYERED, st.floats(0, 1))
+def test_across_takes_the_highest_of_all(scores: list[np.ndarray], f: float) -> None:
+    chosen = top_across(scores, f, range(len(scores)))
+    pairs = [(m, i) for m, layer in enumerate(scores) for i in range(len(layer))]
+    # Python's sort is stable, as ties demand.
+    best = sorted(pairs, key=lambda pair: -scores[pair[0]][pair[1]])
+    assert _pairs(chosen) == set(best[: count(f, len(pairs))])
+
+
+@given(LAYERED, st.floats(0, 1))
+def test_mass_is_covered_by_the_fewest(scores: list[np.ndarray], share: float) -> None:
+    chosen = mass_across(scores, share, range(len(scores)))
+    flat = sorted((float(x) for layer in scores for x in layer), reverse=True)
+    held = sum(float(scores[m][i]) for m, i in _pairs(chosen))
+    assert held >= share * sum(flat) * (1 - 1e-9)
+    if len(chosen) > 1:
+        assert sum(flat[: len(chosen) - 1]) <= share * sum(flat) * (1 + 1e-9)
+
+
+def test_a_share_of_mass_is_one() -> None:
+    with pytest.raises(UsageError, match=r"share of mass 10\.0"):
+        mass_across([np.ones(3)], 10.0, [0])
+
+
+def test_exclusive_by_any_selection() -> None:
+    scores = {
+        "a": [np.zeros(1), np.array([5.0, 1.0, 1.0]), np.array([3.0])],
+        "b": [np.zeros(1), np.array([0.0, 1.0, 1.0]), np.array([8.0])],
+    }
+    assert exclusive(scores, "a", 0.5, [1, 2], choose=top_across) == NeuronSet.of({1: [0]})
+    assert exclusive(scores, "a", 0.8, [1, 2], choose=mass_across) == NeuronSet.of({1: [0]})
+    assert exclusive(scores, "b", 0.8, [1, 2], choose=mass_across) == NeuronSet.of({})
 
 
 @given(st.integers(0, 50), st.integers(0, 5), st.integers(0, 9), st.integers(0, 9))

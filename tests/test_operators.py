@@ -1,6 +1,7 @@
 """The contract of every operator, its formula by hand, and noise that depends on its key alone."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from synapse_audit.operators import (
     DEFAULT_STRENGTH,
     OPERATORS,
     compile_rewrites,
+    keyed_integer,
     keyed_normal,
     operator,
 )
@@ -21,7 +23,18 @@ from synapse_audit.operators import (
 WIDTH, EXAMPLES = 6, 5
 CHOSEN = [1, 4]
 RNG = np.random.default_rng(0)
-STATISTICS = LayerStatistics(*RNG.gamma(2, size=(3, WIDTH)).astype(np.float32))
+FIT = RNG.normal(size=(7, WIDTH)).astype(np.float32)
+MEAN, SPREAD, NORM, UP = RNG.gamma(2, size=(4, WIDTH)).astype(np.float32)
+STATISTICS = LayerStatistics(
+    MEAN,
+    SPREAD,
+    NORM,
+    low=np.full(WIDTH, 3.0, np.float32),
+    high=3.0 + UP,
+    class_means={"a": FIT[0], "b": FIT[1]},
+    bank=FIT,
+)
+OTHERS = LayerStatistics(MEAN, SPREAD, NORM)
 STATES = torch.from_numpy(RNG.normal(size=(EXAMPLES, WIDTH)).astype(np.float32))
 EVERY = torch.arange(EXAMPLES)
 FIRST = torch.zeros(EXAMPLES, dtype=torch.int64)
@@ -35,6 +48,8 @@ def _cell(name: str, ids: list[int] = CHOSEN, *, layer: int = 1) -> Cell:
         strength=DEFAULT_STRENGTH.get(name),
         position="pooled",
         neurons=NeuronSet.of({layer: ids}),
+        target="a",
+        donor=4,
     )
 
 
@@ -83,6 +98,12 @@ FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
     "zero": torch.zeros_like,
     "scale": lambda x: x * 0.5,
     "flip": lambda x: -x,
+    "clamp": lambda x: x.clamp(
+        torch.from_numpy(STATISTICS.low[CHOSEN]), torch.from_numpy(STATISTICS.high[CHOSEN])
+    ),
+    "class_mean": lambda x: torch.from_numpy(FIT[0, CHOSEN]).expand_as(x),
+    "patch": lambda x: torch.from_numpy(FIT[4, CHOSEN]).expand_as(x),
+    "translate": lambda x: x + torch.from_numpy(FIT[0, CHOSEN] - MEAN[CHOSEN]),
 }
 
 
@@ -93,7 +114,51 @@ def test_formula(name: str) -> None:
 
 
 def test_every_operator_has_its_formula_tested() -> None:
-    assert set(OPERATORS) == {*FORMULAS, "noise"}
+    assert set(OPERATORS) == {*FORMULAS, "noise", "gaussian", "resample"}
+
+
+def test_translation_from_a_class_goes_from_its_mean() -> None:
+    cell = replace(_cell("translate"), source="b", strength=2.0)
+    expected = STATES[:, CHOSEN] + torch.from_numpy(2 * (FIT[0] - FIT[1])[CHOSEN])
+    assert torch.allclose(_apply([cell])[0][:, CHOSEN], expected, atol=1e-6)
+
+
+def test_resampling_puts_in_one_other_example_at_all_layers() -> None:
+    cell = replace(_cell("resample"), neurons=NeuronSet.of({1: CHOSEN, 2: CHOSEN}))
+    put_in = [_apply([cell], layer=layer)[0][:, CHOSEN] for layer in (1, 2)]
+    assert torch.equal(*put_in), "one donor per example, whatever the layer"
+    rows = [np.flatnonzero((FIT[:, CHOSEN] == row.numpy()).all(axis=1)) for row in put_in[0]]
+    assert all(len(found) == 1 for found in rows)
+    assert len({int(found[0]) for found in rows}) > 1
+    some = _apply([cell], STATES[1:3], examples=EVERY[1:3], token=FIRST[1:3])[0][:, CHOSEN]
+    assert torch.equal(some, put_in[0][1:3]), "the donor depends on the example, not on its place"
+
+
+def test_resampling_draws_uniformly() -> None:
+    """Chi-square with 9 degrees of freedom: 27.9 is its 99.9 % point."""
+    drawn = keyed_integer(torch.tensor([5 * 10**17, -3 * 10**18]), torch.arange(5000), 10).numpy()
+    counts = np.bincount(drawn.ravel(), minlength=10)
+    assert ((counts - 1000) ** 2 / 1000).sum() < 27.9
+
+
+def test_gaussian_noise_has_one_sigma_for_all() -> None:
+    own = (_apply([_cell("gaussian")])[0] - STATES)[:, CHOSEN]
+    twice = (_apply([replace(_cell("gaussian"), strength=1.8)])[0] - STATES)[:, CHOSEN]
+    assert own.abs().max() < 5 * 0.9
+    assert not torch.allclose(2 * own, twice), "another cell draws other numbers"
+
+
+@pytest.mark.parametrize("name", ["clamp", "class_mean", "patch", "resample", "translate"])
+def test_what_needs_single_values_is_refused_at_other_tokens(name: str) -> None:
+    with pytest.raises(UsageError, match="expected 'pooled'"):
+        compile_rewrites([_cell(name)], [OTHERS] * 3, seed=0, device="cpu")
+
+
+def test_unknown_classes_and_donors_are_refused() -> None:
+    with pytest.raises(UsageError, match="class 'z' given"):
+        _apply([replace(_cell("class_mean"), target="z")])
+    with pytest.raises(UsageError, match="donor 7 given; expected 0 to 6"):
+        _apply([replace(_cell("patch"), donor=7)])
 
 
 def test_noise_adds_the_keyed_numbers_times_the_spread() -> None:
@@ -166,7 +231,7 @@ def test_an_unknown_operator_is_refused_with_the_closest_name() -> None:
         operator("zer0")
 
 
-@pytest.mark.parametrize("name", ["noise", "scale"])
+@pytest.mark.parametrize("name", ["noise", "gaussian", "scale", "translate"])
 def test_a_missing_strength_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match=f"'{name}' given without a strength"):
-        OPERATORS[name](STATISTICS, None)
+        OPERATORS[name](STATISTICS, replace(_cell(name), strength=None))

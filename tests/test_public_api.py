@@ -11,6 +11,7 @@ import synapse_audit
 
 PUBLIC = {
     # all the way
+    *("audit_seeds", "attribute", "Attributions", "SiteSource"),
     *("audit", "AuditConfig", "AuditResult", "Declined", "Grid", "make_config", "PRESETS"),
     *("bundled_data", "bundled_fit_data", "bundled_model", "render", "SECTIONS"),
     # stage by stage

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         Ranking,
         Splits,
     )
+    from synapse_audit.attributions import Attributions, attribute
     from synapse_audit.audit import Declined, audit
     from synapse_audit.classifier import FAMILIES, Classifier, Encoded, Family
     from synapse_audit.config import PRESETS, AuditConfig, Grid, make_config
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from synapse_audit.metrics import METRICS, measure
     from synapse_audit.neurons import NeuronSet
     from synapse_audit.operators import OPERATORS
-    from synapse_audit.plan import Sources, build_cells, make_plan
+    from synapse_audit.plan import SiteSource, Sources, build_cells, make_plan
     from synapse_audit.plan import make_plan as plan
     from synapse_audit.probes import (
         fit_probe,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     )
     from synapse_audit.rankings import RANKINGS, RankingContext, rank, ranking_table
     from synapse_audit.report import SECTIONS, render
+    from synapse_audit.seeds import audit_seeds
     from synapse_audit.statistics import resample_counts
     from synapse_audit.store import AuditResult
     from synapse_audit.sweep import Engine, Site, intervene, supports_tap, sweep, tapped
@@ -78,6 +80,7 @@ __all__ = [
     "RANKINGS",
     "SECTIONS",
     "Activations",
+    "Attributions",
     "AuditConfig",
     "AuditError",
     "AuditResult",
@@ -106,10 +109,13 @@ __all__ = [
     "RankingContext",
     "RunFolderError",
     "Site",
+    "SiteSource",
     "Sources",
     "Splits",
     "UsageError",
+    "attribute",
     "audit",
+    "audit_seeds",
     "build_cells",
     "bundled_data",
     "bundled_fit_data",
@@ -156,6 +162,10 @@ _HOME: dict[str, tuple[str, ...]] = {
         "Ranking",
         "Splits",
     ),
+    "attributions": (
+        "Attributions",
+        "attribute",
+    ),
     "audit": (
         "Declined",
         "audit",
@@ -201,6 +211,7 @@ _HOME: dict[str, tuple[str, ...]] = {
     "neurons": ("NeuronSet",),
     "operators": ("OPERATORS",),
     "plan": (
+        "SiteSource",
         "Sources",
         "build_cells",
         "make_plan",
@@ -221,6 +232,7 @@ _HOME: dict[str, tuple[str, ...]] = {
         "SECTIONS",
         "render",
     ),
+    "seeds": ("audit_seeds",),
     "statistics": ("resample_counts",),
     "store": ("AuditResult",),
     "sweep": (

@@ -6,8 +6,8 @@ that no batch pads further than its own longest member; the states of one batch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -16,9 +16,16 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from synapse_audit.artifacts import Activations, LayerStatistics
-from synapse_audit.classifier import Batch, Classifier, Encoded
+from synapse_audit.classifier import (
+    BLOCK_OUTPUT,
+    HEAD_INPUT,
+    Batch,
+    Classifier,
+    Encoded,
+    site_layers,
+)
 from synapse_audit.errors import ModelError
-from synapse_audit.hooks import OutputHook, forward_hooks, forward_pre_hooks
+from synapse_audit.hooks import OutputHook, forward_pre_hooks, point_hooks
 
 TOKENS_PER_BATCH = 4096
 """Padded tokens of one batch: large enough to keep two cores busy, small enough for any laptop."""
@@ -38,17 +45,26 @@ class CleanBatch:
 
     rows: Int[np.ndarray, " examples"]
     logits: Float[Tensor, "examples classes"]
-    layers: tuple[Float[Tensor, "examples _"], ...]
-    """Pooled state per layer, layer 0 first."""
+    pooled: Mapping[Place, Float[Tensor, "examples _"]]
+    """Pooled state at each place."""
     head_input: Float[Tensor, "examples features"]
-    others: tuple[TokenSums, ...]
-    """Per layer, over the other tokens of the ``fit`` examples of this batch."""
+    parts_logits: Float[Tensor, "examples classes"]
+    """What the head says of the final states, put together by the family record."""
+    others: Mapping[Place, TokenSums]
+    """Over the other tokens of the ``fit`` examples of this batch."""
 
     @property
     def named(self) -> dict[str, Tensor]:
         """Array name → (examples, width)."""
-        layers = {layer_name(m): states for m, states in enumerate(self.layers)}
+        layers = {array_name(place): states for place, states in self.pooled.items()}
         return layers | {"head_input": self.head_input, "logits": self.logits}
+
+
+class Place(NamedTuple):
+    """A site of a layer."""
+
+    site: str
+    layer: int
 
 
 class TokenSums(NamedTuple):
@@ -106,6 +122,15 @@ def _cheapest_cuts(sizes: Int[np.ndarray, " examples"]) -> list[int]:
 
 
 @dataclass(frozen=True)
+class SiteActivations:
+    """What the clean pass saw at one site."""
+
+    activations: Activations
+    others: tuple[LayerStatistics, ...]
+    """Per layer, over the other tokens of the ``fit`` examples."""
+
+
+@dataclass(frozen=True)
 class Extraction:
     """What the clean pass over all examples gave."""
 
@@ -113,6 +138,8 @@ class Extraction:
     logits: Float[np.ndarray, "examples classes"]
     others: tuple[LayerStatistics, ...]
     """Per layer, over the other tokens of the ``fit`` examples."""
+    sites: Mapping[str, SiteActivations] = field(default_factory=dict)
+    """The same at the sites besides the block output; layers without the site are 0 wide."""
 
 
 Allocate = Callable[[str, tuple[int, int]], np.ndarray]
@@ -129,6 +156,7 @@ def extract(
     encoded: Encoded,
     *,
     fit: Int[np.ndarray, " fit"],
+    sites: Sequence[str] = (),
     batch_size: int | None = None,
     allocate: Allocate = in_memory,
     progress: Callable[[int], None] = lambda done: None,
@@ -137,6 +165,7 @@ def extract(
 
     Args:
         fit: examples whose other tokens are summed up (for rewrites at all positions).
+        sites: sites besides the block output that are kept as well.
         allocate: where ``layer_00`` ... ``layer_LL``, ``head_input`` and ``logits`` are kept.
         progress: called with the number of examples of each finished batch.
 
@@ -145,25 +174,62 @@ def extract(
             other logits than the model itself).
     """
     arrays: dict[str, np.ndarray] = {}
-    sums: list[tuple[TokenSums, ...]] = []
+    sums: dict[Place, list[TokenSums]] = {}
+    where = places(classifier, sites)
     for rows in length_batches(encoded.lengths, np.arange(len(encoded)), batch_size=batch_size):
         batch = classifier.collate(encoded, rows)
-        clean = observe(classifier, batch, rows, in_fit=np.isin(rows, fit))
+        clean = observe(classifier, batch, rows, where=where, in_fit=np.isin(rows, fit))
         check_fidelity(classifier, clean)
         for name, values in clean.named.items():
             if name not in arrays:
                 arrays[name] = allocate(name, (len(encoded), values.shape[1]))
             arrays[name][rows] = values.float().cpu().numpy()
-        sums.append(clean.others)
+        for place, part in clean.others.items():
+            sums.setdefault(place, []).append(part)
         progress(len(rows))
-    layers = tuple(arrays[layer_name(m)] for m in range(classifier.n_layers + 1))
-    others = tuple(token_statistics(parts) for parts in zip(*sums, strict=True))
-    return Extraction(Activations(layers, arrays["head_input"]), arrays["logits"], others)
+    others = {place: token_statistics(parts) for place, parts in sums.items()}
+    return assemble(classifier, sites, arrays, others)
 
 
-def layer_name(layer: int) -> str:
-    """Name of a layer's array: ``layer_00``, ``layer_01``, ..."""
-    return f"layer_{layer:02d}"
+def places(classifier: Classifier, sites: Sequence[str]) -> tuple[Place, ...]:
+    """The block outputs, and the sites asked for, at all layers that have them.
+
+    The head's input is always kept, under its own name.
+    """
+    wanted = [BLOCK_OUTPUT, *(site for site in sites if site != HEAD_INPUT)]
+    return tuple(
+        Place(site, layer) for site in wanted for layer in site_layers(site, classifier.n_layers)
+    )
+
+
+def assemble(
+    classifier: Classifier,
+    sites: Sequence[str],
+    arrays: Mapping[str, np.ndarray],
+    others: Mapping[Place, LayerStatistics],
+) -> Extraction:
+    """Puts arrays and statistics, by place, into the nouns that later stages read."""
+    head_input = arrays["head_input"]
+    nothing = np.zeros((len(head_input), 0), dtype=np.float32)
+    silent = token_statistics([])
+
+    def at(site: str) -> SiteActivations:
+        found = [Place(site, m) for m in range(classifier.n_layers + 1)]
+        layers = [arrays.get(array_name(place), nothing) for place in found]
+        if site == HEAD_INPUT:
+            layers[-1] = head_input
+        elsewhere = tuple(others.get(place, silent) for place in found)
+        return SiteActivations(Activations(tuple(layers), head_input), elsewhere)
+
+    blocks = at(BLOCK_OUTPUT)
+    inner = {site: at(site) for site in sites}
+    return Extraction(blocks.activations, arrays["logits"], blocks.others, inner)
+
+
+def array_name(place: Place) -> str:
+    """Name of a place's array: ``layer_01`` for a block output, ``mlp_output_01`` elsewhere."""
+    prefix = "layer" if place.site == BLOCK_OUTPUT else place.site
+    return f"{prefix}_{place.layer:02d}"
 
 
 def observe(
@@ -171,39 +237,51 @@ def observe(
     batch: Batch,
     rows: Int[np.ndarray, " examples"],
     *,
+    where: Sequence[Place],
     in_fit: Bool[np.ndarray, " examples"],
 ) -> CleanBatch:
-    """One plain forward pass that also keeps the pooled state of every layer."""
-    place = classifier.pooled_index(batch)
-    counted = _other_tokens(batch, place) & torch.as_tensor(in_fit, device=place.device)[:, None]
-    pooled: dict[int, Tensor] = {}
-    others: dict[int, TokenSums] = {}
+    """One plain forward pass that also keeps the pooled state of every place."""
+    reading = classifier.reading(batch)
+    fitted = torch.as_tensor(in_fit, device=reading.place.device)[:, None]
+    pooled: dict[Place, Tensor] = {}
+    others: dict[Place, TokenSums] = {}
     head_input: list[Tensor] = []
+    final: list[Tensor] = []
+    last = Place(BLOCK_OUTPUT, classifier.n_layers)
 
-    def at(layer: int) -> OutputHook:
+    def at(spot: Place) -> OutputHook:
         def hook(states: Tensor) -> None:
-            pooled[layer] = states[torch.arange(len(place), device=states.device), place]
-            others[layer] = _token_sums(states[counted])
+            tokens = reading.tokens(states)
+            pooled[spot] = reading.gather(states)
+            others[spot] = _token_sums(tokens[reading.others(tokens.shape[1]) & fitted])
+            if spot == last:
+                final[:] = [states]
 
         return hook
 
-    layers = range(classifier.n_layers + 1)
     with (
-        forward_hooks([(classifier.layer_module(layer), at(layer)) for layer in layers]),
+        point_hooks([(classifier.point(*spot), at(spot)) for spot in where]),
         forward_pre_hooks([(classifier.output_layer, lambda args, _: head_input.append(args[0]))]),
     ):
         logits = classifier.logits(batch)
+    read = head_input[-1]
+    with torch.inference_mode():
+        together = classifier.decide(final[-1], reading)
     return CleanBatch(
         rows=rows,
         logits=logits,
-        layers=tuple(pooled[layer] for layer in layers),
-        head_input=head_input[-1],
-        others=tuple(others[layer] for layer in layers),
+        pooled=pooled,
+        head_input=read if read.ndim == 2 else reading.gather(read),  # a head that runs on tokens
+        parts_logits=together,
+        others=others,
     )
 
 
 def token_statistics(sums: Sequence[TokenSums]) -> LayerStatistics:
     """Mean, spread and norm of one layer from the sums of all batches; zeros without tokens."""
+    if not sums:
+        nothing = np.zeros(0, dtype=np.float32)
+        return LayerStatistics(nothing, nothing, nothing)
     n = max(1, sum(part.tokens for part in sums))
     mean = torch.stack([part.total for part in sums]).sum(0) / n
     square = torch.stack([part.squares for part in sums]).sum(0) / n
@@ -215,27 +293,19 @@ def token_statistics(sums: Sequence[TokenSums]) -> LayerStatistics:
     )
 
 
-@torch.inference_mode()
 def check_fidelity(classifier: Classifier, clean: CleanBatch) -> None:
-    """Holds the head on the final pooled state against the model's own logits.
+    """Holds the head on the final states against the model's own logits.
 
     Raises:
         ModelError: they differ, so blocks, pooled position or head are not what the record says.
     """
-    gap = (classifier.head(clean.layers[-1]) - clean.logits).abs().max().item()
+    gap = (clean.parts_logits - clean.logits).abs().max().item()
     if not gap <= FIDELITY:
         raise ModelError(
             f"'{classifier.name}': head on the pooled state of layer {classifier.n_layers} differs "
             f"from the model's logits by {gap:.2g}; expected at most {FIDELITY:g}: the "
             f"{classifier.architecture} record does not describe this model"
         )
-
-
-def _other_tokens(batch: Batch, place: Int[Tensor, " examples"]) -> Bool[Tensor, "examples tokens"]:
-    """True where a token is neither padding nor pooled."""
-    tokens = next(iter(batch.values()))
-    mask = batch.get("attention_mask", torch.ones(tokens.shape[:2], device=tokens.device)) > 0
-    return mask & (torch.arange(mask.shape[1], device=mask.device) != place[:, None])
 
 
 def _token_sums(states: Float[Tensor, "tokens neurons"]) -> TokenSums:

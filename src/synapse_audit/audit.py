@@ -13,11 +13,9 @@ from pathlib import Path
 
 from synapse_audit import stages
 from synapse_audit.config import AuditConfig
-from synapse_audit.data import check_label_map, split
-from synapse_audit.probes import layer_statistics
 from synapse_audit.progress import Progress, Silent
 from synapse_audit.store import AuditResult, RunFolder
-from synapse_audit.sweep import Engine, Site, supports_tap, tapped
+from synapse_audit.sweep import supports_tap, tapped
 
 
 class Declined(Exception):  # noqa: N818 (a decision of the caller, no error)
@@ -47,52 +45,35 @@ def audit(
     """
     stages.check_names(config)
     run = stages.Run(RunFolder.claim(out), config, progress or Silent())
-    classifier = stages.load_classifier(config.model, device=config.device)
-    data = stages.read_data(config, classifier)
-    splits = split(data, seed=config.seed)
-    stages.identify(run, classifier, data, splits)
+    subject = stages.read_subject(config)
+    stages.identify(run, subject)
 
-    tap = tapped(classifier) if supports_tap(classifier) else nullcontext()
-    with classifier.unharmed(), tap as engine_tap:
-        encoded = classifier.encode(data.inputs)
+    classifier = subject.classifier
+    tapping = tapped(classifier) if supports_tap(classifier) else nullcontext()
+    with classifier.unharmed(), tapping as tap:
         with run.timed("clean pass"):
-            found = stages.represent(run, classifier, encoded, data, splits)
-            check_label_map(data.labels, found.logits.argmax(axis=1), data.classes)
+            found = stages.represent(run, subject)
         with run.timed("probes and rankings"):
-            probes = stages.probe(run, found.activations, data, splits)
-            rankings = stages.rank_all(run, found.activations, probes, data, splits)
-            statistics = layer_statistics(found.activations, splits)
+            learned = stages.learn(run, subject, found)
         with run.timed("plan"):
-            engine = Engine(classifier, Site(statistics, found.others), config.seed, engine_tap)
-            source = stages.sources(
-                run,
-                classifier,
-                found,
-                rankings,
-                statistics=statistics,
-                probes=probes,
-                splits=splits,
-            )
-            prepared = stages.prepare(run, engine, encoded, source, data, splits)
+            engine = stages.engine_of(run, subject, found, learned.statistics, tap)
+            source = stages.sources(run, subject, found, learned)
+            prepared = stages.prepare(run, subject, engine, source)
         if not approve(prepared):
             raise Declined
-        with run.timed("sufficient sets"):
-            headline = rankings[config.grid.rankings[0]]
-            enough = stages.suffice(run, found.activations, data, splits, headline)
+        with run.timed("sufficient sets and stability"):
+            examined = stages.examine(run, subject, found, learned)
         with run.timed("interventions"):
-            prepared, outcomes = stages.run_sweep(run, engine, encoded, prepared, data, splits)
+            prepared, outcomes = stages.run_sweep(run, subject, engine, prepared)
 
     with run.timed("effects and findings"):
-        learned = stages.Learned(probes, enough, statistics)
         stages.conclude(
             run,
-            classifier,
+            subject,
             found,
             learned,
+            examined=examined,
             prepared=prepared,
             outcomes=outcomes,
-            data=data,
-            splits=splits,
         )
-    run.folder.update_manifest(status="complete", truncated=encoded.n_truncated)
     return AuditResult.load(run.folder.path)

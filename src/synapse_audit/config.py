@@ -46,10 +46,14 @@ class Grid(BaseModel):
     """For per-class sets in each layer alone (mean and zero)."""
     draws: int = Field(ge=2)
     """Random twins per curve."""
+    other_draws: PositiveInt | None = None
+    """Norm-matched twins and random sets kept, per curve; None = as many as ``draws``."""
     tests: bool = True
     """Report significance tests (needs enough draws to mean anything)."""
     rankings: tuple[str, ...] = Field(default=("probe", "probeless"), min_length=1)
     """Swept; the first one is the headline ranking."""
+    compared: tuple[str, ...] = ()
+    """Rankings whose top sets alone are run beside them (mean and zero), to be compared."""
     budgets: tuple[NonNegativeFloat, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
     """Weight space: L2 norm of the edit relative to the head's own weights."""
     columns: tuple[float, ...] = (0.05, 0.25, 1.0)
@@ -63,18 +67,22 @@ class Grid(BaseModel):
     sites: tuple[str, ...] = ()
     """Sites besides the block output that are swept too, at ``site_fractions``."""
     site_fractions: tuple[float, ...] = (0.1, 0.3, 0.5)
+    other_operators: tuple[str, ...] = ()
+    """Operators run at ``other_fractions`` only: resample, clamp, gaussian, and the aimed ones
+    (class_mean, translate, patch), which are run toward every class."""
+    other_fractions: tuple[float, ...] = (0.1, 0.3, 0.5)
     edits: tuple[str, ...] = ()
-    """Weight space: kinds of edits besides push and bias; names of ``EDITS``."""
+    """Weight space: kinds of edits besides push and bias; names of ``WEIGHT_CELLS``."""
     bit_formats: tuple[str, ...] = ()
     """Weight space: number formats whose bits are flipped (fp32, bf16, fp16, int8)."""
     bit_counts: tuple[PositiveInt, ...] = (1, 2, 5, 10, 20)
     """Weight space: how many bits are flipped."""
     attacks: tuple[str, ...] = ()
     """Input space: names of ``ATTACKS`` (fgsm, pgd, noise, deletion)."""
-    epsilons: tuple[PositiveFloat, ...] = (0.02, 0.05, 0.1, 0.15)
-    """Input space: L-infinity size of fgsm and pgd on the embeddings."""
-    embedding_noise: tuple[PositiveFloat, ...] = (0.02, 0.1, 0.5, 1.5)
-    """Input space: standard deviation of Gaussian noise on the embeddings."""
+    epsilons: tuple[PositiveFloat, ...] = (0.05, 0.15, 0.3, 0.6)
+    """Input space: L-infinity size of fgsm and pgd, relative to the RMS of a text's embeddings."""
+    embedding_noise: tuple[PositiveFloat, ...] = (0.15, 0.3, 0.6, 1.5)
+    """Input space: standard deviation of Gaussian noise in the same unit."""
     deletions: tuple[PositiveInt, ...] = (1, 2, 4)
     """Input space: tokens deleted."""
     paper: bool = False
@@ -87,6 +95,7 @@ class Grid(BaseModel):
         "class_layer_fractions",
         "columns",
         "site_fractions",
+        "other_fractions",
     )
     @classmethod
     def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
@@ -105,6 +114,8 @@ PRESETS: dict[str, Grid] = {
         draws=5,
         tests=False,
         columns=(0.25,),
+        temperatures=(0.5, 2.0),
+        logit_noise=(1.0, 4.0),
     ),
     "standard": Grid(
         max_examples=2500,
@@ -114,6 +125,35 @@ PRESETS: dict[str, Grid] = {
         position_fractions=(0.1, 0.3, 0.5),
         class_layer_fractions=(0.1, 0.5),
         draws=20,
+        edits=(
+            *("balanced", "rival", "linf", "sparse"),
+            *("row_swap", "row_scale", "gaussian_fault", "gain"),
+        ),
+        bit_formats=("fp32", "fp16", "int8"),
+        temperatures=(0.25, 0.5, 0.7, 1.5, 2.0, 4.0),
+        logit_noise=(0.5, 1.0, 2.0, 4.0, 8.0),
+        attacks=("fgsm", "pgd", "noise", "deletion"),
+        compared=("iou", "mutual_information", "activation_gradient", "conductance"),
+        sites=("attention_output", "mlp_output", "mlp_activation", "head_input"),
+        other_operators=("resample", "clamp", "class_mean", "translate", "patch"),
+    ),
+    "paper": Grid(
+        max_examples=2500,
+        fractions=(
+            *(0.025, 0.05, 0.075, 0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45),
+            *(0.5, 0.65, 0.75, 0.8, 0.95),
+        ),
+        operators=("mean", "zero"),
+        layer_fractions=(0.1, 0.5),
+        draws=20,
+        other_draws=5,
+        rankings=("paper", "probeless"),
+        columns=(0.2, 0.25),
+        constants=(8.0, 9.0, 10.0, 11.0, 12.0),
+        attacks=("fgsm", "noise"),
+        epsilons=(),
+        embedding_noise=(),
+        paper=True,
     ),
 }
 
@@ -132,7 +172,7 @@ class AuditConfig(BaseModel):
     text_pair_column: str | None = None
     label_column: str | None = None
     group_column: str | None = None
-    preset: Literal["quick", "standard"] = "standard"
+    preset: Literal["quick", "standard", "paper"] = "standard"
     grid: Grid
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"

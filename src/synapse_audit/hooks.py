@@ -4,6 +4,7 @@
 |---|---|
 | ``forward_hooks`` | observe or replace the outputs of modules |
 | ``forward_pre_hooks`` | observe the inputs of modules |
+| ``point_hooks`` | observe or replace what passes one side of modules |
 | ``primary`` | the hidden states in whatever a block returns |
 | ``with_primary`` | the same return value with other hidden states |
 
@@ -14,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
 
@@ -23,6 +24,23 @@ OutputHook = Callable[[Tensor], Tensor | None]
 
 InputHook = Callable[[tuple[Any, ...], Mapping[str, Any]], None]
 """Receives a module's positional and keyword arguments."""
+
+
+Side = Literal["input", "output"]
+
+
+class Point(NamedTuple):
+    """One side of one module: where states pass by.
+
+    Where several layers share one module, a point is one of its calls.
+    """
+
+    module: nn.Module
+    side: Side
+    layer: int = 0
+    """The layer meant, where the module is called for several."""
+    calls: tuple[int, ...] = ()
+    """The layers it is called for, in order; fewer than two where it is called once."""
 
 
 def primary(output: Any) -> Tensor:
@@ -62,6 +80,60 @@ def forward_pre_hooks(hooks: Sequence[tuple[nn.Module, InputHook]]) -> Iterator[
         yield
 
 
+@contextmanager
+def point_hooks(
+    hooks: Sequence[tuple[Point, OutputHook]], *, after: int = 0, root: nn.Module | None = None
+) -> Iterator[None]:
+    """Runs each hook on the states that pass its point until the block ends, however it ends.
+
+    Args:
+        hooks: points and what happens there.
+        after: the layers up to this one are not called first (a pass that resumes above it).
+        root: every call of it begins a new pass; without it, one pass is expected.
+    """
+    with ExitStack() as stack:
+        counts: list[_OneCall] = []
+        for point, plain in hooks:
+            hook = plain
+            if len(point.calls) > 1:
+                counts.append(_OneCall(point, plain, after))
+                hook = counts[-1]
+            if point.side == "output":
+                handle = point.module.register_forward_hook(_on_output(hook))
+            else:
+                register = point.module.register_forward_pre_hook
+                handle = register(_on_first_input(hook), with_kwargs=True)
+            stack.callback(handle.remove)
+        if root is not None and counts:
+            stack.callback(root.register_forward_pre_hook(_beginning(counts)).remove)
+        yield
+
+
+def _beginning(counts: Sequence[_OneCall]) -> Callable[[nn.Module, Any], None]:
+    def call(module: nn.Module, arguments: Any) -> None:
+        for one in counts:
+            one.begin()
+
+    return call
+
+
+class _OneCall:
+    """A hook that heeds one of the calls that a shared module gets in a pass."""
+
+    def __init__(self, point: Point, hook: OutputHook, after: int) -> None:
+        self.point, self.hook = point, hook
+        self.seen = sum(layer <= after for layer in point.calls)
+
+    def begin(self) -> None:
+        self.seen = 0
+
+    def __call__(self, states: Tensor) -> Tensor | None:
+        calls = self.point.calls
+        layer = calls[self.seen % len(calls)]
+        self.seen += 1
+        return self.hook(states) if layer == self.point.layer else None
+
+
 def _on_output(hook: OutputHook) -> Callable[[nn.Module, Any, Any], Any]:
     def call(module: nn.Module, arguments: Any, output: Any) -> Any:
         replaced = hook(primary(output))
@@ -73,5 +145,17 @@ def _on_output(hook: OutputHook) -> Callable[[nn.Module, Any, Any], Any]:
 def _on_input(hook: InputHook) -> Callable[[nn.Module, Any, Any], None]:
     def call(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         hook(arguments, keywords)
+
+    return call
+
+
+def _on_first_input(hook: OutputHook) -> Callable[[nn.Module, Any, Any], Any]:
+    def call(module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+        if arguments:
+            replaced = hook(primary(arguments))
+            return None if replaced is None else ((replaced, *arguments[1:]), keywords)
+        name, states = next(iter(keywords.items()))
+        replaced = hook(primary(states))
+        return None if replaced is None else ((), {**keywords, name: replaced})
 
     return call

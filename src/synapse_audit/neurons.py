@@ -3,14 +3,14 @@
 In: scores per layer. Out: a :class:`NeuronSet`. A neuron's address is (layer, index); layers are
 counted as transformers' ``hidden_states`` does (0 = embeddings, l = output of block l).
 
-``fraction`` is always a share of the neurons of each layer, never of weight mass (the published
-SYNAPSE code mixed the two).
+``fraction`` is always a share of a number of neurons, never of weight mass (the published SYNAPSE
+code mixed the two): of each layer's own, or, in the ``across`` selections, of all layers' together.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import SupportsIndex
 
@@ -109,15 +109,65 @@ def bottom(scores: Scores, fraction: float, layers: Iterable[int]) -> NeuronSet:
     )
 
 
-def exclusive(
-    scores: Mapping[str, Scores], owner: str, fraction: float, layers: Iterable[int]
-) -> NeuronSet:
-    """The owner's top fraction without the top fractions of all other classes."""
+def top_across(scores: Scores, fraction: float, layers: Iterable[int]) -> NeuronSet:
+    """The highest-scored fraction of all neurons of ``layers`` together, whichever layer they fill.
+
+    Only for scores that compare across layers. Ties go to the lower layer, then the lower index.
+
+    >>> top_across([[9.0], [1.0, 5.0], [4.0, 0.0]], 0.5, [1, 2])
+    NeuronSet({1: [1], 2: [0]})
+    """
     layers = tuple(layers)
-    chosen = top(scores[owner], fraction, layers)
+    total = sum(len(scores[m]) for m in layers)
+    return _addressed(scores, layers, _pooled_order(scores, layers)[: count(fraction, total)])
+
+
+def bottom_across(scores: Scores, fraction: float, layers: Iterable[int]) -> NeuronSet:
+    """The lowest-scored fraction of all neurons of ``layers`` together."""
+    layers = tuple(layers)
+    total = sum(len(scores[m]) for m in layers)
+    return _addressed(scores, layers, _pooled_order(scores, layers)[::-1][: count(fraction, total)])
+
+
+def mass_across(scores: Scores, share: float, layers: Iterable[int]) -> NeuronSet:
+    """The fewest neurons of ``layers`` together whose scores sum to at least ``share`` of the sum.
+
+    Scores are not negative. Source: Dalvi et al. 2019 (arXiv 1812.09355), cumulative mass.
+
+    Raises:
+        UsageError: the share lies outside [0, 1].
+
+    >>> mass_across([[0.0], [1.0, 5.0], [4.0, 0.0]], 0.5, [1, 2])
+    NeuronSet({1: [1]})
+    """
+    if not 0.0 <= share <= 1.0:
+        raise UsageError(f"share of mass {share} given; expected a number from 0 to 1")
+    layers = tuple(layers)
+    order = _pooled_order(scores, layers)
+    covered = np.cumsum(np.concatenate([np.asarray(scores[m]) for m in layers])[order])
+    wanted = share * covered[-1] * (1 - 1e-12)  # sums in another order round differently
+    enough = int(np.searchsorted(covered, wanted)) + 1 if share > 0 else 0
+    return _addressed(scores, layers, order[:enough])
+
+
+Selector = Callable[[Scores, float, Iterable[int]], NeuronSet]
+"""(scores, share, layers) → the set: :func:`top`, :func:`top_across`, :func:`mass_across` …"""
+
+
+def exclusive(
+    scores: Mapping[str, Scores],
+    owner: str,
+    fraction: float,
+    layers: Iterable[int],
+    *,
+    choose: Selector = top,
+) -> NeuronSet:
+    """The owner's set without the sets of all other classes, each chosen by ``choose``."""
+    layers = tuple(layers)
+    chosen = choose(scores[owner], fraction, layers)
     for name, others in scores.items():
         if name != owner:
-            chosen = chosen - top(others, fraction, layers)
+            chosen = chosen - choose(others, fraction, layers)
     return chosen
 
 
@@ -154,6 +204,23 @@ def matched_draw(
 
 def _order(scores: Float[np.ndarray, " neurons"]) -> Int[np.ndarray, " neurons"]:
     return np.argsort(-np.asarray(scores), kind="stable")
+
+
+def _pooled_order(scores: Scores, layers: Sequence[int]) -> Int[np.ndarray, " neurons"]:
+    return _order(np.concatenate([np.asarray(scores[m]) for m in layers]))
+
+
+def _addressed(
+    scores: Scores, layers: Sequence[int], places: Int[np.ndarray, " chosen"]
+) -> NeuronSet:
+    """Places in the layers laid end to end → (layer, index)."""
+    starts = np.cumsum([0, *(len(scores[m]) for m in layers)])
+    return NeuronSet.of(
+        {
+            m: places[(places >= start) & (places < end)] - start
+            for m, start, end in zip(layers, starts[:-1], starts[1:], strict=True)
+        }
+    )
 
 
 def _generator(*key: int) -> np.random.Generator:

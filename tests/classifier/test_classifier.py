@@ -79,9 +79,7 @@ def test_a_record_that_does_not_fit_is_refused(
     classifier: Classifier, field: str, path: str
 ) -> None:
     family = replace(FAMILIES[0], **{field: path})
-    with pytest.raises(
-        ModelError, match=r"BERT record does not fit|expected ModuleList and Linear"
-    ):
+    with pytest.raises(ModelError, match=r"BERT record|expected Linear"):
         Classifier.wrap(
             classifier.model,
             classes=classifier.classes,
@@ -97,11 +95,12 @@ def test_the_last_position_is_the_last_token_that_is_no_padding(classifier: Clas
     assert replace(classifier, position="last").pooled_index(batch).tolist() == [2, 4]
 
 
-def test_every_model_type_belongs_to_one_record() -> None:
+def test_records_of_one_model_type_tell_configurations_apart() -> None:
     names = [name for family in FAMILIES for name in family.model_types]
-    assert len(names) == len(set(names))
+    shared = {name for name in names if names.count(name) > 1}
+    assert all(f.when is not None for f in FAMILIES if shared & set(f.model_types))
     assert all(family_of(name) is not None for name in names)
-    assert family_of("gpt2") is None
+    assert family_of("xlnet") is None
 
 
 def test_head_weights_are_copies(classifier: Classifier) -> None:

@@ -160,7 +160,7 @@ MULTI = "multi_label_classification"
         ({"id2label": {"1": "a", "2": "b", "3": "c", "4": "d"}}, ["id2label", "distinct"]),
         ({"id2label": {"0": "a", "1": "b", "2": "a", "3": "d"}}, ["id2label", "distinct"]),
         ({"id2label": {"0": "a", "1": "b", "2": "c"}}, ["another shape", "classifier"]),
-        ({"model_type": "gpt2"}, ["'gpt2'", "choices: bert"]),
+        ({"model_type": "mobilebert"}, ["'mobilebert'", "choices: bert"]),
         ({"model_type": "nobody"}, ["nobody"]),
         ({"architectures": ["BertForMaskedLM"]}, ["BertForMaskedLM"]),
     ],

@@ -223,7 +223,7 @@ def test_a_device_that_is_not_there(
         ("[grid]\ndraws = 0", ["draws", "0"]),
         ("grid = 3", ["grid", "3", "table"]),
         ("preset = 'quik'", ["'quik'", "did you mean 'quick'", "standard"]),
-        ("seeds = 1", ["'seeds'", "did you mean 'seed'"]),
+        ("sead = 1", ["'sead'", "did you mean 'seed'"]),
         ("seed = -1", ["seed", "-1"]),
         ("resamples = 3", ["resamples", "3", "100"]),
         ("no toml", ["is not TOML"]),

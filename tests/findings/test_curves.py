@@ -8,6 +8,7 @@ from synapse_audit.findings.curves import (
     grid_band,
     half_points,
     plateaus,
+    twins,
     unknown,
     where,
 )
@@ -66,3 +67,11 @@ def test_figures_are_null_where_unknown():
 def test_grid_band_keeps_to_values_that_occur():
     low, high = grid_band(np.array([0.1] * 50 + [0.2] * 47 + [np.inf] * 3))
     assert (low, high) == (0.1, np.inf)
+
+
+def test_a_ranking_s_own_twins_go_before_the_shared_ones():
+    rows = [("random", None, None), ("random", "paper", "global"), ("random", "paper", "a")]
+    rows += [("matched", "probe", "global"), ("top", "probe", "global")]
+    table = pd.DataFrame(rows, columns=["selection", "ranking", "ranked_for"])
+    assert twins(table, "paper").index.tolist() == [1]
+    assert twins(table, "probe").index.tolist() == [0], "matched twins are a kind of their own"

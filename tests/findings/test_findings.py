@@ -20,14 +20,35 @@ TABLES = {
         "participation",
     },
     "pathways": {"split", "operators"},
+    "sites": {"removal", "sublayers", "steering"},
     "asymmetry": {"matrix", "fragility", "curves"},
     "vulnerability": {"budgets", "margins", "constants", "floor"},
+    "certificates": {"curves", "distances", "flips", "checks", "missing"},
+    "agreement": {
+        *("correlation", "overlap", "votes", "effectiveness", "stability"),
+        *("dissociation", "neurons", "dissociated"),
+    },
+    "faults": {"flips", "halving", "noise", "gains", "rows", "pushes"},
+    "inputs": {"attacks"},
+    "paper": set(),
+    "profile": {"points", "reach", "classes", "agreement"},
+    "calibration": {"cells", "removal", "bins", "temperature"},
+    "detection": {"cells", "removal", "roc", "thresholds", "failures"},
 }
 KEYS = {
     "redundancy": {"redundancy", "load_bearing"},
     "pathways": {"pathways"},
+    "sites": {"sites", "steering"},
     "asymmetry": {"asymmetry"},
     "vulnerability": {"vulnerability"},
+    "certificates": {"certificates"},
+    "agreement": {"agreement"},
+    "faults": {"faults"},
+    "inputs": {"inputs"},
+    "paper": {"paper"},
+    "profile": {"profile"},
+    "calibration": {"calibration"},
+    "detection": {"detection"},
 }
 
 

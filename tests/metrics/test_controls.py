@@ -4,16 +4,17 @@ import pytest
 from scipy import stats
 
 from synapse_audit.metrics import curve_tests
-from synapse_audit.metrics.controls import CURVE, adjusted, positions
+from synapse_audit.metrics.controls import CURVE, _position, adjusted, positions
 
 BASE = {"space": "neuron", "operator": "mean", "strength": np.nan, "site": "block_output"}
 BASE |= {"position": "pooled", "layers": "all", "ranking": None, "ranked_for": None}
+BASE |= {"parameter": None}
 TOP = {"selection": "top", "ranking": "probe", "ranked_for": "global", "draw": None}
 
 
 def effects_table(rows):
     table = pd.DataFrame([BASE | row for row in rows])
-    kinds = dict.fromkeys(["operator", "site", "position", "layers", "ranking"], "str")
+    kinds = dict.fromkeys(["operator", "site", "position", "layers", "ranking", "parameter"], "str")
     return table.astype(kinds | {"ranked_for": "str", "selection": "str", "draw": "Int64"})
 
 
@@ -60,6 +61,20 @@ def test_every_curve_is_tested_against_the_twins_of_its_own_setting():
     np.testing.assert_allclose(tests["p_adjusted"].dropna(), expected)
 
 
+def test_a_ranking_with_twins_of_its_own_is_not_set_beside_the_shared_ones():
+    own = {"ranking": "paper", "ranked_for": "global"}
+    rows = curve([0.5] * 3, **TOP) + curve([0.5] * 3, **(TOP | own)) + twins()
+    rows += twins(2, **own)
+    # A setting of its own is on no curve.
+    rows += twins(2, **(own | {"ranked_for": "sqli", "parameter": "paper: mass=0.1"}))
+    rows += curve([0.5] * 3, **(TOP | own | {"ranked_for": "sqli"}))
+    tests = curve_tests(effects_table(rows)).set_index(["ranking", "ranked_for"])
+    assert tests.loc[("probe", "global"), "area"] == pytest.approx(0.3 * 0.6)
+    assert tests.loc[("paper", "global"), "area"] == pytest.approx((0.5 - 0.15) * 0.6)
+    assert tests.loc[("paper", "sqli"), "area"] == pytest.approx((0.5 - 0.15) * 0.6)
+    assert tests["df"].tolist() == [2, 1, 1]
+
+
 def test_fractions_that_lack_a_draw_are_left_out():
     rows = curve([0.2, 0.4, 0.6], **TOP) + twins()[:-1]
     tests = curve_tests(effects_table(rows))
@@ -98,3 +113,56 @@ def test_positions_among_sets_of_the_same_size(build):
     np.testing.assert_allclose(p[[0, 1, 8]], [1 / 3, 2 / 3, 1.0])
     np.testing.assert_allclose(z[[0, 1]], [0.3 / np.sqrt(0.02), 0.0], atol=1e-12)
     assert np.isnan(p[2:8]).all()
+
+
+def test_noise_that_value_and_draws_share_changes_nothing(build):
+    cells = [build.cell([0, 1], selection="top", fraction=0.2)]
+    cells += [build.cell([2 + i, 3 + i], selection="random", draw=i) for i in range(4)]
+    drop = np.array([0.5, 0.1, 0.2, 0.3, 0.4])
+    plain = positions(cells, drop)[0]
+    assert positions(cells, drop, np.full(5, 0.05))[0] == pytest.approx(plain)
+    # s² = .1² · 5/3; the value alone is noisy: s² + .05². The draws alone are: s² − .05².
+    for error, variance in (([0.05, *[np.nan] * 4], 0.05**2), ([0.0, *[0.05] * 4], -(0.05**2))):
+        z = positions(cells, drop, np.array(error))[0].z
+        assert z == pytest.approx(0.25 / np.sqrt(0.05 / 3 + variance))
+    # However noisy the draws, half of their variance is kept.
+    z = positions(cells, drop, np.array([0.0, 9.0, 9.0, 9.0, 9.0]))[0].z
+    assert z == pytest.approx(np.sqrt(2) * plain.z)
+
+
+def _noisy_audits(audits, top_noise, draw_noise):
+    """Drops (audits, sets, fractions) of a ranking that is one more draw, then of 20 draws."""
+    generator = np.random.default_rng(0)
+    noise = np.array([top_noise, *[draw_noise] * 20])[:, None]
+    return generator.normal(generator.normal(0.1, 0.02, (audits, 21, 3)), noise)
+
+
+def _spread_of_z(drops, top_noise, draw_noise):
+    twins = [np.stack([d[1:, 0], np.full(20, draw_noise**2)], axis=1) for d in drops]
+    tops = drops[:, 0, 0]
+    return np.std([_position(t, top_noise**2, d).z for t, d in zip(tops, twins, strict=True)])
+
+
+NULL = np.sqrt(1.05 * 19 / 17)
+"""z = t √(1 + 1/B), and t on 19 degrees of freedom has the variance 19 / 17."""
+
+
+@pytest.mark.parametrize(("top_noise", "draw_noise"), [(0.03, 0.03), (0.03, 0.0), (0.0, 0.02)])
+def test_one_more_draw_stays_one_whichever_is_estimated(top_noise, draw_noise):
+    drops = _noisy_audits(1000, top_noise, draw_noise)
+    assert _spread_of_z(drops, top_noise, draw_noise) == pytest.approx(NULL, rel=0.12)
+
+
+def test_taking_the_noise_out_of_the_draws_alone_would_make_noise_an_effect():
+    assert _spread_of_z(_noisy_audits(1000, 0.03, 0.03), 0.0, 0.03) > 1.3 * NULL
+
+
+@pytest.mark.parametrize(("top_noise", "draw_noise"), [(0.03, 0.03), (0.03, 0.0)])
+def test_curves_that_are_one_more_draw_are_not_called_significant(top_noise, draw_noise):
+    p = []
+    for drops in _noisy_audits(60, top_noise, draw_noise):
+        rows = curve(drops[0], **TOP, phase_se=top_noise)
+        for b in range(20):
+            rows += curve(drops[1 + b], selection="random", draw=b, phase_se=draw_noise)
+        p.append(curve_tests(effects_table(rows)).loc[0, "p_value"])
+    assert np.mean(np.array(p) < 0.05) <= 0.12  # two and a half standard errors above 5 %

@@ -18,7 +18,7 @@ source target parameter budget_l2 budget_linf n_changed n accuracy accuracy_low 
 accuracy_drop accuracy_drop_low accuracy_drop_high macro_f1 macro_f1_low macro_f1_high
 weighted_f1 weighted_f1_low weighted_f1_high flip_rate flip_rate_low flip_rate_high
 redirect_rate redirect_rate_low redirect_rate_high collateral collateral_low collateral_high
-mean_kl p_value p_adjusted z_random p_random route n_exact direct_drop action
+mean_kl p_value p_adjusted z_random p_random route n_exact direct_drop action phase_se
 """
 
 CLASS_CONTRACT = """

@@ -1,10 +1,12 @@
 """The reweighted sample against the textbook formulas, and its behaviour at the edges."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from synapse_audit.artifacts import Direct, Outcomes
-from synapse_audit.metrics.two_phase import coefficient, groups, reweight, unseen_variance
+from synapse_audit.metrics.two_phase import groups, phase_error, reweight
 
 LABELS = np.array([0] * 40 + [1] * 20)
 
@@ -24,26 +26,24 @@ def outcomes(predicted: np.ndarray, direct: np.ndarray, exact: np.ndarray) -> Ou
     return Outcomes(names, predicted.astype(np.uint16), zero, zero, zero, zero, direct=held)
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
-def test_class_totals_come_out_exactly(beta: float):
+def test_class_totals_come_out_exactly():
     weights = np.random.default_rng(1).uniform(0.5, 2, (60, 1))
-    again = reweight(LABELS, weights, weights, known(), beta).weights
+    again = reweight(LABELS, weights, weights, known()).weights
     for label in (0, 1):
         members = np.tile(label == LABELS, 2)
         assert again[members].sum() == pytest.approx(weights[label == LABELS].sum())
 
 
-@pytest.mark.parametrize("beta", [0.0, 0.5, 1.0])
-def test_equals_the_regression_estimate_of_the_textbook(beta: float):
+def test_equals_the_difference_estimate_of_the_textbook():
     generator = np.random.default_rng(2)
     x, y, mask = generator.random(60), generator.random(60), known()
     ones = np.ones((60, 1))
-    again = reweight(LABELS, ones, ones, mask, beta).weights[:, 0]
+    again = reweight(LABELS, ones, ones, mask).weights[:, 0]
     expected = 0.0
     for label in (0, 1):
         members = label == LABELS
         part = members & mask
-        mean = y[part].mean() + beta * (x[members].mean() - x[part].mean())
+        mean = y[part].mean() + x[members].mean() - x[part].mean()
         expected += members.sum() * mean
     assert again @ np.concatenate([x, y]) == pytest.approx(expected)
 
@@ -54,7 +54,7 @@ def test_unbiased_over_subsamples():
     x = np.where(generator.random(60) < 0.2, 1 - y, y)
     ones = np.ones((60, 1))
     found = [
-        (reweight(LABELS, ones, ones, known(seed), 1.0).weights[:, 0] @ np.concatenate([x, y])) / 60
+        (reweight(LABELS, ones, ones, known(seed)).weights[:, 0] @ np.concatenate([x, y])) / 60
         for seed in range(2000)
     ]
     # Three standard errors of the mean over 2,000 subsamples.
@@ -65,40 +65,46 @@ def test_a_resample_without_an_exact_example_keeps_the_stream_counts():
     mask = known()
     draws = np.ones((60, 1), dtype=np.float32)
     draws[mask & (LABELS == 1)] = 0
-    again = reweight(LABELS, draws, draws, mask, 0.5).resampled[:, 0]
+    again = reweight(LABELS, draws, draws, mask).resampled[:, 0]
     ours = LABELS == 1
     assert again[:60][ours].tolist() == draws[ours, 0].tolist()
     assert not again[60:][ours].any()
 
 
-def test_beta_is_one_without_disagreement_and_small_where_the_stream_says_nothing():
-    generator = np.random.default_rng(4)
-    mask = np.ones(60, dtype=bool)
-    exact = generator.integers(0, 2, 60).astype(np.uint16)
-    assert coefficient(exact, exact, LABELS, mask) == 1.0
-    constant = np.zeros(60, dtype=np.uint16)
-    labels = np.zeros(60, dtype=np.int64)
-    assert coefficient(constant, exact, labels, mask) == 1.0
-    noise = generator.integers(0, 2, 60).astype(np.uint16)
-    assert coefficient(noise, exact, LABELS, mask) <= 0.25
-
-
-def test_actions_share_a_sample_by_size_and_beta():
+def test_actions_share_a_sample_by_size():
     mask = known()
     predicted = np.tile(LABELS, (3, 1))
-    exact = np.stack([mask, mask, np.ones(60, dtype=bool)])
-    found = groups(outcomes(predicted, predicted, exact), np.arange(3), LABELS)
-    assert {key: places.tolist() for key, places in found.items()} == {
-        (18, 1.0): [0, 1],
-        (60, 1.0): [2],
+    exact = np.stack([mask, np.ones(60, dtype=bool), mask])
+    held = outcomes(predicted, predicted, exact)
+    found = groups(held, np.array([2, 1, 0]))
+    assert {size: places.tolist() for size, places in found.items()} == {18: [0, 2], 60: [1]}
+    assert {k: v.tolist() for k, v in groups(replace(held, direct=None), np.arange(2)).items()} == {
+        60: [0, 1]
     }
 
 
-def test_only_disagreements_that_were_not_seen_widen():
-    mask = known()
-    predicted = np.tile(LABELS, (2, 1))
-    direct = predicted.copy()
-    direct[1, np.flatnonzero(mask)[:3]] = 9  # 3 of 18 seen, far above the smoothed rate of .01
-    held = outcomes(predicted, direct, np.stack([mask, mask]))
-    variance = unseen_variance(held, np.arange(2))
-    assert variance.tolist() == pytest.approx([0.01 * (1 / 18 - 1 / 60), 0.0])
+def test_the_second_phase_error_is_the_spread_over_subsamples():
+    """Against brute force: the standard deviation of the estimate itself, weights included."""
+    generator = np.random.default_rng(5)
+    exact = generator.integers(0, 2, 60)
+    direct = np.where(generator.random(60) < 0.3, 1 - exact, exact)
+    weights = np.where(LABELS == 0, 1.3, 0.4)
+    values, errors = [], []
+    for seed in range(1500):
+        mask = known(seed)
+        held = outcomes(np.where(mask, exact, direct)[None], direct[None], mask[None])
+        again = reweight(LABELS, weights[:, None], weights[:, None], mask).weights[:, 0]
+        right = np.concatenate([direct == LABELS, exact == LABELS])
+        values.append(again @ right / weights.sum())
+        errors.append(phase_error(held, LABELS, weights)[0])
+    truth = weights @ (exact == LABELS) / weights.sum()
+    assert np.mean(values) == pytest.approx(truth, abs=4 * np.std(values) / np.sqrt(1500))
+    assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.06)
+
+
+def test_no_second_phase_has_no_error():
+    predicted, whole = np.tile(LABELS, (2, 1)), np.ones((2, 60), dtype=bool)
+    held = outcomes(predicted, predicted, np.stack([known(), whole[0]]))
+    error = phase_error(held, LABELS, np.ones(60))
+    assert error[0] == 0 and np.isnan(error[1])
+    assert np.isnan(phase_error(replace(held, direct=None), LABELS, np.ones(60))).all()

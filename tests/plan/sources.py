@@ -28,7 +28,16 @@ def statistics(seed: int = 0) -> LayerStatistics:
     generator = np.random.default_rng(seed)
     mean = generator.normal(0, 0.1, WIDTH).astype(np.float32)
     spread = generator.gamma(4, 0.2, WIDTH).astype(np.float32)
-    return LayerStatistics(mean, spread, np.sqrt(mean**2 + spread**2))
+    bank = generator.normal(mean, spread, size=(9, WIDTH)).astype(np.float32)
+    return LayerStatistics(
+        mean,
+        spread,
+        np.sqrt(mean**2 + spread**2),
+        low=mean - 2 * spread,
+        high=mean + 2 * spread,
+        class_means=dict(zip(CLASSES, bank, strict=False)),
+        bank=bank,
+    )
 
 
 def sources(grid: Grid = GRID, *, seed: int = 0) -> Sources:
@@ -40,16 +49,16 @@ def sources(grid: Grid = GRID, *, seed: int = 0) -> Sources:
         return [generator.normal(size=WIDTH) for _ in range(LAYERS + 1)]
 
     inputs = generator.normal(0.2, 1, size=(30, FEATURES)).astype(np.float32)
+    ranked = ("probe", "probeless", *grid.compared)
     return Sources(
         grid=grid,
-        rankings={
-            m: Ranking(m, {name: scores() for name in names}) for m in ("probe", "probeless")
-        },
+        rankings={m: Ranking(m, {name: scores() for name in names}) for m in ranked},
         statistics=tuple(statistics(m) for m in range(LAYERS + 1)),
         head=HeadView(
             generator.normal(size=(len(CLASSES), FEATURES)).astype(np.float32),
             inputs,
             np.arange(30) % len(CLASSES),
+            np.zeros(len(CLASSES), dtype=np.float32),
         ),
         column_scores={name: [generator.normal(size=FEATURES)] for name in CLASSES},
         classes=CLASSES,

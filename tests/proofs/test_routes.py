@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sweep.rigs import Position, random_bert, silence
 
 from synapse_audit.artifacts import Cell, HeadEdit
-from synapse_audit.operators import OPERATORS
+from synapse_audit.operators import OPERATORS, SINGLE
 from synapse_audit.plan import FULL, STREAM, SUFFIX, cheapest
 from synapse_audit.sweep.runners import RUNNERS
 
@@ -42,7 +42,8 @@ def neuron_draws(layers: int) -> st.SearchStrategy[Drawn]:
 def neuron_cell(drawn: Drawn) -> Cell:
     """The cell that was drawn."""
     operator, sets, position = drawn
-    return silence(operator, {m: sorted(ids) for m, ids in sets.items()}, position)
+    where: Position = "pooled" if operator in SINGLE else position
+    return silence(operator, {m: sorted(ids) for m, ids in sets.items()}, where)
 
 
 def head_cells(target: str, strength: float, seed: int) -> list[Cell]:

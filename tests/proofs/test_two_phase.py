@@ -1,8 +1,9 @@
 """Two-phase estimates on the bundled classifier: do their intervals cover, are they unbiased?
 
 Both routes are run once on every evaluated example; that is the population, in which the truth is
-known. Then the real planning of subsamples and the real estimator are repeated 500 times. Takes
-about six minutes on one core. What it found stands in docs/proofs.md.
+known. Then the real planning of subsamples and the real estimator are repeated 500 times, with
+exact intervals on the same new data beside them. Takes about eight minutes on one core. What it
+found stands in docs/proofs.md.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,7 @@ from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan, Predictions
 from synapse_audit.metrics import measure
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE, make_plan
 from synapse_audit.statistics import resample_counts
-from synapse_audit.sweep.two_phase import smoothed, subsampling
+from synapse_audit.sweep.two_phase import kind_rates, pilot_cells, subsampling
 
 from .bundled import Ready
 
@@ -102,10 +103,10 @@ def simulate(population: Population, draw: int, label: int, *, size: int | None 
     n, operator = len(population.labels), population.cells[0].operator
     every = np.arange(n)
     chosen = subsampling(every, population.labels, precision=PRECISION[operator], seed=draw)
-    differ = population.direct != population.exact
-    rates = smoothed(
-        population.cells, differ[:, chosen.order[: chosen.pilot]].mean(axis=1), chosen.pilot
-    )
+    tried = pilot_cells(population.cells)
+    rows = [population.cells.index(cell) for cell in tried]
+    differ = (population.direct != population.exact)[rows][:, chosen.tail].sum(axis=1)
+    rates = kind_rates(population.cells, tried, differ, chosen.pilot)
     known = np.zeros(population.exact.shape, dtype=bool)
     for row, rate in enumerate(rates):
         known[row, chosen.order[: size or chosen.size(rate)]] = True
@@ -195,20 +196,22 @@ def _coverage(population: Population, draws: list[Draw]) -> dict[str, np.ndarray
     }
 
 
-def test_intervals_are_not_too_narrow(
+def test_intervals_cover_as_often_as_they_claim(
     population: Population, renewed: list[Draw], tell: Callable[[str], None]
 ) -> None:
+    """95 ± 2 % of the drops. Recalls of few examples are covered more often than that even where
+    everything is exact, so theirs are held against exact intervals."""
+    label, operator = _most_fragile(population), population.cells[0].operator
+    exact = [
+        simulate(sample, i, label, size=len(sample.labels))
+        for i, sample in enumerate(superpopulation(population, DRAWS))
+    ]
+    whole = _coverage(population, exact)
     for name, shares in _coverage(population, renewed).items():
-        tell(_words(f"new data, {population.cells[0].operator}, {name}", shares, renewed))
+        tell(_words(f"new data, {operator}, {name}", shares, renewed))
+        tell(_words(f"  all exact, {operator}, {name}", whole[name], exact))
         assert shares.mean() >= 0.93
-
-
-@pytest.mark.xfail(
-    reason="the variance of disagreements that were not seen is generous where routes agree",
-    strict=False,
-)
-def test_intervals_are_not_too_wide(population: Population, renewed: list[Draw]) -> None:
-    assert max(shares.mean() for shares in _coverage(population, renewed).values()) <= 0.97
+        assert shares.mean() <= max(0.97, whole[name].mean() + 0.01)
 
 
 def test_intervals_hold_over_subsamples_of_the_same_data(
@@ -220,36 +223,36 @@ def test_intervals_hold_over_subsamples_of_the_same_data(
         assert shares.mean() >= 0.93
 
 
+def _tell_bias(
+    population: Population, draws: Sequence[Draw], sizes: str, tell: Callable[[str], None]
+) -> None:
+    """The drop is unbiased. A recall is kept within 0 and 1, which biases one that lies there:
+    one example of 30, found in a subsample of 8, would lift it from .97 to 1.09."""
+    label, operator = _most_fragile(population), population.cells[0].operator
+    for name, truth in {"drop": population.drop, "recall": population.recall(label)}.items():
+        bias = _bias(draws, truth, name)
+        tell(
+            f"{sizes}, {operator}, {name}: mean error {bias.error:+.5f}, {bias.z:+.2f} errors; "
+            f"single cells up to {bias.worst:.5f}"
+        )
+        assert abs(bias.z) <= 3 if name == "drop" else abs(bias.error) <= 0.005
+
+
 def test_estimates_at_one_size_are_unbiased(
     population: Population, tell: Callable[[str], None]
 ) -> None:
-    label, operator = _most_fragile(population), population.cells[0].operator
+    label = _most_fragile(population)
     draws = [simulate(population, i, label, size=100) for i in range(DRAWS)]
-    truths = {"drop": population.drop, "recall": population.recall(label)}
-    for name, truth in truths.items():
-        bias = _bias(draws, truth, name)
-        tell(f"100 exact, {operator}, {name}: mean error {bias.error:+.5f}, {bias.z:+.2f} errors")
-        assert abs(bias.z) <= 3
+    _tell_bias(population, draws, "100 exact", tell)
 
 
-def test_sizes_that_the_pilot_sets_bias_by_little(
+def test_sizes_that_the_pilot_sets_bias_nothing(
     population: Population, repeated: list[Draw], tell: Callable[[str], None]
 ) -> None:
-    """A size set by the pilot is larger where the pilot held a disagreement, which is then scaled
-    up less: part of the stream's own error stays. Bounded here, and told, not tested for zero."""
-    label, operator = _most_fragile(population), population.cells[0].operator
+    _tell_bias(population, repeated, "sizes from the pilot", tell)
     right = (population.direct == population.labels).mean(axis=1)
     stream = (population.clean == population.labels).mean() - right - population.drop
-    bias = _bias(repeated, population.drop, "drop")
-    tell(
-        f"sizes from the pilot, {operator}: mean error of the drop {bias.error:+.5f} "
-        f"({bias.z:+.1f} errors; the stream alone {stream.mean():+.5f}), single cells up to "
-        f"{bias.worst:.5f}"
-    )
-    recall = _bias(repeated, population.recall(label), "recall")
-    tell(f"sizes from the pilot, {operator}: mean error of the recall {recall.error:+.5f}")
-    assert bias.worst <= PRECISION[operator]
-    assert abs(bias.error) <= PRECISION[operator] / 4
+    tell(f"the stream alone: {stream.mean():+.5f}")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from . import fake_certainty
+from .agreement_tables import agreement_summary, agreement_tables
+from .attack_tables import attack_tables, profile_tables
+from .fake_certificates import certificates, certificates_summary
+from .fake_sites import seed_tables, site_tables
+from .fault_tables import fault_tables
+from .paper_tables import paper_summary, paper_tables
+
 CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.8, 0.95)
 LAYER_FRACTIONS = (0.05, 0.1, 0.2, 0.5, 0.8)
@@ -44,8 +52,18 @@ def make_result(
         findings={
             "redundancy": _redundancy(layers, tests, random),
             "pathways": _pathways(),
+            "sites": site_tables(classes, layers),
+            "seeds": seed_tables(classes),
             "asymmetry": _asymmetry(classes, tests, random),
             "vulnerability": _vulnerability(classes, random),
+            "certificates": certificates(classes),
+            "calibration": fake_certainty.calibration(),
+            "detection": fake_certainty.detection(classes),
+            "faults": fault_tables(classes),
+            "agreement": agreement_tables(layers),
+            "inputs": attack_tables(classes),
+            "profile": profile_tables(classes),
+            "paper": paper_tables(classes, layers),
         },
     )  # fmt: skip
 
@@ -92,6 +110,7 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
         "classes": list(classes),
         "n_evaluate": 1000,
         "clean": {"accuracy": _figure(CLEAN, 0.011), "macro_f1": _figure(0.948, 0.014)},
+        "paper": paper_summary(),
         "redundancy": {
             "plateau": _figure(0.3, 0.05),
             "half_point": _figure(0.65, 0.1),
@@ -113,8 +132,12 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
             "gap": _figure(0.31, 0.06),
             "fraction": {"value": 0.5, "low": None, "high": None},
         },
+        "agreement": agreement_summary(),
         "load_bearing": [{"layer": 4, "neuron": 223, "zero_drop": 0.31, "mean_drop": 0.001}],
         "cost": {"seconds": 301.2, "cells": 900},
+        "certificates": certificates_summary(),
+        "calibration": fake_certainty.calibration_summary(),
+        "detection": fake_certainty.detection_summary(classes),
     }
 
 

@@ -21,8 +21,18 @@ from .fakes import FakeResult, make_result
 READERS = {
     "redundancy": ("summary", "removal", "layers", "constants", "sufficiency"),
     "pathways": ("pathways", "method"),
+    "sites": ("sites", "steering"),
+    "seeds": ("seeds",),
     "asymmetry": ("classes", "matrix", "method"),
-    "vulnerability": ("summary", "redirect", "margins"),
+    "vulnerability": ("summary", "redirect", "margins", "profile"),
+    "certificates": ("certificates",),
+    "faults": ("faults", "pushes"),
+    "inputs": ("inputs",),
+    "profile": ("profile",),
+    "paper": ("paper",),
+    "agreement": ("agreement",),
+    "calibration": ("calibration",),
+    "detection": ("detection",),
 }
 TABLES = [
     (name, finding, table)

@@ -52,7 +52,7 @@ def test_outcomes_come_back_with_their_actions(tmp_path: Path) -> None:
     values = np.arange(6).reshape(2, 3)
     folder.write_table("outcomes/actions", pd.DataFrame({"action": ["a", "b"]}))
     folder.write_array("outcomes/predicted", values.astype(np.uint16))
-    for name in ("probability", "margin", "kl"):
+    for name in ("probability", "margin", "kl", "confidence"):
         folder.write_array(f"outcomes/{name}", values.astype(np.float32))
     outcomes = AuditResult.load(tmp_path).outcomes
     assert outcomes.actions == ("a", "b")

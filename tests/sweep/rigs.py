@@ -11,15 +11,18 @@ from jaxtyping import Int
 from transformers import BertConfig, BertForSequenceClassification
 
 from synapse_audit.activations import extract
-from synapse_audit.artifacts import Cell, Splits
-from synapse_audit.classifier import FAMILIES, Batch, Classifier, Encoded
+from synapse_audit.artifacts import Activations, Cell, LayerStatistics, Splits
+from synapse_audit.classifier import BLOCK_OUTPUT, FAMILIES, Batch, Classifier, Encoded
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.operators import DEFAULT_STRENGTH
+from synapse_audit.operators import AIMED, DEFAULT_STRENGTH
 from synapse_audit.probes import layer_statistics
 from synapse_audit.sweep import Engine, Site, tapped
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 
 Position = Literal["pooled", "all"]
+
+CLASSES = ("even", "odd")
+"""Whose means aimed operators read here: those of even and odd examples."""
 
 
 @dataclass(frozen=True)
@@ -47,21 +50,38 @@ class Rig:
 
 def make_rig(classifier: Classifier, encoded: Encoded, labels: Sequence[int] | None = None) -> Rig:
     every, none = np.arange(len(encoded)), np.arange(0)
-    found = extract(classifier, encoded, fit=every)
+    found = extract(classifier, encoded, fit=every, sites=classifier.sites[1:])
     splits = Splits(fit=every, select=none, evaluate=none)
     truth = found.logits.argmax(axis=1) if labels is None else np.array(labels)
-    site = Site(layer_statistics(found.activations, splits), found.others)
+
+    def statistics(held: Activations) -> tuple[LayerStatistics, ...]:
+        return layer_statistics(held, splits, labels=every % 2, classes=CLASSES)
+
+    inner = {
+        name: Site(statistics(there.activations), there.others)
+        for name, there in found.sites.items()
+    }
+    site = Site(statistics(found.activations), found.others, inner)
     return Rig(classifier, encoded, site, truth)
 
 
 def silence(
-    operator: str, neurons: NeuronSet | Mapping[int, Sequence[int]], position: Position = "pooled"
+    operator: str,
+    neurons: NeuronSet | Mapping[int, Sequence[int]],
+    position: Position = "pooled",
+    *,
+    site: str = BLOCK_OUTPUT,
 ) -> Cell:
-    """A neuron cell with the operator's default strength."""
-    chosen = neurons if isinstance(neurons, NeuronSet) else NeuronSet.of(neurons)
-    strength = DEFAULT_STRENGTH.get(operator)
+    """A neuron cell with the operator's default strength; aimed ones aim at odd examples."""
     return Cell(
-        "neuron", operator, "block_output", strength=strength, position=position, neurons=chosen
+        "neuron",
+        operator,
+        site,
+        strength=DEFAULT_STRENGTH.get(operator),
+        position=position,
+        neurons=neurons if isinstance(neurons, NeuronSet) else NeuronSet.of(neurons),
+        target="odd" if operator in AIMED else None,
+        donor=1 if operator == "patch" else None,
     )
 
 

@@ -1,5 +1,6 @@
 """What was planted is found: the sweep says of planted classifiers what arithmetic says."""
 
+import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,7 +11,8 @@ from synapse_audit.artifacts import Cell, Outcomes
 from synapse_audit.config import PRESETS
 from synapse_audit.edits import HeadView
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.plan import STREAM, SUFFIX, cells, make_plan
+from synapse_audit.plan import STREAM, SUFFIX, Sources, make_plan
+from synapse_audit.plan.neurons import constant_cells
 from synapse_audit.sweep import sweep
 
 from .rigs import Rig, silence
@@ -114,9 +116,9 @@ def test_the_planted_constant_is_a_candidate(
     plant: Plant, planted_rig: Rigged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its size is 2 where a typical neuron's is 1, not the 5 that real models' constants exceed."""
-    monkeypatch.setattr(cells, "CONSTANT_RATIO", 1.5)
+    monkeypatch.setattr(sys.modules[constant_cells.__module__], "CONSTANT_RATIO", 1.5)
     layout, generator = plant("leaning").layout, np.random.default_rng(0)
-    source = cells.Sources(
+    source = Sources(
         grid=PRESETS["quick"],
         rankings={},
         statistics=planted_rig("leaning").site.pooled,
@@ -125,6 +127,6 @@ def test_the_planted_constant_is_a_candidate(
         classes=CLASSES,
         seed=0,
     )
-    found = {cell.parameter for cell in cells.constant_cells(source) if cell.layers != "0"}
+    found = {cell.parameter for cell in constant_cells(source) if cell.layers != "0"}
     pair = (layout.constant, layout.constant + layout.width // 2)
     assert found == {f"{m}:{neuron}" for m in EVERY_BLOCK for neuron in pair}

@@ -13,7 +13,7 @@ from synapse_audit.config import Grid, make_config
 from synapse_audit.edits import HeadView
 from synapse_audit.errors import ModelError
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, Sources, build_cells, make_plan
-from synapse_audit.stages import Run, prepare
+from synapse_audit.stages import Run, Subject, prepare
 from synapse_audit.store import RunFolder
 from synapse_audit.sweep import verify_routes
 from synapse_audit.sweep.runners import RUNNERS
@@ -94,7 +94,8 @@ def _prepare(rig: Rig, folder: Path) -> tuple[Any, dict[str, Any]]:
         n_repeats=0,
     )
     with rig.engine() as engine, rig.classifier.unharmed():
-        found = prepare(run, engine, rig.encoded, _sources(rig), data, splits)
+        subject = Subject(rig.classifier, data, splits, rig.encoded)
+        found = prepare(run, subject, engine, _sources(rig))
     return found, run.folder.manifest["routes"]
 
 
@@ -146,6 +147,18 @@ def test_a_broken_route_is_not_used(
     prepared, facts = _prepare(rig, tmp_path)
     assert set(prepared.plan.routes.values()) == left
     assert {route for route, fact in facts.items() if not fact["used"]} == set(broken)
+
+
+def test_one_kind_that_differs_is_run_with_hooks_and_the_rest_stays_fast(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _break(monkeypatch, SUFFIX, operator="zero")
+    prepared, facts = _prepare(rig, tmp_path)
+    slow = {c.operator for c in prepared.plan.actions if prepared.plan.routes[c.action] == FULL}
+    assert slow == {"zero"}
+    assert SUFFIX in prepared.plan.routes.values()
+    assert facts[SUFFIX]["used"]
+    assert facts[SUFFIX]["run_with_hooks"] == ["neuron/zero/block_output/pooled"]
 
 
 def test_a_broken_head_stops_the_audit(

@@ -132,7 +132,7 @@ class Cell:
         # An edit's own numbers say what it does, whatever it aims at.
         parts.append(self.target if self.edit is None else self.edit.content)
         parts.append(self.donor)
-        if self.space == "input":
+        if self.space in ("input", "logit"):
             parts.append(self.parameter)
         return _digest(parts)
 

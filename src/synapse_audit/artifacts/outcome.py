@@ -89,6 +89,8 @@ class Evidence:
     head_input: Float[np.ndarray, "examples features"]
     head_weight: Float[np.ndarray, "classes features"]
     head_bias: Float[np.ndarray, " classes"]
+    head_mean: Float[np.ndarray, " features"] | None = None
+    """Mean of the head's input over ``fit``."""
     dense: DenseLayer | None = None
     """What stands between the final pooled state and the head's last layer, where known."""
     pooled: Float[np.ndarray, "examples neurons"] | None = None
@@ -98,6 +100,8 @@ class Evidence:
     """Overlap of each ranking with itself over resamples of ``fit``."""
     benign: str | None = None
     """The class that means no alarm, where one was named."""
+    temperature: float | None = None
+    """By which all logits must be divided for the least log loss on ``select``; NaN: none is."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,23 @@
 """The host model behind one face, whatever its architecture."""
 
-from synapse_audit.classifier.classifier import Classifier
+from synapse_audit.classifier.classifier import Classifier, logits_of
 from synapse_audit.classifier.encoded import Batch, Encoded
 from synapse_audit.classifier.family import FAMILIES, Family
+from synapse_audit.classifier.reading import POSITIONS, Reading
+from synapse_audit.classifier.sites import BLOCK_OUTPUT, HEAD_INPUT, INNER, SITES, site_layers
 
-__all__ = ["FAMILIES", "Batch", "Classifier", "Encoded", "Family"]
+__all__ = [
+    "BLOCK_OUTPUT",
+    "FAMILIES",
+    "HEAD_INPUT",
+    "INNER",
+    "POSITIONS",
+    "SITES",
+    "Batch",
+    "Classifier",
+    "Encoded",
+    "Family",
+    "Reading",
+    "logits_of",
+    "site_layers",
+]

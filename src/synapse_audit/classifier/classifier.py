@@ -7,22 +7,33 @@ into evaluation mode and no gradient is ever asked for.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from synapse_audit.artifacts import TextInput
+from synapse_audit.artifacts import DenseLayer, TextInput
 from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
-from synapse_audit.classifier.family import Family, Position
 from synapse_audit.classifier.loading import load_parts
-from synapse_audit.errors import ModelError
+from synapse_audit.classifier.reading import Position, Reading, read_batch
+from synapse_audit.classifier.record import Family
+from synapse_audit.classifier.sites import (
+    BLOCK_OUTPUT,
+    HEAD_INPUT,
+    dense_layer,
+    find_blocks,
+    inner_points,
+    layer_points,
+)
+from synapse_audit.errors import ModelError, UsageError, choices
+from synapse_audit.hooks import Point, Side
 
 
 @dataclass(frozen=True)
@@ -45,8 +56,22 @@ class Classifier:
     position: Position
     encoder: Encoder
     collator: Collator
-    head_function: Callable[[nn.Module, Tensor], Tensor]
+    head_function: Callable[[nn.Module, Tensor], Tensor] | None
+    """(model, final representation) → logits; None where the head needs every token's state."""
+    inner: Mapping[str, tuple[Point, ...]] = field(default_factory=dict)
+    """Site inside the blocks → where it is in blocks 1 to L."""
+    dense: DenseLayer | None = field(default=None, repr=False)
+    """The head's dense layer before the last one, where it is known."""
     device: str = "cpu"
+    whole_head: Callable[[nn.Module, Tensor, Reading], Tensor] | None = None
+    """(model, final states, reading) → logits, where ``head_function`` is None."""
+    causal: bool = False
+    """Whether no token sees the last one, which the head reads."""
+    resumable: int = 0
+    """Layers from this one on can be resumed from."""
+    embeddings_side: Side = "output"
+    notes: tuple[str, ...] = ()
+    """What a reader of results should know of this model."""
 
     @classmethod
     def load(cls, path: str | Path, *, device: str = "cpu") -> Classifier:
@@ -56,14 +81,15 @@ class Classifier:
             ModelError: no such model, no trained head, a pickle checkpoint, an unknown family.
         """
         parts = load_parts(str(path))
-        return cls.wrap(
+        classifier = cls.wrap(
             parts.model,
             classes=parts.classes,
             encoder=parts.encoder,
             collator=parts.collator,
             family=parts.family,
             name=str(path),
-        ).to(device)
+        )
+        return replace(classifier, notes=(*classifier.notes, *parts.notes)).to(device)
 
     @classmethod
     def wrap(
@@ -85,15 +111,14 @@ class Classifier:
             ModelError: the family's paths do not lead to a module list and a linear layer.
         """
         try:
-            blocks = module.get_submodule(family.blocks)
+            blocks, resumable = find_blocks(module, family)
             embeddings = module.get_submodule(family.embeddings)
             output_layer = module.get_submodule(family.output_layer)
         except AttributeError as error:
             raise ModelError(f"{family.name} record does not fit '{name}': {error}") from error
-        if not isinstance(blocks, nn.ModuleList) or not isinstance(output_layer, nn.Linear):
+        if not isinstance(output_layer, nn.Linear):
             raise ModelError(
-                f"'{name}': {family.blocks} is {type(blocks).__name__} and {family.output_layer} "
-                f"is {type(output_layer).__name__}; expected ModuleList and Linear"
+                f"'{name}': {family.output_layer} is {type(output_layer).__name__}; expected Linear"
             )
         return cls(
             name=name,
@@ -101,12 +126,19 @@ class Classifier:
             classes=tuple(classes),
             architecture=family.name,
             embeddings=embeddings,
-            blocks=tuple(blocks),
+            blocks=blocks,
             output_layer=output_layer,
             position=family.position,
             encoder=encoder,
             collator=collator,
             head_function=family.head,
+            inner=inner_points(blocks, family),
+            dense=dense_layer(module, family),
+            whole_head=family.whole_head,
+            causal=family.causal,
+            resumable=resumable,
+            embeddings_side=family.embeddings_side,
+            notes=(family.note,) if family.note else (),
         )
 
     @property
@@ -117,6 +149,35 @@ class Classifier:
     def layer_module(self, layer: int) -> nn.Module:
         """The module whose output is ``layer`` (0 = embeddings)."""
         return self.embeddings if layer == 0 else self.blocks[layer - 1]
+
+    @property
+    def reads_one(self) -> bool:
+        """Whether the head reads one token of each example."""
+        return self.position in ("first", "last", "eos")
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the sites that this model has."""
+        return (BLOCK_OUTPUT, *self.inner, HEAD_INPUT)
+
+    def point(self, site: str, layer: int) -> Point:
+        """Where the states of a site pass.
+
+        Raises:
+            UsageError: the model has no such site there.
+        """
+        if site == BLOCK_OUTPUT and layer == 0:
+            return Point(self.embeddings, self.embeddings_side)
+        if site == BLOCK_OUTPUT:
+            return layer_points(self.blocks, "output")[layer - 1]
+        if site == HEAD_INPUT:
+            return Point(self.output_layer, "input")
+        if site not in self.inner or not 1 <= layer <= self.n_layers:
+            raise UsageError(
+                f"site '{site}' of layer {layer} given; {choices(site, self.sites)} "
+                f"(layers 1 to {self.n_layers})"
+            )
+        return self.inner[site][layer - 1]
 
     def to(self, device: str) -> Classifier:
         """The same classifier with its model moved to a device."""
@@ -135,21 +196,34 @@ class Classifier:
     @torch.inference_mode()
     def logits(self, batch: Batch) -> Float[Tensor, "examples classes"]:
         """The untouched forward pass of the host model."""
-        output = self.model(**batch)
-        return output if isinstance(output, Tensor) else output.logits
+        return logits_of(self.model(**batch))
+
+    def reading(self, batch: Batch) -> Reading:
+        """What the head reads of a batch."""
+        return read_batch(self.model, self.position, batch)
 
     def pooled_index(self, batch: Batch) -> Int[Tensor, " examples"]:
-        """Which token of each example the head reads."""
-        tokens = next(iter(batch.values()))
-        if self.position == "first":
-            return torch.zeros(tokens.shape[0], dtype=torch.long, device=tokens.device)
-        mask = batch["attention_mask"]
-        places = torch.arange(mask.shape[1], device=mask.device)
-        return (mask * places).argmax(dim=1)
+        """Which token of each example the head reads; 0 where it reads several."""
+        return self.reading(batch).place
 
     def head(self, pooled: Float[Tensor, "examples neurons"]) -> Float[Tensor, "examples classes"]:
-        """Logits from the pooled state of the final layer."""
+        """Logits from the representation in the final layer.
+
+        Raises:
+            UsageError: this head needs the state of every token; see :meth:`decide`.
+        """
+        if self.head_function is None:
+            raise UsageError(
+                f"the representation alone given to the head of {self.architecture}; expected the "
+                "states of all tokens"
+            )
         return self.head_function(self.model, pooled)
+
+    def decide(self, states: Tensor, reading: Reading) -> Float[Tensor, "examples classes"]:
+        """Logits from the states of all tokens of the final layer."""
+        if self.whole_head is not None:
+            return self.whole_head(self.model, states, reading)
+        return self.head(reading.gather(states))
 
     @property
     def head_weight(self) -> Float[np.ndarray, "classes features"]:
@@ -194,6 +268,14 @@ class Classifier:
                 raise ModelError(
                     f"'{self.name}' was altered: expected equal weights and no new hook"
                 )
+
+
+def logits_of(output: Any) -> Float[Tensor, "examples classes"]:
+    """The logits in whatever a classifier returns."""
+    if isinstance(output, Tensor):
+        return output
+    found: Tensor = output.logits if hasattr(output, "logits") else output.prediction_logits
+    return found
 
 
 def _count_hooks(model: nn.Module) -> int:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, SupportsIndex, overload
 
 import numpy as np
 from jaxtyping import Int
@@ -15,17 +16,69 @@ from synapse_audit.artifacts import TextInput
 Batch = Mapping[str, Tensor]
 """Keyword arguments of the model's forward, examples first."""
 
+Example = Mapping[str, Any]
+"""Features of one example: name → value, lists of token numbers as a tokenizer gives them."""
+
+
+@dataclass(frozen=True)
+class Ragged:
+    """Lists of whole numbers end to end: 4 bytes a number, where a list of Python takes 8 or 36."""
+
+    values: Int[np.ndarray, " tokens"]
+    """int32."""
+    ends: Int[np.ndarray, " examples"]
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    def __getitem__(self, i: int) -> list[int]:
+        start = self.ends[i - 1] if i > 0 else 0
+        found: list[int] = self.values[start : self.ends[i]].tolist()
+        return found
+
+
+class Features(Sequence[Example]):
+    """One mapping per example, put together when it is asked for.
+
+    A field whose value is a list of int32 numbers in every example is kept :class:`Ragged`, any
+    other one (another modality) as it came.
+    """
+
+    def __init__(self, fields: Mapping[str, Sequence[Any]], n: int) -> None:
+        """Takes name → one value per example, for ``n`` examples."""
+        self._fields = {name: _packed(values) for name, values in fields.items()}
+        self._n = n
+
+    def __len__(self) -> int:
+        return self._n
+
+    @overload
+    def __getitem__(self, i: SupportsIndex) -> Example: ...
+    @overload
+    def __getitem__(self, i: slice) -> tuple[Example, ...]: ...
+    def __getitem__(self, i: SupportsIndex | slice) -> Example | tuple[Example, ...]:
+        if isinstance(i, slice):
+            return tuple(self[j] for j in range(*i.indices(self._n)))
+        at = range(self._n)[i]  # refuses what is out of range; counts from the end as a list does
+        return {name: values[at] for name, values in self._fields.items()}
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[i] for i in range(self._n))
+
 
 @dataclass(frozen=True)
 class Encoded:
     """Inputs as the model's own features, not yet padded."""
 
-    features: tuple[Mapping[str, Any], ...]
-    """One mapping per example."""
+    features: Sequence[Example]
+    """One mapping per example; kept as :class:`Features` whatever is given."""
     lengths: Int[np.ndarray, " examples"]
     """Tokens per example, after truncation."""
     n_truncated: int
     """Examples that did not fit the model's maximum length."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "features", pack(self.features))
 
     def __len__(self) -> int:
         return len(self.features)
@@ -34,5 +87,32 @@ class Encoded:
 Encoder = Callable[[Sequence[TextInput]], Encoded]
 """Tokenises without padding."""
 
-Collator = Callable[[Sequence[Mapping[str, Any]]], Batch]
+Collator = Callable[[Sequence[Example]], Batch]
 """Pads the features of some examples to the longest among them."""
+
+
+def pack(examples: Sequence[Example]) -> Sequence[Example]:
+    """The same examples in flat arrays; as they are where they do not have the same fields."""
+    if isinstance(examples, Features):
+        return examples
+    names = tuple(examples[0]) if examples else ()
+    if any(tuple(example) != names for example in examples):
+        return examples
+    return Features({name: [row[name] for row in examples] for name in names}, len(examples))
+
+
+def _packed(values: Sequence[Any]) -> Sequence[Any] | Ragged:
+    if isinstance(values, Ragged) or not all(_plain(value) for value in values):
+        return values
+    ends = np.cumsum([len(value) for value in values], dtype=np.int64)
+    numbers: Iterable[int] = chain.from_iterable(values)
+    try:
+        flat = np.fromiter(numbers, dtype=np.int32, count=int(ends[-1]) if len(ends) else 0)
+    except OverflowError:
+        return values
+    return Ragged(flat, ends)
+
+
+def _plain(value: object) -> bool:
+    """Whether a value is a list of whole numbers and nothing else."""
+    return isinstance(value, list) and all(type(number) is int for number in value)

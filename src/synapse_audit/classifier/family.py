@@ -1,89 +1,26 @@
-"""What is known in advance about an architecture: one :class:`Family` record each.
+"""All architectures that are known in advance: one :class:`Family` record each.
 
-Adding an architecture = one record in ``FAMILIES``. Paths are dotted attribute names below the
-sequence-classification model.
+Adding an architecture = one record in :mod:`synapse_audit.classifier.records`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-import torch
-from torch import Tensor
+from synapse_audit.classifier.reading import Position
+from synapse_audit.classifier.record import Family
+from synapse_audit.classifier.records import AUDIO_FAMILIES, DECODERS, ENCODERS, VISION_FAMILIES
 
-Position = Literal["first", "last"]
-"""Which token the head reads: [CLS], or the last one that is no padding."""
+__all__ = ["FAMILIES", "Family", "Position", "family_for", "family_of"]
 
-
-@dataclass(frozen=True)
-class Family:
-    """Where the parts of one architecture are."""
-
-    name: str
-    model_types: tuple[str, ...]
-    """``config.model_type`` values that this record serves."""
-    embeddings: str
-    """Module whose output is layer 0."""
-    blocks: str
-    """``ModuleList`` of blocks; block l's output is layer l."""
-    output_layer: str
-    """The head's last ``nn.Linear``."""
-    head: Callable[[Any, Tensor], Tensor]
-    """(model, final pooled state (examples, neurons)) → logits (examples, classes)."""
-    position: Position = "first"
-
-
-def _bert_head(model: Any, pooled: Tensor) -> Tensor:
-    return model.classifier(model.dropout(model.base_model.pooler(pooled[:, None])))
-
-
-def _distilbert_head(model: Any, pooled: Tensor) -> Tensor:
-    return model.classifier(model.dropout(torch.relu(model.pre_classifier(pooled))))
-
-
-def _token_head(model: Any, pooled: Tensor) -> Tensor:
-    """Heads that take all tokens and read the first one themselves."""
-    return model.classifier(pooled[:, None])
-
-
-FAMILIES: tuple[Family, ...] = (
-    Family(
-        name="BERT",
-        model_types=("bert",),
-        embeddings="bert.embeddings",
-        blocks="bert.encoder.layer",
-        output_layer="classifier",
-        head=_bert_head,
-    ),
-    Family(
-        name="DistilBERT",
-        model_types=("distilbert",),
-        embeddings="distilbert.embeddings",
-        blocks="distilbert.transformer.layer",
-        output_layer="classifier",
-        head=_distilbert_head,
-    ),
-    Family(
-        name="RoBERTa",
-        model_types=("roberta", "xlm-roberta", "camembert"),
-        embeddings="roberta.embeddings",
-        blocks="roberta.encoder.layer",
-        output_layer="classifier.out_proj",
-        head=_token_head,
-    ),
-    Family(
-        name="ELECTRA",
-        model_types=("electra",),
-        embeddings="electra.embeddings",
-        blocks="electra.encoder.layer",
-        output_layer="classifier.out_proj",
-        head=_token_head,
-    ),
-)
+FAMILIES: tuple[Family, ...] = (*ENCODERS, *DECODERS, *VISION_FAMILIES, *AUDIO_FAMILIES)
 
 
 def family_of(model_type: str) -> Family | None:
-    """The record that serves a ``model_type``; None where there is none."""
+    """The first record that serves a ``model_type``; None where there is none."""
     return next((family for family in FAMILIES if model_type in family.model_types), None)
+
+
+def family_for(config: Any) -> Family | None:
+    """The record that serves a configuration; None where there is none."""
+    return next((family for family in FAMILIES if family.serves(config)), None)

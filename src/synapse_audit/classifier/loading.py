@@ -1,4 +1,4 @@
-"""Loads a sequence classifier from a folder or a hub id, and refuses what cannot be audited.
+"""Loads a classifier from a folder or a hub id, and refuses what cannot be audited.
 
 Safetensors only; remote code is never run; a head that was not trained stops the load, since the
 audit of random weights would look like an audit.
@@ -6,16 +6,40 @@ audit of random weights would look like an audit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 
-from synapse_audit.artifacts import TextInput
-from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
-from synapse_audit.classifier.family import FAMILIES, Family, family_of
+from synapse_audit.classifier.encoded import Collator, Encoder
+from synapse_audit.classifier.family import FAMILIES, Family
+from synapse_audit.classifier.record import AUDIO, IMAGE, SERIES, TEXT
+from synapse_audit.classifier.signals import (
+    as_encoder,
+    image_encoder,
+    series_encoder,
+    sound_collator,
+    sound_encoder,
+    stacking_collator,
+)
+from synapse_audit.classifier.text import max_length, text_collator, text_encoder
 from synapse_audit.errors import ModelError, choices
+
+HEADS = (
+    "ForSequenceClassification",
+    "ForImageClassification",
+    "ForAudioClassification",
+    "ForClassification",
+)
+"""How the names of transformers' classifiers end."""
+
+AUTO = {
+    TEXT: "AutoModelForSequenceClassification",
+    IMAGE: "AutoModelForImageClassification",
+    AUDIO: "AutoModelForAudioClassification",
+    SERIES: "PatchTSTForClassification",
+}
+"""What loads a model whose configuration does not name its class."""
 
 
 class Parts(NamedTuple):
@@ -26,27 +50,106 @@ class Parts(NamedTuple):
     encoder: Encoder
     collator: Collator
     family: Family
+    notes: tuple[str, ...] = ()
+    """What was chosen for want of a word in the checkpoint."""
+
+
+class Inputs(NamedTuple):
+    """How raw inputs become batches."""
+
+    encoder: Encoder
+    collator: Collator
+    notes: tuple[str, ...] = ()
 
 
 def load_parts(source: str) -> Parts:
-    """Loads model, head and tokenizer from a folder or a hub id.
+    """Loads model, head, and tokenizer or processor from a folder or a hub id.
 
     Raises:
         ModelError: no such model, no trained head, a pickle checkpoint, an unknown family.
     """
-    from transformers import AutoTokenizer
-
     config = _read_config(source)
     family = _family(config)
-    model = _load_model(source)
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    if family.modality == TEXT:
+        _check_tokenizer(Path(source))
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # nothing is generated
+    model = _load_model(source, config, family)
+    inputs = _text(source, model, family) if family.modality == TEXT else _signal(source, family)
     return Parts(
         model=model,
-        classes=tuple(str(config.id2label[i]) for i in range(config.num_labels)),
-        encoder=_make_encoder(tokenizer, _max_length(tokenizer, config)),
-        collator=_make_collator(tokenizer),
+        classes=tuple(str(config.id2label[i]) for i in range(_outputs(config))),
+        encoder=inputs.encoder,
+        collator=inputs.collator,
         family=family,
+        notes=inputs.notes,
     )
+
+
+def _text(source: str, model: Any, family: Family) -> Inputs:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    notes: list[str] = []
+    if family.position == "last":
+        notes += _agree_on_padding(source, tokenizer, model.config)
+    if family.causal and tokenizer.padding_side != "right":
+        tokenizer.padding_side = "right"
+        notes.append("padded on the right, which no token sees, though its tokenizer says left")
+    encoder = text_encoder(tokenizer, max_length(tokenizer, model.config))
+    return Inputs(encoder, text_collator(tokenizer), tuple(notes))
+
+
+def _agree_on_padding(source: str, tokenizer: Any, config: Any) -> list[str]:
+    """Tokenizer and head must mean the same token: the head looks for the last one before it."""
+    if config.pad_token_id is None and tokenizer.pad_token_id is None:
+        raise ModelError(
+            f"model '{source}' names no padding token, by which its head finds the last token of a "
+            "text; expected pad_token_id in config.json or pad_token in its tokenizer"
+        )
+    if config.pad_token_id is None:
+        config.pad_token_id = tokenizer.pad_token_id
+        return ["padding token taken from its tokenizer, since its configuration names none"]
+    if tokenizer.pad_token_id != config.pad_token_id:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
+        return ["padding token taken from its configuration, since its tokenizer names another"]
+    return []
+
+
+def _signal(source: str, family: Family) -> Inputs:
+    from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor
+
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    if family.modality == SERIES:
+        encoder = series_encoder(config.context_length, config.context_length)
+        return Inputs(as_encoder(encoder), stacking_collator())
+    kind: Any = AutoImageProcessor if family.modality == IMAGE else AutoFeatureExtractor
+    try:
+        processor = kind.from_pretrained(source, trust_remote_code=False)
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(
+            f"model '{source}': its processor cannot be loaded; expected preprocessor_config.json: "
+            f"{str(error).strip().splitlines()[0]}"
+        ) from error
+    if family.modality == IMAGE:
+        return Inputs(as_encoder(image_encoder(processor, _patches(config))), stacking_collator())
+    encoder = sound_encoder(processor, processor.sampling_rate)
+    fixed = hasattr(processor, "max_length") and hasattr(processor, "num_mel_bins")
+    return Inputs(as_encoder(encoder), stacking_collator() if fixed else sound_collator(processor))
+
+
+def _patches(config: Any) -> int:
+    """Tokens that an image becomes."""
+    sized = getattr(config, "vision_config", config)
+    size, patch = (
+        value if isinstance(value, int) else value[0]
+        for value in (sized.image_size, sized.patch_size)
+    )
+    return (size // patch) ** 2 + 1
+
+
+def _outputs(config: Any) -> int:
+    return int(getattr(config, "num_targets", None) or config.num_labels)
 
 
 def _read_config(source: str) -> Any:
@@ -73,7 +176,7 @@ def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder '{folder}' has no config.json; expected a saved classifier")
     if any(folder.glob("*.safetensors")):
-        return _check_tokenizer(folder)
+        return
     pickles = sorted(path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt")))
     if pickles:
         raise ModelError(
@@ -85,7 +188,9 @@ def _check_folder(folder: Path) -> None:
 
 def _check_tokenizer(folder: Path) -> None:
     # transformers makes up an empty vocabulary where there is none: every word would be unknown.
-    if not any(any(folder.glob(name)) for name in ("tokenizer.json", "vocab.*", "*.model")):
+    if folder.is_dir() and not any(
+        any(folder.glob(name)) for name in ("tokenizer.json", "vocab.*", "*.model")
+    ):
         raise ModelError(f"model folder '{folder}' has no tokenizer; expected tokenizer.json")
 
 
@@ -96,40 +201,57 @@ def _check_config(source: str, config: Any) -> None:
             f"model '{source}' is trained for {problem}; expected single_label_classification "
             "(one label per example)"
         )
-    if config.num_labels < 2:
+    outputs, names = _outputs(config), config.id2label
+    if outputs < 2:
+        raise ModelError(f"model '{source}' has {outputs} output; expected 2 or more classes")
+    if len(names) != outputs:
         raise ModelError(
-            f"model '{source}' has {config.num_labels} output; expected 2 or more classes"
+            f"model '{source}' has {outputs} outputs and {len(names)} names in id2label; expected "
+            "one name per output"
         )
-    names = config.id2label
     if sorted(names) != list(range(len(names))) or len(set(names.values())) < len(names):
         raise ModelError(
             f"model '{source}' has id2label {names}; expected distinct names for 0, 1, 2, ..."
         )
     architectures = list(getattr(config, "architectures", None) or [])
-    if architectures and not any(n.endswith("ForSequenceClassification") for n in architectures):
+    if architectures and not any(name.endswith(HEADS) for name in architectures):
         raise ModelError(
-            f"model '{source}' is a {architectures[0]}; expected a ...ForSequenceClassification, "
+            f"model '{source}' is a {architectures[0]}; expected a ...{' or ...'.join(HEADS)}, "
             "whose classification head is trained"
         )
 
 
 def _family(config: Any) -> Family:
-    family = family_of(config.model_type)
-    if family is None:
-        known = [name for record in FAMILIES for name in record.model_types]
+    records = [family for family in FAMILIES if config.model_type in family.model_types]
+    for family in records:
+        for name, value in family.settings.items():
+            setattr(config, name, value)
+        if family.serves(config):
+            return family
+    if records:
         raise ModelError(
-            f"model type '{config.model_type}' given; {choices(config.model_type, known)}"
+            f"model type '{config.model_type}' given in a form that is not known; expected what "
+            f"the record of {records[0].name} describes, see docs/families.md"
         )
-    return family
+    known = [name for record in FAMILIES for name in record.model_types]
+    raise ModelError(f"model type '{config.model_type}' given; {choices(config.model_type, known)}")
 
 
-def _load_model(source: str) -> torch.nn.Module:
+def _load_model(source: str, config: Any, family: Family) -> torch.nn.Module:
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForSequenceClassification
 
+    named = [name for name in config.architectures or () if name.endswith(HEADS)]
+    kind = getattr(transformers, named[0] if named else AUTO[family.modality], None)
+    if kind is None:
+        raise ModelError(
+            f"model '{source}' is a {named[0]}, which transformers {transformers.__version__} does "
+            "not have"
+        )
     try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
+        model, report = kind.from_pretrained(
             source,
+            config=config,
             dtype=torch.float32,
             use_safetensors=True,
             trust_remote_code=False,
@@ -153,42 +275,3 @@ def _load_model(source: str) -> torch.nn.Module:
             "head would be untrained; expected a fine-tuned classifier"
         )
     return model.requires_grad_(False)
-
-
-def _max_length(tokenizer: Any, config: Any) -> int:
-    """The longest input that both tokenizer and position embeddings allow."""
-    limits = [tokenizer.model_max_length]
-    places = getattr(config, "max_position_embeddings", None)
-    if places is not None:
-        # RoBERTa numbers positions from padding_idx + 1 on, so that many rows are never used.
-        numbered = config.model_type in ("roberta", "xlm-roberta", "camembert")
-        offset = (config.pad_token_id or 0) + 1 if numbered else 0
-        limits.append(places - offset)
-    return int(min(limits))
-
-
-def _make_encoder(tokenizer: Any, limit: int) -> Encoder:
-    def encode(inputs: Sequence[TextInput]) -> Encoded:
-        import numpy as np
-
-        first = [text if isinstance(text, str) else text[0] for text in inputs]
-        pairs = None if not inputs or isinstance(inputs[0], str) else [text[1] for text in inputs]
-        rows = tokenizer(first, pairs, truncation=False, verbose=False)
-        n_truncated = sum(len(row) > limit for row in rows["input_ids"])
-        if n_truncated:
-            rows = tokenizer(first, pairs, truncation=True, max_length=limit)
-        lengths = np.array([len(row) for row in rows["input_ids"]], dtype=np.int64)
-        columns = [list(rows[name]) for name in rows]
-        features = tuple(dict(zip(rows, row, strict=True)) for row in zip(*columns, strict=True))
-        return Encoded(features, lengths, n_truncated)
-
-    return encode
-
-
-def _make_collator(tokenizer: Any) -> Collator:
-    def collate(features: Sequence[Mapping[str, Any]]) -> Batch:
-        return dict(
-            tokenizer.pad([dict(row) for row in features], padding=True, return_tensors="pt")
-        )
-
-    return collate

@@ -23,12 +23,10 @@ def inspect(
 
 def facts(classifier: Classifier) -> dict[str, str]:
     """Name → value, in the order shown."""
+    from synapse_audit.classifier import POSITIONS
     from synapse_audit.operators import OPERATORS
-    from synapse_audit.sweep import supports_tap
 
-    position = {"first": "first token ([CLS])", "last": "last token that is no padding"}
     head = classifier.output_layer
-    routes = "head, stream, suffix, full" if supports_tap(classifier) else "head, full"
     labels = ", ".join(f"{i} = {name}" for i, name in enumerate(classifier.classes))
     return {
         "model": classifier.name,
@@ -36,13 +34,33 @@ def facts(classifier: Classifier) -> dict[str, str]:
         "parameters": f"{classifier.parameters_count:,}",
         "layers": f"{classifier.n_layers} blocks, and the embeddings as layer 0",
         "hidden size": str(head.in_features),
-        "pooled position": position[classifier.position],
+        "pooled position": POSITIONS[classifier.position],
+        "causal": "yes: no token sees a later one" if classifier.causal else "no",
         "head": f"last linear layer {head.in_features} → {head.out_features}"
         + ("" if head.bias is None else " with bias"),
         "label map": labels,
         "sites": "block_output (layers 0 to "
-        f"{classifier.n_layers}; positions pooled, all), head_weight, logits",
+        f"{classifier.n_layers}; positions pooled, all), "
+        + ", ".join((*classifier.sites[1:], "head_weight", "logits")),
         "operators": ", ".join(OPERATORS),
-        "routes": routes,
+        "routes": _routes(classifier),
+        "notes": "; ".join(classifier.notes) or "none",
         "weights sha256": classifier.fingerprint(),
     }
+
+
+def _routes(classifier: Classifier) -> str:
+    """The routes that a run will try, and why others are out of the question."""
+    from synapse_audit.sweep import supports_tap
+
+    if not classifier.reads_one:
+        stream = "no stream: the head reads several tokens"
+    elif classifier.resumable:
+        stream = "no stream: two attentions to a block"
+    elif not supports_tap(classifier):
+        stream = "no stream: attention outside transformers' registry"
+    else:
+        stream = "stream (every layer)" if classifier.causal else "stream (last two layers)"
+    above = classifier.resumable
+    suffix = f"suffix (from layer {above} on; full below)" if above else "suffix"
+    return f"head, {suffix}, full, {stream}"

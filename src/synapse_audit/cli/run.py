@@ -35,6 +35,9 @@ def run(
     group_column: Annotated[
         str | None, typer.Option(help="Rows of one group never fall into different splits.")
     ] = None,
+    benign: Annotated[
+        str | None, typer.Option(help="Class that means no alarm; adds the detection view.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder. Default: runs/MODEL-PRESET.")
     ] = None,
@@ -43,6 +46,9 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; options win over it.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of splits, draws and noise.")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="Repeat splits, probes and draws under so many seeds.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Examples per batch; fitted to their length if left out.")
@@ -77,8 +83,10 @@ def run(
         "text_pair_column": text_pair_column,
         "label_column": label_column,
         "group_column": group_column,
+        "benign": benign,
         "preset": preset,
         "seed": seed,
+        "seeds": seeds,
         "device": device,
         "batch_size": batch_size,
         "max_examples": max_examples,
@@ -119,9 +127,10 @@ def _default_out(config: AuditConfig) -> Path:
 
 
 def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
-    from synapse_audit.audit import Declined, audit
+    from synapse_audit.audit import Declined
     from synapse_audit.cli.display import Terminal
     from synapse_audit.report import render
+    from synapse_audit.seeds import audit_seeds
     from synapse_audit.store import RunFolder
 
     terminal = Terminal()
@@ -132,7 +141,7 @@ def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
         return not dry_run
 
     try:
-        result = audit(config, out, progress=terminal, approve=approve)
+        result = audit_seeds(config, out, progress=terminal, approve=approve)
     except Declined:
         return
     with terminal.stage("report", 1) as advance:

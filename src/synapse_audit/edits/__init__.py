@@ -1,7 +1,8 @@
-"""Edits of weights and logits: one function each, one line in ``EDITS``.
+"""Edits of weights: one function each, one line in ``EDITS``.
 
-An edit is an additive :class:`HeadEdit`; its budget is its L2 norm relative to the norm of the
-head's own weights. :func:`applied` puts it into the live model and takes it back, bit for bit.
+A targeted edit of the head is an additive :class:`HeadEdit` of a given size; new values of any
+named weight (faults, flipped bits) are a :class:`ParameterEdit`. :func:`applied` puts either into
+the live model and takes it back, bit for bit.
 """
 
 from __future__ import annotations
@@ -10,8 +11,85 @@ from collections.abc import Callable
 
 from synapse_audit.artifacts import HeadEdit
 from synapse_audit.edits.applied import applied
+from synapse_audit.edits.bits import FORMATS, NumberFormat
+from synapse_audit.edits.choosing import Attacked, choose_flips, counts_of, formats_of, kinds_of
+from synapse_audit.edits.faults import noisy_share, scaled_gains, weight_noise
+from synapse_audit.edits.flips import (
+    ChosenFlips,
+    Flip,
+    Steepest,
+    flip_edit,
+    random_flips,
+    ranked_flips,
+)
 from synapse_audit.edits.head import HeadView, Indices, bias, push
+from synapse_audit.edits.parts import ATTENTION, GAIN, HEAD, MLP, Part, find_parts
+from synapse_audit.edits.pushes import (
+    PAPER_PUSHES,
+    PaperPush,
+    balanced,
+    linf,
+    paper_push,
+    rival,
+    sparse,
+    steepest_columns,
+)
+from synapse_audit.edits.rows import column_noise, row_scale, row_swap
+from synapse_audit.edits.search import Astray, Toward, Victim, search_flips, steepest
 
-EDITS: dict[str, Callable[[HeadView, int, Indices, float], HeadEdit]] = {"push": push, "bias": bias}
+EDITS: dict[str, Callable[[HeadView, int, Indices, float], HeadEdit]] = {
+    "push": push,
+    "bias": bias,
+    "balanced": balanced,
+    "rival": rival,
+    "linf": linf,
+    "sparse": sparse,
+}
+"""Name → targeted edit of the head: (view, target, columns, size)."""
 
-__all__ = ["EDITS", "HeadView", "applied", "bias", "push"]
+__all__ = [
+    "ATTENTION",
+    "EDITS",
+    "FORMATS",
+    "GAIN",
+    "HEAD",
+    "MLP",
+    "PAPER_PUSHES",
+    "Astray",
+    "Attacked",
+    "ChosenFlips",
+    "Flip",
+    "HeadView",
+    "Indices",
+    "NumberFormat",
+    "PaperPush",
+    "Part",
+    "Steepest",
+    "Toward",
+    "Victim",
+    "applied",
+    "balanced",
+    "bias",
+    "choose_flips",
+    "column_noise",
+    "counts_of",
+    "find_parts",
+    "flip_edit",
+    "formats_of",
+    "kinds_of",
+    "linf",
+    "noisy_share",
+    "paper_push",
+    "push",
+    "random_flips",
+    "ranked_flips",
+    "rival",
+    "row_scale",
+    "row_swap",
+    "scaled_gains",
+    "search_flips",
+    "sparse",
+    "steepest",
+    "steepest_columns",
+    "weight_noise",
+]

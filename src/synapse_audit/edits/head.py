@@ -26,11 +26,36 @@ class HeadView:
     """Over ``fit``."""
     predicted: Int[np.ndarray, " examples"]
     """Clean prediction, over ``fit``."""
+    bias: Float[np.ndarray, " classes"] | None = None
+    """None where the head has none."""
 
     @property
     def norm(self) -> float:
         """Euclidean (Frobenius) norm of the weight: what budgets are relative to."""
         return float(np.linalg.norm(self.weight))
+
+    @property
+    def rms(self) -> float:
+        """Root mean square of the weight's entries."""
+        return self.norm / float(np.sqrt(self.weight.size))
+
+    def ascent(self, target: int) -> Float[np.ndarray, " features"]:
+        """Mean head input where ``target`` is not predicted: the gradient of its mean logit there.
+
+        Zeros where every example is predicted as the target.
+        """
+        away = self.predicted != target
+        if not away.any():
+            return np.zeros(self.weight.shape[1])
+        return self.head_input[away].astype(np.float64).mean(axis=0)
+
+    def rival(self, target: int) -> int:
+        """The other class with the highest mean logit where ``target`` is not predicted."""
+        logits = self.weight.astype(np.float64) @ self.ascent(target)
+        if self.bias is not None:
+            logits += self.bias
+        logits[target] = -np.inf
+        return int(logits.argmax())
 
 
 def push(view: HeadView, target: int, columns: Indices, budget: float) -> HeadEdit:
@@ -50,10 +75,8 @@ def push(view: HeadView, target: int, columns: Indices, budget: float) -> HeadEd
     Limits: one universal direction; an attacker who may fit it to examples can do better, and the
     closed-form floor bounds how much.
     """
-    away = view.predicted != target
     direction = np.zeros(view.weight.shape[1])
-    if away.any():
-        direction[columns] = view.head_input[away].astype(np.float64).mean(axis=0)[columns]
+    direction[columns] = view.ascent(target)[columns]
     length = float(np.linalg.norm(direction))
     weight = np.zeros_like(view.weight)
     if length > 0:

@@ -58,6 +58,7 @@ class Kit:
     weights: str
     """sha256 that the model must have on arrival."""
     versions: Mapping[str, str]
+    benign: int | None = None
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def make_kit(engine: Engine, *, threads: int) -> Kit:
         threads=threads,
         weights=engine.classifier.fingerprint(),
         versions={name: version(name) for name in PACKAGES},
+        benign=engine.benign,
     )
 
 
@@ -165,7 +167,7 @@ def take_seat(kit: Kit) -> Seat:
             f"'{classifier.name}' reached the worker on '{socket.gethostname()}' with other "
             "weights; expected those it was sent with"
         )
-    return Seat(kit, Engine(classifier, kit.site, kit.seed))
+    return Seat(kit, Engine(classifier, kit.site, kit.seed, benign=kit.benign))
 
 
 def _any_of_its_kind(device: str) -> str:

@@ -10,9 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from synapse_audit.artifacts import Evidence, Finding
+from synapse_audit.findings.agreement import agreement
 from synapse_audit.findings.asymmetry import asymmetry
+from synapse_audit.findings.calibration import calibration
+from synapse_audit.findings.certificates import certificates
+from synapse_audit.findings.detection import detection
+from synapse_audit.findings.faults import faults
+from synapse_audit.findings.inputs import inputs
+from synapse_audit.findings.paper import paper
 from synapse_audit.findings.pathways import pathways
+from synapse_audit.findings.profile import profile
 from synapse_audit.findings.redundancy import redundancy
+from synapse_audit.findings.sites import sites
 from synapse_audit.findings.vulnerability import vulnerability
 
 __all__ = ["FINDINGS"]
@@ -20,7 +29,16 @@ __all__ = ["FINDINGS"]
 FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "redundancy": redundancy,
     "pathways": pathways,
+    "sites": sites,
     "asymmetry": asymmetry,
     "vulnerability": vulnerability,
+    "agreement": agreement,
+    "faults": faults,
+    "inputs": inputs,
+    "paper": paper,
+    "profile": profile,
+    "certificates": certificates,
+    "calibration": calibration,
+    "detection": detection,
 }
 """Name → what computes it."""

@@ -16,10 +16,12 @@ from scipy.stats import norm
 
 from synapse_audit.artifacts import ALL_LAYERS, Evidence, Finding
 from synapse_audit.findings.curves import (
+    BLOCKS,
     HEADLINE,
     draw_range,
     figure,
     headline,
+    twins,
     unknown,
     where,
 )
@@ -107,7 +109,7 @@ def matrix_fraction(evidence: Evidence) -> float | None:
 
 
 def _per_class(evidence: Evidence) -> pd.DataFrame:
-    wanted = {"space": "neuron", "position": "pooled", "layers": ALL_LAYERS, "selection": "top"}
+    wanted = {**BLOCKS, "position": "pooled", "layers": ALL_LAYERS, "selection": "top"}
     cells = where(evidence.effects, {**wanted, "ranking": evidence.grid.rankings[0]})
     return cells[cells["ranked_for"].isin(evidence.classes) & cells["operator"].isin(OPERATORS)]
 
@@ -117,12 +119,13 @@ def _matrix(
 ) -> pd.DataFrame:
     at = {"operator": operator, "fraction": fraction}
     actions = where(_per_class(evidence), at).set_index("ranked_for")["action"].to_dict()
-    twins = where(evidence.effects, {**HEADLINE, **at, "selection": "random"})["action"]
+    cells = where(evidence.effects, {**HEADLINE, **at})
+    drawn = twins(cells, evidence.grid.rankings[0])["action"]
     ranked = [evidence.classes[i] for i in kept if evidence.classes[i] in actions]
-    if not ranked or twins.empty:
+    if not ranked or drawn.empty:
         return pd.DataFrame(columns=MATRIX)
     chosen = recalls(evidence, [actions[name] for name in ranked], kept)
-    random = recalls(evidence, list(twins), kept)
+    random = recalls(evidence, list(drawn), kept)
     # The clean recall cancels between the drop and the twins' drop.
     value = random.value.mean(axis=0) - chosen.value
     samples = random.samples.mean(axis=0) - chosen.samples
@@ -216,9 +219,9 @@ def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     keys = ["class", "fraction"]
     classes = evidence.class_effects.merge(evidence.effects[["cell", "fraction"]], on="cell")
     classes = classes[classes["class"].isin([evidence.classes[i] for i in kept])]
-    twins = where(evidence.effects, {**HEADLINE, "selection": "random"})
+    drawn = twins(where(evidence.effects, HEADLINE), evidence.grid.rankings[0])
     top = classes[classes["cell"].isin(headline(evidence)["cell"])]
-    random = draw_range(classes[classes["cell"].isin(twins["cell"])], keys, {"recall": "random"})
+    random = draw_range(classes[classes["cell"].isin(drawn["cell"])], keys, {"recall": "random"})
     table = top.merge(random.rename(columns={"random": "random_recall"}), on=keys, how="left")
     order = {evidence.classes[i]: place for place, i in enumerate(kept)}
     table = table.assign(place=table["class"].map(order)).sort_values(["place", "fraction"])

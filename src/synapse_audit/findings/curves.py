@@ -2,7 +2,7 @@
 
 | function | answers |
 |---|---|
-| where, headline, draw_range | which rows of ``effects`` a table is drawn from |
+| where, headline, twins, draw_range | which rows of ``effects`` a table is drawn from |
 | figure, unknown, grid_band | how a number is reported |
 | plateaus, half_points | where removal curves leave the plateau, and lose half |
 """
@@ -28,7 +28,20 @@ PLATEAU_LOSS = 0.02
 DRAW_RANGE = (0.025, 0.975)
 """Quantiles over random draws that are shown as their range."""
 
-HEADLINE = {"space": "neuron", "operator": "mean", "position": "pooled", "layers": ALL_LAYERS}
+BLOCKS: dict[str, object] = {
+    "space": "neuron",
+    "site": "block_output",
+    "target": None,
+    "parameter": None,
+}
+"""Cells that remove neurons of block outputs; other sites, aims and settings have their own."""
+
+HEADLINE: dict[str, object] = {
+    **BLOCKS,
+    "operator": "mean",
+    "position": "pooled",
+    "layers": ALL_LAYERS,
+}
 """Cells of the headline operator over all layers, for any selection."""
 
 
@@ -52,6 +65,17 @@ def headline(evidence: Evidence) -> pd.DataFrame:
     ranking = evidence.grid.rankings[0]
     wanted = {**HEADLINE, "selection": "top", "ranking": ranking, "ranked_for": GLOBAL}
     return where(evidence.effects, wanted).sort_values("fraction")
+
+
+def twins(cells: pd.DataFrame, ranking: str) -> pd.DataFrame:
+    """The random draws that a ranking's sets stand beside, among the cells given.
+
+    Its own where it has some (sets across layers, which hold another number in each), else those
+    that all rankings share.
+    """
+    drawn = where(cells, {"selection": "random"})
+    own = where(drawn, {"ranking": ranking, "ranked_for": GLOBAL})
+    return own if len(own) else where(drawn, {"ranking": None})
 
 
 def draw_range(

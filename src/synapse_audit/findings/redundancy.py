@@ -15,6 +15,7 @@ import pandas as pd
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence, Finding
 from synapse_audit.findings.constants import constants_list, constants_table
 from synapse_audit.findings.curves import (
+    BLOCKS,
     HEADLINE,
     PLATEAU_LOSS,
     TOLERANCE,
@@ -24,6 +25,7 @@ from synapse_audit.findings.curves import (
     half_points,
     headline,
     plateaus,
+    twins,
     unknown,
     where,
 )
@@ -97,7 +99,7 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
     Rows of random selections are means over draws with the 2.5 to 97.5 % range of the draws in
     place of an interval.
     """
-    wanted = {"space": "neuron", "layers": ALL_LAYERS, "position": "pooled"}
+    wanted = {**BLOCKS, "layers": ALL_LAYERS, "position": "pooled"}
     cells = where(evidence.effects, wanted)
     cells = cells[cells["ranked_for"].isna() | (cells["ranked_for"] == GLOBAL)]
     ranked = cells[cells["selection"].isin(RANKED)].rename(columns=SHORT)
@@ -111,17 +113,17 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
 
 def layers_table(evidence: Evidence) -> pd.DataFrame:
     """What silencing the top of one layer alone costs, beside its random twins."""
-    cells = where(evidence.effects, {"space": "neuron", "position": "pooled"})
+    cells = where(evidence.effects, {**BLOCKS, "position": "pooled"})
     cells = cells[cells["layers"].notna() & (cells["layers"] != ALL_LAYERS)]
     ranking = evidence.grid.rankings[0]
     top = where(cells, {"selection": "top", "ranking": ranking, "ranked_for": GLOBAL})
-    twins = draw_range(
+    drawn = draw_range(
         where(cells, {"selection": "random"}),
         ["operator", "layers", "fraction"],
         {"accuracy_drop": "random"},
     ).rename(columns={"random": "random_drop"})
     table = top.rename(columns=SHORT).merge(
-        twins, on=["operator", "layers", "fraction"], how="left"
+        drawn, on=["operator", "layers", "fraction"], how="left"
     )
     table["layer"] = table["layers"].astype(int)
     return table.sort_values(LAYERS[:3], ignore_index=True)[LAYERS]
@@ -138,12 +140,10 @@ def positions_table(evidence: Evidence) -> pd.DataFrame:
     cells = cells[cells["fraction"].isin(shared)]
     ranking = evidence.grid.rankings[0]
     top = where(cells, {"selection": "top", "ranking": ranking, "ranked_for": GLOBAL})
-    twins = draw_range(
-        where(cells, {"selection": "random"}),
-        ["fraction", "position", "selection"],
-        {"accuracy_drop": "drop"},
+    drawn = draw_range(
+        twins(cells, ranking), ["fraction", "position", "selection"], {"accuracy_drop": "drop"}
     )
-    table = _stack([top.rename(columns=SHORT), twins], POSITIONS)
+    table = _stack([top.rename(columns=SHORT), drawn], POSITIONS)
     return table.sort_values(POSITIONS[:3], ignore_index=True)
 
 

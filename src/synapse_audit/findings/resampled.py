@@ -4,8 +4,7 @@ In: evidence and actions. Out: values and the same statistic in every resample. 
 estimated in two phases counts as in the effects table: its outcomes are weighted counts over the
 stream outcomes of all examples and the exact ones of a subsample
 (:mod:`synapse_audit.metrics.two_phase`), so that values here equal those of the table and samples
-vary with both phases. The one part left out is what the subsample may have missed without a trace
-(``unseen_variance``), which the table adds to its intervals.
+vary with both phases.
 """
 
 from __future__ import annotations
@@ -104,13 +103,13 @@ def _samples(
     """Positions in ``actions``, and what they are counted on."""
     outcomes, labels = evidence.outcomes, evidence.predictions.labels
     rows = outcomes.rows(actions)
-    for (n_exact, beta), places in groups(outcomes, rows, labels).items():
+    for n_exact, places in groups(outcomes, rows).items():
         chosen = rows[places]
         sample = _sample(evidence, outcomes.predicted[chosen])
         if outcomes.direct is not None and n_exact < len(labels):
             known = outcomes.direct.exact[chosen[0]]
             both = np.concatenate([outcomes.direct.predicted[chosen], sample.predicted], axis=1)
-            doubled = reweight(labels, sample.weights, sample.resampled, known, beta)
+            doubled = reweight(labels, sample.weights, sample.resampled, known)
             sample = Sample(np.tile(labels, 2), both, doubled.weights, doubled.resampled)
         yield places, sample
 

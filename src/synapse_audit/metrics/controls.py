@@ -1,17 +1,29 @@
-"""Each effect beside its random control: curve tests, and the position among random draws."""
+"""Each effect beside its random control: curve tests, and the position among random draws.
+
+**Two-phase estimates.** A drop that is estimated carries the noise of its subsample, so the spread
+between estimated draws is wider than that between the draws themselves: its variance s² holds the
+mean second-phase variance v of the draws. The value that is set beside them carries noise of its
+own, u. Were it one more draw, it would differ from their mean by (s² − v) + u, and s²/B for the
+mean: so s² is replaced by s² + u − v. To subtract v alone would take the noise out of the draws
+and leave it in the value, and would call noise an effect. Where set and draws are estimated from
+as many examples, as they are within a kind (:mod:`synapse_audit.sweep.two_phase`), u and v are
+about equal and nothing changes. At most half of s² is taken off (``LEAST``), since v is
+an estimate and part of the noise is shared by all draws of one subsample, so not in s². Degrees
+of freedom stay those of the draws, which is conservative where u is the larger part.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.integrate import trapezoid
+from scipy import stats
 
-from synapse_audit.artifacts import Cell
+from synapse_audit.artifacts import GLOBAL, Cell
 from synapse_audit.statistics import (
     CurveTest,
     DrawPosition,
@@ -29,11 +41,18 @@ SETTING = ["operator", "strength", "site", "position", "layers"]
 CURVE = [*SETTING, "ranking", "ranked_for"]
 """What names a curve."""
 
+LEAST = 0.5
+"""Share of the variance between draws that is kept whatever the second phase adds."""
+
 _CONTROL = {
     "top": "random",
     "bottom": "random",
     "exclusive": "random",
+    "exclusive_mass": "random",
     "constant": "random",
+    "searched": "random",
+    "readable_unused": "random",
+    "used_unreadable": "random",
     "keep_top": "keep_random",
 }
 
@@ -43,23 +62,36 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
 
     A curve = accuracy_drop over the fractions, at least two of them; area by the trapezoid rule,
     in units of accuracy × fraction, positive = top hurts more than random. Only fractions for
-    which every draw was run enter. See :func:`synapse_audit.statistics.curve_test`.
+    which every draw was run enter. See :func:`synapse_audit.statistics.curve_test`. The noise of
+    two-phase estimates (column ``phase_se``, where there is one) counts as independent between
+    fractions. Random curves are those of the same ranking where it has some (sets across layers
+    have), else the shared ones.
 
     Returns:
         One row per curve: the columns CURVE, then area, t, df, p_value, and p_adjusted
         (Benjamini-Yekutieli over all rows). A curve without random twins has nulls.
     """
     mine = effects[(effects["space"] == "neuron") & (effects["operator"] == HEADLINE_OPERATOR)]
-    twins = dict(_curves(mine[mine["selection"] == "random"], SETTING))
+    mine = mine[mine["parameter"].isna()]
+    twins = dict(_curves(mine[mine["selection"] == "random"], CURVE))
     rows = []
     for key, curve in _curves(mine[mine["selection"] == "top"], CURVE):
-        tops = curve.drop_duplicates("fraction").set_index("fraction")["accuracy_drop"]
+        tops = curve.drop_duplicates("fraction").set_index("fraction")
         if len(tops) >= 2:
-            rows.append((*key, *_test(tops, twins.get(key[: len(SETTING)]))))
+            rows.append((*key, *_test(tops, _own_twins(twins, key))))
     tests = pd.DataFrame(rows, columns=[*CURVE, *CurveTest._fields[:-1], "p_value"])
     kinds = dict.fromkeys(CURVE, "str") | dict.fromkeys(["strength", "area", "t"], "float64")
     tests = tests.astype(kinds | {"df": "Int64", "p_value": "float64"})
     return tests.assign(p_adjusted=benjamini_yekutieli(tests["p_value"].to_numpy()))
+
+
+def _own_twins(
+    twins: Mapping[tuple[Any, ...], pd.DataFrame], key: tuple[Any, ...]
+) -> pd.DataFrame | None:
+    """The random curves of a curve's own ranking, else the shared ones."""
+    setting, ranking = key[: len(SETTING)], key[len(SETTING)]
+    own = twins.get((*setting, ranking, GLOBAL))
+    return own if own is not None else twins.get((*setting, None, None))
 
 
 def adjusted(effects: pd.DataFrame) -> Float[np.ndarray, " cells"]:
@@ -70,28 +102,58 @@ def adjusted(effects: pd.DataFrame) -> Float[np.ndarray, " cells"]:
     return np.where(on_curve, found["p_adjusted"].to_numpy(), np.nan)
 
 
-def positions(cells: Sequence[Cell], drop: Float[np.ndarray, " cells"]) -> list[DrawPosition]:
+def positions(
+    cells: Sequence[Cell],
+    drop: Float[np.ndarray, " cells"],
+    error: Float[np.ndarray, " cells"] | None = None,
+) -> list[DrawPosition]:
     """Each cell's accuracy_drop among random sets with as many neurons in each layer.
 
-    ``keep_top`` is set beside ``keep_random``, other selections beside ``random``. NaN for the
-    controls themselves and where no random set of that size was run.
+    The number of neurons in each layer decides which random sets count, whatever ranking they were
+    drawn for. ``keep_top`` is set beside ``keep_random``, other selections beside ``random``. NaN
+    for the controls themselves and where no random set of that size was run. ``error`` is the
+    standard error that a second phase adds (NaN = none).
     """
-    draws: dict[Hashable, dict[str, float]] = defaultdict(dict)
-    for cell, value in zip(cells, drop, strict=True):
+    noise = np.zeros(len(drop)) if error is None else np.nan_to_num(error) ** 2
+    draws: dict[Hashable, dict[str, tuple[float, float]]] = defaultdict(dict)
+    for cell, value, own in zip(cells, drop, noise, strict=True):
         if cell.selection in _CONTROL.values():
-            draws[_twin_key(cell, cell.selection)][cell.action] = value
+            draws[_twin_key(cell, cell.selection)][cell.action] = (value, own)
     found = []
-    for cell, value in zip(cells, drop, strict=True):
+    for cell, value, own in zip(cells, drop, noise, strict=True):
         twins = draws.get(_twin_key(cell, _CONTROL.get(cell.selection or "")), {})
-        sample = np.array(list(twins.values()), dtype=np.float64)
-        position = draw_position(float(value), sample) if twins else DrawPosition(np.nan, np.nan)
-        found.append(position)
+        pairs = np.array([*twins.values()], dtype=np.float64).reshape(-1, 2)
+        found.append(_position(value, own, pairs))
     return found
 
 
+def _position(value: float, own: float, twins: Float[np.ndarray, "draws 2"]) -> DrawPosition:
+    """Place among (drop, noise) of the draws; z on the spread that one more draw would have."""
+    if not len(twins):
+        return DrawPosition(np.nan, np.nan)
+    sample = twins[:, 0]
+    position = draw_position(float(value), sample)
+    if len(sample) < 2:
+        return position
+    return position._replace(z=position.z / _inflation(sample, own - twins[:, 1].mean()))
+
+
+def _inflation(sample: Float[np.ndarray, " draws"], excess: float) -> float:
+    """√(1 + excess / s²), s² the variance between draws, at least √``LEAST``.
+
+    ``excess`` = noise variance of the value under test minus the draws' mean one.
+    """
+    variance = float(sample.var(ddof=1))
+    return float(np.sqrt(max(LEAST, 1 + excess / variance))) if variance > 0 else 1.0
+
+
 def _twin_key(cell: Cell, control: str | None) -> Hashable:
-    counts = None if cell.neurons is None else tuple(cell.neurons.counts.items())
-    return (control, cell.operator, cell.strength, cell.site, cell.position, counts)
+    """What a cell shares with its twins: all but which neurons, columns or bits were chosen."""
+    shared = (control, cell.operator, cell.strength, cell.site, cell.position, cell.target)
+    if cell.neurons is not None:
+        return (*shared, tuple(cell.neurons.counts.items()))
+    chosen_how = (cell.parameter or "").startswith("columns=")
+    return (*shared, cell.fraction, cell.layers, None if chosen_how else cell.parameter)
 
 
 def _curves(
@@ -103,12 +165,35 @@ def _curves(
         yield tuple(None if pd.isna(part) else part for part in parts), rows
 
 
-def _test(tops: pd.Series, twins: pd.DataFrame | None) -> CurveTest:
+def _test(tops: pd.DataFrame, twins: pd.DataFrame | None) -> CurveTest:
     if twins is None:
         return CurveTest(np.nan, np.nan, 0, np.nan)
     table = twins.pivot_table(index="fraction", columns="draw", values="accuracy_drop")
     shared = table.dropna().index.intersection(tops.index).sort_values()
     if len(shared) < 2:
         return CurveTest(np.nan, np.nan, 0, np.nan)
-    gap = tops.loc[shared].to_numpy()[:, None] - table.loc[shared].to_numpy()
-    return curve_test(trapezoid(gap, shared.to_numpy(dtype=np.float64), axis=0))
+    steps = _trapezoid_weights(shared.to_numpy(dtype=np.float64))
+    gap = tops.loc[shared, "accuracy_drop"].to_numpy()[:, None] - table.loc[shared].to_numpy()
+    areas = steps @ gap
+    test = curve_test(areas)
+    if np.isnan(test.t):
+        return test
+    excess = steps**2 @ (_noise(tops).loc[shared] - _noise(twins).loc[shared]).to_numpy()
+    # Of the variance s² (1 + 1/B) only the part of the curve itself changes, not that of the mean.
+    variance, share = _inflation(areas, float(excess)) ** 2, 1 / len(areas)
+    t = test.t * float(np.sqrt((1 + share) / (variance + share)))
+    return test._replace(t=t, p=float(2 * stats.t.sf(abs(t), test.df)))
+
+
+def _noise(rows: pd.DataFrame) -> pd.Series:
+    """Mean second-phase variance at each fraction; 0 where nothing is estimated."""
+    if "phase_se" not in rows:
+        rows = rows.assign(phase_se=0.0)
+    rows = rows.reset_index()[["fraction", "phase_se"]].astype("float64").fillna({"phase_se": 0.0})
+    return rows.assign(noise=rows["phase_se"] ** 2).groupby("fraction")["noise"].mean()
+
+
+def _trapezoid_weights(x: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:
+    """Weights whose product with values at ``x`` is the area by the trapezoid rule."""
+    half = np.diff(x) / 2
+    return np.concatenate([half, [0.0]]) + np.concatenate([[0.0], half])

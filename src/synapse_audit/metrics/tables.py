@@ -17,13 +17,16 @@ from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics.controls import adjusted, positions
 from synapse_audit.metrics.estimates import bounded
 from synapse_audit.metrics.measures import METRICS, class_sizes
-from synapse_audit.metrics.samples import Base, widened
+from synapse_audit.metrics.samples import Base, retested
 from synapse_audit.metrics.scored import Scored
-from synapse_audit.metrics.two_phase import groups
+from synapse_audit.metrics.two_phase import groups, phase_error
 from synapse_audit.statistics import mcnemar
 
 CHUNK = 128
-"""Rows measured at once: with 28 classes and 1,000 resamples about 80 MB."""
+"""Most rows measured at once."""
+
+NUMBERS = 2**20
+"""Most numbers (rows · classes · resamples) of one array on the way: 4 MB, about ten at a time."""
 
 ESTIMABLE = ("suffix", "two-phase")
 """Routes of pooled cells for which the stream route was run as well."""
@@ -73,6 +76,7 @@ COLUMNS: dict[str, str] = {
     "n_exact": "Int64",
     "direct_drop": "float64",
     "action": "str",
+    "phase_se": "float64",
 }
 """Columns of the effects table in order, with their pandas types."""
 
@@ -133,6 +137,8 @@ def measure(
     joined = np.array([order[_row_key(cell)] for cell in plan.cells], dtype=np.int64)
     measured = {name: values[..., joined] for name, values in measured.items()}
     class_values = {name: measured.pop(name) for name in _CLASS_MEASURED}
+    rows = outcomes.rows([cell.action for cell in plan.cells])
+    measured["phase_se"] = phase_error(outcomes, base.labels, weights.astype(np.float64))[rows]
     effects = _effects(plan, measured, len(predictions.labels))
     effects = effects.assign(**_phases(plan, outcomes, base))
     if tests:
@@ -145,18 +151,16 @@ def _measure_rows(
     base: Base, cells: list[Cell], outcomes: Outcomes
 ) -> dict[str, Float[np.ndarray, "*classes rows"]]:
     rows = outcomes.rows([cell.action for cell in cells])
-    found = groups(outcomes, rows, base.labels)
-    whole = (len(base.labels), 1.0)
+    step = max(1, min(CHUNK, NUMBERS // (len(base.classes) * max(1, base.resampled.shape[1]))))
     parts, order = [], []
     # No row still gives every column.
-    for (n_exact, beta), places in (found or {whole: rows}).items():
+    for n_exact, places in (groups(outcomes, rows) or {len(base.labels): rows}).items():
         exact = n_exact == len(base.labels)
-        sample = base if exact else base.doubled(outcomes, int(rows[places[0]]), beta)
-        for start in range(0, max(len(places), 1), CHUNK):
-            chosen = places[start : start + CHUNK]
-            scored = sample.score([cells[i] for i in chosen], outcomes)
-            values = _measure_chunk(scored)
-            parts.append(values if exact else widened(values, outcomes, rows[chosen], base.labels))
+        sample = base if exact else base.doubled(outcomes, int(rows[places[0]]))
+        for start in range(0, max(len(places), 1), step):
+            chosen = places[start : start + step]
+            values = _measure_chunk(sample.score([cells[i] for i in chosen], outcomes))
+            parts.append(values if exact else retested(values))
             order.append(chosen)
     back = np.argsort(np.concatenate(order), kind="stable")
     return {name: np.concatenate([p[name] for p in parts], axis=-1)[..., back] for name in parts[0]}
@@ -219,7 +223,7 @@ def _effects(
     plan: Plan, measured: Mapping[str, Float[np.ndarray, " cells"]], n: int
 ) -> pd.DataFrame:
     cells = plan.cells
-    found = positions(cells, measured["accuracy_drop"])
+    found = positions(cells, measured["accuracy_drop"], measured["phase_se"])
     columns: dict[str, Any] = {name: [getattr(c, name) for c in cells] for name in _PURPOSE}
     columns |= {
         "cell": [cell.key for cell in cells],

@@ -1,17 +1,20 @@
 """The two-phase estimate as a reweighted sample, so that every metric serves it unchanged.
 
 With x the stream outcome of an example, y the exact one (known on a subsample S), and W_c, W_Sc the
-weight of class c in all examples and in S, the regression estimate of any count over class c is
+weight of class c in all examples and in S, the difference estimate of any count over class c is
 
-    Σ_S g_c w y + β (Σ_all w x − Σ_S g_c w x),   g_c = W_c / W_Sc,
+    Σ_S g_c w y + Σ_all w x − Σ_S g_c w x,   g_c = W_c / W_Sc,
 
-which is a weighted count over 2N examples: the stream ones with weight β w (1 − g_c 1_S), the exact
-ones with weight g_c w 1_S. Class totals come out exactly as W_c. For β = 1 it is the difference
-estimate, unbiased whatever the disagreement; β is chosen per action to minimise the variance of
-accuracy (Cochran 1977, 7.4 and 12.9).
+which is a weighted count over 2N examples: the stream ones with weight w (1 − g_c 1_S), the exact
+ones with weight g_c w 1_S. Class totals come out exactly as W_c. It is unbiased however often the
+routes disagree, as long as who is in S depends on neither (Cochran 1977, 7.4 and 12.9). A
+coefficient β of x, chosen on S, would be a little more precise where x says little of y; but where
+disagreements are rare it moves exactly when S holds one, which biases the estimate.
 
 Resampling (x, y, membership in S) together gives the variance of both phases: Var(ȳ_N) plus
-(1/n − 1/N) Var(y − βx). β is held fixed in it; its own noise is of smaller order.
+(1/n − 1/N) Var(y − x). A subsample that holds no disagreement shows no second-phase variance. What
+was missed then moves the estimate by the rate of disagreement in the other examples, which is small
+beside the first phase (docs/proofs.md gives the coverage).
 """
 
 from __future__ import annotations
@@ -19,12 +22,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt16
+from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import Outcomes
-
-BETAS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""β is rounded to these, so that actions can share one reweighted sample."""
 
 
 class Reweighted(NamedTuple):
@@ -34,88 +34,73 @@ class Reweighted(NamedTuple):
     resampled: Float[np.ndarray, "doubled resamples"]
 
 
-def coefficient(
-    direct: UInt16[np.ndarray, " examples"],
-    exact: UInt16[np.ndarray, " examples"],
-    labels: Int[np.ndarray, " examples"],
-    known: Bool[np.ndarray, " examples"],
-) -> float:
-    """β of accuracy on the subsample, clipped to [0, 1] and rounded to ``BETAS``.
-
-    1 where the routes agree throughout, or where the stream is right (or wrong) on all of it.
-    """
-    x = (direct == labels)[known].astype(np.float64)
-    y = (exact == labels)[known].astype(np.float64)
-    if (x == y).all() or x.std() == 0:
-        return 1.0
-    slope = float(np.clip(np.cov(x, y, ddof=0)[0, 1] / x.var(), 0.0, 1.0))
-    return min(BETAS, key=lambda beta: abs(beta - slope))
-
-
 def reweight(
     labels: Int[np.ndarray, " examples"],
     weights: Float[np.ndarray, "examples 1"],
     resampled: Float[np.ndarray, "examples resamples"],
     known: Bool[np.ndarray, " examples"],
-    beta: float,
 ) -> Reweighted:
-    """The doubled sample of one subsample and one β.
+    """The doubled sample of one subsample.
 
     A resample that holds no exact example of a class keeps that class's stream counts.
     """
-    return Reweighted(
-        _doubled(labels, weights, known, beta), _doubled(labels, resampled, known, beta)
-    )
+    return Reweighted(_doubled(labels, weights, known), _doubled(labels, resampled, known))
 
 
 def _doubled(
     labels: Int[np.ndarray, " examples"],
     weights: Float[np.ndarray, "examples draws"],
     known: Bool[np.ndarray, " examples"],
-    beta: float,
 ) -> Float[np.ndarray, "doubled draws"]:
-    members = np.equal.outer(np.unique(labels), labels).astype(weights.dtype)
+    classes, ours = np.unique(labels, return_inverse=True)
+    members = np.equal.outer(np.arange(len(classes)), ours).astype(weights.dtype)
     whole, part = members @ weights, members @ (weights * known[:, None])
-    there = part > 0
-    growth = np.divide(whole, part, out=np.zeros_like(whole), where=there)
-    ours = np.searchsorted(np.unique(labels), labels)
-    grown = (growth[ours] * known[:, None]).astype(weights.dtype)
-    share = np.where(there[ours], beta, 1.0).astype(weights.dtype)
-    return np.concatenate([share * weights * (1 - grown), weights * grown])
+    growth = np.divide(whole, part, out=np.zeros_like(whole), where=part > 0)
+    out = np.empty((2 * len(labels), weights.shape[1]), dtype=weights.dtype)
+    stream, exact = out[: len(labels)], out[len(labels) :]
+    np.multiply(growth[ours], known[:, None], out=exact, casting="same_kind")
+    exact *= weights
+    np.subtract(weights, exact, out=stream)
+    return out
 
 
 def groups(
-    outcomes: Outcomes, rows: Int[np.ndarray, " rows"], labels: Int[np.ndarray, " examples"]
-) -> dict[tuple[int, float], Int[np.ndarray, " chosen"]]:
-    """(examples that are exact, β) → positions in ``rows``; (N, 1.0) for actions that are exact.
+    outcomes: Outcomes, rows: Int[np.ndarray, " rows"]
+) -> dict[int, Int[np.ndarray, " chosen"]]:
+    """Number of examples that are exact → positions in ``rows``.
 
     Subsamples are nested, so their size tells them apart.
     """
-    found: dict[tuple[int, float], list[int]] = {}
-    for place, row in enumerate(rows):
-        key = (len(labels), 1.0)
-        if outcomes.direct is not None and not outcomes.direct.exact[row].all():
-            known = outcomes.direct.exact[row]
-            beta = coefficient(
-                outcomes.direct.predicted[row], outcomes.predicted[row], labels, known
-            )
-            key = (int(known.sum()), beta)
-        found.setdefault(key, []).append(place)
-    return {key: np.array(places, dtype=np.int64) for key, places in found.items()}
-
-
-def unseen_variance(
-    outcomes: Outcomes, rows: Int[np.ndarray, " rows"]
-) -> Float[np.ndarray, " rows"]:
-    """Variance that disagreements expected but not seen on the subsample add to a proportion.
-
-    A subsample without a disagreement has no second-phase variance of its own; the smoothed rate
-    r says what may have been missed: max(0, r − seen) (1/n − 1/N).
-    """
     if outcomes.direct is None:
-        return np.zeros(len(rows))
-    known = outcomes.direct.exact[rows]
-    n, total = known.sum(axis=1), known.shape[1]
-    differ = (outcomes.direct.predicted[rows] != outcomes.predicted[rows]) & known
-    missing = np.maximum(0.0, outcomes.direct.disagreement[rows] - differ.sum(axis=1) / n)
-    return missing * (1 / n - 1 / total)
+        sizes = np.full(len(rows), outcomes.predicted.shape[1])
+    else:
+        sizes = outcomes.direct.exact[rows].sum(axis=1)
+    return {int(n): np.flatnonzero(sizes == n) for n in dict.fromkeys(sizes.tolist())}
+
+
+def phase_error(
+    outcomes: Outcomes,
+    labels: Int[np.ndarray, " examples"],
+    weights: Float[np.ndarray, " examples"],
+) -> Float[np.ndarray, " actions"]:
+    """Standard error that the second phase adds to each action's accuracy; NaN where all is exact.
+
+    √ Σ_c (W_c / W)² (1/n_c − 1/N_c) s_c², with s_c² the variance of y − x within class c of the
+    subsample, the weights of a class taken as equal. 0 where the subsample shows no disagreement.
+    """
+    error = np.full(len(outcomes.actions), np.nan)
+    if outcomes.direct is None:
+        return error
+    exact, total = outcomes.direct.exact, weights.sum()
+    right, direct = outcomes.predicted == labels, outcomes.direct.predicted == labels
+    variance = np.zeros(len(outcomes.actions))
+    for label in np.unique(labels):
+        mine = labels == label
+        known = exact[:, mine]
+        n, size = known.sum(axis=1), int(mine.sum())
+        gained = (right[:, mine] & ~direct[:, mine] & known).sum(axis=1)
+        lost = (~right[:, mine] & direct[:, mine] & known).sum(axis=1)
+        spread = (gained + lost - (gained - lost) ** 2 / np.maximum(n, 1)) / np.maximum(n - 1, 1)
+        share = weights[mine].sum() / total
+        variance += share**2 * (1 / np.maximum(n, 1) - 1 / size) * spread
+    return np.where(exact.all(axis=1), np.nan, np.sqrt(variance))

@@ -9,9 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from synapse_audit.artifacts import Cell
+from synapse_audit.plan.dissociated import dissociated_cells
+from synapse_audit.plan.flips import flip_cells
 from synapse_audit.plan.head import logit_cells, weight_cells
+from synapse_audit.plan.inputs import input_cells
+from synapse_audit.plan.logits import logit_noise_cells, temperature_cells
 from synapse_audit.plan.neurons import (
     class_cells,
+    compared_cells,
     constant_cells,
     exclusive_cells,
     keep_cells,
@@ -20,10 +25,15 @@ from synapse_audit.plan.neurons import (
     position_cells,
     removal_cells,
 )
+from synapse_audit.plan.others import aimed_cells, other_operator_cells
+from synapse_audit.plan.paper import exclusive_mass_cells, setting_cells
+from synapse_audit.plan.sites import site_cells, site_layer_cells, site_position_cells
 from synapse_audit.plan.sources import Sources
+from synapse_audit.plan.weights import edited_cells, paper_cells
 
 GROUPS: tuple[Callable[[Sources], Iterator[Cell]], ...] = (
     removal_cells,
+    compared_cells,
     matched_cells,
     keep_cells,
     layer_cells,
@@ -31,8 +41,22 @@ GROUPS: tuple[Callable[[Sources], Iterator[Cell]], ...] = (
     class_cells,
     exclusive_cells,
     constant_cells,
+    dissociated_cells,
+    setting_cells,
+    exclusive_mass_cells,
+    other_operator_cells,
+    aimed_cells,
+    site_cells,
+    site_position_cells,
+    site_layer_cells,
     weight_cells,
+    edited_cells,
+    flip_cells,
+    paper_cells,
     logit_cells,
+    temperature_cells,
+    logit_noise_cells,
+    input_cells,
 )
 
 

@@ -24,8 +24,9 @@ def weight_cells(s: Sources) -> Iterator[Cell]:
     for target, name in enumerate(s.classes):
         for budget in s.grid.budgets:
             aimed = replace(base, target=name, strength=budget)
-            edit = EDITS["bias"](s.head, target, every, budget)
-            yield replace(aimed, operator="bias", parameter="bias", edit=edit)
+            if s.head.bias is not None:  # decoders' heads have none
+                edit = EDITS["bias"](s.head, target, every, budget)
+                yield replace(aimed, operator="bias", parameter="bias", edit=edit)
             for share in s.grid.columns:
                 ranked = top(s.column_scores[name], share, [0]).by_layer.get(0, every[:0])
                 edit = EDITS["push"](s.head, target, ranked, budget)

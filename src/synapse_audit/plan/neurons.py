@@ -1,7 +1,8 @@
 """Cells that rewrite neurons at the output of blocks.
 
 Twins are shared: a random draw is the same set for every cell that takes the same number of neurons
-in each layer.
+in each layer. Sets of a ranking whose scores compare across layers hold another number in each, so
+it has twins of its own, which carry its name; those that carry none stand beside all others.
 """
 
 from __future__ import annotations
@@ -11,8 +12,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell
-from synapse_audit.neurons import NeuronSet, bottom, exclusive, matched_draw, top
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Ranking
+from synapse_audit.neurons import (
+    NeuronSet,
+    Selector,
+    bottom,
+    bottom_across,
+    exclusive,
+    matched_draw,
+    top,
+    top_across,
+)
 from synapse_audit.operators import DEFAULT_STRENGTH
 from synapse_audit.plan.sources import Sources
 
@@ -39,19 +49,52 @@ def _silence(operator: str, layers: str = ALL_LAYERS, position: str = "pooled") 
     )
 
 
+def best(ranking: Ranking) -> Selector:
+    """How a ranking's top is taken: over all layers together where its scores compare."""
+    return top_across if ranking.across else top
+
+
+def worst(ranking: Ranking) -> Selector:
+    """The same for its bottom."""
+    return bottom_across if ranking.across else bottom
+
+
 def removal_cells(s: Sources) -> Iterator[Cell]:
     """Top, bottom and random sets over all blocks, for every operator and ranking."""
     for operator in s.grid.operators:
         for fraction in s.grid.fractions:
             base = replace(_silence(operator), fraction=fraction)
             for name in s.grid.rankings:
-                scores = s.rankings[name].scores[GLOBAL]
-                ranked = replace(base, ranking=name, ranked_for=GLOBAL)
-                yield replace(ranked, selection="top", neurons=top(scores, fraction, s.blocks))
-                yield replace(
-                    ranked, selection="bottom", neurons=bottom(scores, fraction, s.blocks)
-                )
-            yield from _random(s, base, s.counts(fraction, s.blocks))
+                yield from _ends(s, s.rankings[name], base)
+            if _any_within(s):
+                yield from _random(s, base, s.counts(fraction, s.blocks))
+
+
+def _ends(s: Sources, ranking: Ranking, base: Cell) -> Iterator[Cell]:
+    """Top and bottom of one ranking over all blocks, and its own twins where it needs them."""
+    scores, fraction = ranking.scores[GLOBAL], base.fraction or 0.0
+    ranked = replace(base, ranking=ranking.method, ranked_for=GLOBAL)
+    chosen = best(ranking)(scores, fraction, s.blocks)
+    yield replace(ranked, selection="top", neurons=chosen)
+    lowest = worst(ranking)(scores, fraction, s.blocks)
+    yield replace(ranked, selection="bottom", neurons=lowest)
+    if ranking.across:
+        yield from _random(s, ranked, chosen.counts)
+
+
+def compared_cells(s: Sources) -> Iterator[Cell]:
+    """The top sets of the rankings that are only compared with the swept ones."""
+    for operator in HEADLINE:
+        for fraction in s.grid.fractions:
+            base = replace(_silence(operator), fraction=fraction)
+            for name in s.grid.compared:
+                top_set, *_ = _ends(s, s.rankings[name], base)
+                yield top_set
+
+
+def _any_within(s: Sources) -> bool:
+    """Whether any swept ranking takes its sets within each layer, and so needs shared twins."""
+    return any(not s.rankings[name].across for name in s.grid.rankings)
 
 
 def _random(s: Sources, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
@@ -64,7 +107,7 @@ def matched_cells(s: Sources) -> Iterator[Cell]:
     norms = [layer.norm for layer in s.statistics]
     for operator in HEADLINE:
         for fraction in s.grid.fractions:
-            chosen = top(s.headline.scores[GLOBAL], fraction, s.blocks)
+            chosen = best(s.headline)(s.headline.scores[GLOBAL], fraction, s.blocks)
             base = replace(
                 _silence(operator),
                 fraction=fraction,
@@ -72,7 +115,7 @@ def matched_cells(s: Sources) -> Iterator[Cell]:
                 ranked_for=GLOBAL,
                 selection="matched",
             )
-            for draw in s.draws:
+            for draw in s.draws[: s.grid.other_draws]:
                 twin = matched_draw(norms, chosen, draw, s.seed)
                 yield replace(base, draw=draw, neurons=twin)
 
@@ -83,14 +126,21 @@ def keep_cells(s: Sources) -> Iterator[Cell]:
         for fraction in s.grid.fractions:
             base = replace(_silence(operator), fraction=fraction)
             for name in s.grid.rankings:
-                kept = top(s.rankings[name].scores[GLOBAL], fraction, s.blocks)
+                ranking = s.rankings[name]
+                kept = best(ranking)(ranking.scores[GLOBAL], fraction, s.blocks)
                 rest = kept.complement(s.widths, s.blocks)
                 ranked = replace(base, ranking=name, ranked_for=GLOBAL)
                 yield replace(ranked, selection="keep_top", neurons=rest)
-            for draw in s.draws:
-                kept = s.twin(s.counts(fraction, s.blocks), draw)
-                rest = kept.complement(s.widths, s.blocks)
-                yield replace(base, selection="keep_random", draw=draw, neurons=rest)
+                if ranking.across:
+                    yield from _kept(s, ranked, kept.counts)
+            if _any_within(s):
+                yield from _kept(s, base, s.counts(fraction, s.blocks))
+
+
+def _kept(s: Sources, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
+    for draw in s.draws[: s.grid.other_draws]:
+        rest = s.twin(counts, draw).complement(s.widths, s.blocks)
+        yield replace(base, selection="keep_random", draw=draw, neurons=rest)
 
 
 def layer_cells(s: Sources) -> Iterator[Cell]:
@@ -100,21 +150,26 @@ def layer_cells(s: Sources) -> Iterator[Cell]:
             for fraction in s.grid.layer_fractions:
                 base = replace(_silence(operator, str(layer)), fraction=fraction)
                 for name in s.grid.rankings:
+                    if layer not in ranked_layers(s, s.rankings[name]):
+                        continue
                     chosen = top(s.rankings[name].scores[GLOBAL], fraction, [layer])
                     ranked = replace(base, ranking=name, ranked_for=GLOBAL)
                     yield replace(ranked, selection="top", neurons=chosen)
                 yield from _random(s, base, s.counts(fraction, [layer]))
 
 
+def ranked_layers(s: Sources, ranking: Ranking) -> range:
+    """Layers that a ranking scores: one across layers never reads the embeddings."""
+    return range(1 if ranking.across else 0, len(s.widths))
+
+
 def position_cells(s: Sources) -> Iterator[Cell]:
     """The same sets at every token position, not only the pooled one (mean only)."""
-    scores = s.headline.scores[GLOBAL]
     for fraction in s.grid.position_fractions:
         base = replace(_silence("mean", position="all"), fraction=fraction)
-        ranked = replace(base, ranking=s.headline.method, ranked_for=GLOBAL)
-        yield replace(ranked, selection="top", neurons=top(scores, fraction, s.blocks))
-        yield replace(ranked, selection="bottom", neurons=bottom(scores, fraction, s.blocks))
-        yield from _random(s, base, s.counts(fraction, s.blocks))
+        yield from _ends(s, s.headline, base)
+        if not s.headline.across:
+            yield from _random(s, base, s.counts(fraction, s.blocks))
 
 
 def class_cells(s: Sources) -> Iterator[Cell]:
@@ -124,9 +179,9 @@ def class_cells(s: Sources) -> Iterator[Cell]:
             scores = s.headline.scores[name]
             ranked = replace(_silence(operator), ranking=s.headline.method, ranked_for=name)
             for fraction in s.grid.fractions:
-                chosen = top(scores, fraction, s.blocks)
+                chosen = best(s.headline)(scores, fraction, s.blocks)
                 yield replace(ranked, selection="top", fraction=fraction, neurons=chosen)
-            for layer in range(len(s.widths)):
+            for layer in ranked_layers(s, s.headline):
                 for fraction in s.grid.class_layer_fractions:
                     chosen = top(scores, fraction, [layer])
                     alone = replace(ranked, layers=str(layer), fraction=fraction)
@@ -134,12 +189,13 @@ def class_cells(s: Sources) -> Iterator[Cell]:
 
 
 def exclusive_cells(s: Sources) -> Iterator[Cell]:
-    """Each class's top neurons that are in no other class's top, with twins of the same counts."""
+    """Each class's top neurons that are in no other class's top."""
     by_class = {name: s.headline.scores[name] for name in s.ranked_classes}
     for operator in HEADLINE:
         for name in by_class:
             for fraction in s.grid.fractions:
-                chosen = exclusive(by_class, name, fraction, s.blocks)
+                choose = best(s.headline)
+                chosen = exclusive(by_class, name, fraction, s.blocks, choose=choose)
                 if not len(chosen):
                     continue
                 base = replace(

@@ -3,13 +3,17 @@
 | route | exact when | what runs |
 |---|---|---|
 | head | only the head, its input, the logits, or the final pooled state is touched | no block |
-| stream | pooled position, first touched layer one of the last two | the pooled row alone |
-| suffix | always, where the family allows it | from the first touched layer on |
+| stream | pooled position, first touched layer one of the last two (or causal) | the pooled row |
+| suffix | always, where the blocks hand states straight on | from the first touched layer on |
 | full | always | plain hooks: the reference |
 | two-phase | never: an estimate | stream on all examples, suffix on a subsample |
 
-Why stream is exact there: a change of the pooled row at layer L − 1 reaches the other tokens only
-at layer L, which the head does not read at those tokens.
+A causal decoder read at its last token streams from any layer: no other token ever sees that one.
+Where a model does more between two blocks than hand states on (encoder and decoder, stages), only
+layers above that place can be resumed from.
+
+Why stream is exact in the last two layers: a change of the pooled row at layer L − 1 reaches the
+other tokens only at layer L, which the head does not read at those tokens.
 """
 
 from __future__ import annotations
@@ -24,24 +28,50 @@ TWO_PHASE = "two-phase"
 """Not a way to run a cell but to estimate it: stream on all examples, suffix on some."""
 
 
-def cheapest(cell: Cell, n_layers: int, available: frozenset[str]) -> str:
-    """The cheapest exact route among those available (``head`` and ``full`` always are)."""
+def cheapest(
+    cell: Cell,
+    n_layers: int,
+    available: frozenset[str],
+    *,
+    causal: bool = False,
+    resumable: int = 0,
+) -> str:
+    """The cheapest exact route among those available (``head`` and ``full`` always are).
+
+    Args:
+        causal: whether no token sees the one that the head reads.
+        resumable: the lowest layer whose states the model hands straight to the next block.
+    """
     if cell.space == "input":
         return FULL
     if isinstance(cell.edit, ParameterEdit) and cell.edit.layer is not None:
-        return SUFFIX if SUFFIX in available else FULL
+        able = SUFFIX in available and cell.edit.layer - 1 >= resumable
+        return SUFFIX if able else FULL
     if cell.space in ("weight", "logit") or cell.neurons is None:
         return HEAD
     first = min(cell.neurons.layers, default=n_layers)
     # At the final layer the head reads the pooled row only, whatever the position touched.
-    if first >= n_layers:
+    if first >= n_layers and cell.site in ("block_output", "head_input"):
         return HEAD
-    if STREAM in available and cell.position == "pooled" and first >= n_layers - 1:
+    if (first if cell.site == "block_output" else first - 1) < resumable:
+        return FULL
+    if STREAM in available and cell.position == "pooled" and (causal or first >= n_layers - 1):
         return STREAM
     return SUFFIX if SUFFIX in available else FULL
 
 
-def make_plan(cells: Iterable[Cell], n_layers: int, available: frozenset[str]) -> Plan:
-    """Cells with the cheapest route of each distinct action."""
+def make_plan(
+    cells: Iterable[Cell],
+    n_layers: int,
+    available: frozenset[str],
+    *,
+    causal: bool = False,
+    resumable: int = 0,
+) -> Plan:
+    """Cells with the cheapest route of each distinct action; arguments as in :func:`cheapest`."""
     cells = tuple(cells)
-    return Plan(cells, {cell.action: cheapest(cell, n_layers, available) for cell in cells})
+    routes = {
+        cell.action: cheapest(cell, n_layers, available, causal=causal, resumable=resumable)
+        for cell in cells
+    }
+    return Plan(cells, routes)

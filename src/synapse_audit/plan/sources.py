@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from synapse_audit.artifacts import LayerStatistics, Ranking
 from synapse_audit.config import Grid
-from synapse_audit.edits import HeadView
+from synapse_audit.edits import ChosenFlips, HeadView, Part
 from synapse_audit.neurons import NeuronSet, Scores, count, random_draw
+
+
+@dataclass(frozen=True)
+class SiteSource:
+    """What cells at one site besides the block output are built from."""
+
+    statistics: tuple[LayerStatistics, ...]
+    """Per layer, layer 0 first; layers without the site are 0 wide."""
+    ranking: Ranking
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons per layer."""
+        return tuple(len(layer.mean) for layer in self.statistics)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that have the site."""
+        return tuple(m for m, width in enumerate(self.widths) if width)
 
 
 @dataclass(frozen=True)
@@ -25,6 +44,12 @@ class Sources:
     """Class name → one array of scores of the head's inputs."""
     classes: tuple[str, ...]
     seed: int
+    parts: tuple[Part, ...] = ()
+    """Named weights that faults fall on: the head, and parts of the first and last block."""
+    flips: tuple[ChosenFlips, ...] = ()
+    """Bits that were chosen with the model at hand."""
+    sites: Mapping[str, SiteSource] = field(default_factory=dict)
+    """Sites besides the block output."""
 
     @cached_property
     def widths(self) -> tuple[int, ...]:

@@ -15,12 +15,21 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
     "norm-matched twins": lambda cell: cell.selection == "matched",
     "random sets kept": lambda cell: cell.selection == "keep_random",
     "per-class sets in single layers": lambda cell: (
-        cell.layers != ALL_LAYERS and cell.ranked_for not in (None, GLOBAL)
+        cell.space == "neuron"
+        and cell.layers != ALL_LAYERS
+        and cell.ranked_for not in (None, GLOBAL)
     ),
+    "attacks on the input": lambda cell: cell.space == "input",
+    "sites inside blocks": lambda cell: (
+        cell.space == "neuron" and cell.site not in ("block_output", "head_input")
+    ),
+    "faults inside blocks": lambda cell: cell.site == "block_weight",
     "all token positions": lambda cell: cell.position == "all",
-    "noise, scale and flip": lambda cell: cell.operator in ("noise", "scale", "flip"),
+    "noise, scale and flip": lambda cell: (
+        cell.space == "neuron" and cell.operator in ("noise", "scale", "flip")
+    ),
     "random sets in single layers beyond five draws": lambda cell: (
-        cell.layers != ALL_LAYERS and (cell.draw or 0) >= 5
+        cell.space == "neuron" and cell.layers != ALL_LAYERS and (cell.draw or 0) >= 5
     ),
     "exclusive sets": lambda cell: cell.selection == "exclusive",
     "single layers": lambda cell: (

@@ -5,6 +5,7 @@
 | solver | L2-regularised multinomial logistic regression, solved in the row span of the data |
 | fit | features standardised on ``fit``, strength chosen on ``select``, control task |
 | sufficiency | how few neurons carry the probe, and how many disjoint sets of them exist |
+| paper | the SYNAPSE paper's own probe, and the same objective solved to the end |
 | geometry | statistics per neuron, participation ratio per layer |
 
 In: activations, labels, splits. Out: :class:`~synapse_audit.artifacts.Probe` and tables.
@@ -12,10 +13,12 @@ In: activations, labels, splits. Out: :class:`~synapse_audit.artifacts.Probe` an
 
 from synapse_audit.probes.fit import Scaler, fit_probe, fit_probes, probe_table
 from synapse_audit.probes.geometry import layer_statistics, participation_ratio
+from synapse_audit.probes.paper import fit_paper_probes
 from synapse_audit.probes.sufficiency import sufficiency
 
 __all__ = [
     "Scaler",
+    "fit_paper_probes",
     "fit_probe",
     "fit_probes",
     "layer_statistics",

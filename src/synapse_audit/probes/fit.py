@@ -140,7 +140,7 @@ def fit_probe(
         scale=scaler.scale,
         strength=chosen.strength,
         accuracy=task.accuracy(predicted, evaluate),
-        macro_f1=_macro_f1(task, predicted, evaluate),
+        macro_f1=macro_f1(task, predicted, evaluate),
         majority_accuracy=task.majority(evaluate),
         fit_accuracy=task.accuracy(solution.predict(reduced.features), fit),
         # Weights restore class shares, so they are permuted together with the labels.
@@ -221,9 +221,10 @@ def _fitted(
     return task.complete(reduced.lift(found))
 
 
-def _macro_f1(
+def macro_f1(
     task: Task, predicted: Int[np.ndarray, " chosen"], rows: Int[np.ndarray, " chosen"]
 ) -> float:
+    """Weighted macro F1 on some examples."""
     # A class without an example here has no recall; it is left out rather than counted as 0.
     return float(
         f1_score(

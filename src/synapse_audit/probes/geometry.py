@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Activations, LayerStatistics, Splits
 
+CLAMPED = (0.05, 0.95)
+"""Percentiles that clamping keeps."""
 
-def layer_statistics(activations: Activations, splits: Splits) -> tuple[LayerStatistics, ...]:
-    """Mean, standard deviation and root mean square per neuron over ``fit``, layer 0 first."""
-    return tuple(_statistics(layer[splits.fit]) for layer in activations.layers)
+
+def layer_statistics(
+    activations: Activations,
+    splits: Splits,
+    *,
+    labels: Int[np.ndarray, " examples"] | None = None,
+    classes: Sequence[str] = (),
+) -> tuple[LayerStatistics, ...]:
+    """Per neuron over ``fit``, layer 0 first; class means where labels are given."""
+    fit_labels = None if labels is None else labels[splits.fit]
+    return tuple(
+        _statistics(layer[splits.fit], fit_labels, classes) for layer in activations.layers
+    )
 
 
 def participation_ratio(activations: Activations, splits: Splits) -> tuple[float, ...]:
@@ -23,12 +37,28 @@ def participation_ratio(activations: Activations, splits: Splits) -> tuple[float
     return tuple(_participation(layer[splits.fit]) for layer in activations.layers)
 
 
-def _statistics(values: Float[np.ndarray, "examples neurons"]) -> LayerStatistics:
+def _statistics(
+    values: Float[np.ndarray, "examples neurons"],
+    labels: Int[np.ndarray, " examples"] | None,
+    classes: Sequence[str],
+) -> LayerStatistics:
     exact = values.astype(np.float64)
+    low, high = np.quantile(values, CLAMPED, axis=0)
+    means = None
+    if labels is not None:
+        means = {
+            name: exact[labels == label].mean(axis=0).astype(np.float32)
+            for label, name in enumerate(classes)
+            if (labels == label).any()
+        }
     return LayerStatistics(
         mean=exact.mean(axis=0).astype(np.float32),
         spread=exact.std(axis=0).astype(np.float32),
         norm=np.sqrt((exact**2).mean(axis=0)).astype(np.float32),
+        low=low.astype(np.float32),
+        high=high.astype(np.float32),
+        class_means=means,
+        bank=values,
     )
 
 

@@ -13,18 +13,31 @@ from jaxtyping import Float
 
 from synapse_audit.artifacts import Ranking
 from synapse_audit.errors import UsageError, choices
+from synapse_audit.rankings.activation_gradient import rank_activation_gradient
+from synapse_audit.rankings.conductance import rank_conductance
 from synapse_audit.rankings.context import RankingContext
+from synapse_audit.rankings.iou import rank_iou
+from synapse_audit.rankings.mutual_information import rank_mutual_information
+from synapse_audit.rankings.paper import rank_paper
 from synapse_audit.rankings.probe import rank_probe
 from synapse_audit.rankings.probeless import rank_probeless
 from synapse_audit.rankings.random import rank_random
 
-__all__ = ["RANKINGS", "RankingContext", "rank", "ranking_table"]
+__all__ = ["ATTRIBUTED", "RANKINGS", "RankingContext", "rank", "ranking_table"]
 
 RANKINGS: dict[str, Callable[[RankingContext], Ranking]] = {
     "probe": rank_probe,
     "probeless": rank_probeless,
+    "iou": rank_iou,
+    "mutual_information": rank_mutual_information,
+    "activation_gradient": rank_activation_gradient,
+    "conductance": rank_conductance,
+    "paper": rank_paper,
     "random": rank_random,
 }
+
+ATTRIBUTED = ("activation_gradient", "conductance")
+"""Rankings that need gradients of the model."""
 
 
 def rank(method: str, context: RankingContext) -> Ranking:

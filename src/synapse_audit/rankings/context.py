@@ -1,4 +1,4 @@
-"""What every ranking method reads: activations, labels and probes, never a model."""
+"""What every ranking method reads: activations, labels, probes, attributions, never a model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Activations, Probe, Splits
+from synapse_audit.attributions import Attributions
 from synapse_audit.probes import Scaler
 
 
@@ -23,6 +24,8 @@ class RankingContext:
     seed: int
     weights: Float[np.ndarray, " examples"]
     """Weight of each example, as in :class:`~synapse_audit.artifacts.LabelledData`."""
+    attributions: Attributions | None = None
+    """What gradient rankings read; None where none were computed."""
 
     @property
     def fit_labels(self) -> Int[np.ndarray, " fit"]:

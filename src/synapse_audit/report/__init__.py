@@ -10,17 +10,29 @@ from collections.abc import Callable
 
 from synapse_audit.report.page import assemble
 from synapse_audit.report.parts import Result, Section
+from synapse_audit.report.sections.agreement import agreement
+from synapse_audit.report.sections.calibration import calibration
+from synapse_audit.report.sections.certificates import certificates
 from synapse_audit.report.sections.classes import classes
 from synapse_audit.report.sections.clean import clean
 from synapse_audit.report.sections.constants import constants
+from synapse_audit.report.sections.detection import detection
+from synapse_audit.report.sections.faults import faults
+from synapse_audit.report.sections.inputs import inputs
 from synapse_audit.report.sections.layers import layers
 from synapse_audit.report.sections.margins import margins
 from synapse_audit.report.sections.matrix import matrix
 from synapse_audit.report.sections.method import method
+from synapse_audit.report.sections.paper import paper
 from synapse_audit.report.sections.pathways import pathways
 from synapse_audit.report.sections.probes import probes
+from synapse_audit.report.sections.profile import profile
+from synapse_audit.report.sections.pushes import pushes
 from synapse_audit.report.sections.redirect import redirect
 from synapse_audit.report.sections.removal import removal
+from synapse_audit.report.sections.seeds import seeds
+from synapse_audit.report.sections.sites import sites
+from synapse_audit.report.sections.steering import steering
 from synapse_audit.report.sections.sufficiency import sufficiency
 from synapse_audit.report.sections.summary import model_name, summary
 
@@ -31,13 +43,25 @@ SECTIONS: dict[str, Callable[[Result], Section]] = {
     "removal": removal,
     "probes": probes,
     "layers": layers,
+    "sites": sites,
+    "agreement": agreement,
     "pathways": pathways,
     "constants": constants,
     "sufficiency": sufficiency,
     "classes": classes,
     "matrix": matrix,
+    "steering": steering,
     "redirect": redirect,
+    "pushes": pushes,
+    "faults": faults,
     "margins": margins,
+    "inputs": inputs,
+    "paper": paper,
+    "profile": profile,
+    "certificates": certificates,
+    "calibration": calibration,
+    "detection": detection,
+    "seeds": seeds,
     "clean": clean,
     "method": method,
 }

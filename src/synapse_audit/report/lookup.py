@@ -11,6 +11,9 @@ import pandas as pd
 from synapse_audit.report.parts import Result
 from synapse_audit.report.words import Estimate, as_float
 
+ACROSS = ("paper",)
+"""Rankings whose sets are taken over all layers at once."""
+
 HEADLINE_OPERATOR = "mean"
 """The operator that removes information and keeps the operating point."""
 
@@ -93,10 +96,16 @@ def nearest(values: Sequence[float], wanted: float) -> float:
 
 
 def headline(table: pd.DataFrame, ranking: str | None) -> pd.DataFrame:
-    """Rows of the headline ranking, and rows that have no ranking (random twins are shared)."""
+    """Rows of the headline ranking, and rows that have no ranking (random twins are shared).
+
+    Where the ranking has twins of its own, the shared ones belong to others and are left out.
+    """
     if ranking is None or ranking not in set(table["ranking"].dropna()):
         return table
-    return table[table["ranking"].isna() | (table["ranking"] == ranking)]
+    mine, shared = table["ranking"] == ranking, table["ranking"].isna()
+    if "selection" in table:
+        shared &= ~table["selection"].isin(table.loc[mine, "selection"])
+    return table[mine | shared]
 
 
 def extreme(table: pd.DataFrame, column: str, *, largest: bool = True) -> pd.Series:

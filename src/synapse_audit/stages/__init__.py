@@ -5,26 +5,33 @@ what, and tells how far it is.
 """
 
 from synapse_audit.stages.clean import represent
-from synapse_audit.stages.conclude import Learned, conclude
-from synapse_audit.stages.inputs import check_names, load_classifier, read_data
-from synapse_audit.stages.learn import probe, rank_all, suffice
-from synapse_audit.stages.plan import Prepared, prepare, run_sweep, sources
-from synapse_audit.stages.run import Run, identify
+from synapse_audit.stages.conclude import conclude
+from synapse_audit.stages.examine import Examined, examine
+from synapse_audit.stages.inputs import check_names, load_classifier, read_subject
+from synapse_audit.stages.learn import Learned, learn
+from synapse_audit.stages.plan import Prepared, prepare, sources
+from synapse_audit.stages.run import Run, Subject, identify
+from synapse_audit.stages.sites import engine_of
+from synapse_audit.stages.sweep import run_sweep
+from synapse_audit.stages.weights import with_weights
 
 __all__ = [
+    "Examined",
     "Learned",
     "Prepared",
     "Run",
+    "Subject",
     "check_names",
     "conclude",
+    "engine_of",
+    "examine",
     "identify",
+    "learn",
     "load_classifier",
     "prepare",
-    "probe",
-    "rank_all",
-    "read_data",
+    "read_subject",
     "represent",
     "run_sweep",
     "sources",
-    "suffice",
+    "with_weights",
 ]

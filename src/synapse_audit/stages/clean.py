@@ -5,18 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from synapse_audit.activations import Extraction, extract, layer_name
-from synapse_audit.artifacts import Activations, LabelledData, LayerStatistics, Splits
-from synapse_audit.classifier import Classifier, Encoded
-from synapse_audit.stages.run import Run, splits_table
-from synapse_audit.store import RunFolder
+from synapse_audit.activations import Extraction, Place, array_name, assemble, extract, places
+from synapse_audit.artifacts import LabelledData, LayerStatistics, Splits
+from synapse_audit.classifier import BLOCK_OUTPUT
+from synapse_audit.data import check_label_map
+from synapse_audit.stages.run import Run, Subject, splits_table
 
 
-def represent(
-    run: Run, classifier: Classifier, encoded: Encoded, data: LabelledData, splits: Splits
-) -> Extraction:
-    """Clean predictions and pooled states, streamed to ``activations/``."""
-    names = [*(layer_name(m) for m in range(classifier.n_layers + 1)), "head_input", "logits"]
+def represent(run: Run, subject: Subject) -> Extraction:
+    """Clean predictions and pooled states, streamed to ``activations/``.
+
+    Raises:
+        DataError: labels and predictions fit far better under another order of the classes.
+    """
+    classifier, encoded, data = subject.classifier, subject.encoded, subject.data
+    splits = subject.splits
+    sites = run.config.grid.sites
+    where = places(classifier, sites)
+    names = [*map(array_name, where), "head_input", "logits"]
     files = [f"activations/{name}.npy" for name in names]
     if not run.folder.has(*files, "activations/others.npz", "predictions.parquet"):
         with run.progress.stage("clean pass", len(encoded)) as advance:
@@ -24,32 +30,30 @@ def represent(
                 classifier,
                 encoded,
                 fit=splits.fit,
+                sites=sites,
                 batch_size=run.config.batch_size,
                 allocate=lambda name, shape: run.folder.allocate("activations", name, shape),
                 progress=advance,
             )
         run.folder.publish("activations")
-        others = {layer_name(m): _rows(statistics) for m, statistics in enumerate(found.others)}
-        run.folder.write_arrays("activations/others", others)
+        run.folder.write_arrays("activations/others", _statistics_arrays(found))
         run.folder.write_table("predictions", _predictions_table(data, found.logits, splits))
-    return _read_extraction(run.folder, classifier)
+    arrays = {name: run.folder.read_array(f"activations/{name}") for name in names}
+    arrays["logits"] = np.asarray(arrays["logits"])
+    others = run.folder.read_arrays("activations/others")
+    statistics = {place: LayerStatistics(*others[array_name(place)]) for place in where}
+    check_label_map(data.labels, arrays["logits"].argmax(axis=1), data.classes)
+    return assemble(classifier, sites, arrays, statistics)
 
 
-def _read_extraction(folder: RunFolder, classifier: Classifier) -> Extraction:
-    layers = [
-        folder.read_array(f"activations/{layer_name(m)}") for m in range(classifier.n_layers + 1)
-    ]
-    others = folder.read_arrays("activations/others")
-    return Extraction(
-        activations=Activations(tuple(layers), folder.read_array("activations/head_input")),
-        logits=np.asarray(folder.read_array("activations/logits")),
-        others=tuple(LayerStatistics(*others[layer_name(m)]) for m in range(len(layers))),
-    )
-
-
-def _rows(statistics: LayerStatistics) -> np.ndarray:
-    """Mean, spread and norm as rows: layers may differ in width."""
-    return np.stack([statistics.mean, statistics.spread, statistics.norm])
+def _statistics_arrays(found: Extraction) -> dict[str, np.ndarray]:
+    """Mean, spread and norm as rows, by array name: places differ in width."""
+    by_site = {BLOCK_OUTPUT: found.others} | {n: site.others for n, site in found.sites.items()}
+    return {
+        array_name(Place(site, layer)): np.stack([one.mean, one.spread, one.norm])
+        for site, layers in by_site.items()
+        for layer, one in enumerate(layers)
+    }
 
 
 def _predictions_table(data: LabelledData, logits: np.ndarray, splits: Splits) -> pd.DataFrame:

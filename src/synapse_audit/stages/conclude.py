@@ -2,53 +2,69 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from synapse_audit.activations import Extraction
 from synapse_audit.artifacts import (
     Evidence,
     Finding,
     LabelledData,
-    LayerStatistics,
     Outcomes,
+    Plan,
     Predictions,
-    Probe,
     Splits,
 )
 from synapse_audit.classifier import Classifier
 from synapse_audit.findings import FINDINGS
 from synapse_audit.metrics import METRICS, NOBODY, Scored, measure
+from synapse_audit.metrics.calibration import fit_temperature
 from synapse_audit.probes import participation_ratio, probe_table
+from synapse_audit.stages.examine import Examined
+from synapse_audit.stages.learn import Learned
 from synapse_audit.stages.plan import Prepared
-from synapse_audit.stages.run import Run
+from synapse_audit.stages.run import Run, Subject
 from synapse_audit.statistics import resample_counts
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What the stages before the sweep found out, besides the activations."""
-
-    probes: tuple[Probe, ...]
-    sufficiency: pd.DataFrame
-    statistics: tuple[LayerStatistics, ...]
 
 
 def conclude(
     run: Run,
-    classifier: Classifier,
+    subject: Subject,
     found: Extraction,
     learned: Learned,
     *,
+    examined: Examined,
     prepared: Prepared,
     outcomes: Outcomes,
-    data: LabelledData,
-    splits: Splits,
 ) -> None:
     """Writes effects, findings and summary."""
+    evidence = gather(
+        run,
+        subject,
+        found,
+        learned,
+        examined=examined,
+        plan=prepared.plan,
+        outcomes=outcomes,
+    )
+    findings = interpret(run, evidence)
+    run.folder.write_json("summary", summarise(subject.classifier, evidence, prepared, findings))
+    run.folder.update_manifest(status="complete", truncated=subject.encoded.n_truncated)
+
+
+def gather(
+    run: Run,
+    subject: Subject,
+    found: Extraction,
+    learned: Learned,
+    *,
+    examined: Examined,
+    plan: Plan,
+    outcomes: Outcomes,
+) -> Evidence:
+    """Measures the outcomes, and puts together all that findings read."""
+    data, splits, classifier = subject.data, subject.splits, subject.classifier
     predictions = Predictions(data.labels, found.logits).take(splits.evaluate)
     weights = data.weights[splits.evaluate]
     groups = None if data.groups is None else data.groups[splits.evaluate]
@@ -57,7 +73,7 @@ def conclude(
     )
     with run.progress.stage("effects", 1) as advance:
         tables = measure(
-            prepared.plan,
+            plan,
             outcomes,
             predictions=predictions,
             weights=weights,
@@ -68,7 +84,7 @@ def conclude(
         run.folder.write_table("effects", tables.effects)
         run.folder.write_table("class_effects", tables.class_effects)
         advance(1)
-    evidence = Evidence(
+    return Evidence(
         classes=data.classes,
         grid=run.config.grid,
         predictions=predictions,
@@ -78,15 +94,26 @@ def conclude(
         effects=tables.effects,
         class_effects=tables.class_effects,
         probes=probe_table(learned.probes),
-        sufficiency=learned.sufficiency,
-        statistics=learned.statistics,
+        sufficiency=examined.sufficiency,
+        statistics=learned.blocks,
         participation=participation_ratio(found.activations, splits),
         head_input=np.asarray(found.activations.head_input[splits.evaluate]),
         head_weight=classifier.head_weight,
         head_bias=classifier.head_bias,
+        rankings=learned.rankings,
+        stability=examined.stability,
+        head_mean=np.asarray(found.activations.head_input[splits.fit]).mean(axis=0),
+        dense=classifier.dense,
+        pooled=np.asarray(found.activations.layers[-1][splits.evaluate]),
+        benign=run.config.benign,
+        temperature=_temperature(found, data, splits),
     )
-    findings = interpret(run, evidence)
-    run.folder.write_json("summary", summarise(classifier, evidence, prepared, findings))
+
+
+def _temperature(found: Extraction, data: LabelledData, splits: Splits) -> float:
+    """Chosen on ``select``, as every choice is."""
+    chosen = Predictions(data.labels, found.logits).take(splits.select)
+    return fit_temperature(chosen.logits, chosen.labels, data.weights[splits.select])
 
 
 def interpret(run: Run, evidence: Evidence) -> list[Finding]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from synapse_audit.artifacts import LabelledData
-from synapse_audit.classifier import Classifier
+from synapse_audit.classifier import SITES, Classifier
 from synapse_audit.config import AuditConfig
-from synapse_audit.data import load_data
+from synapse_audit.data import load_data, split
+from synapse_audit.edits import FORMATS
 from synapse_audit.engines import check as check_engine
 from synapse_audit.errors import UsageError, choices
-from synapse_audit.operators import OPERATORS
+from synapse_audit.operators import AIMED, OPERATORS
+from synapse_audit.plan.weights import WEIGHT_CELLS
 from synapse_audit.rankings import RANKINGS
+from synapse_audit.stages.run import Subject
 
 
 def check_names(config: AuditConfig) -> None:
@@ -21,11 +24,21 @@ def check_names(config: AuditConfig) -> None:
     check_engine(config)
     for kind, names, table in (
         ("operator", config.grid.operators, OPERATORS),
-        ("ranking", config.grid.rankings, RANKINGS),
+        ("ranking", (*config.grid.rankings, *config.grid.compared), RANKINGS),
+        ("operator", config.grid.other_operators, OPERATORS),
+        ("site", config.grid.sites, SITES[1:]),
+        ("edit", config.grid.edits, WEIGHT_CELLS),
+        ("bit format", config.grid.bit_formats, FORMATS),
     ):
         unknown = [name for name in names if name not in table]
         if unknown:
             raise UsageError(f"{kind} '{unknown[0]}' given; {choices(unknown[0], table)}")
+    aimed = [name for name in config.grid.operators if name in AIMED]
+    if aimed:
+        raise UsageError(
+            f"operators: '{aimed[0]}' given, which needs a class to aim at; expected it in "
+            "other_operators, which are run toward every class"
+        )
 
 
 def load_classifier(model: str, *, device: str) -> Classifier:
@@ -44,6 +57,34 @@ def load_classifier(model: str, *, device: str) -> Classifier:
             f"device '{device}' given; expected one this machine has (cpu, cuda, cuda:1, mps): "
             f"{reason}"
         ) from error
+
+
+def benign_index(config: AuditConfig, classifier: Classifier) -> int | None:
+    """Output index of the class that means no alarm; None where the configuration names none.
+
+    Raises:
+        UsageError: the classifier has no such class.
+    """
+    if config.benign is None:
+        return None
+    if config.benign not in classifier.classes:
+        raise UsageError(
+            f"benign class '{config.benign}' given; {choices(config.benign, classifier.classes)}"
+        )
+    return classifier.classes.index(config.benign)
+
+
+def read_subject(config: AuditConfig) -> Subject:
+    """The classifier, its labelled data, and who is in which split.
+
+    Raises:
+        ModelError, DataError, UsageError: the message is one line.
+    """
+    classifier = load_classifier(config.model, device=config.device)
+    benign = benign_index(config, classifier)
+    data = read_data(config, classifier)
+    splits = split(data, seed=config.seed)
+    return Subject(classifier, data, splits, classifier.encode(data.inputs), benign)
 
 
 def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:

@@ -1,70 +1,75 @@
-"""Probes and rankings with their files."""
+"""What the clean activations tell: probes, attributions, rankings and statistics."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
-from synapse_audit.artifacts import Activations, LabelledData, Probe, Ranking, Splits
-from synapse_audit.probes import fit_probes, probe_table, sufficiency
-from synapse_audit.rankings import RANKINGS, RankingContext, rank, ranking_table
-from synapse_audit.stages.run import Run
-from synapse_audit.store import RunFolder
-
-
-def probe(
-    run: Run, activations: Activations, data: LabelledData, splits: Splits
-) -> tuple[Probe, ...]:
-    """Probes of every layer, all blocks together, and the head's input."""
-    if not run.folder.has("probes.parquet", "probes.npz"):
-        with run.progress.stage("probes", 1) as advance:
-            probes = fit_probes(activations, data, splits, seed=run.config.seed)
-            run.folder.write_arrays("probes", _probe_arrays(probes))
-            run.folder.write_table("probes", probe_table(probes))
-            advance(1)
-    return _read_probes(run.folder)
+from synapse_audit.activations import Extraction
+from synapse_audit.artifacts import Activations, LayerStatistics, Probe, Ranking
+from synapse_audit.attributions import Attributions
+from synapse_audit.classifier import BLOCK_OUTPUT
+from synapse_audit.rankings import ATTRIBUTED, RANKINGS, RankingContext, rank, ranking_table
+from synapse_audit.stages.attributing import attribute_fit
+from synapse_audit.stages.probing import fit_all
+from synapse_audit.stages.run import Run, Subject
+from synapse_audit.stages.sites import statistics_of
 
 
-_ARRAYS = ("weights", "bias", "mean", "scale")
+@dataclass(frozen=True)
+class Learned:
+    """What the clean activations tell, before any intervention."""
+
+    probes: tuple[Probe, ...]
+    attributions: Attributions | None
+    rankings: Mapping[str, Ranking]
+    statistics: Mapping[str, tuple[LayerStatistics, ...]]
+    """Site → per layer, layer 0 first."""
+
+    @property
+    def blocks(self) -> tuple[LayerStatistics, ...]:
+        """Statistics of the block outputs."""
+        return self.statistics[BLOCK_OUTPUT]
 
 
-def _probe_arrays(probes: tuple[Probe, ...]) -> dict[str, np.ndarray]:
-    return {f"{p.scope}.{name}": getattr(p, name) for p in probes for name in _ARRAYS}
+def learn(run: Run, subject: Subject, found: Extraction) -> Learned:
+    """Probes, attributions, rankings and statistics."""
+    probes = fit_all(run, subject, found.activations)
+    attributions = attribute_fit(run, subject)
+    context = context_of(run, subject, found.activations, probes, attributions)
+    rankings = rank_all(run, context)
+    return Learned(probes, attributions, rankings, statistics_of(subject, found))
 
 
-def _read_probes(folder: RunFolder) -> tuple[Probe, ...]:
-    arrays = folder.read_arrays("probes")
-    rows = folder.read_table("probes").drop(columns="selectivity").to_dict("records")
-    return tuple(_read_probe({str(k): v for k, v in row.items()}, arrays) for row in rows)
-
-
-def _read_probe(row: dict[str, Any], arrays: dict[str, np.ndarray]) -> Probe:
-    fields: dict[str, Any] = {name: arrays[f"{row['scope']}.{name}"] for name in _ARRAYS}
-    return Probe(**row, **fields)
-
-
-def rank_all(
+def context_of(
     run: Run,
+    subject: Subject,
     activations: Activations,
     probes: tuple[Probe, ...],
-    data: LabelledData,
-    splits: Splits,
-) -> dict[str, Ranking]:
-    """Every ranking of ``RANKINGS``, kept in ``rankings.parquet``."""
-    context = RankingContext(
+    attributions: Attributions | None,
+) -> RankingContext:
+    """What ranking methods read."""
+    return RankingContext(
         activations=activations,
-        labels=data.labels,
-        classes=data.classes,
-        splits=splits,
+        labels=subject.data.labels,
+        classes=subject.data.classes,
+        splits=subject.splits,
         probes=probes,
         seed=run.config.seed,
-        weights=data.weights,
+        weights=subject.data.weights,
+        attributions=attributions,
     )
-    with run.progress.stage("rankings", len(RANKINGS)) as advance:
+
+
+def rank_all(run: Run, context: RankingContext) -> dict[str, Ranking]:
+    """Every ranking of ``RANKINGS``, kept in ``rankings.parquet``.
+
+    Those that need gradients are left out where there are no attributions and none is swept.
+    """
+    names = [name for name in RANKINGS if _wanted(name, run, context)]
+    with run.progress.stage("rankings", len(names)) as advance:
         rankings = {}
-        for name in RANKINGS:
+        for name in names:
             rankings[name] = rank(name, context)
             advance(1)
     if not run.folder.has("rankings.parquet"):
@@ -72,13 +77,6 @@ def rank_all(
     return rankings
 
 
-def suffice(
-    run: Run, activations: Activations, data: LabelledData, splits: Splits, ranking: Ranking
-) -> pd.DataFrame:
-    """How few neurons carry the probe, and how many disjoint sets do; ``sufficiency.parquet``."""
-    if not run.folder.has("sufficiency.parquet"):
-        with run.progress.stage("sufficient sets", 1) as advance:
-            table = sufficiency(activations, data, splits, ranking, seed=run.config.seed)
-            run.folder.write_table("sufficiency", table)
-            advance(1)
-    return run.folder.read_table("sufficiency")
+def _wanted(name: str, run: Run, context: RankingContext) -> bool:
+    known = name not in ATTRIBUTED or context.attributions is not None
+    return known or name in (*run.config.grid.rankings, *run.config.grid.compared)

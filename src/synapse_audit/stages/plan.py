@@ -1,42 +1,41 @@
-"""The plan with its check and its cost, and the sweep with its files."""
+"""The plan with its check and its cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pandas as pd
 
 from synapse_audit.activations import Extraction
-from synapse_audit.artifacts import (
-    LabelledData,
-    LayerStatistics,
-    Outcomes,
-    Plan,
-    Probe,
-    Ranking,
-    Splits,
-)
-from synapse_audit.classifier import Classifier, Encoded
+from synapse_audit.artifacts import Cell, Plan, Probe
 from synapse_audit.config import AuditConfig
 from synapse_audit.edits import HeadView
-from synapse_audit.engines import start as start_engine
 from synapse_audit.errors import ModelError
 from synapse_audit.neurons import Scores
-from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, leave_out, make_plan, trim
-from synapse_audit.stages.run import Run
-from synapse_audit.store import DIRECT_FIELDS, FIELDS, AuditResult, RunFolder
+from synapse_audit.plan import (
+    FULL,
+    HEAD,
+    STREAM,
+    Sources,
+    build_cells,
+    leave_out,
+    make_plan,
+    trim,
+)
+from synapse_audit.stages.learn import Learned
+from synapse_audit.stages.run import Run, Subject
+from synapse_audit.stages.sites import site_sources
+from synapse_audit.stages.weights import with_weights
 from synapse_audit.sweep import (
     Cost,
     Engine,
-    Execute,
     RouteCheck,
     Subsampling,
+    available_routes,
     estimate,
+    kind_of,
     subsampling,
-    sweep,
-    sweep_two_phase,
     verify_routes,
 )
 
@@ -60,70 +59,89 @@ def column_scores(probes: tuple[Probe, ...], classes: tuple[str, ...]) -> dict[s
     return {name: [np.abs(probe.weights[c]).astype(np.float64)] for c, name in enumerate(classes)}
 
 
-def sources(
-    run: Run,
-    classifier: Classifier,
-    found: Extraction,
-    rankings: Mapping[str, Ranking],
-    *,
-    statistics: tuple[LayerStatistics, ...],
-    probes: tuple[Probe, ...],
-    splits: Splits,
-) -> Sources:
+def sources(run: Run, subject: Subject, found: Extraction, learned: Learned) -> Sources:
     """Gathers what cells are built from."""
+    classifier, fit = subject.classifier, subject.splits.fit
     head = HeadView(
         weight=classifier.head_weight,
-        head_input=np.asarray(found.activations.head_input[splits.fit]),
-        predicted=found.logits[splits.fit].argmax(axis=1),
+        head_input=np.asarray(found.activations.head_input[fit]),
+        predicted=found.logits[fit].argmax(axis=1),
     )
-    return Sources(
+    source = Sources(
         grid=run.config.grid,
-        rankings=rankings,
-        statistics=statistics,
+        rankings=learned.rankings,
+        statistics=learned.blocks,
         head=head,
-        column_scores=column_scores(probes, classifier.classes),
+        column_scores=column_scores(learned.probes, classifier.classes),
         classes=classifier.classes,
         seed=run.config.seed,
+        sites=site_sources(run, subject, found, learned.statistics),
     )
+    return with_weights(run, subject, found, source)
 
 
-def prepare(
-    run: Run,
-    engine: Engine,
-    encoded: Encoded,
-    source: Sources,
-    data: LabelledData,
-    splits: Splits,
-) -> Prepared:
+def prepare(run: Run, subject: Subject, engine: Engine, source: Sources) -> Prepared:
     """Builds the plan, holds every fast route against plain hooks, and measures its cost.
 
     A route that differs is not used for this model, and the manifest says so.
     """
-    cells, layers = build_cells(source), engine.classifier.n_layers
-    available = frozenset({STREAM, SUFFIX}) if engine.tap is not None else frozenset()
-    plan, checks = make_plan(cells, layers, available), []
+    encoded, rows = subject.encoded, subject.evaluated
     with run.progress.stage("checking routes", 1) as advance:
-        while True:
-            checks += verify_routes(engine, encoded, plan, splits.evaluate)
-            failed = {check.route for check in checks if not check.passed} & available
-            if not failed:
-                break
-            available = available - failed
-            plan = make_plan(cells, layers, available)
+        plan, checks = _checked(engine, subject, build_cells(source))
         advance(1)
-    _require_head(checks)
-    chosen = _subsampling(run.config, plan, data, splits)
+    chosen = _subsampling(run.config, plan, subject)
     cost = estimate(
         engine,
         encoded,
         plan,
-        rows=splits.evaluate,
+        rows=rows,
         chosen=chosen,
         batch_size=run.config.batch_size,
     )
     plan, left_out = _trimmed(run, plan, cost)
     run.folder.update_manifest(routes=_route_facts(checks))
     return Prepared(plan, tuple(checks), cost, chosen, left_out)
+
+
+def _checked(
+    engine: Engine, subject: Subject, cells: Sequence[Cell]
+) -> tuple[Plan, list[RouteCheck]]:
+    """The plan on routes that agree with plain hooks, and every check that was made.
+
+    A route on which nothing agrees is given up as a whole; where single kinds of cells differ, they
+    alone are run with plain hooks.
+    """
+    model = engine.classifier
+    available = available_routes(model, engine.tap)
+    checks: list[RouteCheck] = []
+    while True:
+        plan = make_plan(
+            cells, model.n_layers, available, causal=model.causal, resumable=model.resumable
+        )
+        latest = verify_routes(engine, subject.encoded, plan, subject.evaluated)
+        checks += latest
+        broken = _broken(latest)
+        if HEAD in broken:
+            raise _bad_head(latest)
+        if not broken & available:
+            return _with_hooks(plan, latest), checks
+        available = available - broken
+
+
+def _broken(checks: Sequence[RouteCheck]) -> frozenset[str]:
+    """Routes on which no kind of cell agrees with plain hooks."""
+    return frozenset({c.route for c in checks}) - {c.route for c in checks if c.passed}
+
+
+def _with_hooks(plan: Plan, checks: Sequence[RouteCheck]) -> Plan:
+    """The plan with cells of kinds that differ run by plain hooks."""
+    bad = {(check.route, check.kind) for check in checks if not check.passed}
+    moved = {
+        cell.action: FULL
+        for cell in plan.actions
+        if (plan.routes[cell.action], kind_of(cell)) in bad
+    }
+    return plan.rerouted({**plan.routes, **moved})
 
 
 def _trimmed(run: Run, plan: Plan, cost: Cost) -> tuple[Plan, tuple[str, ...]]:
@@ -136,26 +154,25 @@ def _trimmed(run: Run, plan: Plan, cost: Cost) -> tuple[Plan, tuple[str, ...]]:
     return trim(plan, cost.of, run.config.time_budget)
 
 
-def _subsampling(
-    config: AuditConfig, plan: Plan, data: LabelledData, splits: Splits
-) -> Subsampling:
-    rows = splits.evaluate
-    chosen = subsampling(rows, data.labels[rows], precision=config.precision, seed=config.seed)
+def _subsampling(config: AuditConfig, plan: Plan, subject: Subject) -> Subsampling:
+    rows = subject.evaluated
+    chosen = subsampling(
+        rows, subject.data.labels[rows], precision=config.precision, seed=config.seed
+    )
     if config.exact or STREAM not in set(plan.routes.values()):
         return replace(chosen, pilot=len(rows))
     return chosen
 
 
-def _require_head(checks: list[RouteCheck]) -> None:
-    bad = [c for c in checks if c.route == "head" and not c.passed]
-    if bad:
-        raise ModelError(
-            f"head route differs from plain hooks by {bad[0].gap:.2g} on {bad[0].kind}; "
-            "expected at most 0.0001: the family record does not describe this head"
-        )
+def _bad_head(checks: Sequence[RouteCheck]) -> ModelError:
+    worst = max((c for c in checks if c.route == HEAD), key=lambda check: check.gap)
+    return ModelError(
+        f"head route differs from plain hooks by {worst.gap:.2g} on {worst.kind}; "
+        "expected at most 0.0001: the family record does not describe this head"
+    )
 
 
-def _route_facts(checks: list[RouteCheck]) -> dict[str, dict[str, object]]:
+def _route_facts(checks: Sequence[RouteCheck]) -> dict[str, dict[str, object]]:
     """What the manifest says of each route; the gap is None where the route could not run."""
     facts: dict[str, dict[str, object]] = {}
     for route in dict.fromkeys(check.route for check in checks):
@@ -164,86 +181,7 @@ def _route_facts(checks: list[RouteCheck]) -> dict[str, dict[str, object]]:
         facts[route] = {
             "largest_gap": None if failures else round(max(check.gap for check in mine), 9),
             "kinds": len(mine),
-            "used": all(check.passed for check in mine),
+            "used": any(check.passed for check in mine),
+            "run_with_hooks": sorted({check.kind for check in mine if not check.passed}),
         } | ({"failure": failures[0]} if failures else {})
     return facts
-
-
-def run_sweep(
-    run: Run,
-    engine: Engine,
-    encoded: Encoded,
-    prepared: Prepared,
-    data: LabelledData,
-    splits: Splits,
-) -> tuple[Prepared, Outcomes]:
-    """Runs the plan; finished units survive an interruption, finished outcomes are read back.
-
-    Returns:
-        The plan with the routes that were taken in the end (some cells may be estimated in two
-        phases), and the outcomes.
-    """
-    run.folder.update_manifest(left_out=list(prepared.left_out))
-    if not run.folder.has("outcomes/actions.parquet"):
-        with start_engine(run.config) as execute:
-            plan, outcomes = _sweep(
-                run, engine, encoded, prepared, data=data, splits=splits, execute=execute
-            )
-        _write_outcomes(run.folder, plan, outcomes)
-        run.folder.shelf.clear()
-    table = run.folder.read_table("outcomes/actions")
-    routes = dict(zip(table["action"], table["route"], strict=True))
-    taken = replace(prepared, plan=prepared.plan.rerouted(routes))
-    return taken, AuditResult(run.folder.path).outcomes
-
-
-def _sweep(
-    run: Run,
-    engine: Engine,
-    encoded: Encoded,
-    prepared: Prepared,
-    *,
-    data: LabelledData,
-    splits: Splits,
-    execute: Execute,
-) -> tuple[Plan, Outcomes]:
-    plan, rows, config = prepared.plan, splits.evaluate, run.config
-    if not prepared.chosen.all_exact:
-        return sweep_two_phase(
-            engine,
-            encoded,
-            plan,
-            data.labels,
-            rows=rows,
-            chosen=prepared.chosen,
-            batch_size=config.batch_size,
-            shelf=run.folder.shelf,
-            progress=run.progress,
-            execute=execute,
-        )
-    with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
-        return plan, sweep(
-            engine,
-            encoded,
-            plan,
-            data.labels,
-            rows=rows,
-            batch_size=config.batch_size,
-            shelf=run.folder.shelf,
-            progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
-            execute=execute,
-        )
-
-
-def _write_outcomes(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
-    """The table of actions is written last: with it the outcomes count as finished."""
-    for name in FIELDS:
-        folder.write_array(f"outcomes/{name}", getattr(outcomes, name))
-    if outcomes.benign is not None:
-        folder.write_array("outcomes/benign", outcomes.benign)
-    if outcomes.direct is not None:
-        for name in DIRECT_FIELDS:
-            folder.write_array(f"outcomes/direct_{name}", getattr(outcomes.direct, name))
-    routes = [plan.routes[action] for action in outcomes.actions]
-    table = pd.DataFrame({"action": outcomes.actions, "route": routes})
-    folder.write_table("outcomes/actions", table)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from synapse_audit.artifacts import LabelledData, Splits
-from synapse_audit.classifier import Classifier
+from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.config import AuditConfig
 from synapse_audit.progress import Progress
 from synapse_audit.store import RunFolder
@@ -22,7 +23,7 @@ from synapse_audit.store import RunFolder
 SCHEMA = 1
 """Version of the run folder's layout."""
 
-VOLATILE = {"out", "time_budget", "batch_size", "engine", "workers", "address"}
+VOLATILE = {"out", "seeds", "time_budget", "batch_size", "engine", "workers", "address"}
 """Configuration that may differ between a run and its resumption."""
 
 PACKAGES = ("synapse-audit", "torch", "transformers", "numpy", "scipy", "scikit-learn", "pandas")
@@ -51,8 +52,26 @@ class Run:
             self.folder.update_manifest(times=self.times)
 
 
-def identify(run: Run, classifier: Classifier, data: LabelledData, splits: Splits) -> None:
+@dataclass(frozen=True)
+class Subject:
+    """What is audited: a classifier on its data."""
+
+    classifier: Classifier
+    data: LabelledData
+    splits: Splits
+    encoded: Encoded
+    benign: int | None = None
+    """Output index of the class that means no alarm, where one was named."""
+
+    @property
+    def evaluated(self) -> Int[np.ndarray, " evaluate"]:
+        """The examples on which effects are measured."""
+        return self.splits.evaluate
+
+
+def identify(run: Run, subject: Subject) -> None:
     """Records whose folder this is, or refuses a foreign one."""
+    classifier, data, splits = subject.classifier, subject.data, subject.splits
     config = run.config.model_dump(mode="json")
     run.folder.identify(
         {

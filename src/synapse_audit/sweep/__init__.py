@@ -1,10 +1,10 @@
 """Cells → outcomes, by the cheapest exact route."""
 
-from synapse_audit.sweep.attention import supports_tap, tapped
+from synapse_audit.sweep.attention import Tap, available_routes, supports_tap, tapped
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.cost import Cost, estimate
+from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.intervening import intervene
-from synapse_audit.sweep.routes import Engine
 from synapse_audit.sweep.running import (
     Chunk,
     Done,
@@ -20,7 +20,7 @@ from synapse_audit.sweep.running import (
 from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.site import Site
 from synapse_audit.sweep.two_phase import Subsampling, subsampling, sweep_two_phase
-from synapse_audit.sweep.verify import RouteCheck, verify_routes
+from synapse_audit.sweep.verify import RouteCheck, kind_of, verify_routes
 
 __all__ = [
     "Chunk",
@@ -34,13 +34,16 @@ __all__ = [
     "Shelf",
     "Site",
     "Subsampling",
+    "Tap",
     "Unit",
     "Work",
+    "available_routes",
     "chunks",
     "clean_pass",
     "estimate",
     "in_order",
     "intervene",
+    "kind_of",
     "run_chunk",
     "subsampling",
     "supports_tap",

@@ -14,7 +14,7 @@ padding is attended by accident; the override is gone after the ``with``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synapse_audit.classifier import Classifier
+from synapse_audit.plan import STREAM, SUFFIX
 
 
 class BlockStop(Exception):  # noqa: N818 (a signal, as StopIteration is, no error)
@@ -54,6 +55,13 @@ class Tap:
     """What the row attends to; None = row mode is off."""
     calls: int = field(default=0)
     """Calls that reached this function: 0 after a forward means the model bypasses the registry."""
+
+
+def available_routes(classifier: Classifier, tap: Tap | None) -> frozenset[str]:
+    """The fast routes that are worth a check; those that fail it are not used."""
+    # Blocks of a decoder behind an encoder attend twice: their rows cannot be run alone.
+    rows = tap is not None and classifier.reads_one and not classifier.resumable
+    return frozenset({STREAM, SUFFIX}) if rows else frozenset({SUFFIX})
 
 
 def supports_tap(classifier: Classifier) -> bool:
@@ -96,12 +104,42 @@ def _tapping(original: Callable[..., Any], tap: Tap) -> Callable[..., Any]:
             scaling = options.get("scaling") or query.shape[-1] ** -0.5
             return row_attention(query, key, value, tap.row, scaling), None
         if tap.captured is not None and tap.place is not None:
-            tap.captured.append(KeyValues(key, value, _pooled_mask(mask, tap.place), tap.place))
+            tap.captured.append(_offer(module, query, key, value, mask, options, tap.place))
             if tap.stop:
                 raise BlockStop
         return original(module, query, key, value, mask, **options)
 
     return attention
+
+
+def _offer(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    mask: Tensor | None,
+    options: Mapping[str, Any],
+    place: Int[Tensor, " examples"],
+) -> KeyValues:
+    """What one attention call offers to the pooled row: mask and position bias in one."""
+    groups = query.shape[1] // key.shape[1]
+    row = _pooled_mask(mask, place)
+    if mask is None and query.shape[2] > 1 and _causal(module, options):
+        later = torch.arange(key.shape[2], device=key.device) > place[:, None]
+        row = torch.zeros(later.shape, dtype=key.dtype, device=key.device)
+        row = row.masked_fill(later, float("-inf"))[:, None]
+    bias = _pooled_mask(options.get("position_bias"), place)
+    if bias is not None:
+        row = bias if row is None else row + bias
+    return KeyValues(
+        key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), row, place
+    )
+
+
+def _causal(module: nn.Module, options: Mapping[str, Any]) -> bool:
+    """As transformers' sdpa decides it."""
+    named = options.get("is_causal")
+    return bool(getattr(module, "is_causal", True) if named is None else named)
 
 
 def _pooled_mask(mask: Tensor | None, place: Int[Tensor, " examples"]) -> Tensor | None:
@@ -117,8 +155,8 @@ def _pooled_mask(mask: Tensor | None, place: Int[Tensor, " examples"]) -> Tensor
 
 def row_attention(
     query: Float[Tensor, "rows heads 1 channels"],
-    key: Float[Tensor, "rows heads 1 channels"],
-    value: Float[Tensor, "rows heads 1 channels"],
+    key: Float[Tensor, "rows groups 1 channels"],
+    value: Float[Tensor, "rows groups 1 channels"],
     cached: KeyValues,
     scaling: float,
 ) -> Float[Tensor, "rows 1 heads channels"]:
@@ -129,8 +167,10 @@ def row_attention(
     """
     examples, heads, _, channels = cached.key.shape
     cells = query.shape[0] // examples
+    groups = heads // key.shape[1]
     own_query = _by_example(query, cells)
-    own_key, own_value = _by_example(key, cells), _by_example(value, cells)
+    own_key = _by_example(key.repeat_interleave(groups, 1), cells)
+    own_value = _by_example(value.repeat_interleave(groups, 1), cells)
     scores = own_query @ cached.key.transpose(-1, -2)
     own = (own_query * own_key).sum(-1)
     at = cached.place.view(examples, 1, 1, 1).expand(examples, heads, cells, 1)

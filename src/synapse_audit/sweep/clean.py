@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from synapse_audit.classifier import Batch, Classifier
-from synapse_audit.hooks import InputHook, OutputHook, forward_hooks, forward_pre_hooks
+from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier, Reading
+from synapse_audit.hooks import InputHook, OutputHook, forward_pre_hooks, point_hooks
 from synapse_audit.sweep.attention import KeyValues, Tap
 
 
@@ -23,6 +23,27 @@ class BlockCall:
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any]
 
+    def of_rows(self, place: Int[Tensor, " examples"], cells: int) -> BlockCall:
+        """The call for one token of each example, repeated for every cell.
+
+        Rotary tables are those of the token; masks are left out, since the tap has its own.
+        """
+        named = dict(self.keywords)
+        if named.get(ROTARY) is not None:
+            tables = (_rows_of(table, place, cells) for table in named[ROTARY])
+            named[ROTARY] = tuple(tables)
+        return BlockCall(self.arguments, named)
+
+
+ROTARY = "position_embeddings"
+"""Name of the cosines and sines that transformers hands to its blocks."""
+
+
+def _rows_of(table: Tensor, place: Int[Tensor, " examples"], cells: int) -> Tensor:
+    """The token's row of a table (1 or examples, tokens, width), cells slowest."""
+    every = table.expand(len(place), -1, -1)
+    return pooled_rows(every, place)[:, None].repeat(cells, 1, 1)
+
 
 @dataclass(frozen=True)
 class CleanStates:
@@ -31,29 +52,39 @@ class CleanStates:
     batch: Batch
     examples: Int[Tensor, " examples"]
     """Example numbers in the data: they key the noise."""
-    place: Int[Tensor, " examples"]
+    reading: Reading
     logits: Float[Tensor, "examples classes"]
-    layers: tuple[Float[Tensor, "examples tokens _"], ...]
+    layers: tuple[Float[Tensor, "examples ... _"], ...]
     """Output of layer 0 to L."""
     calls: tuple[BlockCall, ...]
     """``calls[l]`` is how block l + 1 was called."""
     key_values: tuple[KeyValues, ...]
-    """``key_values[l]`` belongs to block l + 1; empty where the registry is bypassed."""
+    """``key_values[l]`` belongs to block l + 1, where every block asks the registry once."""
+
+    @property
+    def place(self) -> Int[Tensor, " examples"]:
+        """The token that the head reads; 0 where it reads several."""
+        return self.reading.place
+
+    @property
+    def rows_alone(self) -> bool:
+        """Whether a block can be run on the pooled row alone."""
+        return self.reading.single and len(self.key_values) == len(self.layers) - 1
 
     @property
     def tokens(self) -> int:
         """Padded tokens of the batch."""
-        return self.layers[0].shape[0] * self.layers[0].shape[1]
+        return self.layers[0].shape[:-1].numel()
 
     def pooled(self, layer: int) -> Float[Tensor, "examples neurons"]:
-        """The pooled row of a layer."""
-        return pooled_rows(self.layers[layer], self.place)
+        """The representation in a layer."""
+        return self.reading.gather(self.layers[layer])
 
 
 def pooled_rows(
     states: Float[Tensor, "examples tokens neurons"], place: Int[Tensor, " examples"]
 ) -> Float[Tensor, "examples neurons"]:
-    """The row that the head reads, of each example."""
+    """One row of each example."""
     return states[torch.arange(len(place), device=states.device), place]
 
 
@@ -62,29 +93,30 @@ def clean_pass(
     classifier: Classifier, batch: Batch, rows: Int[np.ndarray, " examples"], tap: Tap | None
 ) -> CleanStates:
     """One untouched forward pass that keeps each layer's states, calls, keys and values."""
-    place = classifier.pooled_index(batch)
+    reading = classifier.reading(batch)
     states: dict[int, Tensor] = {}
-    calls: dict[int, BlockCall] = {}
+    calls: list[BlockCall] = []
     outputs = [
-        (classifier.layer_module(m), _keep(states, m)) for m in range(classifier.n_layers + 1)
+        (classifier.point(BLOCK_OUTPUT, m), _keep(states, m))
+        for m in range(classifier.n_layers + 1)
     ]
-    inputs = [(block, _keep_call(calls, i)) for i, block in enumerate(classifier.blocks)]
+    inputs = [(block, _keep_call(calls)) for block in dict.fromkeys(classifier.blocks)]
     captured: list[KeyValues] = []
-    if tap is not None:
-        tap.place, tap.captured = place, captured
+    if tap is not None and reading.single:
+        tap.place, tap.captured = reading.place, captured
     try:
-        with forward_hooks(outputs), forward_pre_hooks(inputs):
+        with point_hooks(outputs), forward_pre_hooks(inputs):
             logits = classifier.logits(batch)
     finally:
         if tap is not None:
             tap.captured = None
     return CleanStates(
         batch=batch,
-        examples=torch.as_tensor(rows, device=place.device),
-        place=place,
+        examples=torch.as_tensor(rows, device=reading.place.device),
+        reading=reading,
         logits=logits,
         layers=tuple(states[m] for m in range(classifier.n_layers + 1)),
-        calls=tuple(calls[i] for i in range(classifier.n_layers)),
+        calls=tuple(calls),
         key_values=tuple(captured),
     )
 
@@ -96,8 +128,21 @@ def _keep(states: dict[int, Tensor], layer: int) -> OutputHook:
     return hook
 
 
-def _keep_call(calls: dict[int, BlockCall], index: int) -> InputHook:
+def _keep_call(calls: list[BlockCall]) -> InputHook:
+    """Blocks run in the order of their layers, so that the l-th call is that of block l."""
+
     def hook(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        calls[index] = BlockCall(arguments[1:], dict(keywords))
+        named = list(keywords.items())[0 if arguments else 1 :]  # the states may come by name
+        calls.append(
+            BlockCall(
+                tuple(map(_without_cache, arguments[1:])),
+                {name: _without_cache(value) for name, value in named},
+            )
+        )
 
     return hook
+
+
+def _without_cache(value: Any) -> Any:
+    """None in place of a decoder's cache of keys and values: a second call would add to it."""
+    return None if hasattr(value, "get_seq_length") else value

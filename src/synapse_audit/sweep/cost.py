@@ -15,10 +15,11 @@ from jaxtyping import Int
 
 from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, ParameterEdit, Plan
-from synapse_audit.classifier import Encoded
+from synapse_audit.classifier import BLOCK_OUTPUT, Encoded
 from synapse_audit.plan import FULL, STREAM, SUFFIX
 from synapse_audit.sweep.clean import CleanStates, clean_pass
-from synapse_audit.sweep.routes import Engine
+from synapse_audit.sweep.engine import Engine
+from synapse_audit.sweep.inputs import passes
 from synapse_audit.sweep.runners import RUNNERS, stack_size
 from synapse_audit.sweep.two_phase import Subsampling, eligible
 
@@ -99,21 +100,25 @@ def blocks(cell: Cell, route: str, n_layers: int) -> float:
         return n_layers - (cell.edit.layer or 1) + LAST_BLOCK
     if route != SUFFIX or cell.neurons is None:
         return 0.0
-    first = min(cell.neurons.layers, default=n_layers)
+    first = min(cell.neurons.layers, default=n_layers) - (cell.site != BLOCK_OUTPUT)
     return max(0.0, n_layers - first - 1 + LAST_BLOCK)
 
 
 def _work(cells: Sequence[Cell], route: str, n_layers: int) -> float:
     """Units in which the cost of a route is linear."""
     if route in (SUFFIX, FULL):
-        return sum(blocks(cell, route, n_layers) for cell in cells)
+        return sum(blocks(cell, route, n_layers) * passes(cell) for cell in cells)
     return float(len(cells))
 
 
 def _time(engine: Engine, clean: CleanStates, route: str, cells: Sequence[Cell]) -> float:
+    groups: dict[str, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(cell.site, []).append(cell)
     RUNNERS[route](engine, clean, cells[:1])
     start = time.perf_counter()
-    RUNNERS[route](engine, clean, cells)
+    for same_site in groups.values():
+        RUNNERS[route](engine, clean, same_site)
     return time.perf_counter() - start
 
 

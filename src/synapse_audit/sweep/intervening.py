@@ -8,15 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell
-from synapse_audit.classifier import Batch, Classifier
+from synapse_audit.classifier import HEAD_INPUT, Batch, Classifier, Reading
 from synapse_audit.edits import applied
-from synapse_audit.hooks import OutputHook, forward_hooks, forward_pre_hooks
+from synapse_audit.hooks import OutputHook, forward_pre_hooks, point_hooks
 from synapse_audit.operators import LayerRewrite, compile_rewrites
-from synapse_audit.sweep.clean import pooled_rows
 from synapse_audit.sweep.site import Site
 
 
@@ -44,10 +43,14 @@ def intervene(
         with applied(classifier.model, classifier.output_layer, cell.edit):
             yield
         return
-    pooled = compile_rewrites([cell], site.pooled, seed=seed, device=classifier.device)
+    if cell.neurons is None:
+        yield
+        return
+    here = site.at(cell.site)
+    pooled = compile_rewrites([cell], here.pooled, seed=seed, device=classifier.device)
     others: dict[int, LayerRewrite] = {}
-    if cell.position == "all":
-        others = compile_rewrites([cell], site.others, seed=seed, device=classifier.device)
+    if cell.position == "all" and cell.site != HEAD_INPUT:
+        others = compile_rewrites([cell], here.others, seed=seed, device=classifier.device)
     seen: list[Batch] = []
 
     signature = inspect.signature(classifier.model.forward)
@@ -59,34 +62,49 @@ def intervene(
 
     def at(layer: int) -> OutputHook:
         def hook(states: Tensor) -> Tensor:
-            place = classifier.pooled_index(seen[-1])
+            reading = classifier.reading(seen[-1])
+            place = reading.place
             numbers = (
                 torch.arange(len(place), device=place.device) if examples is None else examples
             )
-            return rewrite_tokens(states, pooled[layer], others.get(layer), place, numbers)
+            if cell.site == HEAD_INPUT and states.ndim == 2:  # one row per example
+                return pooled[layer](states[None], numbers, place)[0]
+            return rewrite_tokens(states, pooled[layer], others.get(layer), reading, numbers)
 
         return hook
 
-    hooks = [(classifier.layer_module(layer), at(layer)) for layer in pooled]
-    with forward_pre_hooks([(classifier.model, note)]), forward_hooks(hooks):
+    hooks = [(classifier.point(cell.site, layer), at(layer)) for layer in pooled]
+    with (
+        forward_pre_hooks([(classifier.model, note)]),
+        point_hooks(hooks, root=classifier.model),
+    ):
         yield
 
 
 def rewrite_tokens(
-    states: Float[Tensor, "examples tokens neurons"],
+    states: Tensor,
     pooled: LayerRewrite,
     others: LayerRewrite | None,
-    place: Int[Tensor, " examples"],
+    reading: Reading,
     numbers: Int[Tensor, " examples"],
-) -> Float[Tensor, "examples tokens neurons"]:
-    """New states with the pooled row (and, where asked, all other rows) rewritten."""
-    examples, tokens, width = states.shape
-    if others is None:
-        changed = states.clone()
+) -> Tensor:
+    """New states, (examples, ..., neurons), with the rows that the head reads rewritten.
+
+    Where asked, all other rows are rewritten as well, each by what was measured away from the
+    head's. Where the head reads several rows, what is random is the same at all of them.
+    """
+    tokens = reading.tokens(states)
+    examples, length, width = tokens.shape
+    flat = tokens.reshape(1, examples * length, width)
+    every = numbers.repeat_interleave(length)
+    changed = tokens.clone()
+    if others is not None:
+        token = torch.arange(length, device=states.device).repeat(examples)
+        changed = others(flat, every, token).reshape(tokens.shape)
+    if reading.single:
+        row = pooled(reading.gather(tokens)[None], numbers, reading.place)[0]
+        changed[torch.arange(examples, device=states.device), reading.place] = row
     else:
-        token = torch.arange(tokens, device=states.device).repeat(examples)
-        flat = states.reshape(1, examples * tokens, width)
-        changed = others(flat, numbers.repeat_interleave(tokens), token).reshape(states.shape)
-    row = pooled(pooled_rows(states, place)[None], numbers, place)
-    changed[torch.arange(examples, device=states.device), place] = row[0]
-    return changed
+        rows = pooled(flat, every, torch.zeros_like(every)).reshape(tokens.shape)
+        changed = torch.where(reading.read(length)[..., None], rows, changed)
+    return changed.reshape(states.shape)

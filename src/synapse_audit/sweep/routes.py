@@ -6,50 +6,25 @@ the reference that the others are held against; it knows nothing of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell, ParameterEdit
-from synapse_audit.classifier import Classifier
+from synapse_audit.classifier import BLOCK_OUTPUT, Classifier
 from synapse_audit.edits import applied
 from synapse_audit.hooks import forward_pre_hooks, primary
-from synapse_audit.operators import LayerRewrite, compile_rewrites
+from synapse_audit.operators import LayerRewrite
 from synapse_audit.sweep.attention import BlockStop, KeyValues, Tap
-from synapse_audit.sweep.clean import CleanStates, pooled_rows
+from synapse_audit.sweep.clean import BlockCall, CleanStates, pooled_rows
+from synapse_audit.sweep.engine import Engine, rows_rewritten, tokens_rewritten
+from synapse_audit.sweep.inputs import input_logits
 from synapse_audit.sweep.intervening import intervene, rewrite_tokens
-from synapse_audit.sweep.site import Site
+from synapse_audit.sweep.logits import logit_cell
 
 Logits = Float[Tensor, "cells examples classes"]
-
-
-@dataclass(frozen=True)
-class Engine:
-    """What every route needs besides the batch and the cells."""
-
-    classifier: Classifier
-    site: Site
-    seed: int
-    tap: Tap | None = None
-    benign: int | None = None
-    """Output index of the class that means no alarm, where one was named."""
-
-    def rewrites(self, cells: Sequence[Cell]) -> dict[int, LayerRewrite]:
-        """Layer → rewrites of the pooled row."""
-        return compile_rewrites(
-            cells, self.site.pooled, seed=self.seed, device=self.classifier.device
-        )
-
-    def token_rewrites(self, cells: Sequence[Cell]) -> dict[int, LayerRewrite]:
-        """Layer → rewrites of the other tokens; empty unless the cells touch all positions."""
-        if any(cell.position != "all" for cell in cells):
-            return {}
-        return compile_rewrites(
-            cells, self.site.others, seed=self.seed, device=self.classifier.device
-        )
 
 
 @torch.inference_mode()
@@ -63,7 +38,7 @@ def run_head(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Logit
 def _head_reading(classifier: Classifier, clean: CleanStates) -> tuple[Tensor, Tensor]:
     seen: list[Tensor] = []
     with forward_pre_hooks([(classifier.output_layer, lambda args, _: seen.append(args[0]))]):
-        logits = classifier.head(clean.pooled(classifier.n_layers))
+        logits = classifier.decide(clean.layers[-1], clean.reading)
     return seen[-1], logits
 
 
@@ -73,31 +48,48 @@ def _head_cell(
     classifier = engine.classifier
     if isinstance(cell.edit, ParameterEdit):
         with applied(classifier.model, classifier.output_layer, cell.edit):
-            return classifier.head(clean.pooled(classifier.n_layers))
+            return classifier.decide(clean.layers[-1], clean.reading)
     if cell.edit is not None:
         weight = torch.from_numpy(cell.edit.weight).to(logits)
         return logits + head_input @ weight.T + torch.from_numpy(cell.edit.bias).to(logits)
-    if cell.space == "logit" and cell.target is not None and cell.strength is not None:
-        shifted = logits.clone()
-        shifted[:, classifier.classes.index(cell.target)] += cell.strength
-        return shifted
-    layer = classifier.n_layers
-    state = clean.pooled(layer)[None]
-    rewrite = engine.rewrites([cell]).get(layer)
-    return classifier.head(rewrite(state, clean.examples, clean.place)[0]) if rewrite else logits
+    if cell.space == "logit":
+        return _logit_cell(engine, clean, cell, logits)
+    rewrites, states = engine.rewrites([cell]), clean.layers[-1]
+    if cell.site == BLOCK_OUTPUT and rewrites:
+        rewrite = rewrites[classifier.n_layers]
+        if clean.reading.single:
+            state = clean.pooled(classifier.n_layers)[None]
+            return classifier.head(rewrite(state, clean.examples, clean.place)[0])
+        changed = rewrite_tokens(states, rewrite, None, clean.reading, clean.examples)
+        return classifier.decide(changed, clean.reading)
+    with rows_rewritten(engine, clean, cell.site, rewrites):
+        return classifier.decide(states, clean.reading)
 
 
 @torch.inference_mode()
 def run_stream(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Logits:
     """Only the pooled row runs, for all cells at once, against clean keys and values."""
-    classifier, rewrites = engine.classifier, engine.rewrites(cells)
-    first = min(rewrites, default=classifier.n_layers)
+    if not clean.rows_alone:
+        raise RuntimeError("the attention of this family cannot be asked for one row alone")
+    classifier, site, rewrites = engine.classifier, cells[0].site, engine.rewrites(cells)
+    first = _start(site, rewrites, classifier.n_layers)
     rows = clean.pooled(first).expand(len(cells), -1, -1)
-    rows = _rewrite(rows, rewrites.get(first), clean)
-    for layer in range(first + 1, classifier.n_layers + 1):
-        rows = _row_block(engine, clean, layer, rows, clean.key_values[layer - 1])
-        rows = _rewrite(rows, rewrites.get(layer), clean)
+    if first in rewrites:
+        rows = rewrites[first](rows, clean.examples, clean.place)
+    with rows_rewritten(engine, clean, site, _after(first, rewrites), after=first):
+        for layer in range(first + 1, classifier.n_layers + 1):
+            rows = _row_block(engine, clean, layer, rows, clean.key_values[layer - 1])
     return _heads(classifier, rows)
+
+
+def _start(site: str, rewrites: Mapping[int, LayerRewrite], n_layers: int) -> int:
+    """The layer whose clean states a cell resumes from."""
+    first = min(rewrites, default=n_layers)
+    return first if site == BLOCK_OUTPUT or not rewrites else first - 1
+
+
+def _after(layer: int, rewrites: Mapping[int, LayerRewrite]) -> dict[int, LayerRewrite]:
+    return {m: rewrite for m, rewrite in rewrites.items() if m > layer}
 
 
 def _row_block(
@@ -110,7 +102,8 @@ def _row_block(
     tap = _tap(engine)
     tap.row = cached
     try:
-        output = _call(engine.classifier, clean, layer, rows.reshape(-1, 1, rows.shape[-1]))
+        call = clean.calls[layer - 1].of_rows(clean.place, len(rows))
+        output = _call(engine.classifier, call, layer, rows.reshape(-1, 1, rows.shape[-1]))
     finally:
         tap.row = None
     return output.reshape(*rows.shape[:2], -1)
@@ -130,17 +123,26 @@ def _suffix_cell(
         with applied(classifier.model, classifier.output_layer, cell.edit):
             return _resumed(engine, clean, cell.edit.layer)
     rewrites, others = engine.rewrites([cell]), engine.token_rewrites([cell])
-    first = min(rewrites, default=classifier.n_layers)
-    states = _rewrite_tokens(clean.layers[first], first, rewrites, others, clean)
-    for layer in range(first + 1, classifier.n_layers):
-        states = _call(classifier, clean, layer, states)
-        states = _rewrite_tokens(states, layer, rewrites, others, clean)
-    if first == classifier.n_layers:
-        row = pooled_rows(states, clean.place)[None]
-    else:
-        row = _last_block(engine, clean, states)
-        row = _rewrite(row, rewrites.get(classifier.n_layers), clean)
-    return classifier.head(row[0])
+    last = classifier.n_layers
+    first = _start(cell.site, rewrites, last)
+    states = clean.layers[first]
+    if first in rewrites:
+        states = rewrite_tokens(
+            states, rewrites[first], others.get(first), clean.reading, clean.examples
+        )
+    if first == last:
+        return classifier.decide(states, clean.reading)
+    inside = _after(first, rewrites)
+    final = {last: inside.pop(last)} if last in inside else {}
+    with tokens_rewritten(engine, clean, cell.site, inside, others, after=first):
+        for layer in range(first + 1, last):
+            states = _call(classifier, clean.calls[layer - 1], layer, states)
+    if clean.rows_alone:
+        with rows_rewritten(engine, clean, cell.site, final, after=last - 1):
+            return classifier.head(_last_block(engine, clean, states)[0])
+    with tokens_rewritten(engine, clean, cell.site, final, others, after=last - 1):
+        states = _call(classifier, clean.calls[last - 1], last, states)
+    return classifier.decide(states, clean.reading)
 
 
 def _resumed(
@@ -151,9 +153,13 @@ def _resumed(
     if not layer:  # the embeddings themselves, or nothing that is known to come before a block
         return classifier.logits(clean.batch)
     states = clean.layers[layer - 1]
-    for block in range(layer, classifier.n_layers):
-        states = _call(classifier, clean, block, states)
-    return classifier.head(_last_block(engine, clean, states)[0])
+    last = classifier.n_layers
+    for block in range(layer, last):
+        states = _call(classifier, clean.calls[block - 1], block, states)
+    if clean.rows_alone:
+        return classifier.head(_last_block(engine, clean, states)[0])
+    final = _call(classifier, clean.calls[last - 1], last, states)
+    return classifier.decide(final, clean.reading)
 
 
 def _last_block(
@@ -164,7 +170,7 @@ def _last_block(
     captured: list[KeyValues] = []
     tap.captured, tap.stop, tap.place = captured, True, clean.place
     try:
-        _call(engine.classifier, clean, engine.classifier.n_layers, states)
+        _call(engine.classifier, clean.calls[-1], engine.classifier.n_layers, states)
     except BlockStop:
         pass
     finally:
@@ -180,39 +186,25 @@ def run_full(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Logit
 
 
 def _full_cell(engine: Engine, clean: CleanStates, cell: Cell) -> Float[Tensor, "examples classes"]:
+    if cell.space == "input":
+        return input_logits(engine, clean, cell)
     classifier = engine.classifier
     with intervene(classifier, cell, engine.site, seed=engine.seed, examples=clean.examples):
         logits = classifier.logits(clean.batch)
-    if cell.space == "logit" and cell.target is not None and cell.strength is not None:
-        logits = logits.clone()
-        logits[:, classifier.classes.index(cell.target)] += cell.strength
-    return logits
+    return _logit_cell(engine, clean, cell, logits) if cell.space == "logit" else logits
 
 
-def _rewrite(
-    rows: Float[Tensor, "cells examples neurons"], rewrite: LayerRewrite | None, clean: CleanStates
-) -> Float[Tensor, "cells examples neurons"]:
-    return rows if rewrite is None else rewrite(rows, clean.examples, clean.place)
-
-
-def _rewrite_tokens(
-    states: Float[Tensor, "examples tokens neurons"],
-    layer: int,
-    rewrites: dict[int, LayerRewrite],
-    others: dict[int, LayerRewrite],
-    clean: CleanStates,
-) -> Float[Tensor, "examples tokens neurons"]:
-    """The states with the pooled row (and, where asked, all other rows) rewritten."""
-    if layer not in rewrites:
-        return states
-    return rewrite_tokens(states, rewrites[layer], others.get(layer), clean.place, clean.examples)
+def _logit_cell(
+    engine: Engine, clean: CleanStates, cell: Cell, logits: Tensor
+) -> Float[Tensor, "examples classes"]:
+    classes = engine.classifier.classes
+    return logit_cell(cell, logits, classes=classes, examples=clean.examples, seed=engine.seed)
 
 
 def _call(
-    classifier: Classifier, clean: CleanStates, layer: int, states: Tensor
-) -> Float[Tensor, "rows tokens neurons"]:
+    classifier: Classifier, call: BlockCall, layer: int, states: Tensor
+) -> Float[Tensor, "rows ... neurons"]:
     """Calls block ``layer`` as the model itself did, on other hidden states."""
-    call = clean.calls[layer - 1]
     return primary(classifier.blocks[layer - 1](states, *call.arguments, **call.keywords))
 
 

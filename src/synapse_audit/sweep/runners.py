@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from synapse_audit.artifacts import Cell
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX
 from synapse_audit.sweep.clean import CleanStates
-from synapse_audit.sweep.routes import Engine, Logits, run_full, run_head, run_stream, run_suffix
+from synapse_audit.sweep.engine import Engine
+from synapse_audit.sweep.routes import Logits, run_full, run_head, run_stream, run_suffix
 
 RUNNERS: dict[str, Callable[[Engine, CleanStates, Sequence[Cell]], Logits]] = {
     HEAD: run_head,

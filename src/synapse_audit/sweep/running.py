@@ -24,7 +24,7 @@ from synapse_audit.artifacts import Cell, Outcomes, ParameterEdit, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import HEAD, STREAM
 from synapse_audit.sweep.clean import CleanStates, clean_pass
-from synapse_audit.sweep.routes import Engine
+from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.runners import RUNNERS, stack_size
 from synapse_audit.sweep.score import Scores, fields, score
 
@@ -145,12 +145,12 @@ def sweep(
 
 
 def chunks(plan: Plan) -> tuple[Chunk, ...]:
-    """Distinct actions grouped by route, then by first touched layer."""
-    groups: dict[str, list[Cell]] = {}
+    """Distinct actions grouped by route and site, then by first touched layer."""
+    groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.actions:
-        groups.setdefault(plan.routes[cell.action], []).append(cell)
+        groups.setdefault((plan.routes[cell.action], cell.site), []).append(cell)
     found = []
-    for route, cells in sorted(groups.items()):
+    for (route, _), cells in sorted(groups.items()):
         ordered = sorted(cells, key=_first_layer)
         size = CHUNK.get(route, SLOW_CHUNK)
         for start in range(0, len(ordered), size):

@@ -1,10 +1,13 @@
-"""What operators read at one site."""
+"""What operators read at a site."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from synapse_audit.artifacts import LayerStatistics
+from synapse_audit.classifier import BLOCK_OUTPUT
+from synapse_audit.errors import UsageError, choices
 
 
 @dataclass(frozen=True)
@@ -15,3 +18,20 @@ class Site:
     """Of the pooled position."""
     others: tuple[LayerStatistics, ...]
     """Of all other tokens that are no padding."""
+    elsewhere: Mapping[str, Site] = field(default_factory=dict)
+    """The same at the sites besides the block output."""
+
+    def at(self, name: str) -> Site:
+        """The statistics of the site of that name; this one is the block output.
+
+        Raises:
+            UsageError: that site was not extracted.
+        """
+        if name == BLOCK_OUTPUT:
+            return self
+        if name not in self.elsewhere:
+            raise UsageError(
+                f"site '{name}' given; {choices(name, [BLOCK_OUTPUT, *self.elsewhere])}: "
+                "only sites that were extracted can be rewritten"
+            )
+        return self.elsewhere[name]

@@ -2,12 +2,15 @@
 
 For a pooled-position cell below the last two layers the stream route is no longer exact, but it
 costs a tenth, and often predicts the same classes. So it serves as a control variate (Cochran 1977,
-chapter 12; :mod:`synapse_audit.metrics.two_phase` makes the estimate): a pilot measures per cell
-how often the two routes disagree, then one fixed subsample size is set so that the half width that
-the second phase adds to accuracy stays below ``precision``, or every example is run exactly.
+chapter 12; :mod:`synapse_audit.metrics.two_phase` makes the estimate). How many examples are run
+exactly is set per *kind* of cell (operator, strength, site, one layer or all, size), so that the
+half width that the second phase adds to accuracy stays below ``precision``.
 
-There is no optional stopping: sizes come from the pilot alone. All cells share one nested order of
-examples, so that random draws are compared on the same ones.
+Two rules keep the estimate free of bias. Sizes come from a pilot on other examples than those that
+are then run: were they the same, a size would grow where they hold a disagreement, which would
+then be scaled up less, and stay small where they hold none, which corrects nothing. And a kind
+says nothing of why neurons were chosen, so a ranked set and its random twins are estimated from
+the same examples and compare like with like. There is no optional stopping.
 """
 
 from __future__ import annotations
@@ -19,12 +22,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan
+from synapse_audit.artifacts import ALL_LAYERS, Cell, Direct, Outcomes, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
 from synapse_audit.statistics import Z_975
-from synapse_audit.sweep.routes import Engine
+from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.running import Execute, Shelf, sweep
 from synapse_audit.sweep.score import BENIGN, FIELDS
 
@@ -33,20 +36,32 @@ PILOT = 50
 
 PILOT_SHARE = 0.05
 
+PILOT_CELLS = 8
+"""Most cells of each kind that the pilot runs."""
+
+PILOT_PART = 4
+"""It runs one cell in so many of a small kind, and at least one."""
+
 PER_CLASS = 8
 """Examples of each class (or all) that come first in the order: rare classes stay measured."""
 
-PRIOR = 25.0
-"""Examples that a cell's kind counts for in its own disagreement (empirical Bayes)."""
+PRIOR = 100.0
+"""Pairs of cell and example that an operator counts for in the rate of each of its kinds."""
 
 
 @dataclass(frozen=True)
 class Subsampling:
-    """Who is run exactly: the first ``sizes[action]`` examples of ``order``."""
+    """Who is run exactly: the first so many examples of ``order``; the pilot takes the last."""
 
     order: Int[np.ndarray, " evaluate"]
     pilot: int
+    """Examples of the pilot, and fewest that are run exactly."""
     precision: float
+
+    @property
+    def tail(self) -> Int[np.ndarray, " pilot"]:
+        """The pilot's examples. They overlap with a subsample of nearly everybody only."""
+        return self.order[len(self.order) - self.pilot :]
 
     @property
     def all_exact(self) -> bool:
@@ -55,7 +70,7 @@ class Subsampling:
 
     @property
     def ladder(self) -> tuple[int, ...]:
-        """Sizes that are used: the pilot doubled until everything is exact."""
+        """Sizes that are used: the smallest doubled until everything is exact."""
         if self.all_exact:
             return (len(self.order),)
         sizes = [self.pilot]
@@ -143,38 +158,75 @@ def sweep_two_phase(
     )
     if not first:
         return plan, rest
-    stream = run("first phase", first, STREAM, rows)
-    board = _Board(stream, rows)
-    few = chosen.order[: chosen.pilot]
-    board.put(run("pilot", first, SUFFIX, few), few)
-    rates = smoothed(first, board.disagreements(), chosen.pilot)
-    sizes = {cell.action: chosen.size(rate) for cell, rate in zip(first, rates, strict=True)}
-    for before, after in zip(chosen.ladder, chosen.ladder[1:], strict=False):
-        more = [cell for cell in first if sizes[cell.action] >= after]
-        if more:
-            few = chosen.order[before:after]
-            board.put(run(f"to {after} examples", more, SUFFIX, few), few)
-    estimated = {a: TWO_PHASE for a, n in sizes.items() if n < len(rows)}
+    board = _Board(run("first phase", first, STREAM, rows), rows)
+    tried = pilot_cells(first)
+    pilot = run("pilot", tried, SUFFIX, chosen.tail)
+    rates = kind_rates(first, tried, board.differing(pilot, chosen.tail), chosen.pilot)
+    sizes = [chosen.size(rate) for rate in rates]
+    for size in sorted(set(sizes)):
+        mine = [cell for cell, n in zip(first, sizes, strict=True) if n == size]
+        few = chosen.order[:size]
+        board.put(run(f"second phase, {size} examples", mine, SUFFIX, few), few)
+    estimated = {
+        cell.action: TWO_PHASE for cell, n in zip(first, sizes, strict=True) if n < len(rows)
+    }
     return replace(plan, routes={**plan.routes, **estimated}), _join(board, rest, rates)
 
 
-def smoothed(
-    cells: Sequence[Cell], disagreements: Float[np.ndarray, " cells"], pilot: int
-) -> Float[np.ndarray, " cells"]:
-    """Disagreement per cell, drawn toward that of its kind as if seen on ``PRIOR`` examples.
+def kind(cell: Cell) -> tuple[object, ...]:
+    """What cells share whose routes are taken to disagree about as often.
 
-    A pilot of 50 that shows none would otherwise claim 0. A kind is an operator at a selection;
-    its own rate counts one half of a disagreement more than was seen.
+    Set sizes count as equal within a factor of about √2.
     """
-    kinds: dict[tuple[object, ...], list[int]] = {}
-    for i, cell in enumerate(cells):
-        kinds.setdefault((cell.operator, cell.strength, cell.selection), []).append(i)
-    rates = np.zeros(len(cells))
+    size = round(2 * float(np.log2(cell.k))) if cell.k else -1
+    return (*_operator(cell), cell.site, cell.layers == ALL_LAYERS, size)
+
+
+def _operator(cell: Cell) -> tuple[object, ...]:
+    return (cell.operator, cell.strength)
+
+
+def pilot_cells(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Some of every kind, evenly spread over the list."""
+    kinds: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        kinds.setdefault(kind(cell), []).append(cell)
+    found: list[Cell] = []
     for members in kinds.values():
-        seen = disagreements[members] * pilot
-        common = (seen.sum() + 0.5) / (pilot * len(members) + 1)
-        rates[members] = (seen + PRIOR * common) / (pilot + PRIOR)
-    return rates
+        some = min(PILOT_CELLS, -(-len(members) // PILOT_PART))
+        places = np.linspace(0, len(members) - 1, some + 2)[1:-1]
+        found += [members[i] for i in np.unique(places.astype(int))]
+    return tuple(found)
+
+
+def kind_rates(
+    cells: Sequence[Cell],
+    tried: Sequence[Cell],
+    differing: Int[np.ndarray, " tried"],
+    pilot: int,
+) -> Float[np.ndarray, " cells"]:
+    """Share of examples on which the routes are expected to disagree, one rate per kind.
+
+    A kind's own rate is drawn toward its operator's as if that had been seen on ``PRIOR`` pairs
+    of cell and example, and an operator counts half a disagreement more than was seen: none in a
+    pilot is not none at all (empirical Bayes).
+
+    Args:
+        differing: on how many of the ``pilot`` examples the routes differ, per tried cell.
+    """
+    seen: dict[tuple[object, ...], float] = {}
+    pairs: dict[tuple[object, ...], float] = {}
+    for cell, count in zip(tried, differing, strict=True):
+        for group in (kind(cell), _operator(cell)):
+            seen[group] = seen.get(group, 0.0) + float(count)
+            pairs[group] = pairs.get(group, 0.0) + pilot
+
+    def rate(cell: Cell) -> float:
+        own, common = kind(cell), _operator(cell)
+        expected = (seen[common] + 0.5) / (pairs[common] + 1)
+        return (seen[own] + PRIOR * expected) / (pairs[own] + PRIOR)
+
+    return np.array([rate(cell) for cell in cells], dtype=np.float64)
 
 
 class _Board:
@@ -189,16 +241,23 @@ class _Board:
 
     def put(self, found: Outcomes, on: Int[np.ndarray, " some"]) -> None:
         """Writes exact outcomes of some actions on some examples."""
-        columns = np.array([self.column[int(row)] for row in np.sort(on)], dtype=np.int64)
-        places = np.ix_(self.stream.rows(found.actions), columns)
+        places = self._places(found, on)
         for name, values in self.values.items():
             values[places] = getattr(found, name)
         self.exact[places] = True
 
-    def disagreements(self) -> Float[np.ndarray, " actions"]:
-        """Share of the exact examples on which the routes predict different classes."""
-        differ = (self.values["predicted"] != self.stream.predicted) & self.exact
-        return differ.sum(axis=1) / np.maximum(1, self.exact.sum(axis=1))
+    def differing(
+        self, found: Outcomes, on: Int[np.ndarray, " some"]
+    ) -> Int[np.ndarray, " actions"]:
+        """On how many of some examples exact outcomes name another class than stream."""
+        return (found.predicted != self.stream.predicted[self._places(found, on)]).sum(axis=1)
+
+    def _places(
+        self, found: Outcomes, on: Int[np.ndarray, " some"]
+    ) -> tuple[Int[np.ndarray, "actions 1"], Int[np.ndarray, "1 some"]]:
+        columns = np.array([self.column[int(row)] for row in np.sort(on)], dtype=np.int64)
+        actions, examples = np.ix_(self.stream.rows(found.actions), columns)
+        return actions, examples
 
 
 def _join(board: _Board, rest: Outcomes, rates: Float[np.ndarray, " cells"]) -> Outcomes:

@@ -13,7 +13,7 @@ from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import FULL
 from synapse_audit.sweep.clean import CleanStates, clean_pass
-from synapse_audit.sweep.routes import Engine
+from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.runners import RUNNERS
 
 TOLERANCE = 1e-4
@@ -24,6 +24,9 @@ LARGE = 100.0
 
 EXAMPLES = 8
 """Examples per verification batch: enough to pad, few enough to be quick."""
+
+FAILURES = (RuntimeError, IndexError, TypeError, ValueError, AttributeError, KeyError)
+"""What a block may raise that was not made to be called alone; a fast route then is not used."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def verify_routes(
     kinds: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.actions:
         if plan.routes[cell.action] != FULL:
-            kinds.setdefault((plan.routes[cell.action], _kind(cell)), []).append(cell)
+            kinds.setdefault((plan.routes[cell.action], kind_of(cell)), []).append(cell)
     return [_check(engine, batches, route, kind, cells) for (route, kind), cells in kinds.items()]
 
 
@@ -82,7 +85,7 @@ def _check(
         reference = RUNNERS[FULL](engine, clean, probes)
         try:
             fast = RUNNERS[route](engine, clean, probes)
-        except (RuntimeError, IndexError) as error:
+        except FAILURES as error:
             # A model whose blocks cannot be called apart (a projection between them, say).
             return RouteCheck(route, kind, float("inf"), False, str(error).partition("\n")[0])
         gap = max(gap, _gap(fast, reference))
@@ -113,5 +116,6 @@ def _same_predictions(
     return bool(((fast.argmax(-1) == reference.argmax(-1)) | ~clear).all())
 
 
-def _kind(cell: Cell) -> str:
+def kind_of(cell: Cell) -> str:
+    """What is checked together: space, operator, site and position."""
     return "/".join(part for part in (cell.space, cell.operator, cell.site, cell.position) if part)

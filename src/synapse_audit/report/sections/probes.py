@@ -21,7 +21,7 @@ COLUMNS = (
 )  # fmt: skip
 RANKING_COLUMNS = ("method", "ranked_for", "layer", "neuron", "score", "rank")
 BINS = 10
-SHORT = {"head_input": "head"}
+SHORT = {"head_input": "head", "paper_converged": "converged"}
 MEASURES = {
     "accuracy": ("probe, unseen examples", SERIES[0]),
     "control_accuracy": ("control: permuted labels, fitted examples", SERIES[1]),

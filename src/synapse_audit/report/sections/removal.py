@@ -78,6 +78,12 @@ LIMITS = (
 
 def _ranking_note(result: Result) -> str:
     ranking = lookup.facts(result).ranking
+    if ranking in lookup.ACROSS:
+        return (
+            f"Top and bottom are taken from the ranking “{words.plain(ranking)}” over all blocks "
+            "at once: a share is one of all their neurons together, and its random twins hold as "
+            "many in each layer. Other rankings take the same share of each block."
+        )
     named = f"the ranking “{words.plain(ranking)}”" if ranking else "the run's first ranking"
     return f"Top and bottom are taken from {named}, within each block."
 
@@ -190,7 +196,7 @@ def _rankings(result: Result) -> Group:
         _bare(line(words.short(n), style, lookup.rows(top, ranking=n), ACCURACY))
         for n, style in zip(names, SERIES, strict=False)
     ]
-    lines = [*_lines(table, ("random",)), *lines[::-1]]
+    lines = [*_lines(lookup.headline(table, first), ("random",)), *lines[::-1]]
     axes = Axes("share of each block silenced", "accuracy", SHARE_AXIS, RATE_AXIS)
     ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
     alt = f"Accuracy with the top of each ranking mean-silenced; at the largest share: {ends}."

@@ -1,0 +1,127 @@
+"""Sites: the places of a model where neurons can be read and rewritten.
+
+| site | what passes there | layers |
+|---|---|---|
+| block_output | a block's output, after residual and norm (0: the embeddings) | 0 to L |
+| attention_output | what attention adds to the residual stream | 1 to L |
+| mlp_output | what the MLP adds to the residual stream | 1 to L |
+| mlp_activation | the MLP's inner activations, after the nonlinearity (often 4 H wide) | 1 to L |
+| head_input | what the head's last linear layer reads | L |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from torch import nn
+
+from synapse_audit.artifacts import DenseLayer
+from synapse_audit.classifier.record import Family
+from synapse_audit.errors import ModelError
+from synapse_audit.hooks import Point, Side
+
+BLOCK_OUTPUT = "block_output"
+ATTENTION_OUTPUT = "attention_output"
+MLP_OUTPUT = "mlp_output"
+MLP_ACTIVATION = "mlp_activation"
+HEAD_INPUT = "head_input"
+
+SITES = (BLOCK_OUTPUT, ATTENTION_OUTPUT, MLP_OUTPUT, MLP_ACTIVATION, HEAD_INPUT)
+
+INNER = (ATTENTION_OUTPUT, MLP_OUTPUT, MLP_ACTIVATION)
+"""Sites inside a block."""
+
+
+def site_layers(site: str, n_layers: int) -> range:
+    """The layers at which a site exists."""
+    if site == BLOCK_OUTPUT:
+        return range(n_layers + 1)
+    return range(n_layers, n_layers + 1) if site == HEAD_INPUT else range(1, n_layers + 1)
+
+
+def inner_points(blocks: tuple[nn.Module, ...], family: Family) -> dict[str, tuple[Point, ...]]:
+    """The sites inside the blocks that the record names and every block has."""
+    sites: dict[str, tuple[Point, ...]] = {}
+    where: dict[str, tuple[str | tuple[str, ...] | None, Side]] = {
+        ATTENTION_OUTPUT: (family.attention_output, "output"),
+        MLP_OUTPUT: (family.mlp_output, "output"),
+        MLP_ACTIVATION: (family.mlp_output, "input"),
+    }
+    for name, (paths, side) in where.items():
+        modules = [_first_of(block, paths) for block in blocks]
+        found = tuple(module for module in modules if module is not None)
+        if len(found) == len(blocks):
+            sites[name] = layer_points(found, side)
+    return sites
+
+
+def layer_points(modules: Sequence[nn.Module], side: Side) -> tuple[Point, ...]:
+    """One point per layer, 1 to L; layers that share a module are told apart by the call."""
+    calls: dict[int, list[int]] = {}
+    for layer, module in enumerate(modules, start=1):
+        calls.setdefault(id(module), []).append(layer)
+    return tuple(
+        Point(module, side, layer, tuple(calls[id(module)]))
+        for layer, module in enumerate(modules, start=1)
+    )
+
+
+class Stacks(NamedTuple):
+    """The blocks in the order they run."""
+
+    blocks: tuple[nn.Module, ...]
+    resumable: int
+    """Layers from this one on can be resumed from: the model hands their states straight on."""
+
+
+def find_blocks(module: nn.Module, family: Family) -> Stacks:
+    """The blocks that a record names.
+
+    Raises:
+        AttributeError: the module has no such part.
+        ModelError: the part is no list of blocks.
+    """
+    paths = (family.blocks,) if isinstance(family.blocks, str) else family.blocks
+    lists: list[list[nn.Module]] = []
+    for path in paths:
+        before, star, after = path.partition(".*.")
+        parent = module.get_submodule(before)
+        parts = [part.get_submodule(after) for part in parent.children()] if star else [parent]
+        for part in parts:
+            if not isinstance(part, nn.ModuleList):
+                raise ModelError(
+                    f"{family.name} record: {path} is {type(part).__name__}; expected ModuleList"
+                )
+            lists.append(list(part))
+    if family.schedule is not None:
+        lists = [[lists[0][entry] for entry in family.schedule(module.config)]]
+    total = sum(map(len, lists))
+    resumable = 0 if len(lists) == 1 else total - len(lists[-1]) + 1
+    return Stacks(tuple(block for blocks in lists for block in blocks), resumable)
+
+
+def _first_of(module: nn.Module, paths: str | tuple[str, ...] | None) -> nn.Module | None:
+    if paths is None or isinstance(paths, str):
+        return _submodule(module, paths)
+    return next((found for path in paths if (found := _submodule(module, path))), None)
+
+
+def _submodule(module: nn.Module, path: str | None) -> nn.Module | None:
+    try:
+        return module.get_submodule(path) if path else None
+    except AttributeError:
+        return None
+
+
+def dense_layer(module: nn.Module, family: Family) -> DenseLayer | None:
+    """The head's dense layer before the last one; None where the record names none."""
+    layer = _submodule(module, family.dense)
+    if not isinstance(layer, nn.Linear) or family.activation is None:
+        return None
+    weight = layer.weight.detach().float().cpu().numpy().copy()
+    bias = np.zeros(len(weight), np.float32)
+    if layer.bias is not None:
+        bias = layer.bias.detach().float().cpu().numpy().copy()
+    return DenseLayer(weight, bias, family.activation)

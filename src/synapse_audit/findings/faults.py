@@ -1,0 +1,235 @@
+"""Faults: what flipped bits, noise, scaled gains, exchanged rows and shaped pushes do.
+
+In: weight cells of ``effects`` (operators ``bit_flip``, ``gaussian_fault``, ``gain``, ``row_swap``,
+``row_scale`` and the shapes of the push), outcomes for the numbers of bits that break the model.
+Out: one table per kind of fault, random twins as the mean over draws with their 2.5 to 97.5 %
+range, and how many bits halve the distance to chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from synapse_audit.artifacts import Evidence, Finding
+from synapse_audit.findings.curves import TOLERANCE, draw_range, figure, grid_band, unknown, where
+from synapse_audit.findings.resampled import accuracy, chance, clean_accuracy
+
+DROP = {"accuracy_drop": "drop"}
+REDIRECT = {"redirect_rate": "redirect", "collateral": "collateral"}
+PUSHES = ("balanced", "rival", "linf", "sparse", "paper_push")
+ROWS = ("row_swap", "row_scale")
+
+ENDS = ["drop", "drop_low", "drop_high"]
+RATES = [f"{name}{end}" for name in ("redirect", "collateral") for end in ("", "_low", "_high")]
+FLIPS = [
+    *("format", "kind", "part", "layer", "selection", "target", "bits"),
+    *(*ENDS, *RATES, "overflowed", "crashed", "draws"),
+]
+HALVING = ["format", "kind", "part", "layer", "selection", "bits", "low", "high", "most"]
+NOISE = ["setting", "part", "layer", "sigma", "share", "selection", *ENDS, "draws"]
+GAINS = ["layer", "factor", "share", "selection", *ENDS, "draws"]
+ROW_COLUMNS = ["operator", "source", "target", "factor", *ENDS, *RATES]
+PUSH_COLUMNS = [
+    *("operator", "setting", "target", "columns", "selection", "size"),
+    *("budget", "budget_linf", "n_changed", *RATES, "draws"),
+]
+
+
+def faults(evidence: Evidence) -> Finding:
+    """Tables of every fault, and the smallest numbers of bits that break the model."""
+    flipped = _flips(evidence)
+    halving = halving_table(evidence, flipped)
+    tables = {
+        "flips": flips_table(flipped),
+        "halving": halving,
+        "noise": noise_table(evidence),
+        "gains": gains_table(evidence),
+        "rows": rows_table(evidence),
+        "pushes": pushes_table(evidence),
+    }
+    return Finding("faults", tables, {"faults": {"halving_bits": _figures(halving)}})
+
+
+# ---- bit flips -----------------------------------------------------------------------------------
+
+
+def flips_table(flipped: pd.DataFrame) -> pd.DataFrame:
+    """Loss of accuracy per format, kind of bit, part, choice and number of bits.
+
+    ``overflowed`` = share of the draws in which a flipped weight became infinite or no number;
+    ``crashed`` = share of examples whose logits were no numbers (scored as a tie of all classes).
+    """
+    keys = ["format", "kind", "part", "layer", "selection", "target", "strength"]
+    shares = {"overflowed": "overflowed", "crashed": "crashed"}
+    table = _summed(flipped, keys, {**DROP, **REDIRECT, **shares})
+    return _fit(table.rename(columns={"strength": "bits"}), FLIPS)
+
+
+def halving_table(evidence: Evidence, flipped: pd.DataFrame) -> pd.DataFrame:
+    """The smallest number of bits at which half the distance from clean to chance is lost.
+
+    Only numbers that were tried count; null where even ``most`` bits do not suffice. Random
+    choices: of the mean accuracy over draws. Targeted searches are left out.
+    """
+    rows = []
+    keys = ["format", "kind", "part", "layer", "selection"]
+    for key, group in _groups(flipped[flipped["target"].isna()], keys):
+        bits, samples = _by_bits(evidence, group)
+        smallest = _first(evidence, bits, samples)
+        band = grid_band(smallest[1:])
+        ends = [smallest[0], float(band.low), float(band.high)]
+        finite = [end if np.isfinite(end) else None for end in ends]
+        rows.append((*key, *finite, bits[-1]))
+    table = pd.DataFrame(rows, columns=HALVING)
+    return table.astype(dict.fromkeys(["layer", "bits", "low", "high", "most"], "float64"))
+
+
+def _flips(evidence: Evidence) -> pd.DataFrame:
+    """Bit-flip cells with their parameter taken apart, and what was no number."""
+    cells = where(evidence.effects, {"space": "weight", "operator": "bit_flip"})
+    words = cells["parameter"].str.split(" ", expand=True).reindex(columns=range(3))
+    table = cells.assign(
+        format=words[0],
+        kind=words[1],
+        part=words[2],
+        layer=pd.to_numeric(cells["layers"]),
+        overflowed=(~np.isfinite(cells["budget_linf"])).astype("float64"),
+    )
+    if table.empty:
+        return table.assign(crashed=pd.Series(dtype="float64"))
+    return table.assign(crashed=_crashed(evidence, list(cells["action"])))
+
+
+def _crashed(evidence: Evidence, actions: Sequence[str]) -> Float[np.ndarray, " cells"]:
+    """Share of examples on which all classes tie, as they do where no logit is a number."""
+    rows = evidence.outcomes.rows(actions)
+    even = np.abs(evidence.outcomes.probability[rows] - 1.0 / len(evidence.classes)) < TOLERANCE
+    tied = even & (evidence.outcomes.margin[rows] == 0.0)
+    return np.asarray(tied @ evidence.weights / evidence.weights.sum())
+
+
+def _by_bits(
+    evidence: Evidence, group: pd.DataFrame
+) -> tuple[list[float], Float[np.ndarray, "counts samples"]]:
+    """Numbers of bits, ascending, and accuracy at each: the value, then every resample."""
+    bits = sorted({float(n) for n in group["strength"]})
+    found = accuracy(evidence, list(group["action"]))
+    both = np.concatenate([found.value[:, None], found.samples], axis=1)
+    places = [(group["strength"] == n).to_numpy() for n in bits]
+    return bits, np.stack([both[place].mean(axis=0) for place in places])
+
+
+def _first(
+    evidence: Evidence, bits: Sequence[float], accuracies: Float[np.ndarray, "counts samples"]
+) -> Float[np.ndarray, " samples"]:
+    clean, floor = clean_accuracy(evidence), chance(evidence)
+    middle = [
+        np.concatenate([part.value, part.samples[0]]) for part in (clean, floor)
+    ]  # values first
+    lost = accuracies <= (middle[0] + middle[1]) / 2 + TOLERANCE
+    return np.where(lost.any(axis=0), np.asarray(bits)[lost.argmax(axis=0)], np.inf)
+
+
+def _figures(halving: pd.DataFrame) -> dict[str, Any]:
+    """Per format the searched flips of the head."""
+    rows = halving[(halving["part"] == "head") & (halving["selection"] == "searched")]
+    if rows.empty:
+        return unknown("no bits were searched for")
+    figures = {}
+    for row in rows.to_dict("records"):
+        known = figure(row["bits"], row["low"], row["high"])
+        most = f"not within the {row['most']:g} bits that the search took"
+        figures[str(row["format"])] = known if np.isfinite(row["bits"]) else unknown(most)
+    return figures
+
+
+# ---- other faults --------------------------------------------------------------------------------
+
+
+def noise_table(evidence: Evidence) -> pd.DataFrame:
+    """Gaussian noise; ``sigma`` relative to the weight's RMS, absolute where setting is paper.
+
+    Every row is a mean over draws of the noise with their range; ``selection`` says which columns
+    it fell on (blocks: on the whole weight, as far as ``share`` reaches).
+    """
+    cells = where(evidence.effects, {"space": "weight", "operator": "gaussian_fault"})
+    names = cells["parameter"].astype("str")
+    cells = cells.assign(
+        setting=np.where(names.str.startswith("paper"), "paper", "relative"),
+        part=names.str.removeprefix("paper "),
+        layer=pd.to_numeric(cells["layers"]),
+    )
+    keys = ["setting", "part", "layer", "strength", "fraction", "selection"]
+    table = draw_range(cells, keys, DROP)
+    return _fit(table.rename(columns={"strength": "sigma", "fraction": "share"}), NOISE)
+
+
+def gains_table(evidence: Evidence) -> pd.DataFrame:
+    """Gains of a block's last norm multiplied by ``factor`` in a share of the dimensions."""
+    cells = where(evidence.effects, {"space": "weight", "operator": "gain"})
+    cells = cells.assign(layer=pd.to_numeric(cells["layers"]))
+    table = _summed(cells, ["layer", "strength", "fraction", "selection"], DROP)
+    return _fit(table.rename(columns={"strength": "factor", "fraction": "share"}), GAINS)
+
+
+def rows_table(evidence: Evidence) -> pd.DataFrame:
+    """Rows of the head exchanged or multiplied, with what is redirected to the target."""
+    cells = evidence.effects[evidence.effects["operator"].isin(ROWS)]
+    return _fit(_named(cells, {**DROP, **REDIRECT}).rename(columns={"strength": "factor"}),
+                ROW_COLUMNS)  # fmt: skip
+
+
+def pushes_table(evidence: Evidence) -> pd.DataFrame:
+    """Shaped pushes of the head; ``size`` in the operator's own unit, ``budget`` = relative L2.
+
+    The unit is relative L2 (balanced, rival), a multiple of the head's RMS per weight (linf),
+    weights moved (sparse), or the paper's delta. ``setting`` names the paper's.
+    """
+    cells = evidence.effects[evidence.effects["operator"].isin(PUSHES)]
+    norm = float(np.linalg.norm(evidence.head_weight.astype(np.float64)))
+    paper = cells["operator"] == "paper_push"
+    cells = cells.assign(
+        setting=cells["parameter"].where(paper).astype("object"),
+        budget=cells["budget_l2"] / norm if norm > 0 else np.nan,
+    )
+    keys = ["operator", "setting", "target", "fraction", "selection", "strength"]
+    table = _summed(cells, keys, REDIRECT, ["budget", "budget_linf", "n_changed"])
+    return _fit(table.rename(columns={"strength": "size", "fraction": "columns"}), PUSH_COLUMNS)
+
+
+# ---- small things --------------------------------------------------------------------------------
+
+
+def _summed(
+    cells: pd.DataFrame, keys: list[str], measures: Mapping[str, str], means: Sequence[str] = ()
+) -> pd.DataFrame:
+    """Single cells with their own intervals, random ones as mean and range over draws."""
+    drawn = cells["selection"] == "random"
+    kept = {**measures, **{name: name for name in means}}
+    parts = [_named(cells[~drawn], kept), draw_range(cells[drawn], keys, kept)]
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+
+
+def _named(cells: pd.DataFrame, measures: Mapping[str, str]) -> pd.DataFrame:
+    """Measures and their ends under the tables' names."""
+    ends = ("", "_low", "_high")
+    return cells.rename(columns={f"{old}{e}": f"{new}{e}" for old, new in measures.items()
+                                 for e in ends})  # fmt: skip
+
+
+def _fit(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    order = [c for c in columns if c in table and c not in (*ENDS, *RATES, "draws")]
+    return table.reindex(columns=columns).sort_values(order, ignore_index=True)
+
+
+def _groups(
+    table: pd.DataFrame, keys: list[str]
+) -> Iterator[tuple[tuple[Hashable, ...], pd.DataFrame]]:
+    for key, rows in table.groupby(keys, dropna=False, sort=True):
+        yield tuple(None if pd.isna(part) else part for part in key), rows  # type: ignore[call-overload]

@@ -1,0 +1,90 @@
+"""Attacks on the input: what each size of each attack breaks, beside random changes as large.
+
+In: cells of space ``input``. Out: one table, and the smallest strength of each attack that changes
+half of the predictions. ε and σ are relative to the root mean square of a text's own embeddings
+(``unit`` absolute: in the embeddings' own numbers), deletions count tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.artifacts import Evidence, Finding
+from synapse_audit.findings.curves import draw_range, figure, unknown, where
+
+MEASURES = {
+    "accuracy": "accuracy",
+    "accuracy_drop": "drop",
+    "flip_rate": "flip_rate",
+    "redirect_rate": "redirect",
+    "collateral": "collateral",
+}
+"""Column of ``effects`` → its name here; intervals as ``_low`` and ``_high``."""
+
+ENDS = ("", "_low", "_high")
+KEYS = ["attack", "unit", "target", "strength"]
+ATTACKS = [
+    *(*KEYS, "selection", "draws"),
+    *(f"{name}{end}" for name in MEASURES.values() for end in ENDS),
+]
+HALF = 0.5
+NOT_RUN = "no attack on the input was run"
+
+
+def inputs(evidence: Evidence) -> Finding:
+    """Every attack at every size."""
+    table = attacks_table(evidence)
+    return Finding("inputs", {"attacks": table}, {"inputs": _figures(table)})
+
+
+def attacks_table(evidence: Evidence) -> pd.DataFrame:
+    """One row per attack, size and target; random deletions are means over draws, with range."""
+    rows = where(evidence.effects, {"space": "input"})
+    rows = rows.rename(columns={"operator": "attack"}).assign(
+        unit=[_unit(row) for row in rows[["operator", "parameter"]].to_dict("records")]
+    )
+    random = draw_range(rows[rows["selection"] == "random"], KEYS, MEASURES)
+    single = rows[rows["selection"] != "random"].rename(
+        columns={f"{old}{end}": f"{new}{end}" for old, new in MEASURES.items() for end in ENDS}
+    )
+    parts = [single.assign(draws=1), random.assign(selection="random")]
+    table = pd.concat([part.reindex(columns=ATTACKS) for part in parts if len(part)] or [_none()])
+    return table.sort_values([*KEYS, "selection"], ignore_index=True)
+
+
+def _none() -> pd.DataFrame:
+    return pd.DataFrame(columns=ATTACKS)
+
+
+def _unit(row: dict[Any, Any]) -> str:
+    if row["operator"] == "deletion":
+        return "tokens"
+    return "absolute" if "unit=absolute" in str(row["parameter"]) else "relative"
+
+
+def _figures(table: pd.DataFrame) -> dict[str, Any]:
+    """Per attack: accuracy drop by strength, and the strength that changes half."""
+    mine = table[table["target"].isna() & (table["unit"] != "absolute")]
+    found: dict[str, Any] = {}
+    for (attack, selection), rows in mine.groupby(["attack", "selection"], dropna=False):
+        name = f"{attack}_random" if selection == "random" else str(attack)
+        drops = {
+            f"{row['strength']:g}": figure(row["drop"], row["drop_low"], row["drop_high"])
+            for row in rows.to_dict("records")
+        }
+        found[name] = {"drop": drops, "changes_half": _half(rows)}
+    return found or {"attacks": unknown(NOT_RUN)}
+
+
+def _half(rows: pd.DataFrame) -> dict[str, Any]:
+    """Smallest strength that changes half of the predictions; its ends by those of the rates."""
+    ends = [
+        float(rows.loc[rows[column] >= HALF, "strength"].min())
+        for column in ("flip_rate", "flip_rate_high", "flip_rate_low")
+    ]
+    if np.isnan(ends[0]):
+        return unknown("no strength tried changes half of the predictions")
+    return figure(*ends)

@@ -1,0 +1,293 @@
+"""The SYNAPSE paper's protocol on this model, in the paper's own measure, weighted F1.
+
+In: cells of the ranking ``paper``, those that name a setting of the paper, the ranking itself. Out:
+one table per experiment and the figures ``paper``. Nothing where the grid does not ask for the
+paper's settings.
+
+| table | the paper's experiment |
+|---|---|
+| curve | silencing of the top neurons of all blocks, beside random sets as large in each layer |
+| classes | the same with each class's own neurons |
+| exclusive | neurons of one class's set and of no other's, by count and by weight mass |
+| disturbances | noise and attenuation |
+| redirects | head push and logit constant |
+| layers | where the top neurons lie |
+| published | the numbers that the paper prints: other models, other data |
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence, Finding
+from synapse_audit.findings.curves import (
+    BLOCKS,
+    PLATEAU_LOSS,
+    TOLERANCE,
+    draw_range,
+    figure,
+    half_points,
+    plateaus,
+    twins,
+    unknown,
+    where,
+)
+from synapse_audit.findings.resampled import chance, clean_accuracy
+from synapse_audit.metrics import METRICS, NOBODY, Scored
+from synapse_audit.neurons import top_across
+
+RANKING = "paper"
+SETTING = "paper: "
+"""What the ``parameter`` of a cell begins with where the paper's grid alone has it."""
+
+OPERATORS = ("zero", "mean")
+"""The paper's operator, and the one that keeps the operating point."""
+
+PROFILED = (0.025, 0.1, 0.5)
+"""Shares of all neurons whose layers are counted; the paper prints the first."""
+
+LAST = 3
+"""Blocks in which the paper found most of its top neurons."""
+
+HALF = 0.5
+
+F1 = {"weighted_f1": "f1", "accuracy_drop": "drop"}
+"""Column of ``effects`` → its name here; intervals as ``_low`` and ``_high``."""
+
+ENDS = ("", "_low", "_high")
+MEASURED = [f"{name}{end}" for name in F1.values() for end in ENDS]
+CURVE = ["operator", "selection", "fraction", "k", *MEASURED, "p_random", "z_random", "draws"]
+CLASSES = [
+    *("operator", "ranked_for", "fraction", "k", *MEASURED),
+    *("own_recall", "own_recall_low", "own_recall_high", "own_recall_drop"),
+]
+EXCLUSIVE = ["operator", "kind", "ranked_for", "fraction", "k", *MEASURED, "random_drop", "draws"]
+DISTURBANCES = [
+    *("setting", "operator", "strength", "fraction", "position", "selection"),
+    *(*MEASURED, "draws"),
+]
+REDIRECTS = [
+    *("space", "setting", "target", "strength", "f1", "f1_low", "f1_high"),
+    *("redirect", "redirect_low", "redirect_high", "collateral"),
+]
+LAYERS = ["fraction", "layer", "k", "share", "even_share"]
+PUBLISHED = ["experiment", "model", "fraction", "what", "f1"]
+
+BIGBIRD = "BigBird, malware"
+_CURVE = {0.025: 0.786, 0.1: 0.766, 0.2: 0.766, 0.3: 0.753, 0.4: 0.697, 0.5: 0.469, 0.65: 0.285,
+          0.75: 0.109, 0.95: 0.079}  # fmt: skip
+_CLASSES = (0.701, 0.366, 0.679, 0.653, 0.636)
+PRINTED: tuple[tuple[str, str, float | None, str, float], ...] = (
+    ("clean", BIGBIRD, None, "", 0.831),
+    ("clean", "Longformer, malware", None, "", 0.852),
+    ("clean", "BERT, malware", None, "", 0.683),
+    ("clean", "DistilBERT, malware", None, "", 0.608),
+    ("clean", "BERT, emotions", None, "", 0.865),
+    *(("silencing", BIGBIRD, fraction, "", f1) for fraction, f1 in _CURVE.items()),
+    *(("per class", BIGBIRD, HALF, f"class {c}", f1) for c, f1 in enumerate(_CLASSES)),
+    ("weight push", BIGBIRD, None, "38 % redirected", 0.550),
+    ("logit +8", BIGBIRD, None, "28.6 % redirected", 0.687),
+    ("weight push", "BERT, emotions", None, "58 % redirected", 0.492),
+    ("logit +12", "BERT, emotions", None, "", 0.048),
+)
+"""arXiv 2603.08424; 50 to 60 evaluation items, one seed, no interval."""
+
+
+def paper(evidence: Evidence) -> Finding:
+    """Every experiment of the paper, where the grid asks for them."""
+    if not evidence.grid.paper:
+        why = "the settings of the SYNAPSE paper were not asked for (preset paper)"
+        return Finding("paper", {}, {"paper": unknown(why)})
+    tables = {
+        "curve": curve_table(evidence),
+        "classes": classes_table(evidence),
+        "exclusive": exclusive_table(evidence),
+        "disturbances": disturbances_table(evidence),
+        "redirects": redirects_table(evidence),
+        "layers": layers_table(evidence),
+        "published": pd.DataFrame(PRINTED, columns=PUBLISHED),
+    }
+    return Finding("paper", tables, {"paper": _figures(evidence, tables)})
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def curve_table(evidence: Evidence) -> pd.DataFrame:
+    """Weighted F1 and accuracy lost over the share of all neurons silenced.
+
+    Rows ``random`` are means over draws with as many neurons in each layer; their ``_low`` and
+    ``_high`` are the 2.5 to 97.5 % range of the draws.
+    """
+    cells = _silenced(evidence)
+    ranked = _named(where(cells, {"ranking": RANKING, "ranked_for": GLOBAL}))
+    ranked = ranked[ranked["selection"].isin(("top", "bottom"))].assign(draws=1)
+    drawn = draw_range(twins(cells, RANKING), ["operator", "selection", "fraction", "k"], F1)
+    return _stack([ranked, drawn], CURVE).sort_values(CURVE[:3], ignore_index=True)
+
+
+def classes_table(evidence: Evidence) -> pd.DataFrame:
+    """The same with the neurons ranked for each class, and what its own recall then is."""
+    cells = where(_silenced(evidence), {"ranking": RANKING, "selection": "top"})
+    cells = _named(cells[cells["ranked_for"] != GLOBAL])
+    recalls = ["recall", "recall_low", "recall_high", "recall_drop"]
+    own = evidence.class_effects[["cell", "class", *recalls]].rename(
+        columns={"class": "ranked_for"} | {name: f"own_{name}" for name in recalls}
+    )
+    table = cells.merge(own, on=["cell", "ranked_for"], how="left")
+    return _in_class_order(evidence, table, ["operator", "fraction"])[CLASSES]
+
+
+def exclusive_table(evidence: Evidence) -> pd.DataFrame:
+    """Sets of one class alone: by count at every fraction, and by weight mass with their twins.
+
+    ``random_drop``: mean accuracy lost with random sets of the same size in each layer, by mass
+    only.
+    """
+    counted = where(_silenced(evidence), {"ranking": RANKING, "selection": "exclusive"})
+    mass = _settings(evidence, f"{SETTING}mass")
+    keys = ["operator", "ranked_for"]
+    beside = draw_range(
+        where(mass, {"selection": "random"}), keys, {"accuracy_drop": "random_drop"}
+    )
+    alone = where(mass, {"selection": "exclusive_mass"}).merge(beside, on=keys, how="left")
+    parts = [_named(counted).assign(kind="count"), _named(alone).assign(kind="mass")]
+    table = _stack(parts, EXCLUSIVE)
+    return _in_class_order(evidence, table, ["operator", "kind", "fraction"])
+
+
+def disturbances_table(evidence: Evidence) -> pd.DataFrame:
+    """Noise and attenuation; random rows are means over draws with their range."""
+    rows = _settings(evidence, SETTING)
+    rows = rows[rows["ranked_for"] == GLOBAL].copy()
+    rows["setting"] = rows["parameter"].str.removeprefix(SETTING)
+    chosen = _named(where(rows, {"selection": "top"})).assign(draws=1)
+    drawn = draw_range(where(rows, {"selection": "random"}), DISTURBANCES[:6], F1)
+    return _stack([chosen, drawn], DISTURBANCES)
+
+
+def redirects_table(evidence: Evidence) -> pd.DataFrame:
+    """The paper's six settings of the head push, and its logit constants, toward every class."""
+    pushes = where(evidence.effects, {"space": "weight", "operator": "paper_push"})
+    pushes = pushes[pushes["selection"] != "random"]
+    shifts = where(evidence.effects, {"space": "logit", "operator": "shift"})
+    setting = shifts["strength"].map(lambda b: f"logit +{b:g}")
+    both = [pushes.assign(setting=pushes["parameter"]), shifts.assign(setting=setting)]
+    named = [
+        _named(rows).rename(columns={f"redirect_rate{e}": f"redirect{e}" for e in ENDS})
+        for rows in both
+    ]
+    return _stack(named, REDIRECTS)
+
+
+def layers_table(evidence: Evidence) -> pd.DataFrame:
+    """How the top neurons spread over the layers; ``even_share`` is that of a random set."""
+    ranking = evidence.rankings.get(RANKING)
+    if ranking is None:
+        return pd.DataFrame(columns=LAYERS)
+    scores = ranking.scores[GLOBAL]
+    blocks = range(1, len(scores))
+    total = sum(len(scores[m]) for m in blocks)
+    rows = []
+    for fraction in PROFILED:
+        chosen = top_across(scores, fraction, blocks)
+        for m in blocks:
+            k = chosen.counts.get(m, 0)
+            share = k / len(chosen) if len(chosen) else np.nan
+            rows.append((fraction, m, k, share, len(scores[m]) / total))
+    return pd.DataFrame(rows, columns=LAYERS)
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    curves = {o: _curve_figures(evidence, tables["curve"], o) for o in OPERATORS}
+    return {"clean": _clean(evidence), **curves, "last_blocks": _last(tables["layers"])}
+
+
+def _curve_figures(evidence: Evidence, table: pd.DataFrame, operator: str) -> dict[str, Any]:
+    """Where the curve leaves the plateau, where half is lost, and F1 at half of all neurons."""
+    rows = where(table, {"operator": operator, "selection": "top"})
+    if rows.empty:
+        why = unknown(f"no curve of the ranking '{RANKING}' under {operator} was run")
+        return dict.fromkeys(("plateau", "half_point", "f1_at_half", "random_f1_at_half"), why)
+    fractions = rows["fraction"].to_numpy(dtype=float)
+    held = rows["drop_high"].to_numpy(dtype=float) <= PLATEAU_LOSS + TOLERANCE
+    clean, floor = clean_accuracy(evidence).value, chance(evidence).value
+    accuracies = clean - rows["drop"].to_numpy(dtype=float)[None, :]
+    half = half_points(fractions, accuracies, clean, floor)[0]
+    never = unknown("never within the grid")
+    return {
+        "plateau": figure(plateaus(fractions, held[None, :])[0]),
+        "half_point": figure(half) if np.isfinite(half) else never,
+        "f1_at_half": _at_half(rows),
+        "random_f1_at_half": _at_half(where(table, {"operator": operator, "selection": "random"})),
+    }
+
+
+def _at_half(rows: pd.DataFrame) -> dict[str, Any]:
+    if rows.empty:
+        return unknown("no such curve was run")
+    row = rows.iloc[int((rows["fraction"] - HALF).abs().to_numpy().argmin())]
+    found = figure(row["f1"], row["f1_low"], row["f1_high"])
+    return found | {"fraction": float(row["fraction"])}
+
+
+def _last(layers: pd.DataFrame) -> dict[str, Any]:
+    """Share of the top 2.5 % that lies in the last three blocks, and an even spread's."""
+    if layers.empty:
+        return unknown(f"the ranking '{RANKING}' is not at hand")
+    rows = layers[layers["fraction"] == PROFILED[0]].tail(LAST)
+    return figure(rows["share"].sum()) | {"even": float(rows["even_share"].sum())}
+
+
+def _clean(evidence: Evidence) -> dict[str, Any]:
+    """Weighted F1 of the untouched model."""
+    predicted = evidence.predictions.predicted.astype(np.int64)
+    scored = Scored(
+        labels=evidence.predictions.labels.astype(np.int64),
+        clean=predicted,
+        predicted=predicted[None].astype(np.uint16),
+        kl=np.zeros((1, len(predicted)), dtype=np.float32),
+        target=np.array([NOBODY]),
+        source=np.array([NOBODY]),
+        n_classes=len(evidence.classes),
+        weights=evidence.weights.astype(np.float64)[:, None],
+        resampled=np.ascontiguousarray((evidence.counts * evidence.weights).T, dtype=np.float32),
+    )
+    found = METRICS["weighted_f1"](scored)
+    return figure(*(float(part[0]) for part in found))
+
+
+# ---- rows ----------------------------------------------------------------------------------------
+
+
+def _silenced(evidence: Evidence) -> pd.DataFrame:
+    """Cells that silence neurons of all blocks at the pooled position."""
+    cells = where(evidence.effects, {**BLOCKS, "position": "pooled", "layers": ALL_LAYERS})
+    return cells[cells["operator"].isin(OPERATORS)]
+
+
+def _settings(evidence: Evidence, prefix: str) -> pd.DataFrame:
+    """Neuron cells that name a setting of the paper."""
+    cells = where(evidence.effects, {"space": "neuron"})
+    return cells[cells["parameter"].str.startswith(prefix).fillna(False).astype(bool)]
+
+
+def _named(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells.rename(columns={f"{old}{e}": f"{new}{e}" for old, new in F1.items() for e in ENDS})
+
+
+def _in_class_order(evidence: Evidence, table: pd.DataFrame, first: list[str]) -> pd.DataFrame:
+    order = {name: place for place, name in enumerate(evidence.classes)}
+    table = table.assign(place=table["ranked_for"].map(order))
+    return table.sort_values([*first, "place"], ignore_index=True).drop(columns="place")
+
+
+def _stack(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
+    filled = [part.reindex(columns=columns) for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)

@@ -1,0 +1,116 @@
+"""Sites: where inside a block the knowledge sits, and how far neurons can be steered to a class.
+
+In: neuron cells at sites besides the block output, and those of aimed operators. Out: tables beside
+the same at the block output, and the sublayer that can least be done without.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence, Finding
+from synapse_audit.findings.curves import BLOCKS, draw_range, figure, unknown, where
+
+RANDOM = ["random_drop", "random_low", "random_high"]
+REMOVAL = [
+    *("site", "operator", "position", "fraction", "selection"),
+    *("drop", "drop_low", "drop_high", *RANDOM, "draws"),
+]
+SUBLAYERS = ["site", "layer", "neurons", "drop", "drop_low", "drop_high"]
+STEERING = [
+    *("operator", "target", "fraction", "redirect_rate", "redirect_low", "redirect_high"),
+    *("collateral", "collateral_low", "collateral_high"),
+    *("random_rate", "random_low", "random_high", "draws"),
+]
+SHORT = {
+    "accuracy_drop": "drop",
+    "accuracy_drop_low": "drop_low",
+    "accuracy_drop_high": "drop_high",
+    "redirect_rate_low": "redirect_low",
+    "redirect_rate_high": "redirect_high",
+}
+SETTING = ["site", "operator", "position", "fraction"]
+
+
+def sites(evidence: Evidence) -> Finding:
+    """Removal at each site, whole sublayers, and neurons steered toward each class."""
+    tables = {
+        "removal": removal_table(evidence),
+        "sublayers": sublayers_table(evidence),
+        "steering": steering_table(evidence),
+    }
+    summary = {"sites": _sublayer_figures(tables["sublayers"])}
+    return Finding("sites", tables, summary | {"steering": _steering_figures(tables["steering"])})
+
+
+def removal_table(evidence: Evidence) -> pd.DataFrame:
+    """Top and bottom sets over all layers of each site, beside the range of their random twins.
+
+    At the block output the ranking is the one that ranks the other sites too, where it was swept.
+    """
+    wanted = {**BLOCKS, "layers": ALL_LAYERS}
+    del wanted["site"]
+    cells = where(evidence.effects, wanted)
+    inner = cells[cells["site"] != "block_output"]
+    methods = set(inner["ranking"].dropna())
+    ours = cells["ranking"].isin(methods) & (cells["ranked_for"] == GLOBAL)
+    ranked = cells[ours & cells["selection"].isin(("top", "bottom"))].rename(columns=SHORT)
+    ranked = ranked[_shared(ranked, inner)]
+    twins = draw_range(
+        where(cells, {"selection": "random"}), SETTING, {"accuracy_drop": "random"}
+    ).rename(columns={"random": "random_drop"})
+    table = ranked.merge(twins, on=SETTING, how="left")
+    return table.sort_values(REMOVAL[:5], ignore_index=True)[REMOVAL]
+
+
+def _shared(cells: pd.DataFrame, inner: pd.DataFrame) -> pd.Series:
+    """Only what was run at the other sites too: the block output has many more cells."""
+    known = set(zip(inner["operator"], inner["position"], inner["fraction"], strict=True))
+    rows = zip(cells["operator"], cells["position"], cells["fraction"], strict=True)
+    return pd.Series([row in known for row in rows], index=cells.index, dtype=bool)
+
+
+def sublayers_table(evidence: Evidence) -> pd.DataFrame:
+    """What accuracy loses when all that one site of one layer says is held at its mean."""
+    wanted = {"space": "neuron", "operator": "mean", "position": "pooled", "selection": "top"}
+    cells = where(evidence.effects, {**wanted, "fraction": 1.0, "target": None})
+    cells = cells[(cells["site"] != "block_output") & (cells["layers"] != ALL_LAYERS)]
+    table = cells.rename(columns=SHORT).assign(
+        layer=cells["layers"].astype("Int64"), neurons=cells["k"]
+    )
+    return table.sort_values(["site", "layer"], ignore_index=True)[SUBLAYERS]
+
+
+def steering_table(evidence: Evidence) -> pd.DataFrame:
+    """Redirect rate and collateral of neurons moved toward each class, beside random neurons."""
+    cells = evidence.effects[evidence.effects["target"].notna()]
+    cells = where(cells, {"space": "neuron", "layers": ALL_LAYERS, "parameter": None})
+    keys = ["operator", "target", "fraction"]
+    twins = draw_range(where(cells, {"selection": "random"}), keys, {"redirect_rate": "random"})
+    twins = twins.rename(columns={"random": "random_rate"})
+    top = where(cells, {"selection": "top"}).rename(columns=SHORT)
+    table = top.merge(twins, on=keys, how="left").sort_values(keys, ignore_index=True)
+    return table[STEERING]
+
+
+def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any]:
+    """Per site, the layer whose whole sublayer costs most."""
+    figures: dict[str, Any] = {}
+    for site, rows in sublayers.groupby("site"):
+        worst = rows.sort_values("drop", kind="stable").iloc[-1]
+        cost = figure(worst["drop"], worst["drop_low"], worst["drop_high"])
+        figures[str(site)] = {"largest_drop": cost, "layer": int(worst["layer"])}
+    return figures or unknown("no site besides the block output was swept")
+
+
+def _steering_figures(steering: pd.DataFrame) -> dict[str, Any]:
+    """Per operator, the target that most examples can be steered to."""
+    figures: dict[str, Any] = {}
+    for operator, rows in steering.dropna(subset=["redirect_rate"]).groupby("operator"):
+        best = rows.sort_values("redirect_rate", kind="stable").iloc[-1]
+        rate = figure(best["redirect_rate"], best["redirect_low"], best["redirect_high"])
+        at = {"target": str(best["target"]), "fraction": float(best["fraction"])}
+        figures[str(operator)] = {"redirect": rate, **at, "random": figure(best["random_rate"])}
+    return figures or unknown("no aimed operator was swept")

@@ -1,0 +1,32 @@
+"""Freed memory goes back to the system, so that the peak does not grow with the number of batches.
+
+Each batch allocates and frees large tensors among small objects that stay, and the C library keeps
+the holes for itself: live data stay the same while the resident set grows. glibc's ``malloc_trim``
+hands whole free pages back. Telling glibc to map every large block separately would do as well, but
+then each tensor is zeroed page by page anew: in trials that cost half as much CPU time again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cache
+
+
+def give_back() -> None:
+    """Returns free pages of the heap to the system; milliseconds, so once per batch.
+
+    Does nothing where the C library is not glibc.
+    """
+    trim = _malloc_trim()
+    if trim is not None:
+        trim(0)
+
+
+@cache
+def _malloc_trim() -> Callable[[int], int] | None:
+    try:
+        found: Callable[[int], int] = ctypes.CDLL(None).malloc_trim
+    except (AttributeError, OSError, TypeError):  # no such function, library, or way to ask
+        return None
+    return found

@@ -1,0 +1,25 @@
+"""What can be done to neurons; adding an operator = one function and one line in ``OPERATORS``."""
+
+from synapse_audit.operators.formulas import (
+    AIMED,
+    DEFAULT_STRENGTH,
+    OPERATORS,
+    SINGLE,
+    Rewrite,
+    operator,
+)
+from synapse_audit.operators.keyed import keyed_integer, keyed_normal
+from synapse_audit.operators.rewriting import LayerRewrite, compile_rewrites
+
+__all__ = [
+    "AIMED",
+    "DEFAULT_STRENGTH",
+    "OPERATORS",
+    "SINGLE",
+    "LayerRewrite",
+    "Rewrite",
+    "compile_rewrites",
+    "keyed_integer",
+    "keyed_normal",
+    "operator",
+]

@@ -1,0 +1,47 @@
+"""Cells that put the difference between readable and used to the test.
+
+Readable neurons that the attributions pass over should be cheap to silence; used neurons that the
+probe passes over should not. Their twins are the random draws of the removal curves: same operator,
+same fraction, so the same number of neurons in each layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell
+from synapse_audit.dissociation import READABLE, contrasts, used
+from synapse_audit.neurons import top
+from synapse_audit.plan.sources import Sources
+
+OPERATORS = ("mean", "zero")
+"""The headline operator and the paper's, which always stands beside it."""
+
+LARGEST = 0.3
+"""Beyond this share of a layer no set can be high in one ranking and low in the other."""
+
+
+def dissociated_cells(s: Sources) -> Iterator[Cell]:
+    """Sets on which probe and attribution part most, over all blocks; none without attributions."""
+    name = used(s.rankings)
+    if name is None:
+        return
+    readable, other = s.rankings[READABLE].scores[GLOBAL], s.rankings[name].scores[GLOBAL]
+    for operator in OPERATORS:
+        for fraction in s.grid.fractions:
+            if operator not in s.grid.operators or fraction > LARGEST:
+                continue
+            for selection, scores in contrasts(readable, other).items():
+                yield Cell(
+                    space="neuron",
+                    operator=operator,
+                    site="block_output",
+                    position="pooled",
+                    layers=ALL_LAYERS,
+                    ranking=READABLE,
+                    ranked_for=GLOBAL,
+                    selection=selection,
+                    fraction=fraction,
+                    parameter=f"used={name}",
+                    neurons=top(scores, fraction, s.blocks),
+                )

@@ -1,0 +1,47 @@
+"""From attributions per example to scores per class: what the gradient rankings share."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.attributions import Attributions
+from synapse_audit.errors import UsageError
+from synapse_audit.rankings.context import RankingContext
+
+
+def known(context: RankingContext, method: str) -> Attributions:
+    """The attributions of a context.
+
+    Raises:
+        UsageError: it has none.
+    """
+    if context.attributions is None:
+        raise UsageError(
+            f"ranking '{method}' given without attributions; expected a context with "
+            "`attributions`, see synapse_audit.attributions.attribute"
+        )
+    return context.attributions
+
+
+def averaged(
+    method: str, context: RankingContext, values: tuple[Float[np.ndarray, "examples _"], ...]
+) -> Ranking:
+    """Class c: the weighted mean of |value| over its examples; global: the mean over classes."""
+    rows = known(context, method).rows
+    labels, weights = context.labels[rows], context.weights[rows]
+    present = [int(label) for label in np.unique(labels)]
+    layers = [
+        np.stack(
+            [
+                np.average(np.abs(layer[labels == c]), axis=0, weights=weights[labels == c])
+                for c in present
+            ]
+        )
+        for layer in values
+    ]
+    scores = {GLOBAL: tuple(means.mean(axis=0) for means in layers)}
+    for row, label in enumerate(present):
+        scores[context.classes[label]] = tuple(means[row] for means in layers)
+    return Ranking(method, scores)

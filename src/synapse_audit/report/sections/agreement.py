@@ -1,0 +1,373 @@
+"""Rankings beside each other: do they agree, which one is worth most, are they steady?
+
+Reads ``agreement.*`` and the summary.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, dots, legend
+from synapse_audit.report.heat import Heat, heat
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, banded, line, styles
+from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, TOP
+
+CORRELATION = ("layer", "first", "second", "spearman")
+VOTES = ("layer", "method", "fraction", "neuron_vote", "average_overlap", "chance")
+EFFECTIVENESS = (
+    "operator", "ranking", "fractions", "mean_drop", "mean_drop_low", "mean_drop_high",
+    "random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high",
+    "half_fraction", "half_low", "half_high", "never_share", "draws",
+)  # fmt: skip
+STABILITY = (
+    "method", "layer", "resamples", "fraction", "k", "overlap", "overlap_low", "overlap_high",
+    "chance",
+)  # fmt: skip
+DISSOCIATED = (
+    "operator", "selection", "used", "fraction", "k", "drop", "drop_low", "drop_high",
+    "random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high", "draws",
+)  # fmt: skip
+NEURONS = ("layer", "selection", "neuron", "readable_place", "used_place", "contrast")
+CONTROL = "random"
+KINDS = {
+    "readable_unused": ("readable but unused", BOTTOM),
+    "used_unreadable": ("used but unreadable", TOP),
+}
+EMPTY = "This section is empty: the run compared no rankings (tables agreement.*)."
+READING = (
+    "Rankings score the same neurons by different questions. Probe, probeless, iou and mutual "
+    "information ask what can be read from a neuron; activation × gradient and conductance ask "
+    "what the model's own output depends on.",
+    "Spearman is 1 where two rankings order the neurons of a layer alike, 0 where they are "
+    "unrelated. The vote lets all other rankings elect the neurons of a top set; its value is the "
+    "shared part of that set and the ranking's own (a Jaccard index).",
+    "What a ranking is worth is measured, not argued: the accuracy that silencing its top costs "
+    "beyond random sets of the same size, averaged over the shares of the sweep. Bars are 95% "
+    "intervals over examples.",
+    "Steadiness is the share of a layer's top tenth that a bootstrap of the fitting examples finds "
+    "again.",
+)
+LIMITS = (
+    "Agreement is no proof: rankings that make the same error agree.",
+    "A set chosen by reading may cost little because other neurons hold the same; a set chosen by "
+    "gradients is chosen by a linear estimate of the very thing that is then measured.",
+    "Conductance depends on where its path begins (here: the average token) and gradient rankings "
+    "are made from at most a few hundred examples.",
+    "Intervals beyond random vary the examples and not the draws: set them beside the range of the "
+    "draws. The random sets are the same for all rankings, and the best of several rankings is "
+    "quoted, which leans upwards.",
+)
+
+
+def agreement(result: Result) -> Section:
+    """Correlations, worth, steadiness and the test of readable against used."""
+    pairs = _pairs(lookup.frame(result, "agreement", "correlation", CORRELATION))
+    worth = lookup.frame(result, "agreement", "effectiveness", EFFECTIVENESS)
+    worth = worth.dropna(subset=["excess"])
+    steady = lookup.frame(result, "agreement", "stability", STABILITY).dropna(subset=["overlap"])
+    apart = lookup.frame(result, "agreement", "dissociated", DISSOCIATED).dropna(subset=["drop"])
+    groups = (_likeness(pairs, worth), _steadiness(steady), _dissociation(apart))
+    return Section(
+        label="Rankings compared",
+        heading="Do rankings agree, and which one finds what matters?",
+        answer=_answer(result) or (EMPTY,),
+        groups=tuple(group for group in groups if group.figures),
+        tables=_tables(result, pairs, worth, steady, apart),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """Means over blocks."""
+    return table[table["layer"].isna() & table["spearman"].notna()]
+
+
+def name_of(method: object) -> str:
+    """A method as the reader sees it."""
+    return words.plain(method).replace("_", " ").replace("activation gradient", "act. × gradient")
+
+
+# ---- sentences -----------------------------------------------------------------------------------
+
+
+def _answer(result: Result) -> tuple[str, ...]:
+    parts = (_agree(result), _worth(result), _steady(result), _used(result))
+    return tuple(part for part in parts if part)
+
+
+def _agree(result: Result) -> str:
+    typical = lookup.estimate(result.summary, "agreement", "spearman")
+    if not typical.known:
+        return ""
+    ends = [
+        f"{_method(result, key, 'first')} and {_method(result, key, 'second')} "
+        f"({words.number(lookup.estimate(result.summary, 'agreement', key).value, 2)})"
+        for key in ("closest", "furthest")
+    ]
+    said = f"On average two rankings correlate at {words.number(typical.value, 2)} (Spearman)"
+    if ends[0] == ends[1]:
+        return f"{said}: {ends[0]}."
+    return f"{said}: closest are {ends[0]}, furthest apart {ends[1]}."
+
+
+def _method(result: Result, *path: str) -> str:
+    return name_of(lookup.dig(result.summary, "agreement", *path))
+
+
+def _worth(result: Result) -> str:
+    best = lookup.estimate(result.summary, "agreement", "most_effective")
+    if not best.known:
+        return ""
+    count = lookup.estimate(result.summary, "agreement", "most_effective", "rankings").value
+    among = f", the most of {words.whole(count)} rankings" if count > 1 else ""
+    outside = lookup.dig(result.summary, "agreement", "most_effective", "outside_draws")
+    verdict = "" if best.low > 0 and outside else "; single random draws cost as much"
+    return (
+        f"Silencing the top of {_method(result, 'most_effective', 'method')} costs "
+        f"{words.with_interval(best)} more accuracy than random sets do{among}{verdict}."
+    )
+
+
+def _steady(result: Result) -> str:
+    most = lookup.estimate(result.summary, "agreement", "steadiest")
+    least = lookup.estimate(result.summary, "agreement", "least_steady")
+    if not most.known:
+        return ""
+    said = (
+        f"On another sample of the fitting examples {_method(result, 'steadiest', 'method')} finds "
+        f"{words.percent(most.value)} of its top tenth again"
+    )
+    last = _method(result, "least_steady", "method")
+    return f"{said}, {last} {words.percent(least.value)}."
+
+
+def _used(result: Result) -> str:
+    both = lookup.estimate(result.summary, "agreement", "readable_used")
+    if not both.known:
+        return ""
+    said = (
+        f"What can be read ({_method(result, 'readable_used', 'readable')}) and what is used "
+        f"({_method(result, 'readable_used', 'used')}) correlate at {words.number(both.value, 2)}."
+    )
+    parts = [clause for kind in KINDS if (clause := _cost(result, kind))]
+    return f"{said} {words.listing(parts).capitalize()}." if parts else said
+
+
+def _cost(result: Result, kind: str) -> str:
+    """What one dissociated set costs beyond its twins; empty where unknown."""
+    found = lookup.estimate(result.summary, "agreement", "dissociated", kind)
+    if not found.known:
+        return ""
+    at = lookup.estimate(result.summary, "agreement", "dissociated", kind, "fraction").value
+    return (
+        f"the {words.percent(at)} of neurons that are {KINDS[kind][0]} cost "
+        f"{words.with_interval(found)} beyond random ones"
+    )
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _likeness(pairs: pd.DataFrame, worth: pd.DataFrame) -> Group:
+    figures = [_matrix(pairs)] if len(pairs) else []
+    lines = _worth_lines(worth)
+    if lines:
+        names = [name_of(n) for n in _order(worth)]
+        alt = "Accuracy lost beyond random sets. " + " ".join(
+            f"{one.name}: {words.figures([names[int(x)] for x in one.x], one.y)}." for one in lines
+        )
+        title = "What silencing the top costs beyond random sets"
+        figures.append(
+            dots(title, names, lines, x_title="mean accuracy lost beyond random", alt=alt)
+        )
+    return Group("", tuple(figures), legend([lines]))
+
+
+def _matrix(pairs: pd.DataFrame) -> Figure:
+    methods = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
+    names_of = zip(pairs["first"].astype(str), pairs["second"].astype(str), strict=True)
+    known = dict(zip(names_of, pairs["spearman"].astype(float).tolist(), strict=True))
+    values = [
+        [1.0 if a == b else known.get((a, b), known.get((b, a), math.nan)) for b in methods]
+        for a in methods
+    ]
+    names = [name_of(method) for method in methods]
+    said = [f"{name_of(a)} and {name_of(b)} {words.number(v, 2)}" for (a, b), v in known.items()]
+    title = "How alike two rankings order the neurons of a block"
+    matrix = Heat(names, names, values, "", "", diverging=True, limit=1.0)
+    return heat(title, matrix, alt=f"Spearman, mean over blocks: {words.some(said, 12)}.")
+
+
+def _order(worth: pd.DataFrame) -> list[str]:
+    """Rankings from the most to the least costly under the first operator."""
+    rows = worth[worth["operator"] == worth["operator"].iloc[0]]
+    first = rows.sort_values("excess", ascending=False)["ranking"].tolist()
+    return [str(name) for name in lookup.in_order(worth["ranking"].tolist(), first)]
+
+
+def _worth_lines(worth: pd.DataFrame) -> list[Line]:
+    if not len(worth):
+        return []
+    places = {name: i for i, name in enumerate(_order(worth))}
+    lines = []
+    for operator, style in (("mean", BOTTOM), ("zero", TOP)):
+        rows = lookup.rows(worth, operator=operator)
+        if len(rows):
+            x = [places[str(name)] for name in rows["ranking"]]
+            y, low, high = (rows[c].tolist() for c in ("excess", "excess_low", "excess_high"))
+            lines.append(Line(operator, style._replace(dash="none"), x, y, low, high))
+    return lines
+
+
+def _steadiness(steady: pd.DataFrame) -> Group:
+    methods = [str(m) for m in dict.fromkeys(steady["method"])]
+    looks = styles(methods, methods)
+    along = Columns("layer", "overlap")
+    lines = [line(name_of(m), looks[m], lookup.rows(steady, method=m), along) for m in methods]
+    if not lines:
+        return Group("", ())
+    # Layers differ in width by little; the mean chance is that of the tenth that was taken.
+    chance = steady.groupby("layer")["chance"].mean()
+    lines.append(Line("chance", RANDOM, chance.index.tolist(), chance.tolist()))
+    said = words.figures([one.name for one in lines], [one.y[-1] for one in lines], 2)
+    axes = Axes("layer (0 = embeddings)", "top tenth found again", {"dtick": 1}, SHARE_AXIS)
+    title = "How much of each ranking another sample finds again"
+    figure = curves(title, lines, axes, alt=f"{title}. In the last layer: {said}.")
+    return Group("", (figure,), legend([lines]), columns=1)
+
+
+def _dissociation(apart: pd.DataFrame) -> Group:
+    panels = {operator: _apart_lines(lookup.rows(apart, operator=operator)) for operator in (
+        "mean", "zero",
+    )}  # fmt: skip
+    panels = {operator: lines for operator, lines in panels.items() if lines}
+    figures = tuple(_apart_figure(operator, lines) for operator, lines in panels.items())
+    title = "Neurons on which reading and use part, silenced"
+    return Group(title, figures, legend(list(panels.values())))
+
+
+def _apart_lines(rows: pd.DataFrame) -> list[Line]:
+    lines = []
+    twins = rows.dropna(subset=["random_drop"]).drop_duplicates("fraction")
+    if len(twins):
+        columns = Columns("fraction", "random_drop", "random_low", "random_high")
+        lines.append(banded("random twins", MATCHED, twins, columns))
+    for kind, (name, style) in KINDS.items():
+        mine = lookup.rows(rows, selection=kind)
+        if len(mine):
+            lines.append(
+                line(name, style, mine, Columns("fraction", "drop", "drop_low", "drop_high"))
+            )
+    return lines
+
+
+def _apart_figure(operator: str, lines: list[Line]) -> Figure:
+    title = f"{operator.capitalize()} silencing"
+    ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    axes = Axes("share of each block silenced", "accuracy lost", SHARE_AXIS)
+    alt = f"{title} of readable but unused and used but unreadable neurons. Largest share: {ends}."
+    return curves(title, lines, axes, alt=alt)
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def _tables(
+    result: Result,
+    pairs: pd.DataFrame,
+    worth: pd.DataFrame,
+    steady: pd.DataFrame,
+    apart: pd.DataFrame,
+) -> tuple[Table, ...]:
+    votes = lookup.frame(result, "agreement", "votes", VOTES)
+    votes = votes[votes["layer"].isna() & votes["neuron_vote"].notna()]
+    neurons = lookup.frame(result, "agreement", "neurons", NEURONS).dropna(subset=["neuron"])
+    apart = with_intervals(apart, "drop", "random", "excess")
+    kinds = {kind: name for kind, (name, _) in KINDS.items()}
+    made = (
+        table_of("Worth of each ranking", _named(_worth_rows(worth), "ranking"), WORTH_TABLE),
+        table_of("Votes, mean over blocks", _named(votes, "method"), VOTE_TABLE),
+        table_of("Correlations, mean over blocks", _named(pairs, "first", "second"), PAIR_TABLE),
+        table_of("Steadiness", _named(with_intervals(steady, "overlap"), "method"), STEADY_TABLE),
+        table_of("Dissociated sets", apart.replace({"selection": kinds}), APART_TABLE),
+        table_of("Dissociated neurons", neurons.replace({"selection": kinds}), NEURON_TABLE),
+    )
+    return tuple(table for table in made if table.rows)
+
+
+def _named(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    return table.assign(**{column: table[column].map(name_of) for column in columns})
+
+
+def _worth_rows(worth: pd.DataFrame) -> pd.DataFrame:
+    shown = with_intervals(worth, "mean_drop", "random", "excess")
+    ends = zip(worth["half_low"], worth["half_high"], strict=True)
+    spans = [_half_span(low, high) for low, high in ends]
+    return shown.assign(half_interval=pd.Series(spans, index=worth.index, dtype=object))
+
+
+def _half_span(low: object, high: object) -> str | None:
+    if math.isnan(words.as_float(low)):
+        return None
+    upper = words.as_float(high)
+    return f"{words.percent(low)} to {'never' if math.isnan(upper) else words.percent(high)}"
+
+
+WORTH_TABLE = (
+    Column("operator", "operator", text),
+    Column("ranking", "ranking", text),
+    Column("shares", "fractions", COUNT),
+    Column("mean drop", "mean_drop"),
+    Column("95% interval", "mean_drop_interval", text),
+    Column("random", "random_drop"),
+    Column("range of draws", "random_interval", text),
+    Column("beyond random", "excess"),
+    Column("95% interval", "excess_interval", text),
+    Column("half lost at", "half_fraction", SHARE),
+    Column("95% interval", "half_interval", text),
+)
+VOTE_TABLE = (
+    Column("ranking", "method", text),
+    Column("share of layer", "fraction", SHARE),
+    Column("elected by the others", "neuron_vote"),
+    Column("mean overlap", "average_overlap"),
+    Column("by chance", "chance"),
+)
+PAIR_TABLE = (
+    Column("ranking", "first", text),
+    Column("and", "second", text),
+    Column("Spearman", "spearman"),
+)
+STEADY_TABLE = (
+    Column("ranking", "method", text),
+    Column("layer", "layer", text),
+    Column("found again", "overlap"),
+    Column("range of resamples", "overlap_interval", text),
+    Column("by chance", "chance"),
+    Column("resamples", "resamples", COUNT),
+)
+APART_TABLE = (
+    Column("operator", "operator", text),
+    Column("neurons", "selection", text),
+    Column("share", "fraction", SHARE),
+    Column("k", "k", COUNT),
+    Column("drop", "drop"),
+    Column("95% interval", "drop_interval", text),
+    Column("random", "random_drop"),
+    Column("range of draws", "random_interval", text),
+    Column("beyond random", "excess"),
+    Column("95% interval", "excess_interval", text),
+)
+NEURON_TABLE = (
+    Column("layer", "layer", text),
+    Column("kind", "selection", text),
+    Column("neuron", "neuron", COUNT),
+    Column("place by reading", "readable_place", SHARE),
+    Column("place by use", "used_place", SHARE),
+)

@@ -1,0 +1,318 @@
+"""Calibration: whether the model's own certainty can be believed, clean and when it is damaged.
+
+Reads ``calibration.cells``, ``.removal``, ``.bins``, ``.temperature`` and the summary.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, Mark, curves, legend
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, banded, line
+from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP
+
+REMOVAL = (
+    "operator", "selection", "fraction", "n", "ece", "ece_low", "ece_high", "chance_ece",
+    "overconfidence", "overconfidence_low", "overconfidence_high", "wrong_confidence",
+    "wrong_confidence_low", "wrong_confidence_high", "draws",
+)  # fmt: skip
+BINS = (
+    "what", "operator", "strength", "fraction", "bin", "lower", "upper", "share", "confidence",
+    "accuracy", "accuracy_low", "accuracy_high",
+)  # fmt: skip
+TEMPERATURE = ("temperature", "ece", "log_loss", "confidence", "accuracy")
+CELLS = (
+    "space", "operator", "strength", "target", "ece", "ece_low", "ece_high", "chance_ece",
+    "ece_mass", "overconfidence", "n_wrong", "wrong_confidence", "sure_errors", "log_loss",
+)  # fmt: skip
+SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
+SHARES = (0.1, 0.5, 0.8)
+"""Shares silenced whose reliability curves are drawn, where the grid has them or near ones."""
+
+LEAST = 0.01
+"""Share of the answers that a bin must hold to be drawn."""
+
+ACCURACY = Columns("confidence", "accuracy", "accuracy_low", "accuracy_high")
+ERROR = Columns("fraction", "ece", "ece_low", "ece_high")
+OVER = Columns("fraction", "overconfidence", "overconfidence_low", "overconfidence_high")
+UNIT_AXIS = {"range": [-0.03, 1.03], "tickformat": ".1f", "dtick": 0.2}
+EMPTY = "This section is empty: the run kept no confidences (table calibration.cells)."
+READING = (
+    "Confidence is the probability that the model gives its own answer. A calibrated model that "
+    "says 0.8 is right in 80% of such cases; below the diagonal it is overconfident.",
+    "The expected calibration error (ECE) is the mean distance from the diagonal over 15 bins of "
+    "equal width, weighted by how many answers fall in each. No sample is ever exactly on the "
+    "diagonal: the level for chance is what a perfectly calibrated model with the same confidences "
+    "would show on average.",
+    "A temperature divides all logits. It changes every probability and no prediction, so its "
+    "cells have the accuracy of the untouched model by construction. The best one is chosen by log "
+    "loss on the select split.",
+    "Bars are 95% bootstrap intervals; those of ECE are reflected, since resampling adds noise "
+    "that can only raise it. The band is the middle 95% of the random twins.",
+)
+LIMITS = (
+    "Only the confidence of the answer given is judged, not the probabilities of the other "
+    "classes.",
+    "Where a cell is a two-phase estimate only its exactly run examples count, each class at its "
+    "weight among all. They can be few: the level for chance grows accordingly.",
+    "ECE depends on the bins; the table gives it in bins of equal weight too.",
+)
+
+
+def calibration(result: Result) -> Section:
+    """Calibration errors and reliability curves, clean and damaged."""
+    cells = lookup.frame(result, "calibration", "cells", CELLS).dropna(subset=["ece"])
+    removal = lookup.frame(result, "calibration", "removal", REMOVAL).dropna(subset=["ece"])
+    groups = (_reliability(result), _removal(removal), _temperature(result))
+    return Section(
+        label="Calibration",
+        heading="How sure is it when it is wrong?",
+        answer=_answer(result) if len(cells) else (EMPTY,),
+        groups=tuple(group for group in groups if group.figures),
+        tables=_tables(cells, removal),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+# ---- sentences -----------------------------------------------------------------------------------
+
+
+def _answer(result: Result) -> tuple[str, ...]:
+    parts = (_clean(result), _wrong(result), _best(result))
+    damaged = tuple(_damaged(result, operator) for operator in SHOWN)
+    said = tuple(part for part in (*parts, *damaged) if part)
+    return said or ("The figures of this section are unknown; see the tables.",)
+
+
+def _clean(result: Result) -> str:
+    error = lookup.estimate(result.summary, "calibration", "ece")
+    chance = lookup.estimate(result.summary, "calibration", "chance_ece")
+    if not error.known:
+        return ""
+    beside = (
+        f"; a perfectly calibrated model would show about {words.number(chance.value)} here"
+        if chance.known
+        else ""
+    )
+    return (
+        f"The untouched model's calibration error is {words.with_interval(error)}{beside}. "
+        f"{_lean(lookup.estimate(result.summary, 'calibration', 'overconfidence'))}"
+    ).strip()
+
+
+def _lean(found: words.Estimate) -> str:
+    if not found.known:
+        return ""
+    bounds = words.span(found.low, found.high)
+    size = words.number(abs(found.value))
+    if found.low > 0:
+        return f"Its confidence exceeds its accuracy by {size} ({bounds})."
+    if found.high < 0:
+        turned = words.span(-found.high, -found.low)
+        return f"Its confidence falls short of its accuracy by {size} ({turned})."
+    return (
+        f"Confidence and accuracy differ by {words.number(found.value)} ({bounds}), no more "
+        "than chance may explain."
+    )
+
+
+def _wrong(result: Result) -> str:
+    found = lookup.estimate(result.summary, "calibration", "wrong_confidence")
+    n = lookup.estimate(result.summary, "calibration", "n_wrong")
+    if not found.known:
+        return f"How sure it is when wrong is unknown: {found.reason}." if found.reason else ""
+    sure = lookup.estimate(result.summary, "calibration", "sure_errors")
+    many = f"On its {words.plural(int(n.value), 'wrong answer')} " if n.known else "When wrong "
+    share = (
+        f"; {words.with_interval(sure)} of them are given with 0.9 or more" if sure.known else ""
+    )
+    return f"{many}the mean confidence is {words.with_interval(found)}{share}."
+
+
+def _best(result: Result) -> str:
+    found = lookup.estimate(result.summary, "calibration", "temperature")
+    if not found.known:
+        return f"No temperature is recommended: {found.reason}." if found.reason else ""
+    left = lookup.estimate(result.summary, "calibration", "ece_fitted")
+    return (
+        f"Dividing all logits by {words.number(found.value, 2)}, chosen on the select split, "
+        f"changes no prediction and leaves a calibration error of {words.with_interval(left)}."
+    )
+
+
+def _damaged(result: Result, operator: str) -> str:
+    path = ("calibration", "removal", operator)
+    found = lookup.estimate(result.summary, *path, "overconfidence")
+    if not found.known:
+        return ""
+    at = lookup.estimate(result.summary, *path, "fraction").value
+    wrong = lookup.estimate(result.summary, *path, "wrong_confidence")
+    if found.value <= 0:
+        return f"{operator.capitalize()} silencing makes it overconfident at no share tried."
+    sure = (
+        f", and its wrong answers are given with {words.with_interval(wrong)} on average"
+        if wrong.known
+        else ""
+    )
+    return (
+        f"{operator.capitalize()} silencing makes it most overconfident at {words.percent(at)} of "
+        f"every block: confidence exceeds accuracy by {words.with_interval(found)}{sure}."
+    )
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _reliability(result: Result) -> Group:
+    bins = lookup.frame(result, "calibration", "bins", BINS).dropna(subset=["accuracy"])
+    bins = bins[bins["share"] >= LEAST]
+    removed = lookup.rows(bins, what="removal")
+    panels = [
+        _panel("Untouched", [("untouched", lookup.rows(bins, what="clean"))]),
+        *(_panel(SHOWN[o], _shares(lookup.rows(removed, operator=o))) for o in SHOWN),
+        _panel("All logits divided", _temperatures(lookup.rows(bins, what="temperature"))),
+    ]
+    shown = [(title, lines) for title, lines in panels if len(lines) > 1]
+    figures = tuple(_reliability_figure(title, lines) for title, lines in shown)
+    return Group(
+        "When it says so, how often is it right?",
+        figures,
+        legend([lines for _, lines in shown]),
+        note=f"Bins with less than {words.percent(LEAST)} of the answers are left out.",
+    )
+
+
+def _panel(title: str, data: list[tuple[str, pd.DataFrame]]) -> tuple[str, list[Line]]:
+    lines = [
+        line(name, style, rows, ACCURACY)
+        for (name, rows), style in zip(data, SERIES, strict=False)
+        if len(rows)
+    ]
+    return title, [Line("calibrated", REFERENCE, [0, 1], [0, 1]), *lines]
+
+
+def _shares(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    present = [float(v) for v in rows["fraction"].dropna().unique()]
+    if not present:
+        return []
+    chosen = dict.fromkeys(lookup.nearest(present, share) for share in SHARES)
+    return [(f"{words.percent(f)} silenced", lookup.rows(rows, fraction=f)) for f in chosen]
+
+
+def _temperatures(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    present = sorted({float(v) for v in rows["strength"].dropna()})
+    chosen = present if len(present) <= 3 else [present[0], present[-1]]
+    return [(f"by {value:g}", lookup.rows(rows, strength=value)) for value in chosen]
+
+
+def _reliability_figure(title: str, lines: list[Line]) -> Figure:
+    said = "; ".join(
+        f"{one.name}: {words.figures([f'{x:.2f}' for x in one.x], one.y)}" for one in lines[1:]
+    )
+    axes = Axes("confidence", "share right", UNIT_AXIS, UNIT_AXIS)
+    return curves(title, lines, axes, alt=f"{title}. Share right by mean confidence. {said}.")
+
+
+def _removal(removal: pd.DataFrame) -> Group:
+    panels: list[tuple[str, str, list[Line]]] = []
+    for operator, title in SHOWN.items():
+        rows = lookup.rows(removal, operator=operator)
+        top, twins = (lookup.rows(rows, selection=name) for name in ("top", "random"))
+        if not len(top):
+            continue
+        chance = line("level for chance", BOUND, top, Columns("fraction", "chance_ece"))
+        panels += [
+            (title, "calibration error", [*_pair(top, twins, ERROR), chance]),
+            (title, "confidence minus accuracy", _pair(top, twins, OVER)),
+        ]
+    figures = tuple(_removal_figure(*panel) for panel in panels)
+    entries = legend([lines[::-1] for _, _, lines in panels])
+    return Group("A growing share of every block silenced", figures, entries)
+
+
+def _pair(top: pd.DataFrame, twins: pd.DataFrame, columns: Columns) -> list[Line]:
+    drawn = [banded("random twins", RANDOM, twins, columns)] if len(twins) else []
+    return [*drawn, line("top-ranked", TOP, top, columns)]
+
+
+def _removal_figure(title: str, what: str, lines: list[Line]) -> Figure:
+    x = "share of each block silenced"
+    ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
+    axes = Axes(x, what, SHARE_AXIS)
+    return curves(f"{title}: {what}", lines, axes, alt=f"{what} over the {x}. At the last: {ends}.")
+
+
+def _temperature(result: Result) -> Group:
+    table = lookup.frame(result, "calibration", "temperature", TEMPERATURE).dropna(subset=["ece"])
+    if not len(table):
+        return Group("", ())
+    best = lookup.estimate(result.summary, "calibration", "temperature").value
+    style = TOP._replace(symbol="none")
+    drawn = line("calibration error", style, table, Columns("temperature", "ece"))
+    least = lookup.extreme(table, "ece", largest=False)
+    axes = Axes("temperature", "calibration error", {"type": "log"}, {"rangemode": "tozero"})
+    alt = (
+        f"Calibration error over the temperature; least, {words.number(least['ece'])}, at "
+        f"{words.number(least['temperature'], 2)}."
+    )
+    marks = [
+        Mark("untouched", 1.0, vertical=True, side="right"),
+        Mark("best on select", best, vertical=True, side="right" if best > 1 else "left"),
+    ]
+    figure = curves("Every temperature, from the clean logits", [drawn], axes, alt=alt, marks=marks)
+    return Group("All logits divided by a temperature", (figure,), columns=1)
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def _tables(cells: pd.DataFrame, removal: pd.DataFrame) -> tuple[Table, ...]:
+    logits = cells[cells["space"].isin(["clean", "logit"])]
+    keys = ["space", "operator", "strength", "target"]
+    # Draws of the noise are averaged; their number is that of the rows.
+    numbers = [name for name in CELLS if name not in keys]
+    groups = logits.astype(dict.fromkeys(numbers, "float64")).groupby(
+        keys, dropna=False, sort=False
+    )
+    shown = groups[numbers].mean().reset_index() if len(logits) else logits
+    made = (
+        table_of("Untouched, and changes of the logits", with_intervals(shown, "ece"), CELL_TABLE),
+        table_of(
+            "Under silencing", with_intervals(removal, "ece", "overconfidence"), REMOVAL_TABLE
+        ),
+    )
+    return tuple(one for one in made if one.rows)
+
+
+CELL_TABLE = (
+    Column("space", "space", text),
+    Column("operator", "operator", text),
+    Column("strength", "strength"),
+    Column("target", "target", text),
+    Column("ECE", "ece"),
+    Column("95% interval", "ece_interval", text),
+    Column("chance", "chance_ece"),
+    Column("ECE, equal weight", "ece_mass"),
+    Column("confidence − accuracy", "overconfidence"),
+    Column("wrong", "n_wrong", COUNT),
+    Column("confidence when wrong", "wrong_confidence"),
+    Column("wrong at 0.9 or more", "sure_errors"),
+    Column("log loss", "log_loss"),
+)
+REMOVAL_TABLE = (
+    Column("operator", "operator", text),
+    Column("selection", "selection", text),
+    Column("share", "fraction", SHARE),
+    Column("exact", "n", COUNT),
+    Column("ECE", "ece"),
+    Column("interval or range", "ece_interval", text),
+    Column("chance", "chance_ece"),
+    Column("confidence − accuracy", "overconfidence"),
+    Column("interval or range", "overconfidence_interval", text),
+    Column("confidence when wrong", "wrong_confidence"),
+    Column("draws", "draws", COUNT),
+)

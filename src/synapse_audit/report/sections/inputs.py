@@ -1,0 +1,223 @@
+"""What attacks on the input break, as a yardstick for changes inside the model.
+
+Reads ``inputs.attacks``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import Axes, Line, curves, dots, legend
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, banded, line
+from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, TOP, Style
+
+ATTACKS = (
+    "attack", "unit", "target", "strength", "selection", "draws", "accuracy", "accuracy_low",
+    "accuracy_high", "drop", "drop_low", "drop_high", "flip_rate", "flip_rate_low",
+    "flip_rate_high", "redirect", "redirect_low", "redirect_high", "collateral", "collateral_low",
+    "collateral_high",
+)  # fmt: skip
+DROP = Columns("strength", "drop", "drop_low", "drop_high")
+LINES: tuple[tuple[str, str, Style], ...] = (
+    ("noise", "Gaussian noise", RANDOM),
+    ("fgsm", "FGSM, one step", BOTTOM),
+    ("pgd", "PGD, ten steps", TOP),
+)
+NAMES = {name: shown for name, shown, _ in LINES} | {"deletion": "tokens deleted"}
+UNITS = {"relative": "of the embeddings' size", "absolute": "absolute", "tokens": "tokens"}
+SIZES = Axes(
+    "size relative to the text",
+    "accuracy lost",
+    {"tickformat": ".0%", "rangemode": "tozero"},
+    {"range": [-0.06, 1.03], "tickformat": ".1f", "dtick": 0.2},
+)
+TOKENS = Axes("tokens deleted", "accuracy lost", {"rangemode": "tozero"})
+MOST = 12
+"""Targets drawn."""
+EMPTY = "This section is empty: the run attacked no input (table inputs.attacks)."
+READING = (
+    "FGSM and PGD move every number of the word embeddings of a text's own tokens by at most ε, "
+    "along the gradient that takes the model away from what it said by itself (the label is not "
+    "used). ε is a share of the root mean square of that text's embeddings, so it is also the size "
+    "of the whole change relative to the text. Gaussian noise of the same size is the control.",
+    "Deleted tokens are hidden from the attention: those with the largest product of gradient and "
+    "embedding, beside as many random ones (mean over draws, shaded from the 2.5th to the 97.5th "
+    "percentile of the draws). Start, separator and padding tokens are never touched.",
+)
+LIMITS = (
+    "A change of embeddings is no text: nobody can type it. It says how far the model's decisions "
+    "are from its inputs, not how easily someone fools it.",
+    "The attacks are standard ones with few steps and one start; a stronger one may need less.",
+)
+
+
+def inputs(result: Result) -> Section:
+    """Accuracy lost over the size of each attack, beside noise and random deletions."""
+    table = lookup.frame(result, "inputs", "attacks", ATTACKS).dropna(subset=["drop", "strength"])
+    groups = (_group(table), _aimed(table))
+    return Section(
+        label="Attacks on the input",
+        heading="How does that compare with attacks on the input?",
+        answer=_answer(table) if len(table) else (EMPTY,),
+        groups=tuple(group for group in groups if group.figures),
+        tables=_tables(table),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+# ---- sentences -------------------------------------------------------------------------------
+
+
+def _answer(table: pd.DataFrame) -> tuple[str, ...]:
+    said = (_gradients(table), _deletions(table), _easiest(table))
+    return tuple(s for s in said if s) or ("Only attacks in absolute units were run.",)
+
+
+def _gradients(table: pd.DataFrame) -> str:
+    rows = _untargeted(table, "relative")
+    sizes = _shared_size(rows)
+    if sizes is None:
+        return ""
+    parts = [
+        f"{words.number(found.iloc[0]['drop'])} ({_span(found.iloc[0])}) by {shown}"
+        for name, shown, _ in reversed(LINES)
+        if len(found := rows[(rows["attack"] == name) & (rows["strength"] == sizes)])
+    ]
+    return (
+        f"Changing each text's word embeddings by {words.percent(sizes)} of their size costs "
+        f"accuracy {words.listing(parts)}."
+    )
+
+
+def _shared_size(rows: pd.DataFrame) -> float | None:
+    """The smallest size at which most attacks were run."""
+    if rows.empty:
+        return None
+    attacks = rows.groupby("strength")["attack"].nunique()
+    return float(attacks[attacks == attacks.max()].index.min())
+
+
+def _deletions(table: pd.DataFrame) -> str:
+    rows = _untargeted(table, "tokens")
+    if rows.empty:
+        return ""
+    most = rows["strength"].max()
+    chosen = rows[(rows["strength"] == most) & (rows["selection"] != "random")]
+    twin = rows[(rows["strength"] == most) & (rows["selection"] == "random")]
+    if chosen.empty:
+        return ""
+    said = (
+        f"Without the {words.plural(int(most), 'token')} that matter most, accuracy falls by "
+        f"{words.number(chosen.iloc[0]['drop'])} ({_span(chosen.iloc[0])})"
+    )
+    if len(twin):
+        said += f"; without as many random ones, by {words.number(twin.iloc[0]['drop'])}"
+    return said + "."
+
+
+def _easiest(table: pd.DataFrame) -> str:
+    rows = table[table["target"].notna() & table["redirect"].notna()]
+    if rows.empty:
+        return ""
+    best = lookup.extreme(rows, "redirect")
+    bounds = words.span(best["redirect_low"], best["redirect_high"])
+    return (
+        f"Aimed at one class, an attack of {words.percent(best['strength'])} redirects most to "
+        f"{words.quoted(best['target'])}: {words.number(best['redirect'])} ({bounds}) of the other "
+        f"examples, with collateral {words.number(best['collateral'])}."
+    )
+
+
+def _span(row: pd.Series) -> str:
+    return words.span(row["drop_low"], row["drop_high"])
+
+
+def _untargeted(table: pd.DataFrame, unit: str) -> pd.DataFrame:
+    return table[table["target"].isna() & (table["unit"] == unit)]
+
+
+# ---- figures ---------------------------------------------------------------------------------
+
+
+def _group(table: pd.DataFrame) -> Group:
+    sized, counted = _untargeted(table, "relative"), _untargeted(table, "tokens")
+    gradients = [
+        line(shown, style, rows, DROP)
+        for name, shown, style in LINES
+        if len(rows := lookup.rows(sized, attack=name))
+    ]
+    chosen = counted["selection"] != "random"
+    gone = [
+        make(name, style, rows, DROP)
+        for make, name, style, rows in (
+            (banded, "random tokens deleted", MATCHED, counted[~chosen]),
+            (line, "tokens that matter most deleted", TOP._replace(dash="dash"), counted[chosen]),
+        )
+        if len(rows)
+    ]
+    figures = (
+        *_panel("A gradient, or noise as large", gradients, SIZES),
+        *_panel("Tokens deleted", gone, TOKENS),
+    )
+    return Group("", figures, legend([gradients[::-1], gone[::-1]]))
+
+
+def _panel(title: str, lines: list[Line], axes: Axes) -> tuple[Figure, ...]:
+    if not lines:
+        return ()
+    ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    alt = f"{title}. Accuracy lost at the largest size: {ends}."
+    return (curves(title, lines, axes, alt=alt),)
+
+
+def _aimed(table: pd.DataFrame) -> Group:
+    rows = table[table["target"].notna()].dropna(subset=["redirect"])
+    if rows.empty:
+        return Group("", ())
+    rows = rows[rows["strength"] == rows["strength"].max()]
+    rows = rows.sort_values("redirect", ascending=False).head(MOST)
+    names = [str(name) for name in rows["target"]]
+    series = [
+        _dots("redirected to the class", TOP, rows, "redirect"),
+        _dots("collateral", BOTTOM, rows, "collateral"),
+    ]
+    size = words.percent(rows["strength"].iloc[0])
+    alt = f"Redirect rate by target: {words.figures(names, series[0].y)}."
+    figure = dots(f"Aimed at one class, {size}", names, series, x_title="share", alt=alt)
+    return Group("Toward one class", (figure,), legend([series]), columns=1)
+
+
+def _dots(name: str, style: Style, rows: pd.DataFrame, column: str) -> Line:
+    value, low, high = (rows[f"{column}{end}"].tolist() for end in ("", "_low", "_high"))
+    return Line(name, style._replace(dash="none"), list(range(len(rows))), value, low, high)
+
+
+def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
+    shown = with_intervals(table, "drop", "redirect", "collateral").assign(
+        attack=table["attack"].map(lambda name: NAMES.get(name, name)),
+        unit=table["unit"].map(lambda unit: UNITS.get(unit, unit)),
+    )
+    made = table_of("Attacks on the input", shown, ATTACK_TABLE)
+    return (made,) if made.rows else ()
+
+
+ATTACK_TABLE = (
+    Column("attack", "attack", text),
+    Column("strength", "strength"),
+    Column("unit", "unit", text),
+    Column("target", "target", text),
+    Column("selection", "selection", text),
+    Column("draws", "draws", COUNT),
+    Column("accuracy", "accuracy"),
+    Column("drop", "drop"),
+    Column("interval or range", "drop_interval", text),
+    Column("changed", "flip_rate"),
+    Column("redirect rate", "redirect"),
+    Column("95% interval", "redirect_interval", text),
+    Column("collateral", "collateral"),
+    Column("95% interval", "collateral_interval", text),
+)

@@ -1,0 +1,378 @@
+"""The SYNAPSE paper's protocol on this model, beside what the paper printed about others.
+
+Reads every table of the finding ``paper``, and its figures in the summary.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import (
+    RATE_AXIS,
+    SHARE_AXIS,
+    Axes,
+    Line,
+    Mark,
+    curves,
+    dots,
+    legend,
+)
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, banded, line, styles
+from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOTTOM, RANDOM, TOP, Style
+
+PUBLISHED = Style("@muted", "dot", "x")
+F1 = Columns("fraction", "f1", "f1_low", "f1_high")
+MEASURED = ("f1", "f1_low", "f1_high", "drop", "drop_low", "drop_high")
+CURVE = ("operator", "selection", "fraction", "k", *MEASURED, "p_random", "draws")
+CLASSES = ("operator", "ranked_for", "fraction", "k", *MEASURED, "own_recall", "own_recall_drop")
+EXCLUSIVE = ("operator", "kind", "ranked_for", "fraction", "k", *MEASURED, "random_drop", "draws")
+DISTURBANCES = (
+    "setting", "operator", "strength", "fraction", "position", "selection", *MEASURED, "draws",
+)  # fmt: skip
+REDIRECTS = (
+    "space", "setting", "target", "strength", "f1", "f1_low", "f1_high", "redirect",
+    "redirect_low", "redirect_high", "collateral",
+)  # fmt: skip
+LAYERS = ("fraction", "layer", "k", "share", "even_share")
+PRINTED = ("experiment", "model", "fraction", "what", "f1")
+TITLES = {"zero": "Zero, as published", "mean": "Mean: each neuron held at its average"}
+HALF = 0.5
+HARMLESS = 0.02
+
+EMPTY = (
+    "This section is empty: the run did not ask for the SYNAPSE paper's settings (preset paper)."
+)
+READING = (
+    "The published protocol: one linear probe over all blocks at once, ten epochs of Adam on "
+    "features that are not standardised; the neurons with the largest summed weights, wherever "
+    "they lie, are set to 0; what is left is read as weighted F1.",
+    "The shaded band is the middle 95% of random sets that take as many neurons from each layer. "
+    "Only where the top-ranked curve leaves the band does the ranking know something that chance "
+    "does not.",
+    "Crosses are the numbers that the paper prints for another model on other data (BigBird, "
+    "system calls of malware). They show the shape it describes, a plateau and then a collapse; "
+    "heights are not to be compared.",
+)
+DIFFERENCES = (
+    "What differs from the published runs: the probe is fitted on examples that nothing is "
+    "measured on, where the paper's had 50 to 60 items and in one run the same ones; every figure "
+    "has an interval; random sets match the layers of the ranked ones.",
+    "A share is always a share of the number of neurons. Sets by weight mass are listed by "
+    "themselves. An empty set changes nothing; the published code silenced everything at 0%.",
+    "Every cell rewrites block outputs at the position the head reads; the published code also "
+    "zeroed the pooler's output when silencing for all classes, not for one.",
+    "There is one label map, the model's own, checked against the data. The balanced head push is "
+    "really applied and shown to change the weights; head columns are ranked at the head's own "
+    "input; noise is compared with the untouched model.",
+)
+LIMITS = (
+    "After ten epochs much of the order is still that of the probe's random start, so another seed "
+    "ranks other neurons; the section on probes shows the same objective solved to its minimum.",
+    "The figures of this section are weighted F1; accuracy lost stands in the tables.",
+    *DIFFERENCES,
+)
+
+
+def paper(result: Result) -> Section:
+    """Curves, classes, sets, disturbances and redirections of the published protocol."""
+    curve = lookup.frame(result, "paper", "curve", CURVE).dropna(subset=["f1"])
+    return Section(
+        label="The paper's protocol",
+        heading="What does the published protocol show here?",
+        answer=_answer(result, curve) if len(curve) else (EMPTY,),
+        groups=tuple(g for g in _groups(result, curve) if g.figures),
+        tables=_tables(result, curve),
+        reading=READING if len(curve) else (),
+        limits=LIMITS if len(curve) else (),
+    )
+
+
+# ---- sentences -----------------------------------------------------------------------------------
+
+
+def _answer(result: Result, curve: pd.DataFrame) -> tuple[str, ...]:
+    sentences = [*_redundancy(result, curve), *_asymmetry(result), *_exclusive(result)]
+    return (*sentences, *_redirection(result), *_profile(result))
+
+
+def _redundancy(result: Result, curve: pd.DataFrame) -> list[str]:
+    clean = lookup.estimate(result.summary, "paper", "clean")
+    said = [f"Weighted F1 of the untouched model: {words.with_interval(clean)}."]
+    for operator, verb in (("zero", "set to 0"), ("mean", "held at their averages")):
+        top = lookup.estimate(result.summary, "paper", operator, "f1_at_half")
+        if not top.known:
+            continue
+        random = lookup.estimate(result.summary, "paper", operator, "random_f1_at_half")
+        inside = random.low <= top.value <= random.high
+        place = "inside" if inside else ("below" if top.value < random.low else "above")
+        said.append(
+            f"With the top half of all neurons {verb} it is {words.with_interval(top)}, {place} "
+            f"the range of random sets ({words.span(random.low, random.high)}); "
+            f"{_shape(result, operator)}."
+        )
+    return said
+
+
+def _shape(result: Result, operator: str) -> str:
+    plateau = lookup.estimate(result.summary, "paper", operator, "plateau")
+    half = lookup.estimate(result.summary, "paper", operator, "half_point")
+    flat = (
+        f"accuracy stays within 0.02 up to {words.percent(plateau.value)}"
+        if plateau.value > 0
+        else "even the smallest share may cost more than 0.02 of accuracy"
+    )
+    lost = (
+        f"half of the way to chance is lost at {words.percent(half.value)}"
+        if half.known
+        else "half of the way to chance is never lost"
+    )
+    return f"{flat}, and {lost}"
+
+
+def _asymmetry(result: Result) -> list[str]:
+    rows = _at_half(lookup.frame(result, "paper", "classes", CLASSES), "zero")
+    if len(rows) < 2:
+        return []
+    worst = lookup.extreme(rows, "f1", largest=False)
+    best = lookup.extreme(rows, "f1")
+    apart = worst["f1_high"] < best["f1_low"]
+    verdict = "the intervals do not overlap" if apart else "the intervals overlap"
+    return [
+        f"Silencing the half ranked for one class leaves F1 between {words.number(worst['f1'])} "
+        f"({words.span(worst['f1_low'], worst['f1_high'])}, ranked for "
+        f"{words.quoted(worst['ranked_for'])}) and {words.number(best['f1'])} "
+        f"({words.span(best['f1_low'], best['f1_high'])}, {words.quoted(best['ranked_for'])}); "
+        f"{verdict}."
+    ]
+
+
+def _exclusive(result: Result) -> list[str]:
+    table = lookup.rows(lookup.frame(result, "paper", "exclusive", EXCLUSIVE), operator="zero")
+    mass = lookup.rows(table, kind="mass")
+    if not len(mass):
+        return []
+    worst = lookup.extreme(mass, "drop")
+    harm = "do no harm" if worst["drop_high"] <= HARMLESS else "cost at most"
+    size = f"{words.whole(mass['k'].min())} to {words.whole(mass['k'].max())}"
+    cost = f"{words.number(worst['drop'])} ({words.span(worst['drop_low'], worst['drop_high'])})"
+    tail = f" beyond {cost} of accuracy" if harm == "do no harm" else f" {cost} of accuracy"
+    return [
+        f"Sets of one class alone, a tenth of its weight mass ({size} neurons), set to 0, "
+        f"{harm}{tail}."
+    ]
+
+
+def _redirection(result: Result) -> list[str]:
+    table = lookup.frame(result, "paper", "redirects", REDIRECTS).dropna(subset=["redirect"])
+    said = []
+    for space, name in (("weight", "head push"), ("logit", "logit constant")):
+        rows = lookup.rows(table, space=space)
+        if len(rows):
+            best = lookup.extreme(rows, "redirect")
+            said.append(
+                f"the published {name} that redirects most ({words.plain(best['setting'])}) moves "
+                f"{words.number(best['redirect'])} "
+                f"({words.span(best['redirect_low'], best['redirect_high'])}) to "
+                f"{words.quoted(best['target'])}"
+            )
+    # Class names keep their own capitals.
+    joined = "; ".join(said)
+    return [f"{joined[0].upper()}{joined[1:]}."] if said else []
+
+
+def _profile(result: Result) -> list[str]:
+    last = lookup.estimate(result.summary, "paper", "last_blocks")
+    if not last.known:
+        return []
+    even = lookup.estimate(result.summary, "paper", "last_blocks", "even").value
+    return [
+        f"Of the top 2.5% of neurons {words.percent(last.value)} lie in the last three blocks, "
+        f"where an even spread would put {words.percent(even)}."
+    ]
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _groups(result: Result, curve: pd.DataFrame) -> tuple[Group, ...]:
+    if not len(curve):
+        return ()
+    return (_silencing(result, curve), _per_class(result), _disturbed(result), _layers(result))
+
+
+def _silencing(result: Result, curve: pd.DataFrame) -> Group:
+    printed = lookup.frame(result, "paper", "published", PRINTED)
+    printed = lookup.rows(printed, experiment="silencing").dropna(subset=["fraction", "f1"])
+    panels = {o: _curve_lines(lookup.rows(curve, operator=o)) for o in TITLES}
+    if len(printed) and panels["zero"]:
+        panels["zero"].append(
+            line("published, BigBird", PUBLISHED, printed, Columns("fraction", "f1"))
+        )
+    figures = tuple(_panel(result, o, lines) for o, lines in panels.items() if lines)
+    note = "Published: another model on other data, for the shape alone."
+    title = "A growing share of all neurons silenced, all blocks at once"
+    return Group(title, figures, legend([lines[::-1] for lines in panels.values()]), note)
+
+
+def _curve_lines(rows: pd.DataFrame) -> list[Line]:
+    looks = (("random", "random twins", RANDOM), ("bottom", "bottom-ranked", BOTTOM))
+    drawn = []
+    for selection, name, style in (*looks, ("top", "top-ranked", TOP)):
+        data = lookup.rows(rows, selection=selection)
+        if len(data):
+            drawn.append((banded if selection == "random" else line)(name, style, data, F1))
+    return drawn
+
+
+def _panel(result: Result, operator: str, lines: list[Line]) -> Figure:
+    ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    alt = f"{TITLES[operator]}. Weighted F1 over the share silenced; at the largest share: {ends}."
+    axes = Axes("share of all neurons silenced", "weighted F1", SHARE_AXIS, RATE_AXIS)
+    clean = lookup.estimate(result.summary, "paper", "clean").value
+    return curves(
+        TITLES[operator], lines, axes, alt=alt, marks=[Mark("clean", clean, side="right")]
+    )
+
+
+def _per_class(result: Result) -> Group:
+    table = lookup.frame(result, "paper", "classes", CLASSES).dropna(subset=["f1"])
+    names = list(dict.fromkeys(table["ranked_for"].astype(str)))
+    look = styles(names, names)
+    panels = {
+        o: [line(words.short(n), look[n], lookup.rows(table, operator=o, ranked_for=n),
+                 Columns("fraction", "f1")) for n in names]
+        for o in TITLES if len(lookup.rows(table, operator=o))
+    }  # fmt: skip
+    axes = Axes("share of all neurons silenced", "weighted F1", SHARE_AXIS, RATE_AXIS)
+    figures = tuple(
+        curves(TITLES[o], lines, axes, alt=f"{TITLES[o]}. Weighted F1 with each class's own "
+               f"neurons silenced; at the largest share: "
+               f"{words.figures([n.name for n in lines], [n.y[-1] for n in lines])}.")
+        for o, lines in panels.items()
+    )  # fmt: skip
+    return Group("The neurons ranked for one class silenced", figures, legend([*panels.values()]))
+
+
+def _disturbed(result: Result) -> Group:
+    table = lookup.frame(result, "paper", "disturbances", DISTURBANCES).dropna(subset=["drop"])
+    top = lookup.rows(table, selection="top").reset_index(drop=True)
+    if not len(top):
+        return Group("", ())
+    names = [_setting_name(row) for _, row in top.iterrows()]
+    keys = ["setting", "strength"]
+    twins = lookup.rows(table, selection="random").merge(
+        top[keys].assign(place=range(len(top))), on=keys
+    )
+    series = [_dots("top-ranked", TOP, top.assign(place=range(len(top))))]
+    if len(twins):
+        series.append(_dots("random twins", RANDOM, twins))
+    alt = f"Accuracy lost by each setting: {words.figures(names, series[0].y)}."
+    figure = dots("Noise and attenuation at the published sizes", names, series,
+                  x_title="accuracy lost", alt=alt)  # fmt: skip
+    return Group("Noise and attenuation", (figure,), legend([series]), columns=1)
+
+
+def _setting_name(row: pd.Series) -> str:
+    if row["operator"] == "scale":
+        return f"top {words.percent(row['fraction'])} × {row['strength']:g}"
+    everywhere = ", all tokens" if row["position"] == "all" else ""
+    return f"σ {row['strength']:g}, {words.percent(row['fraction'])}{everywhere}"
+
+
+def _dots(name: str, style: Style, rows: pd.DataFrame) -> Line:
+    drop, low, high = (rows[column].tolist() for column in ("drop", "drop_low", "drop_high"))
+    return Line(name, style._replace(dash="none"), rows["place"].tolist(), drop, low, high)
+
+
+def _layers(result: Result) -> Group:
+    table = lookup.frame(result, "paper", "layers", LAYERS).dropna(subset=["share"])
+    if not len(table):
+        return Group("", ())
+    fractions = sorted(set(table["fraction"]))
+    names = [f"top {words.percent(f)}" for f in fractions]
+    look = styles(names, names)
+    lines = [
+        line(n, look[n], lookup.rows(table, fraction=f), Columns("layer", "share"))
+        for n, f in zip(names, fractions, strict=True)
+    ]
+    even = line("even spread", RANDOM, lookup.rows(table, fraction=fractions[0]),
+                Columns("layer", "even_share"))  # fmt: skip
+    said = words.figures(lines[0].x, lines[0].y)
+    alt = f"Share of the {names[0]} of neurons in each layer: {said}."
+    axes = Axes("layer", "share of the set", {"dtick": 1}, SHARE_AXIS)
+    figure = curves("Layers of the top-ranked neurons", [even, *lines], axes, alt=alt)
+    return Group("Where the top neurons lie", (figure,), legend([[*lines, even]]))
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def _at_half(rows: pd.DataFrame, operator: str) -> pd.DataFrame:
+    rows = lookup.rows(rows, operator=operator).dropna(subset=["f1"])
+    if not len(rows):
+        return rows
+    return lookup.rows(rows, fraction=lookup.nearest(rows["fraction"].tolist(), HALF))
+
+
+def _tables(result: Result, curve: pd.DataFrame) -> tuple[Table, ...]:
+    parts = (
+        ("Silencing", curve, CURVE_TABLE),
+        ("Silencing per class", _frame(result, "classes", CLASSES), CLASS_TABLE),
+        ("Sets of one class alone", _frame(result, "exclusive", EXCLUSIVE), EXCLUSIVE_TABLE),
+        ("Noise and attenuation", _frame(result, "disturbances", DISTURBANCES), DISTURBED_TABLE),
+        ("Head push and logit constants", _frame(result, "redirects", REDIRECTS), REDIRECT_TABLE),
+    )
+    made = [table_of(name, _spanned(data), columns) for name, data, columns in parts]
+    printed = lookup.frame(result, "paper", "published", PRINTED).dropna(subset=["f1"])
+    made.append(table_of("Printed in the paper: other models, other data", printed, PRINTED_TABLE))
+    return tuple(one for one in made if one.rows)
+
+
+def _frame(result: Result, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
+    return lookup.frame(result, "paper", name, columns).dropna(subset=["f1"])
+
+
+def _spanned(data: pd.DataFrame) -> pd.DataFrame:
+    names = [n for n in ("f1", "drop", "redirect") if f"{n}_low" in data]
+    return with_intervals(data, *names)
+
+
+OPERATOR = Column("operator", "operator", text)
+FOUND = (Column("weighted F1", "f1"), Column("interval or range", "f1_interval", text))
+LOST = (
+    *FOUND,
+    Column("accuracy lost", "drop"),
+    Column("interval or range", "drop_interval", text),
+)
+SIZE = (Column("share", "fraction", SHARE), Column("neurons", "k", COUNT))
+DRAWS = Column("draws", "draws", COUNT)
+RANKED = Column("ranked for", "ranked_for", text)
+CURVE_TABLE = (
+    OPERATOR, Column("selection", "selection", text), *SIZE, *LOST,
+    Column("place among draws", "p_random"), DRAWS,
+)  # fmt: skip
+CLASS_TABLE = (
+    OPERATOR, RANKED, *SIZE, *LOST, Column("own recall", "own_recall"),
+    Column("own recall lost", "own_recall_drop"),
+)  # fmt: skip
+EXCLUSIVE_TABLE = (
+    OPERATOR, Column("chosen by", "kind", text), RANKED, *SIZE, *LOST,
+    Column("lost, random", "random_drop"), DRAWS,
+)  # fmt: skip
+DISTURBED_TABLE = (
+    Column("setting", "setting", text), OPERATOR, Column("size", "strength"),
+    Column("share", "fraction", SHARE), Column("position", "position", text),
+    Column("selection", "selection", text), *LOST, DRAWS,
+)  # fmt: skip
+REDIRECT_TABLE = (
+    Column("setting", "setting", text), Column("target", "target", text), *FOUND,
+    Column("redirect rate", "redirect"), Column("95% interval", "redirect_interval", text),
+    Column("collateral", "collateral"),
+)  # fmt: skip
+PRINTED_TABLE = (
+    Column("experiment", "experiment", text), Column("model, data", "model", text),
+    Column("share", "fraction", SHARE), Column("what", "what", text), Column("weighted F1", "f1"),
+)  # fmt: skip

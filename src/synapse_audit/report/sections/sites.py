@@ -1,0 +1,125 @@
+"""Sites: which part of a block carries the knowledge.
+
+Reads ``sites.removal`` and ``sites.sublayers``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import Axes, Line, curves, legend
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, line
+from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import BOTTOM, MATCHED, TOP, Style
+
+REMOVAL = (
+    "site", "operator", "position", "fraction", "selection", "drop", "drop_low", "drop_high",
+    "random_drop", "random_low", "random_high", "draws",
+)  # fmt: skip
+SUBLAYERS = ("site", "layer", "neurons", "drop", "drop_low", "drop_high")
+NAMES = {
+    "attention_output": "attention output",
+    "mlp_output": "MLP output",
+    "mlp_activation": "MLP activations",
+    "head_input": "head input",
+    "block_output": "block output",
+}
+STYLES: dict[str, Style] = {
+    "attention_output": TOP,
+    "mlp_output": BOTTOM,
+    "mlp_activation": MATCHED,
+}
+"""Sites of the figure; all of the head's input is all that the model knows, which says nothing."""
+
+DROP = Columns("layer", "drop", "drop_low", "drop_high")
+EMPTY = "This section is empty: the run swept no site besides the block output (grid: sites)."
+READING = (
+    "A block adds twice to the residual stream: what attention says, and what the MLP says. The "
+    "MLP activations are the neurons inside the MLP. Silencing a whole sublayer at the pooled "
+    "position holds everything it adds there at its average.",
+    "The table sets top-ranked neurons of each site beside equally many random ones. Neurons of "
+    "these sites are ranked by the distance of their class means (probeless).",
+)
+LIMITS = (
+    "A sublayer that can be silenced alone at no cost may still be needed together with others: "
+    "the residual stream carries the same information past it.",
+    "The same share means different numbers of neurons at different sites.",
+)
+
+
+def sites(result: Result) -> Section:
+    """Cost of whole sublayers by layer, and of shares of each site."""
+    sublayers = lookup.frame(result, "sites", "sublayers", SUBLAYERS).dropna(subset=["drop"])
+    removal = lookup.frame(result, "sites", "removal", REMOVAL).dropna(subset=["drop"])
+    inside = [site for site in STYLES if (sublayers["site"] == site).any()]
+    lines = [_line(site, sublayers) for site in inside]
+    return Section(
+        label="Attention or MLP",
+        heading="Which part of a block carries it?",
+        answer=_answer(sublayers) if len(sublayers) else (EMPTY,),
+        groups=(Group("", (_figure(lines),), legend([lines]), columns=1),) if lines else (),
+        tables=_tables(removal, sublayers),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _answer(sublayers: pd.DataFrame) -> tuple[str, ...]:
+    sentences = []
+    for site, name in NAMES.items():
+        rows = sublayers[sublayers["site"] == site]
+        if not len(rows):
+            continue
+        worst = lookup.extreme(rows, "drop")
+        where = "" if site == "head_input" else f" in layer {words.whole(worst['layer'])}"
+        sentences.append(
+            f"Silencing the whole {name}{where} costs {words.number(worst['drop'])} of accuracy "
+            f"({words.span(worst['drop_low'], worst['drop_high'])})"
+            + ("" if len(rows) == 1 else ", the most of all layers")
+            + "."
+        )
+    return tuple(sentences)
+
+
+def _line(site: str, sublayers: pd.DataFrame) -> Line:
+    rows = sublayers[sublayers["site"] == site].sort_values("layer")
+    return line(NAMES[site], STYLES[site], rows, DROP)
+
+
+def _figure(lines: list[Line]) -> Figure:
+    parts = [f"{one.name}: {words.figures(one.x, one.y)}" for one in lines]
+    axes = Axes("layer", "accuracy lost", x_options={"dtick": 1})
+    alt = f"Accuracy lost when a whole sublayer is silenced, by layer. {'; '.join(parts)}."
+    return curves("A whole sublayer held at its mean, one layer at a time", lines, axes, alt=alt)
+
+
+def _tables(removal: pd.DataFrame, sublayers: pd.DataFrame) -> tuple[Table, ...]:
+    named = removal.assign(site=removal["site"].map(lambda name: NAMES.get(name, name)))
+    whole = sublayers.assign(site=sublayers["site"].map(lambda name: NAMES.get(name, name)))
+    made = (
+        table_of("Shares of each site", with_intervals(named, "drop", "random"), SHARES),
+        table_of("Whole sublayers", with_intervals(whole, "drop"), WHOLE),
+    )
+    return tuple(one for one in made if one.rows)
+
+
+SHARES = (
+    Column("site", "site", text),
+    Column("operator", "operator", text),
+    Column("position", "position", text),
+    Column("share silenced", "fraction", SHARE),
+    Column("neurons", "selection", text),
+    Column("accuracy lost", "drop"),
+    Column("95% interval", "drop_interval", text),
+    Column("random neurons", "random_drop"),
+    Column("range of draws", "random_interval", text),
+)
+WHOLE = (
+    Column("site", "site", text),
+    Column("layer", "layer", COUNT),
+    Column("neurons", "neurons", COUNT),
+    Column("accuracy lost", "drop"),
+    Column("95% interval", "drop_interval", text),
+)

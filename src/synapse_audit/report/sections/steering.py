@@ -1,0 +1,113 @@
+"""Steering: neurons moved toward a class, and how many examples follow.
+
+Reads ``sites.steering``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.report import lookup, words
+from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.parts import Figure, Group, Result, Section, Table
+from synapse_audit.report.series import Columns, line
+from synapse_audit.report.tables import SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import RANDOM, SERIES
+
+COLUMNS = (
+    "operator", "target", "fraction", "redirect_rate", "redirect_low", "redirect_high",
+    "collateral", "collateral_low", "collateral_high", "random_rate", "random_low", "random_high",
+)  # fmt: skip
+SHOWN = {
+    "class_mean": "Set to the class's average",
+    "translate": "Shifted by the class's distance from the average",
+    "patch": "Set to the values of one input of the class",
+}
+RATE = Columns("fraction", "redirect_rate", "redirect_low", "redirect_high")
+TWIN = Columns("fraction", "random_rate")
+MOST = 6
+"""Targets drawn at most; the table has all."""
+EMPTY = (
+    "This section is empty: the run moved no neurons toward a class (grid: other_operators with "
+    "class_mean, translate or patch)."
+)
+READING = (
+    "A share of every block's neurons, those ranked highest for a class, is moved toward that "
+    "class at the pooled position. Redirected are the examples that were predicted as another "
+    "class and are now predicted as this one.",
+    "The dashed line moves as many random neurons in the same way. Where it lies as high, the "
+    "ranking did not matter: any neurons would do.",
+)
+LIMITS = (
+    "Whoever steers neurons must sit inside the running model; the head's weights and the logits "
+    "are easier to reach.",
+    "Rates say nothing of how natural the moved states are: layers above may never have seen them.",
+)
+
+
+def steering(result: Result) -> Section:
+    """Redirect rate over the share of neurons moved, per class, beside random neurons."""
+    table = lookup.frame(result, "sites", "steering", COLUMNS).dropna(subset=["redirect_rate"])
+    swept = [operator for operator in SHOWN if (table["operator"] == operator).any()]
+    figures = [_figure(table, operator) for operator in swept]
+    groups = tuple(Group("", (figure,), legend([lines]), columns=1) for figure, lines in figures)
+    return Section(
+        label="Steering neurons",
+        heading="Can neurons be steered to a class?",
+        answer=_answer(table) if len(table) else (EMPTY,),
+        groups=groups,
+        tables=_tables(table),
+        reading=READING,
+        limits=LIMITS,
+    )
+
+
+def _answer(table: pd.DataFrame) -> tuple[str, ...]:
+    sentences = []
+    for operator, name in SHOWN.items():
+        rows = table[table["operator"] == operator]
+        if not len(rows):
+            continue
+        best = lookup.extreme(rows, "redirect_rate")
+        sentences.append(
+            f"{name}, {words.percent(best['fraction'])} of every block sends "
+            f"{words.number(best['redirect_rate'])} "
+            f"({words.span(best['redirect_low'], best['redirect_high'])}) of the other examples to "
+            f"{words.quoted(best['target'])}; as many random neurons send "
+            f"{words.number(best['random_rate'])}."
+        )
+    return tuple(sentences)
+
+
+def _figure(table: pd.DataFrame, operator: str) -> tuple[Figure, list[Line]]:
+    rows = table[table["operator"] == operator].sort_values("fraction")
+    lines, parts = [], []
+    for style, target in zip(SERIES, rows["target"].unique()[:MOST], strict=False):
+        mine = rows[rows["target"] == target]
+        lines.append(line(words.short(target), style, mine, RATE))
+        rates = words.figures(mine["fraction"], mine["redirect_rate"])
+        parts.append(f"{words.plain(target)}: {rates}")
+    mean = rows.groupby("fraction")[["random_rate"]].mean().reset_index()
+    lines.append(line("random neurons, all classes", RANDOM, mean, TWIN))
+    axes = Axes("share of every block moved", "share redirected", SHARE_AXIS, SHARE_AXIS)
+    alt = f"{SHOWN[operator]}: share redirected by share moved. {'; '.join(parts)}."
+    return curves(SHOWN[operator], lines, axes, alt=alt), lines
+
+
+def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
+    shown = with_intervals(table, "redirect", "collateral", "random")
+    made = table_of("Neurons moved toward a class", shown, TABLE)
+    return (made,) if made.rows else ()
+
+
+TABLE = (
+    Column("operator", "operator", text),
+    Column("target", "target", text),
+    Column("share moved", "fraction", SHARE),
+    Column("redirected", "redirect_rate"),
+    Column("95% interval", "redirect_interval", text),
+    Column("collateral", "collateral"),
+    Column("95% interval", "collateral_interval", text),
+    Column("random neurons", "random_rate"),
+    Column("range of draws", "random_interval", text),
+)

@@ -1,0 +1,68 @@
+"""What operators and cells read at every site: statistics, and a ranking of its neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from synapse_audit.activations import Extraction, SiteActivations
+from synapse_audit.artifacts import LayerStatistics, Ranking
+from synapse_audit.classifier import BLOCK_OUTPUT
+from synapse_audit.plan import SiteSource
+from synapse_audit.probes import layer_statistics
+from synapse_audit.rankings import RankingContext, rank
+from synapse_audit.stages.run import Run, Subject
+from synapse_audit.sweep import Engine, Site, Tap
+
+SITE_RANKING = "probeless"
+"""What ranks neurons at sites besides the block output: it needs no probe per site and layer."""
+
+
+def statistics_of(subject: Subject, found: Extraction) -> Mapping[str, tuple[LayerStatistics, ...]]:
+    """Site → statistics of the pooled position over ``fit``, layer 0 first."""
+    data, splits = subject.data, subject.splits
+    activations = {BLOCK_OUTPUT: found.activations} | {
+        name: site.activations for name, site in found.sites.items()
+    }
+    return {
+        name: layer_statistics(held, splits, labels=data.labels, classes=data.classes)
+        for name, held in activations.items()
+    }
+
+
+def engine_of(
+    run: Run,
+    subject: Subject,
+    found: Extraction,
+    statistics: Mapping[str, tuple[LayerStatistics, ...]],
+    tap: Tap | None,
+) -> Engine:
+    """The engine with what operators read at every site."""
+    inner = {name: Site(statistics[name], site.others) for name, site in found.sites.items()}
+    site = Site(statistics[BLOCK_OUTPUT], found.others, inner)
+    return Engine(subject.classifier, site, run.config.seed, tap, benign=subject.benign)
+
+
+def site_sources(
+    run: Run,
+    subject: Subject,
+    found: Extraction,
+    statistics: Mapping[str, tuple[LayerStatistics, ...]],
+) -> dict[str, SiteSource]:
+    """What cells at the sites besides the block output are built from."""
+    return {
+        name: SiteSource(statistics[name], _ranking(run, subject, site))
+        for name, site in found.sites.items()
+    }
+
+
+def _ranking(run: Run, subject: Subject, site: SiteActivations) -> Ranking:
+    context = RankingContext(
+        activations=site.activations,
+        labels=subject.data.labels,
+        classes=subject.data.classes,
+        splits=subject.splits,
+        probes=(),
+        seed=run.config.seed,
+        weights=subject.data.weights,
+    )
+    return rank(SITE_RANKING, context)

@@ -1,0 +1,81 @@
+"""The sweep with its files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from synapse_audit.artifacts import Outcomes, Plan
+from synapse_audit.engines import start as start_engine
+from synapse_audit.stages.plan import Prepared
+from synapse_audit.stages.run import Run, Subject
+from synapse_audit.store import DIRECT_FIELDS, FIELDS, AuditResult, RunFolder
+from synapse_audit.sweep import Engine, Execute, sweep, sweep_two_phase
+
+
+def run_sweep(
+    run: Run, subject: Subject, engine: Engine, prepared: Prepared
+) -> tuple[Prepared, Outcomes]:
+    """Runs the plan; finished units survive an interruption, finished outcomes are read back.
+
+    Returns:
+        The plan with the routes that were taken in the end (some cells may be estimated in two
+        phases), and the outcomes.
+    """
+    run.folder.update_manifest(left_out=list(prepared.left_out))
+    if not run.folder.has("outcomes/actions.parquet"):
+        with start_engine(run.config) as execute:
+            plan, outcomes = _sweep(run, subject, engine, prepared, execute)
+        _write_outcomes(run.folder, plan, outcomes)
+        run.folder.shelf.clear()
+    table = run.folder.read_table("outcomes/actions")
+    routes = dict(zip(table["action"], table["route"], strict=True))
+    taken = replace(prepared, plan=prepared.plan.rerouted(routes))
+    return taken, AuditResult(run.folder.path).outcomes
+
+
+def _sweep(
+    run: Run, subject: Subject, engine: Engine, prepared: Prepared, execute: Execute
+) -> tuple[Plan, Outcomes]:
+    plan, rows, config = prepared.plan, subject.evaluated, run.config
+    encoded, labels = subject.encoded, subject.data.labels
+    if not prepared.chosen.all_exact:
+        return sweep_two_phase(
+            engine,
+            encoded,
+            plan,
+            labels,
+            rows=rows,
+            chosen=prepared.chosen,
+            batch_size=config.batch_size,
+            shelf=run.folder.shelf,
+            progress=run.progress,
+            execute=execute,
+        )
+    with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
+        return plan, sweep(
+            engine,
+            encoded,
+            plan,
+            labels,
+            rows=rows,
+            batch_size=config.batch_size,
+            shelf=run.folder.shelf,
+            progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
+            execute=execute,
+        )
+
+
+def _write_outcomes(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
+    """The table of actions is written last: with it the outcomes count as finished."""
+    for name in FIELDS:
+        folder.write_array(f"outcomes/{name}", getattr(outcomes, name))
+    if outcomes.benign is not None:
+        folder.write_array("outcomes/benign", outcomes.benign)
+    if outcomes.direct is not None:
+        for name in DIRECT_FIELDS:
+            folder.write_array(f"outcomes/direct_{name}", getattr(outcomes.direct, name))
+    routes = [plan.routes[action] for action in outcomes.actions]
+    table = pd.DataFrame({"action": outcomes.actions, "route": routes})
+    folder.write_table("outcomes/actions", table)

@@ -1,0 +1,98 @@
+"""What every route shares: the engine, and rewrites of states as they pass by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from synapse_audit.artifacts import Cell
+from synapse_audit.classifier import Classifier
+from synapse_audit.hooks import OutputHook, point_hooks
+from synapse_audit.operators import LayerRewrite, compile_rewrites
+from synapse_audit.sweep.attention import Tap
+from synapse_audit.sweep.clean import CleanStates
+from synapse_audit.sweep.intervening import rewrite_tokens
+from synapse_audit.sweep.site import Site
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What every route needs besides the batch and the cells."""
+
+    classifier: Classifier
+    site: Site
+    seed: int
+    tap: Tap | None = None
+    benign: int | None = None
+    """Output index of the class that means no alarm, where one was named."""
+
+    def rewrites(self, cells: Sequence[Cell]) -> dict[int, LayerRewrite]:
+        """Layer → rewrites of the pooled row; all cells at one site."""
+        statistics = self.site.at(cells[0].site).pooled
+        return compile_rewrites(cells, statistics, seed=self.seed, device=self.classifier.device)
+
+    def token_rewrites(self, cells: Sequence[Cell]) -> dict[int, LayerRewrite]:
+        """Layer → rewrites of the other tokens; empty unless the cells touch all positions."""
+        if any(cell.position != "all" for cell in cells):
+            return {}
+        statistics = self.site.at(cells[0].site).others
+        return compile_rewrites(cells, statistics, seed=self.seed, device=self.classifier.device)
+
+
+@contextmanager
+def rows_rewritten(
+    engine: Engine,
+    clean: CleanStates,
+    site: str,
+    rewrites: Mapping[int, LayerRewrite],
+    *,
+    after: int = 0,
+) -> Iterator[None]:
+    """Rewrites pooled rows, (cells · examples, 1 token or none, width), as they pass the site.
+
+    ``after``: the first block that runs is the one above this layer.
+    """
+
+    def at(rewrite: LayerRewrite) -> OutputHook:
+        def hook(states: Tensor) -> Tensor:
+            rows = states.reshape(-1, len(clean.examples), states.shape[-1])
+            return rewrite(rows, clean.examples, clean.place).reshape(states.shape)
+
+        return hook
+
+    point = engine.classifier.point
+    hooks = [(point(site, m), at(rewrite)) for m, rewrite in rewrites.items()]
+    with point_hooks(hooks, after=after):
+        yield
+
+
+@contextmanager
+def tokens_rewritten(
+    engine: Engine,
+    clean: CleanStates,
+    site: str,
+    rewrites: Mapping[int, LayerRewrite],
+    others: Mapping[int, LayerRewrite],
+    *,
+    after: int = 0,
+) -> Iterator[None]:
+    """Rewrites the tokens of one cell, (examples, tokens, width), as they pass the site.
+
+    ``after``: the first block that runs is the one above this layer.
+    """
+
+    def at(layer: int) -> OutputHook:
+        def hook(states: Tensor) -> Tensor:
+            return rewrite_tokens(
+                states, rewrites[layer], others.get(layer), clean.reading, clean.examples
+            )
+
+        return hook
+
+    point = engine.classifier.point
+    hooks = [(point(site, layer), at(layer)) for layer in rewrites]
+    with point_hooks(hooks, after=after):
+        yield

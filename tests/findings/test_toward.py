@@ -1,0 +1,83 @@
+"""Rates toward any class agree with the table of effects, on exact and on two-phase actions."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from synapse_audit.artifacts import Cell, Evidence
+from synapse_audit.findings.toward import (
+    accuracy_drop,
+    collateral,
+    plain,
+    recall_drop,
+    redirect,
+    samples,
+)
+from synapse_audit.statistics import interval
+
+from .evidence import make_evidence, silence
+
+N = 90
+
+
+def _evidence(two_phase: bool) -> Evidence:
+    generator = np.random.default_rng(2)
+    labels = generator.integers(0, 3, N)
+    logits = np.eye(3)[np.where(generator.random(N) < 0.8, labels, (labels + 1) % 3)]
+    cells: list[Cell] = [silence("top", 0.1, target=name) for name in "abc"]
+    trials = [(cell, generator.integers(0, 3, N).tolist()) for cell in cells]
+    stream = None
+    if two_phase:
+        known = (generator.permutation(N) < 40).tolist()
+        stream = [(generator.integers(0, 3, N).tolist(), known) for _ in cells]
+    weights = generator.uniform(0.5, 2, N)
+    return make_evidence(labels.tolist(), trials, logits=logits, weights=weights, stream=stream)
+
+
+@pytest.mark.parametrize("two_phase", [False, True])
+def test_rates_are_those_of_the_effects(two_phase: bool) -> None:
+    evidence = _evidence(two_phase)
+    for target, row in enumerate(evidence.effects.to_dict("records")):
+        ((places, sample),) = samples(evidence, [row["action"]])
+        assert places.tolist() == [0]
+        for name, found in (
+            ("redirect_rate", redirect(sample, target)),
+            ("collateral", collateral(sample, target)),
+            ("accuracy_drop", accuracy_drop(sample)),
+        ):
+            assert found.value[0] == pytest.approx(row[name], abs=1e-6), name
+        ends = interval(redirect(sample, target).samples)
+        if not two_phase:
+            assert ends.low[0] == pytest.approx(row["redirect_rate_low"], abs=1e-5)
+            assert ends.high[0] == pytest.approx(row["redirect_rate_high"], abs=1e-5)
+
+
+@pytest.mark.parametrize("two_phase", [False, True])
+def test_recall_drops_are_those_of_the_classes(two_phase: bool) -> None:
+    evidence = _evidence(two_phase)
+    for row in evidence.effects.to_dict("records"):
+        ((_, sample),) = samples(evidence, [row["action"]])
+        mine = evidence.class_effects[evidence.class_effects["cell"] == row["cell"]]
+        for index, drop in enumerate(mine["recall_drop"]):
+            found = recall_drop(sample, sample.labels == index)
+            assert found.value[0] == pytest.approx(drop, abs=1e-6)
+
+
+def test_actions_keep_their_places() -> None:
+    evidence = _evidence(True)
+    exact = replace(evidence.outcomes, direct=None)
+    actions = list(evidence.outcomes.actions)[::-1]
+    both = samples(evidence, actions), samples(replace(evidence, outcomes=exact), actions)
+    for parts in both:
+        assert sorted(int(i) for places, _ in parts for i in places) == [0, 1, 2]
+
+
+def test_rates_by_hand() -> None:
+    evidence = make_evidence([0, 0, 1, 1], logits=np.eye(2)[[0, 0, 1, 0]])
+    sample = plain(evidence, np.array([[0, 1, 1, 1], [1, 1, 1, 1]]))
+    assert redirect(sample, 1).value == pytest.approx([2 / 3, 1.0])
+    assert collateral(sample, 1).value == pytest.approx([0.5, 1.0])
+    assert accuracy_drop(sample).value == pytest.approx([0.0, 0.25])
+    assert recall_drop(sample, sample.labels == 0).value == pytest.approx([0.5, 1.0])
+    assert np.isnan(redirect(sample, 1).samples).sum() == 0
