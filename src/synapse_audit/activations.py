@@ -26,6 +26,7 @@ from synapse_audit.classifier import (
 )
 from synapse_audit.errors import ModelError
 from synapse_audit.hooks import OutputHook, forward_pre_hooks, point_hooks
+from synapse_audit.memory import give_back
 
 TOKENS_PER_BATCH = 4096
 """Padded tokens of one batch: large enough to keep two cores busy, small enough for any laptop."""
@@ -187,6 +188,7 @@ def extract(
         for place, part in clean.others.items():
             sums.setdefault(place, []).append(part)
         progress(len(rows))
+        give_back()
     others = {place: token_statistics(parts) for place, parts in sums.items()}
     return assemble(classifier, sites, arrays, others)
 

@@ -22,6 +22,7 @@ from jaxtyping import Int
 from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, ParameterEdit, Plan
 from synapse_audit.classifier import Encoded
+from synapse_audit.memory import give_back
 from synapse_audit.plan import HEAD, STREAM
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
@@ -167,6 +168,7 @@ def in_order(work: Work) -> Iterator[Done]:
     """Runs the units one after the other in this process; one clean pass per batch."""
     for _, units in groupby(work.units, key=lambda unit: unit.batch):
         yield from _one_batch(work, list(units))
+        give_back()
 
 
 def _one_batch(work: Work, units: Sequence[Unit]) -> Iterator[Done]:

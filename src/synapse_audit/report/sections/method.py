@@ -32,11 +32,10 @@ READING = (
     "bootstrap degenerates Wilson's for a share, Bonett and Price's for a drop. Tests of curves: t "
     "over the random draws, adjusted after Benjamini and Yekutieli (2001).",
     "Two-phase: a cell at the pooled position may be run along the pooled row alone on every "
-    "example, and exactly on a random part of them whose size a pilot sets; the effect is then a "
-    "regression estimate from both. Accuracies, drops, recalls and whatever is resampled from them "
-    "(plateau, half point, fragility, matrix) carry the uncertainty of both phases. Differences "
-    "that the exact part missed altogether are allowed for in the intervals of single effects, not "
-    "in resampled figures.",
+    "example, and exactly on a random part of them whose size a pilot on other examples sets, per "
+    "kind of cell; the effect is then a difference estimate from both. Accuracies, drops, recalls "
+    "and whatever is resampled from them (plateau, half point, fragility, matrix) carry the "
+    "uncertainty of both phases.",
 )
 LIMITS = (
     "One model, one data set, one seed: intervals speak of other examples from the same source, "
@@ -50,7 +49,8 @@ LIMITS = (
     "Probes are linear: what only a non-linear reader could find counts as absent, for them and "
     "for the rankings and sufficient sets built on them.",
     "Two-phase estimates rest on the pilot: a cell whose routes part on rare examples only may be "
-    "estimated from fewer exact ones than it needed. Running with --exact leaves none.",
+    "estimated from fewer exact ones than it needed, and be covered less than 95%, and so may the "
+    "recall of a rare class. Running with --exact leaves none.",
     "Metrics are weighted back to the class shares of the data; other shares give other figures.",
 )
 FEW = 30
