@@ -28,6 +28,7 @@ def audit(
     *,
     progress: Progress | None = None,
     approve: Callable[[stages.Prepared], bool] = lambda prepared: True,
+    subject: stages.Subject | None = None,
 ) -> AuditResult:
     """Audits a classifier and fills the run folder ``out`` (all but ``report.html``).
 
@@ -38,6 +39,8 @@ def audit(
         out: a new folder, or the folder of the same run, which is resumed.
         progress: who watches; nobody where None.
         approve: is shown the plan and its cost before anything expensive runs.
+        subject: what is audited, where it is no saved model on a file of texts: a classifier made
+            by ``Classifier.wrap`` with its data; ``config`` then names both for the reader only.
 
     Raises:
         AuditError: anything the user can mend; the message is one line.
@@ -45,7 +48,7 @@ def audit(
     """
     stages.check_names(config)
     run = stages.Run(RunFolder.claim(out), config, progress or Silent())
-    subject = stages.read_subject(config)
+    subject = subject or stages.read_subject(config)
     stages.identify(run, subject)
 
     classifier = subject.classifier

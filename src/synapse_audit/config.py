@@ -176,6 +176,8 @@ class AuditConfig(BaseModel):
     grid: Grid
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Number format of the model's weights and activations."""
     batch_size: int | None = Field(default=None, ge=1)
     """Examples per batch; None = chosen from the memory of one batch."""
     engine: EngineName = "local"

@@ -1,10 +1,11 @@
 """The host model behind one face, whatever its architecture."""
 
-from synapse_audit.classifier.classifier import Classifier, logits_of
+from synapse_audit.classifier.classifier import Classifier
 from synapse_audit.classifier.encoded import Batch, Encoded
 from synapse_audit.classifier.family import FAMILIES, Family
 from synapse_audit.classifier.reading import POSITIONS, Reading
 from synapse_audit.classifier.sites import BLOCK_OUTPUT, HEAD_INPUT, INNER, SITES, site_layers
+from synapse_audit.classifier.tail import logits_of
 
 __all__ = [
     "BLOCK_OUTPUT",

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,18 +20,21 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synapse_audit.artifacts import DenseLayer, TextInput
+from synapse_audit.classifier.discovery import Discovered, Given, discover
 from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
-from synapse_audit.classifier.loading import load_parts
+from synapse_audit.classifier.loading import load_parts, unknown_type
 from synapse_audit.classifier.reading import Position, Reading, read_batch
 from synapse_audit.classifier.record import Family
 from synapse_audit.classifier.sites import (
     BLOCK_OUTPUT,
     HEAD_INPUT,
+    Stacks,
     dense_layer,
     find_blocks,
     inner_points,
     layer_points,
 )
+from synapse_audit.classifier.tail import logits_of
 from synapse_audit.errors import ModelError, UsageError, choices
 from synapse_audit.hooks import Point, Side
 
@@ -72,23 +75,33 @@ class Classifier:
     embeddings_side: Side = "output"
     notes: tuple[str, ...] = ()
     """What a reader of results should know of this model."""
+    discovered: Discovered | None = field(default=None, repr=False)
+    """How the parts were found, where no record named them."""
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu") -> Classifier:
-        """Loads a sequence classifier from a local folder or a hub id.
+    def load(cls, path: str | Path, *, device: str = "cpu", dtype: str = "float32") -> Classifier:
+        """Loads a classifier from a local folder or a hub id, its weights as ``dtype``.
 
         Raises:
-            ModelError: no such model, no trained head, a pickle checkpoint, an unknown family.
+            ModelError: no such model, no trained head, a pickle checkpoint, an unknown family
+                whose parts cannot be found either.
         """
-        parts = load_parts(str(path))
-        classifier = cls.wrap(
-            parts.model,
-            classes=parts.classes,
-            encoder=parts.encoder,
-            collator=parts.collator,
-            family=parts.family,
-            name=str(path),
-        )
+        parts = load_parts(str(path), dtype)
+        try:
+            classifier = cls.wrap(
+                parts.model,
+                classes=parts.classes,
+                encoder=parts.encoder,
+                collator=parts.collator,
+                family=parts.family,
+                name=str(path),
+                examples=parts.examples,
+            )
+        except ModelError as error:
+            if parts.family is not None:
+                raise
+            config: Any = parts.model.config
+            raise unknown_type(config.model_type, error) from error
         return replace(classifier, notes=(*classifier.notes, *parts.notes)).to(device)
 
     @classmethod
@@ -99,46 +112,69 @@ class Classifier:
         classes: Sequence[str],
         encoder: Encoder,
         collator: Collator,
-        family: Family,
+        family: Family | None = None,
         name: str = "custom",
+        blocks: str | Sequence[str] | None = None,
+        embeddings: str | None = None,
+        output_layer: str | None = None,
+        position: Position | None = None,
+        head: Callable[[Any, Tensor], Tensor] | None = None,
+        examples: Sequence[Any] | None = None,
     ) -> Classifier:
-        """Puts any ``torch.nn.Module`` behind this face; ``family`` says where its parts are.
+        """Puts any ``torch.nn.Module`` behind this face.
 
         The module's forward takes the collated batch as keyword arguments and returns logits, or
-        an object with a ``logits`` attribute.
+        an object with a ``logits`` attribute. Where its parts are is said by ``family``; without
+        one they are looked for, those that are named here apart
+        (:mod:`synapse_audit.classifier.discovery`), and :attr:`discovered` says what was found.
+
+        Args:
+            family: the record of its architecture; the options below are for modules without one.
+            blocks: dotted path of the list of blocks, or one path per block.
+            embeddings: dotted path of the module whose output the first block receives.
+            output_layer: dotted path of the linear layer whose output is the logits.
+            position: what the head reads; see ``POSITIONS``.
+            head: (module, representation in the final layer) → logits.
+            examples: a few inputs for the encoder, to trace the module on; texts where None.
 
         Raises:
-            ModelError: the family's paths do not lead to a module list and a linear layer.
+            ModelError: the family's paths do not lead to a module list and a linear layer, or a
+                part was not found: the message then names the option to give.
         """
-        try:
-            blocks, resumable = find_blocks(module, family)
-            embeddings = module.get_submodule(family.embeddings)
-            output_layer = module.get_submodule(family.output_layer)
-        except AttributeError as error:
-            raise ModelError(f"{family.name} record does not fit '{name}': {error}") from error
-        if not isinstance(output_layer, nn.Linear):
-            raise ModelError(
-                f"'{name}': {family.output_layer} is {type(output_layer).__name__}; expected Linear"
+        if family is None:
+            found = discover(
+                module.eval(),
+                n_classes=len(classes),
+                encoder=encoder,
+                collator=collator,
+                examples=examples,
+                given=Given(blocks, embeddings, output_layer, position, head),
             )
+            family, stacks = found.family, Stacks(found.blocks, 0)
+            start, output = found.embeddings, found.output_layer
+        else:
+            found = None
+            stacks, start, output = _recorded(module, family, name)
         return cls(
             name=name,
             model=module.eval(),
             classes=tuple(classes),
             architecture=family.name,
-            embeddings=embeddings,
-            blocks=blocks,
-            output_layer=output_layer,
+            embeddings=start,
+            blocks=stacks.blocks,
+            output_layer=output,
             position=family.position,
             encoder=encoder,
             collator=collator,
             head_function=family.head,
-            inner=inner_points(blocks, family),
+            inner=inner_points(stacks.blocks, family),
             dense=dense_layer(module, family),
             whole_head=family.whole_head,
             causal=family.causal,
-            resumable=resumable,
+            resumable=stacks.resumable,
             embeddings_side=family.embeddings_side,
-            notes=(family.note,) if family.note else (),
+            notes=found.notes if found else (family.note,) if family.note else (),
+            discovered=found,
         )
 
     @property
@@ -270,12 +306,25 @@ class Classifier:
                 )
 
 
-def logits_of(output: Any) -> Float[Tensor, "examples classes"]:
-    """The logits in whatever a classifier returns."""
-    if isinstance(output, Tensor):
-        return output
-    found: Tensor = output.logits if hasattr(output, "logits") else output.prediction_logits
-    return found
+class _Parts(NamedTuple):
+    stacks: Stacks
+    embeddings: nn.Module
+    output_layer: nn.Linear
+
+
+def _recorded(module: nn.Module, family: Family, name: str) -> _Parts:
+    """The parts that a record names."""
+    try:
+        stacks = find_blocks(module, family)
+        embeddings = module.get_submodule(family.embeddings)
+        output_layer = module.get_submodule(family.output_layer)
+    except AttributeError as error:
+        raise ModelError(f"{family.name} record does not fit '{name}': {error}") from error
+    if not isinstance(output_layer, nn.Linear):
+        raise ModelError(
+            f"'{name}': {family.output_layer} is {type(output_layer).__name__}; expected Linear"
+        )
+    return _Parts(stacks, embeddings, output_layer)
 
 
 def _count_hooks(model: nn.Module) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from synapse_audit.classifier.encoded import Collator, Encoder
@@ -49,9 +50,12 @@ class Parts(NamedTuple):
     classes: tuple[str, ...]
     encoder: Encoder
     collator: Collator
-    family: Family
+    family: Family | None
+    """None where no record serves it: its parts are then looked for."""
     notes: tuple[str, ...] = ()
     """What was chosen for want of a word in the checkpoint."""
+    examples: tuple[Any, ...] | None = None
+    """What to trace a model without a record on; texts where None."""
 
 
 class Inputs(NamedTuple):
@@ -62,7 +66,7 @@ class Inputs(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def load_parts(source: str) -> Parts:
+def load_parts(source: str, dtype: str = "float32") -> Parts:
     """Loads model, head, and tokenizer or processor from a folder or a hub id.
 
     Raises:
@@ -70,12 +74,15 @@ def load_parts(source: str) -> Parts:
     """
     config = _read_config(source)
     family = _family(config)
-    if family.modality == TEXT:
+    modality = family.modality if family else _modality(config)
+    if modality == TEXT:
         _check_tokenizer(Path(source))
     if hasattr(config, "use_cache"):
         config.use_cache = False  # nothing is generated
-    model = _load_model(source, config, family)
-    inputs = _text(source, model, family) if family.modality == TEXT else _signal(source, family)
+    model = _load_model(source, config, modality, dtype)
+    if family is None and not isinstance(config, getattr(model, "config_class", ())):
+        raise unknown_type(config.model_type)
+    inputs = _text(source, model, family) if modality == TEXT else _signal(source, modality)
     return Parts(
         model=model,
         classes=tuple(str(config.id2label[i]) for i in range(_outputs(config))),
@@ -83,17 +90,51 @@ def load_parts(source: str) -> Parts:
         collator=inputs.collator,
         family=family,
         notes=inputs.notes,
+        examples=_signals(modality),
     )
 
 
-def _text(source: str, model: Any, family: Family) -> Inputs:
+def unknown_type(model_type: str, reason: object = None) -> ModelError:
+    """Refuses a model type; ``reason`` is why its parts could not be found either."""
+    known = [name for record in FAMILIES for name in record.model_types]
+    why = "" if reason is None else f" (its parts were looked for in vain: {reason})"
+    return ModelError(f"model type '{model_type}' given; {choices(model_type, known)}{why}")
+
+
+def _modality(config: Any) -> str:
+    """What a model without a record reads, by the name of its class.
+
+    Raises:
+        ModelError: its configuration names no class, or one of series, which differ too much.
+    """
+    name = next((n for n in config.architectures or () if n.endswith(HEADS)), "")
+    for ending, modality in zip(HEADS[:3], (TEXT, IMAGE, AUDIO), strict=True):
+        if name.endswith(ending):
+            return modality
+    raise unknown_type(config.model_type)
+
+
+def _signals(modality: str) -> tuple[Any, ...] | None:
+    """Noise to trace a model on that reads no texts."""
+    random = np.random.default_rng(0)
+    if modality == IMAGE:
+        return tuple(random.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8))
+    if modality == AUDIO:
+        return tuple(random.standard_normal(n).astype(np.float32) for n in (12000, 14000, 16000))
+    return None
+
+
+def _text(source: str, model: Any, family: Family | None) -> Inputs:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     notes: list[str] = []
-    if family.position == "last":
+    # Without a record: transformers' decoders call their last layer so, and nothing else does.
+    decoder = hasattr(model, "score") if family is None else family.position == "last"
+    if decoder:
         notes += _agree_on_padding(source, tokenizer, model.config)
-    if family.causal and tokenizer.padding_side != "right":
+    causal = decoder if family is None else family.causal
+    if causal and tokenizer.padding_side != "right":
         tokenizer.padding_side = "right"
         notes.append("padded on the right, which no token sees, though its tokenizer says left")
     encoder = text_encoder(tokenizer, max_length(tokenizer, model.config))
@@ -116,14 +157,14 @@ def _agree_on_padding(source: str, tokenizer: Any, config: Any) -> list[str]:
     return []
 
 
-def _signal(source: str, family: Family) -> Inputs:
+def _signal(source: str, modality: str) -> Inputs:
     from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor
 
     config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    if family.modality == SERIES:
+    if modality == SERIES:
         encoder = series_encoder(config.context_length, config.context_length)
         return Inputs(as_encoder(encoder), stacking_collator())
-    kind: Any = AutoImageProcessor if family.modality == IMAGE else AutoFeatureExtractor
+    kind: Any = AutoImageProcessor if modality == IMAGE else AutoFeatureExtractor
     try:
         processor = kind.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
@@ -131,7 +172,7 @@ def _signal(source: str, family: Family) -> Inputs:
             f"model '{source}': its processor cannot be loaded; expected preprocessor_config.json: "
             f"{str(error).strip().splitlines()[0]}"
         ) from error
-    if family.modality == IMAGE:
+    if modality == IMAGE:
         return Inputs(as_encoder(image_encoder(processor, _patches(config))), stacking_collator())
     encoder = sound_encoder(processor, processor.sampling_rate)
     fixed = hasattr(processor, "max_length") and hasattr(processor, "num_mel_bins")
@@ -139,8 +180,10 @@ def _signal(source: str, family: Family) -> Inputs:
 
 
 def _patches(config: Any) -> int:
-    """Tokens that an image becomes."""
+    """Tokens that an image becomes; 1 where the configuration does not say: all are alike."""
     sized = getattr(config, "vision_config", config)
+    if not hasattr(sized, "image_size") or not hasattr(sized, "patch_size"):
+        return 1
     size, patch = (
         value if isinstance(value, int) else value[0]
         for value in (sized.image_size, sized.patch_size)
@@ -221,7 +264,8 @@ def _check_config(source: str, config: Any) -> None:
         )
 
 
-def _family(config: Any) -> Family:
+def _family(config: Any) -> Family | None:
+    """The record that serves a configuration; None where no record knows its model type."""
     records = [family for family in FAMILIES if config.model_type in family.model_types]
     for family in records:
         for name, value in family.settings.items():
@@ -233,16 +277,15 @@ def _family(config: Any) -> Family:
             f"model type '{config.model_type}' given in a form that is not known; expected what "
             f"the record of {records[0].name} describes, see docs/families.md"
         )
-    known = [name for record in FAMILIES for name in record.model_types]
-    raise ModelError(f"model type '{config.model_type}' given; {choices(config.model_type, known)}")
+    return None
 
 
-def _load_model(source: str, config: Any, family: Family) -> torch.nn.Module:
+def _load_model(source: str, config: Any, modality: str, dtype: str) -> torch.nn.Module:
     import transformers
     from safetensors import SafetensorError
 
     named = [name for name in config.architectures or () if name.endswith(HEADS)]
-    kind = getattr(transformers, named[0] if named else AUTO[family.modality], None)
+    kind = getattr(transformers, named[0] if named else AUTO[modality], None)
     if kind is None:
         raise ModelError(
             f"model '{source}' is a {named[0]}, which transformers {transformers.__version__} does "
@@ -252,7 +295,7 @@ def _load_model(source: str, config: Any, family: Family) -> torch.nn.Module:
         model, report = kind.from_pretrained(
             source,
             config=config,
-            dtype=torch.float32,
+            dtype=getattr(torch, dtype),
             use_safetensors=True,
             trust_remote_code=False,
             ignore_mismatched_sizes=True,

@@ -50,6 +50,9 @@ def run(
         int | None, typer.Option(help="Repeat splits, probes and draws under so many seeds.")
     ] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1, mps.")] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, float16. Default: float32.")
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Examples per batch; fitted to their length if left out.")
     ] = None,
@@ -88,6 +91,7 @@ def run(
         "seed": seed,
         "seeds": seeds,
         "device": device,
+        "dtype": dtype,
         "batch_size": batch_size,
         "max_examples": max_examples,
         "time_budget": time_budget,

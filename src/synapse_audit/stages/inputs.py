@@ -10,6 +10,7 @@ from synapse_audit.edits import FORMATS
 from synapse_audit.engines import check as check_engine
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.operators import AIMED, OPERATORS
+from synapse_audit.plan.inputs import BUILDERS
 from synapse_audit.plan.weights import WEIGHT_CELLS
 from synapse_audit.rankings import RANKINGS
 from synapse_audit.stages.run import Subject
@@ -28,6 +29,7 @@ def check_names(config: AuditConfig) -> None:
         ("operator", config.grid.other_operators, OPERATORS),
         ("site", config.grid.sites, SITES[1:]),
         ("edit", config.grid.edits, WEIGHT_CELLS),
+        ("attack", config.grid.attacks, BUILDERS),
         ("bit format", config.grid.bit_formats, FORMATS),
     ):
         unknown = [name for name in names if name not in table]
@@ -41,14 +43,14 @@ def check_names(config: AuditConfig) -> None:
         )
 
 
-def load_classifier(model: str, *, device: str) -> Classifier:
+def load_classifier(model: str, *, device: str, dtype: str = "float32") -> Classifier:
     """The classifier on the device asked for.
 
     Raises:
         ModelError: it cannot be audited.
         UsageError: this machine has no such device.
     """
-    classifier = Classifier.load(model)
+    classifier = Classifier.load(model, dtype=dtype)
     try:
         return classifier.to(device)
     except (RuntimeError, AssertionError) as error:  # torch has no narrower class for this
@@ -80,7 +82,7 @@ def read_subject(config: AuditConfig) -> Subject:
     Raises:
         ModelError, DataError, UsageError: the message is one line.
     """
-    classifier = load_classifier(config.model, device=config.device)
+    classifier = load_classifier(config.model, device=config.device, dtype=config.dtype)
     benign = benign_index(config, classifier)
     data = read_data(config, classifier)
     splits = split(data, seed=config.seed)

@@ -176,7 +176,7 @@ def row_attention(
     at = cached.place.view(examples, 1, 1, 1).expand(examples, heads, cells, 1)
     scores = scores.scatter(-1, at, own[..., None]) * scaling
     if cached.mask is not None:
-        scores = scores + cached.mask[:, :, None]
+        scores = scores + cached.mask[:, :, None].to(scores.dtype)
     shares = scores.softmax(-1)
     clean_value = cached.value[torch.arange(examples), :, cached.place]
     context = shares @ cached.value

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from synapse_audit.artifacts import Cell, ParameterEdit
+from synapse_audit.artifacts import Cell, HeadEdit, ParameterEdit
 from synapse_audit.classifier import BLOCK_OUTPUT, Classifier
 from synapse_audit.edits import applied
 from synapse_audit.hooks import forward_pre_hooks, primary
@@ -46,10 +46,12 @@ def _head_cell(
     engine: Engine, clean: CleanStates, cell: Cell, head_input: Tensor, logits: Tensor
 ) -> Float[Tensor, "examples classes"]:
     classifier = engine.classifier
-    if isinstance(cell.edit, ParameterEdit):
+    # In a coarser format an edit is rounded to what the weights can hold, so it is put in.
+    put_in = isinstance(cell.edit, ParameterEdit) or logits.dtype != torch.float32
+    if cell.edit is not None and put_in:
         with applied(classifier.model, classifier.output_layer, cell.edit):
             return classifier.decide(clean.layers[-1], clean.reading)
-    if cell.edit is not None:
+    if isinstance(cell.edit, HeadEdit):
         weight = torch.from_numpy(cell.edit.weight).to(logits)
         return logits + head_input @ weight.T + torch.from_numpy(cell.edit.bias).to(logits)
     if cell.space == "logit":

@@ -44,6 +44,7 @@ def score(
     A logit that is not a number wins the argmax, as it does in NumPy and PyTorch; for the
     probabilities it counts as the largest.
     """
+    logits, clean = logits.float(), clean.float()
     predicted = logits.argmax(-1)
     logits = logits.nan_to_num(nan=HUGE, posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
     log_p, log_clean = logits.log_softmax(-1), clean.log_softmax(-1)

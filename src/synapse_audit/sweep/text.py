@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from synapse_audit.classifier import Batch, Classifier, logits_of
+from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier, logits_of
 from synapse_audit.errors import UsageError, choices
-from synapse_audit.hooks import OutputHook, forward_hooks
+from synapse_audit.hooks import OutputHook, Point, point_hooks
 from synapse_audit.operators import keyed_normal
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.engine import Engine
@@ -34,10 +34,10 @@ class Text:
     classifier: Classifier
     seed: int
     batch: Batch
-    module: nn.Module
-    """Its output is what is edited."""
+    point: Point
+    """What passes there is edited."""
     states: States
-    """That output when clean."""
+    """What passes there when clean."""
     editable: Tokens
     pooled: Int[Tensor, " examples"]
     """The position that the head reads."""
@@ -46,6 +46,11 @@ class Text:
     examples: Int[Tensor, " examples"]
     predicted: Int[Tensor, " examples"]
     """By the clean model."""
+
+    @property
+    def module(self) -> nn.Module:
+        """The module on one side of which it passes."""
+        return self.point.module
 
     @property
     def unit(self) -> Float[Tensor, " examples"]:
@@ -57,7 +62,7 @@ class Text:
         """The model's answer with ``states`` in place of its embeddings."""
         waiting = [states]
         # Only the first call: a decoder may use the encoder's embeddings a second time.
-        with forward_hooks([(self.module, lambda _: waiting.pop() if waiting else None)]):
+        with point_hooks([(self.point, lambda _: waiting.pop() if waiting else None)]):
             return logits_of(self.classifier.model(**(self.batch if batch is None else batch)))
 
     def ascent(self, states: States, target: str | None = None) -> States:
@@ -110,7 +115,7 @@ def read_text(engine: Engine, clean: CleanStates) -> Text:
     classifier = engine.classifier
     # Tensors made in inference mode cannot take part in a gradient; copies can.
     batch = {name: values.clone() for name, values in clean.batch.items()}
-    module, states = _embeddings(classifier, batch, clean)
+    point, states = _embeddings(classifier, batch, clean)
     ids = batch.get("input_ids")
     kept = clean.reading.present(states.shape[1])
     special = torch.tensor([] if ids is None else _special(classifier), device=states.device)
@@ -118,7 +123,7 @@ def read_text(engine: Engine, clean: CleanStates) -> Text:
         classifier=classifier,
         seed=engine.seed,
         batch=batch,
-        module=module,
+        point=point,
         states=states,
         editable=kept if ids is None else kept & ~torch.isin(ids, special),
         pooled=clean.place.clone(),
@@ -132,9 +137,7 @@ class _Found(Exception):  # noqa: N818 (a signal, no error)
     """Ends a forward pass as soon as the embeddings are known."""
 
 
-def _embeddings(
-    classifier: Classifier, batch: Batch, clean: CleanStates
-) -> tuple[nn.Module, States]:
+def _embeddings(classifier: Classifier, batch: Batch, clean: CleanStates) -> tuple[Point, States]:
     """The word embeddings and their output, or layer 0 where the model calls no such module."""
     module = _word_embeddings(classifier.model)
     seen: list[Tensor] = []
@@ -146,12 +149,12 @@ def _embeddings(
     if module is not None:
         hook: OutputHook = stop
         try:
-            with torch.no_grad(), forward_hooks([(module, hook)]):
+            with torch.no_grad(), point_hooks([(Point(module, "output"), hook)]):
                 classifier.model(**batch)
         except _Found:
             if seen[0].ndim == 3:
-                return module, seen[0]
-    return classifier.embeddings, clean.layers[0].clone()
+                return Point(module, "output"), seen[0]
+    return classifier.point(BLOCK_OUTPUT, 0), clean.layers[0].clone()
 
 
 def _word_embeddings(model: nn.Module) -> nn.Module | None:

@@ -50,11 +50,11 @@ READING = (
 LIMITS = (
     "A search is greedy and tries few candidates: fewer bits may do. It stops where its own "
     "examples fall to chance.",
-    "Where a weight becomes infinite or no number, so may the logits; such an example counts as a "
-    "tie of all classes, given to the first one. A product would notice this; a wrong answer it "
-    "would not.",
+    "Where a weight becomes infinite or no number, so may the logits; the answer is then the first "
+    "class whose logit is no number, as argmax has it. A product would notice this; a wrong answer "
+    "it would not.",
     "Only the head, and the attention output, the MLP and the last norm of the first and the last "
-    "block, are tried.",
+    "block, are tried; bits are flipped in matrices alone, so not in the norm.",
 )
 
 

@@ -62,7 +62,8 @@ DIFFERENCES = (
     "has an interval; random sets match the layers of the ranked ones.",
     "A share is always a share of the number of neurons. Sets by weight mass are listed by "
     "themselves. An empty set changes nothing; the published code silenced everything at 0%.",
-    "Every cell rewrites block outputs at the position the head reads; the published code also "
+    "Every cell that silences rewrites block outputs at the position the head reads; the published "
+    "code also "
     "zeroed the pooler's output when silencing for all classes, not for one.",
     "There is one label map, the model's own, checked against the data. The balanced head push is "
     "really applied and shown to change the weights; head columns are ranked at the head's own "
