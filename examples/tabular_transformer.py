@@ -141,7 +141,7 @@ config = sa.make_config(
         "data": data.source,
         "preset": "quick",
         "resamples": 200,
-        "grid": {"layer_fractions": (0.5,), "draws": 3, "budgets": (0.1, 0.5, 1.0)},
+        "grid": {"layer_fractions": (0.5,), "draws": 3, "budgets": (0.5, 1.0, 2.0)},
     }
 )
 with tempfile.TemporaryDirectory() as folder:
@@ -149,5 +149,7 @@ with tempfile.TemporaryDirectory() as folder:
     summary = result.summary
     print("clean accuracy:", round(summary["clean"]["accuracy"]["value"], 3))
     print("most fragile class:", summary["asymmetry"]["most_fragile"]["value"])
-    print("share that can be silenced:", summary["redundancy"]["plateau"]["value"])
-    print("malignant turned benign:", summary["vulnerability"]["benign"]["redirect"])
+    print("share silenced without harm (2 points):", summary["redundancy"]["plateau"]["value"])
+    print("share silenced at half of what it knows:", summary["redundancy"]["half_point"]["value"])
+    for budget, rate in summary["vulnerability"]["benign"]["redirect"].items():
+        print(f"malignant turned benign, head edited by {budget} of its norm: {rate['value']:.2f}")

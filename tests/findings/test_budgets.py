@@ -117,7 +117,8 @@ def test_sizes_of_the_other_spaces(evidence: Evidence) -> None:
     assert np.isnan(budget(evidence, weight | {"budget_l2": None}))
     # Centred: (2, −1, −1), (0, 1, −1), (−2, −2, 4): squares 6, 2, 24.
     assert logit_length(evidence) == pytest.approx((32 / 3) ** 0.5)
-    assert budget(evidence, _row(space="logit")) == pytest.approx(0.7 / (32 / 3) ** 0.5)
+    step = 0.7 * (2 / 3) ** 0.5  # the length, centred, of a step on one of three logits
+    assert budget(evidence, _row(space="logit")) == pytest.approx(step / (32 / 3) ** 0.5)
     attack = _row(space="input", operator="fgsm", parameter="unit=relative")
     assert budget(evidence, attack) == 0.7
     assert np.isnan(budget(evidence, attack | {"parameter": "unit=absolute"}))

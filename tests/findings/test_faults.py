@@ -151,4 +151,5 @@ def test_rows_gains_and_noise_have_their_own_tables() -> None:
 def test_no_fault_says_so() -> None:
     finding = faults(make_evidence(LABELS))
     assert all(table.empty for table in finding.tables.values())
-    assert finding.summary["faults"]["halving_bits"]["reason"] == "no bits were searched for"
+    reason = finding.summary["faults"]["halving_bits"]["reason"]
+    assert reason.startswith("no bits were searched for")

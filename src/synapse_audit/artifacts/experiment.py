@@ -40,9 +40,9 @@ class HeadEdit:
         return int(np.count_nonzero(self.weight) + np.count_nonzero(self.bias))
 
     @cached_property
-    def content(self) -> bytes:
-        """What tells one edit from another."""
-        return self.weight.tobytes() + b"|" + self.bias.tobytes()
+    def content(self) -> str:
+        """What tells one edit from another: a hash."""
+        return hashlib.sha256(self.weight.tobytes() + b"|" + self.bias.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,13 @@ class ParameterEdit:
         return int(np.count_nonzero(self._difference))
 
     @cached_property
-    def content(self) -> bytes:
-        """What tells one edit from another."""
+    def content(self) -> str:
+        """What tells one edit from another: a hash."""
         parts = [
             c.name.encode() + np.ascontiguousarray(c.index).tobytes() + c.after.tobytes()
             for c in self.changes
         ]
-        return b"|".join(parts)
+        return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
 @dataclass(frozen=True)

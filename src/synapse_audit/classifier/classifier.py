@@ -1,7 +1,7 @@
 """The host model behind one face: encode, forward, pooled states, head.
 
 In: a loaded model and a :class:`Family`. Out: tensors. Nothing here changes the model; it is put
-into evaluation mode and no gradient is ever asked for.
+into evaluation mode, and its weights never get a gradient.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from synapse_audit.classifier.sites import (
     layer_points,
 )
 from synapse_audit.classifier.tail import logits_of
-from synapse_audit.errors import ModelError, UsageError, choices
+from synapse_audit.errors import DataError, ModelError, UsageError, choices
 from synapse_audit.hooks import Point, Side
 
 
@@ -140,7 +140,11 @@ class Classifier:
         Raises:
             ModelError: the family's paths do not lead to a module list and a linear layer, or a
                 part was not found: the message then names the option to give.
+            UsageError: both a family and a part of its own are given.
         """
+        given = Given(blocks, embeddings, output_layer, position, head)
+        if family is not None and given != Given():
+            raise UsageError(f"family {family.name} and parts given; expected one of the two")
         if family is None:
             found = discover(
                 module.eval(),
@@ -148,7 +152,7 @@ class Classifier:
                 encoder=encoder,
                 collator=collator,
                 examples=examples,
-                given=Given(blocks, embeddings, output_layer, position, head),
+                given=given,
             )
             family, stacks = found.family, Stacks(found.blocks, 0)
             start, output = found.embeddings, found.output_layer
@@ -223,6 +227,15 @@ class Classifier:
     def encode(self, inputs: Sequence[TextInput]) -> Encoded:
         """Tokenises without padding; truncated examples are counted."""
         return self.encoder(inputs)
+
+    @cached_property
+    def special_tokens(self) -> tuple[int, ...]:
+        """Token numbers that even an empty text is given; none where inputs are no texts."""
+        try:
+            (features,) = self.encode([""]).features
+        except (DataError, TypeError, ValueError):
+            return ()
+        return tuple(int(token) for token in features.get("input_ids", ()))
 
     def collate(self, encoded: Encoded, rows: Sequence[int] | Int[np.ndarray, " chosen"]) -> Batch:
         """Pads the chosen examples to the longest of them, on the model's device."""

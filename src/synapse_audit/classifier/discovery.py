@@ -45,7 +45,7 @@ from synapse_audit.classifier.tracing import (
     trace,
     unpacked,
 )
-from synapse_audit.errors import ModelError
+from synapse_audit.errors import ModelError, choices
 from synapse_audit.hooks import Point, forward_hooks, point_hooks
 
 MOST_COLUMNS = 48
@@ -145,22 +145,39 @@ def _find_position(
     traced: Traced, tail: Tail, states: Tensor, given: Position | None
 ) -> tuple[Position, Clue]:
     if given is not None:
-        if given not in POSITIONS:
-            raise ModelError(f"position={given!r} given; choices: {', '.join(POSITIONS)}")
+        _check_reading(traced, given)
         return given, Clue("position", given, POSITIONS[given], "given")
     columns = _columns(states.shape[1])
     moved = _moved(traced, tail, states, columns)
     fitting = [name for name in POSITIONS if _reads(traced, name, moved, columns)]
     if not fitting:
-        counts = ", ".join(str(int(column)) for column in columns[moved.any(0)][:8]) or "none"
-        raise not_found(
-            "position", f"the logits move with tokens {counts}, which is no known reading"
-        )
+        raise not_found("position", _moving(columns, moved))
     why = f"changed in turn, {len(columns)} tokens: these alone move the logits"
     if len(fitting) > 1:
         why += f"; {', '.join(fitting[1:])} would fit as well"
     sure: Sure = "tested" if len(fitting) == 1 else "likely"
     return fitting[0], Clue("position", fitting[0], why, sure)
+
+
+def _check_reading(traced: Traced, given: Position) -> None:
+    if given not in POSITIONS:
+        raise ModelError(f"position={given!r} given; {choices(given, POSITIONS)}")
+    try:
+        read_batch(traced.model, given, traced.batch)
+    except KeyError as error:
+        raise not_fitting("position", f"{LAST_TOLD} (missing: {error})") from error
+
+
+LAST_TOLD = "where the last token is, the batch must say in attention_mask"
+
+
+def _moving(columns: Int[Tensor, " columns"], moved: Bool[Tensor, "examples columns"]) -> str:
+    """Why no reading fits."""
+    found = columns[moved.any(0)].tolist()
+    if found == [int(columns[-1])]:
+        return f"the logits move with the last token alone; {LAST_TOLD}"
+    named = ", ".join(map(str, found[:8])) or "none"
+    return f"the logits move with tokens {named}, which is no known reading"
 
 
 def _columns(tokens: int) -> Int[Tensor, " columns"]:

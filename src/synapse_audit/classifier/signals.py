@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
+from synapse_audit.errors import DataError
 
 SignalEncoder = Callable[[Sequence[Any]], Encoded]
 
@@ -75,5 +76,14 @@ def _fixed(name: str, values: Sequence[np.ndarray], tokens: int) -> Encoded:
 
 
 def as_encoder(encode: SignalEncoder) -> Encoder:
-    """The same encoder under the type that texts have."""
-    return encode
+    """The same encoder under the type that texts have; texts themselves are refused."""
+
+    def checked(inputs: Sequence[Any]) -> Encoded:
+        if any(isinstance(one, str) for one in inputs):
+            raise DataError(
+                "texts given to a model that reads images, sounds or series; expected arrays: "
+                "files are read as texts only, so audit this model from Python"
+            )
+        return encode(inputs)
+
+    return checked

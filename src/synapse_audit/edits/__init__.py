@@ -1,4 +1,4 @@
-"""Edits of weights: one function each, one line in ``EDITS``.
+"""Edits of weights: targeted pushes in ``EDITS``; their cells, and all others, in plan/weights.py.
 
 A targeted edit of the head is an additive :class:`HeadEdit` of a given size; new values of any
 named weight (faults, flipped bits) are a :class:`ParameterEdit`. :func:`applied` puts either into

@@ -65,7 +65,7 @@ def _named_pairs(model: nn.Module, edit: ParameterEdit) -> list[tuple[Tensor, Te
         if change.name not in known:
             raise UsageError(f"weight '{change.name}' given; {choices(change.name, known)}")
         parameter = known[change.name]
-        new = parameter.detach().clone()
+        new = parameter.detach().clone(memory_format=torch.contiguous_format)
         at = torch.from_numpy(change.index).to(new.device)
         new.view(-1)[at] = torch.from_numpy(change.after).to(new)
         pairs.append((parameter, new))

@@ -34,6 +34,7 @@ from synapse_audit.sweep import (
     Work,
     clean_pass,
     run_chunk,
+    special_of,
     tapped,
 )
 
@@ -59,6 +60,7 @@ class Kit:
     """sha256 that the model must have on arrival."""
     versions: Mapping[str, str]
     benign: int | None = None
+    special: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,7 @@ def make_kit(engine: Engine, *, threads: int) -> Kit:
         weights=engine.classifier.fingerprint(),
         versions={name: version(name) for name in PACKAGES},
         benign=engine.benign,
+        special=special_of(engine),
     )
 
 
@@ -167,7 +170,7 @@ def take_seat(kit: Kit) -> Seat:
             f"'{classifier.name}' reached the worker on '{socket.gethostname()}' with other "
             "weights; expected those it was sent with"
         )
-    return Seat(kit, Engine(classifier, kit.site, kit.seed, benign=kit.benign))
+    return Seat(kit, Engine(classifier, kit.site, kit.seed, benign=kit.benign, special=kit.special))
 
 
 def _any_of_its_kind(device: str) -> str:

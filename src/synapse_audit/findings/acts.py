@@ -23,7 +23,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Num
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence
-from synapse_audit.findings.budgets import CHANGES, budget, logit_length
+from synapse_audit.findings.budgets import CHANGES, budget, logit_length, one_of
 from synapse_audit.findings.curves import where
 from synapse_audit.findings.floors import margins_toward
 from synapse_audit.findings.resampled import Sampled
@@ -137,6 +137,7 @@ def _neuron(evidence: Evidence) -> Acts:
             "layers": ALL_LAYERS,
             "selection": "top",
             "source": None,
+            "parameter": None,
         },
     )
     headline = (rows["ranking"] == evidence.grid.rankings[0]) & rows["operator"].isin([*CHANGES])
@@ -147,7 +148,8 @@ def _neuron(evidence: Evidence) -> Acts:
 def _weight(evidence: Evidence) -> Acts:
     rows = where(evidence.effects, {"space": "weight", "site": "head_weight", "source": None})
     control = (rows["selection"] == "random") | (rows["parameter"] == "columns=random")
-    return _measured(evidence, rows[~control & (rows["operator"] != BIT_FLIP)], "weight")
+    shaped = rows["draw"].isna() & (rows["operator"] != BIT_FLIP)
+    return _measured(evidence, rows[~control & shaped], "weight")
 
 
 def _bits(evidence: Evidence) -> Acts:
@@ -193,7 +195,7 @@ def _logit(evidence: Evidence) -> Acts:
             "strength": np.tile(constants, len(margins)),
             "aimed": np.repeat(evidence.classes, CONSTANTS),
             "unit": RELATIVE,
-            "budget": np.tile(constants / logit_length(evidence), len(margins)),
+            "budget": np.tile(constants * one_of(evidence) / logit_length(evidence), len(margins)),
         }
     )
     part = plain(evidence, np.concatenate(moved))

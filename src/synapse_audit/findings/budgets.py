@@ -67,8 +67,13 @@ def weight_budget(evidence: Evidence, row: Row) -> float:
 
 
 def logit_budget(evidence: Evidence, row: Row) -> float:
-    """A constant relative to :func:`logit_length`."""
-    return float(row["strength"]) / logit_length(evidence)
+    """Length of a constant on one of C centred logits, b √(1 − 1/C), by :func:`logit_length`."""
+    return float(row["strength"]) * one_of(evidence) / logit_length(evidence)
+
+
+def one_of(evidence: Evidence) -> float:
+    """Length, centred, of a unit step on one of C logits: √(1 − 1/C)."""
+    return float(np.sqrt(1 - 1 / len(evidence.classes)))
 
 
 def logit_length(evidence: Evidence) -> float:

@@ -128,7 +128,9 @@ def removal_curves(
     ends = [f"{name}{end}" for name in measures for end in ("", "_low", "_high")]
     columns = [*REMOVAL_KEYS, "n", *ends, "draws"]
     named = {k: v for k, v in headline_names(evidence).items() if k != "operator"}
-    shared = {k: named.pop(k) for k in ("space", "site", "parameter", "position", "layers")}
+    shared = {
+        k: named.pop(k) for k in ("space", "site", "parameter", "target", "position", "layers")
+    }
     rows = where(cells, shared)
     rows = rows[rows["fraction"].notna()]
     beside = twins(rows, evidence.grid.rankings[0])

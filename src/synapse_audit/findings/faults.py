@@ -24,6 +24,9 @@ REDIRECT = {"redirect_rate": "redirect", "collateral": "collateral"}
 PUSHES = ("balanced", "rival", "linf", "sparse", "paper_push")
 ROWS = ("row_swap", "row_scale")
 
+BEYOND = 5e29
+"""Margins beyond it come from logits that are no number or infinite, which count as 1e30."""
+
 ENDS = ["drop", "drop_low", "drop_high"]
 RATES = [f"{name}{end}" for name in ("redirect", "collateral") for end in ("", "_low", "_high")]
 FLIPS = [
@@ -106,10 +109,15 @@ def _flips(evidence: Evidence) -> pd.DataFrame:
 
 
 def _crashed(evidence: Evidence, actions: Sequence[str]) -> Float[np.ndarray, " cells"]:
-    """Share of examples on which all classes tie, as they do where no logit is a number."""
+    """Share of examples with a logit that is no number.
+
+    Read off the outcomes: a margin beyond any that numbers give, or a tie of all classes, as where
+    no logit is a number.
+    """
     rows = evidence.outcomes.rows(actions)
     even = np.abs(evidence.outcomes.probability[rows] - 1.0 / len(evidence.classes)) < TOLERANCE
     tied = even & (evidence.outcomes.margin[rows] == 0.0)
+    tied |= np.abs(evidence.outcomes.margin[rows]) >= BEYOND
     return np.asarray(tied @ evidence.weights / evidence.weights.sum())
 
 
@@ -139,7 +147,7 @@ def _figures(halving: pd.DataFrame) -> dict[str, Any]:
     """Per format the searched flips of the head."""
     rows = halving[(halving["part"] == "head") & (halving["selection"] == "searched")]
     if rows.empty:
-        return unknown("no bits were searched for")
+        return unknown("no bits were searched for, or no flip changed anything")
     figures = {}
     for row in rows.to_dict("records"):
         known = figure(row["bits"], row["low"], row["high"])

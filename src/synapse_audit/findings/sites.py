@@ -59,7 +59,7 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
     ranked = cells[ours & cells["selection"].isin(("top", "bottom"))].rename(columns=SHORT)
     ranked = ranked[_shared(ranked, inner)]
     twins = draw_range(
-        where(cells, {"selection": "random"}), SETTING, {"accuracy_drop": "random"}
+        where(cells, {"selection": "random", "ranking": None}), SETTING, {"accuracy_drop": "random"}
     ).rename(columns={"random": "random_drop"})
     table = ranked.merge(twins, on=SETTING, how="left")
     return table.sort_values(REMOVAL[:5], ignore_index=True)[REMOVAL]

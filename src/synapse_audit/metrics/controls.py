@@ -50,7 +50,6 @@ _CONTROL = {
     "exclusive": "random",
     "exclusive_mass": "random",
     "constant": "random",
-    "searched": "random",
     "readable_unused": "random",
     "used_unreadable": "random",
     "keep_top": "keep_random",
@@ -58,7 +57,7 @@ _CONTROL = {
 
 
 def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
-    """Tests every ``top`` curve of the headline operator against its random curves.
+    """Tests every ``top`` curve of the headline operator at block outputs against its random ones.
 
     A curve = accuracy_drop over the fractions, at least two of them; area by the trapezoid rule,
     in units of accuracy × fraction, positive = top hurts more than random. Only fractions for
@@ -72,7 +71,7 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
         (Benjamini-Yekutieli over all rows). A curve without random twins has nulls.
     """
     mine = effects[(effects["space"] == "neuron") & (effects["operator"] == HEADLINE_OPERATOR)]
-    mine = mine[mine["parameter"].isna()]
+    mine = mine[mine["parameter"].isna() & (mine["site"] == "block_output")]
     twins = dict(_curves(mine[mine["selection"] == "random"], CURVE))
     rows = []
     for key, curve in _curves(mine[mine["selection"] == "top"], CURVE):
@@ -88,10 +87,16 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
 def _own_twins(
     twins: Mapping[tuple[Any, ...], pd.DataFrame], key: tuple[Any, ...]
 ) -> pd.DataFrame | None:
-    """The random curves of a curve's own ranking, else the shared ones."""
-    setting, ranking = key[: len(SETTING)], key[len(SETTING)]
+    """The random curves of a curve's own ranking, else the shared ones.
+
+    A ranking with twins of its own takes its sets across layers; those twins have the counts of
+    its global sets, so a class's curve of such a ranking has none.
+    """
+    setting, (ranking, ranked_for) = key[: len(SETTING)], key[len(SETTING) :]
     own = twins.get((*setting, ranking, GLOBAL))
-    return own if own is not None else twins.get((*setting, None, None))
+    if own is None:
+        return twins.get((*setting, None, None))
+    return own if ranked_for == GLOBAL else None
 
 
 def adjusted(effects: pd.DataFrame) -> Float[np.ndarray, " cells"]:
@@ -152,7 +157,7 @@ def _twin_key(cell: Cell, control: str | None) -> Hashable:
     shared = (control, cell.operator, cell.strength, cell.site, cell.position, cell.target)
     if cell.neurons is not None:
         return (*shared, tuple(cell.neurons.counts.items()))
-    chosen_how = (cell.parameter or "").startswith("columns=")
+    chosen_how = (cell.parameter or "").startswith(("columns=", "tokens="))
     return (*shared, cell.fraction, cell.layers, None if chosen_how else cell.parameter)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Plan
+from synapse_audit.operators import SINGLE
 
 TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
     "norm-matched twins": lambda cell: cell.selection == "matched",
@@ -20,6 +21,9 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
         and cell.ranked_for not in (None, GLOBAL)
     ),
     "attacks on the input": lambda cell: cell.space == "input",
+    "neurons moved toward a class, resampled or clamped": lambda cell: (
+        cell.space == "neuron" and cell.operator in SINGLE
+    ),
     "sites inside blocks": lambda cell: (
         cell.space == "neuron" and cell.site not in ("block_output", "head_input")
     ),

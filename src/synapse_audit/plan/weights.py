@@ -118,7 +118,8 @@ def paper_cells(s: Sources) -> Iterator[Cell]:
             base = replace(base, parameter=f"paper {setting.setting}")
             ranked = ranked_columns(s, name, setting.share)[: setting.most]
             if not setting.share:
-                yield replace(base, edit=paper_push(s.head, target, ranked, setting))
+                if s.head.bias is not None:
+                    yield replace(base, edit=paper_push(s.head, target, ranked, setting))
                 continue
             base = replace(base, fraction=setting.share)
             for cell, columns in _with_twins(s, base, ranked, name):
@@ -147,8 +148,10 @@ def row_scale_cells(s: Sources) -> Iterator[Cell]:
     """One class's row multiplied."""
     for target, name in enumerate(s.classes):
         for factor in ROW_FACTORS:
-            base = Cell("weight", "row_scale", "head_weight", strength=factor, target=name)
-            yield replace(base, parameter="rows", edit=row_scale(s.head, target, factor))
+            base = Cell("weight", "row_scale", "head_weight", strength=factor, parameter="rows")
+            # A larger row wins examples for its class, a smaller one takes them from it.
+            aimed = replace(base, target=name) if factor > 1 else replace(base, source=name)
+            yield replace(aimed, edit=row_scale(s.head, target, factor))
 
 
 # ---- noise and gains -----------------------------------------------------------------------------

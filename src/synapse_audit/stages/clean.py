@@ -20,7 +20,9 @@ def represent(run: Run, subject: Subject) -> Extraction:
     """
     classifier, encoded, data = subject.classifier, subject.encoded, subject.data
     splits = subject.splits
-    sites = run.config.grid.sites
+    sites = tuple(site for site in run.config.grid.sites if site in classifier.sites)
+    absent = sorted({*run.config.grid.sites} - {*sites})
+    run.folder.update_manifest(**({"sites_absent": absent} if absent else {}))
     where = places(classifier, sites)
     names = [*map(array_name, where), "head_input", "logits"]
     files = [f"activations/{name}.npy" for name in names]

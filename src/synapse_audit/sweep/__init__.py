@@ -19,6 +19,7 @@ from synapse_audit.sweep.running import (
 )
 from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.site import Site
+from synapse_audit.sweep.text import special_of
 from synapse_audit.sweep.two_phase import Subsampling, subsampling, sweep_two_phase
 from synapse_audit.sweep.verify import RouteCheck, kind_of, verify_routes
 
@@ -45,6 +46,7 @@ __all__ = [
     "intervene",
     "kind_of",
     "run_chunk",
+    "special_of",
     "subsampling",
     "supports_tap",
     "sweep",

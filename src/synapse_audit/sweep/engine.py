@@ -28,6 +28,9 @@ class Engine:
     tap: Tap | None = None
     benign: int | None = None
     """Output index of the class that means no alarm, where one was named."""
+    special: tuple[int, ...] | None = None
+    """Token numbers that even an empty text is given, which no attack touches; the classifier's
+    own where None."""
 
     def rewrites(self, cells: Sequence[Cell]) -> dict[int, LayerRewrite]:
         """Layer → rewrites of the pooled row; all cells at one site."""

@@ -120,9 +120,9 @@ def deletion(text: Text, cell: Cell) -> Logits:
     gone = may & (rank < _strength(cell))
     with torch.no_grad():
         mask = text.batch.get("attention_mask")
-        if mask is None or mask.shape != gone.shape:  # audio is masked in samples, not in tokens
+        if mask is None or "input_ids" not in text.batch:  # audio is masked in samples
             return text.logits(text.states.masked_fill(gone[..., None], 0.0))
-        mask = mask.masked_fill(gone, 0)
+        mask = mask.masked_fill(gone[:, : mask.shape[1]], 0)
         return text.logits(text.states, {**text.batch, "attention_mask": mask})
 
 

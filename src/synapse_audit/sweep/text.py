@@ -118,19 +118,27 @@ def read_text(engine: Engine, clean: CleanStates) -> Text:
     point, states = _embeddings(classifier, batch, clean)
     ids = batch.get("input_ids")
     kept = clean.reading.present(states.shape[1])
-    special = torch.tensor([] if ids is None else _special(classifier), device=states.device)
+    editable = kept.clone()
+    if ids is not None:  # the model may pad further than the tokenizer did
+        special = torch.tensor(special_of(engine), dtype=ids.dtype, device=ids.device)
+        editable[:, : ids.shape[1]] &= ~torch.isin(ids, special)
     return Text(
         classifier=classifier,
         seed=engine.seed,
         batch=batch,
         point=point,
         states=states,
-        editable=kept if ids is None else kept & ~torch.isin(ids, special),
+        editable=editable,
         pooled=clean.place.clone(),
         number=(kept.long().cumsum(1) - 1).clamp_min(0),
         examples=clean.examples.clone(),
         predicted=clean.logits.argmax(-1).clone(),
     )
+
+
+def special_of(engine: Engine) -> tuple[int, ...]:
+    """Token numbers that no attack touches."""
+    return engine.classifier.special_tokens if engine.special is None else engine.special
 
 
 class _Found(Exception):  # noqa: N818 (a signal, no error)
@@ -164,9 +172,3 @@ def _word_embeddings(model: nn.Module) -> nn.Module | None:
     except NotImplementedError:
         return None
     return found if isinstance(found, nn.Module) else None
-
-
-def _special(classifier: Classifier) -> list[int]:
-    """Token numbers that even an empty text is given."""
-    (features,) = classifier.encode([""]).features
-    return [int(token) for token in features.get("input_ids", ())]

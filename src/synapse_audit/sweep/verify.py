@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from synapse_audit.artifacts import Cell, Plan
+from synapse_audit.artifacts import Cell, ParameterEdit, Plan
 from synapse_audit.classifier import Encoded
 from synapse_audit.plan import FULL
 from synapse_audit.sweep.clean import CleanStates, clean_pass
@@ -84,9 +84,7 @@ def awkward_batches(
 def _check(
     engine: Engine, batches: Sequence[CleanStates], route: str, kind: str, cells: Sequence[Cell]
 ) -> RouteCheck:
-    probes = list(
-        {cell.key: cell for cell in (cells[0], max(cells, key=lambda c: c.k or 0))}.values()
-    )
+    probes = _probes(cells)
     gap, same = 0.0, True
     allowed = COARSER.get(batches[0].logits.dtype, TOLERANCE)
     for clean in batches:
@@ -100,6 +98,13 @@ def _check(
         gap = max(gap, _gap(fast, reference))
         same = same and _same_predictions(fast, reference, allowed)
     return RouteCheck(route, kind, gap, same, tolerance=allowed)
+
+
+def _probes(cells: Sequence[Cell]) -> list[Cell]:
+    """First, last and largest cell of a kind, and one per layer that edits resume at."""
+    chosen = [cells[0], cells[-1], max(cells, key=lambda cell: cell.k or 0)]
+    by_layer = {c.edit.layer: c for c in cells if isinstance(c.edit, ParameterEdit)}
+    return list({cell.key: cell for cell in (*chosen, *by_layer.values())}.values())
 
 
 def _gap(

@@ -224,10 +224,11 @@ def _edits(result: Result, cells: pd.DataFrame) -> Group:
     """Edits of the head that aim at the benign class: attacks hidden over the budget."""
     benign = lookup.dig(result.summary, "detection", "benign")
     rows = lookup.rows(cells, space="weight", target=benign)
-    shares = rows.loc[rows["parameter"] == "columns=ranked", "fraction"].dropna()
+    pushes = lookup.rows(rows, operator="push", parameter="columns=ranked")
+    shares = pushes["fraction"].dropna()
     if not len(shares):
         return Group("", ())
-    push = lookup.rows(rows, parameter="columns=ranked", fraction=shares.max())
+    push = lookup.rows(pushes, fraction=shares.max())
     columns = Columns("strength", "missed_alarm", "missed_alarm_low", "missed_alarm_high")
     false = Columns("strength", "false_alarm", "false_alarm_low", "false_alarm_high")
     lines = [

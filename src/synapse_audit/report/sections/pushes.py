@@ -62,7 +62,7 @@ LIMITS = (
 def pushes(result: Result) -> Section:
     """Redirect rate by shape at equal length, beside random columns."""
     table = lookup.frame(result, "faults", "pushes", PUSHES).dropna(subset=["redirect", "budget"])
-    rows = lookup.frame(result, "faults", "rows", ROWS).dropna(subset=["redirect"])
+    rows = lookup.frame(result, "faults", "rows", ROWS).dropna(subset=["drop"])
     shapes = table[table["operator"].isin(NAMES)]
     order = _order(result, shapes)
     every = pd.concat([_plain(result, shapes), shapes], ignore_index=True)

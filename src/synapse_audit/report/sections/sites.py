@@ -46,6 +46,7 @@ LIMITS = (
     "A sublayer that can be silenced alone at no cost may still be needed together with others: "
     "the residual stream carries the same information past it.",
     "The same share means different numbers of neurons at different sites.",
+    "The largest of several figures is quoted, so it leans upward; the table has all of them.",
 )
 
 
