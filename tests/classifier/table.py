@@ -28,15 +28,16 @@ INTRODUCTION = """# Model families
 Made by `python -m classifier.table` (in `tests`) from what `tests/classifier/test_families.py`
 measures on a tiny random model of each family; a test fails when this page is out of date.
 
-- **logits**: those of transformers, bit for bit, and the same from the parts put together.
+- **logits**: those of transformers, bit for bit.
 - **sites**: where neurons can be read and rewritten besides the output of every block.
 - **routes**: *stream* runs the pooled row alone, *suffix* resumes above the first layer touched;
   each agrees with plain hooks within 1e-4 wherever it is used. A dash means plain hooks for those
   cells: slower, never wrong. *head* and *full* are there for every family.
 - **padding**: the sides on which a batch may be padded.
 
-A family is found by `model_type` in `config.json`; anything else is refused by name. Adding one is
-one record in `synapse_audit/classifier/records`.
+A family is found by `model_type` in `config.json`; the parts of anything else are looked for in its
+modules and in one traced batch, and refused where that fails. Adding a family is one record in
+`synapse_audit/classifier/records`.
 
 """
 

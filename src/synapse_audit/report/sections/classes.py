@@ -37,6 +37,8 @@ LIMITS = (
     "A model that has lost everything answers one class always. That class looks robust although "
     "nothing is recognised any more: read a curve that stays at 1 with care.",
     "Small classes have wide intervals; overlapping intervals do not order two classes.",
+    "Where sets are taken across layers (preset paper), the random twins have as many neurons in "
+    "each layer as the set for all classes, not as each class's own.",
 )
 
 

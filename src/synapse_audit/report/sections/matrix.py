@@ -29,6 +29,8 @@ READING = (
 LIMITS = (
     "Sets ranked for different classes overlap, so rows are not independent.",
     "Specificity is relative to the classes of this model: it sums to zero over rows and columns.",
+    "Where sets are taken across layers (preset paper), the random twins have as many neurons in "
+    "each layer as the set for all classes, not as each class's own.",
 )
 
 

@@ -1,0 +1,116 @@
+"""The paper's claims on several runs of `--preset paper`: the table of docs/findings.md.
+
+    python benchmarks/claims.py runs/one runs/two ...
+
+Prints one Markdown column per run folder; nothing is computed that the run folders do not hold.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from synapse_audit.report import words
+from synapse_audit.store import AuditResult
+
+HALF = 0.5
+
+
+def figure(node: Mapping[str, Any] | None, decimals: int = 3) -> str:
+    """A figure with its interval, or why there is none."""
+    if not node or node.get("value") is None:
+        return (node or {}).get("reason", "unknown")
+    value = words.number(node["value"], decimals)
+    if node.get("low") is None or node.get("high") is None:
+        return value
+    return (
+        f"{value} ({words.number(node['low'], decimals)} to {words.number(node['high'], decimals)})"
+    )
+
+
+def of_paper(operator: str, name: str) -> Callable[[AuditResult], str]:
+    """A figure of the paper's own removal curve."""
+    return lambda run: figure(run.summary["paper"][operator].get(name))
+
+
+def adjusted_p(run: AuditResult) -> str:
+    """The paper ranking's mean-silencing curve against its random twins."""
+    tests = run.findings["redundancy"]["tests"]
+    mine = tests[(tests["ranking"] == "paper") & (tests["ranked_for"] == "global")]
+    mine = mine[(mine["layers"] == "all") & (mine["position"] == "pooled")]
+    return words.p_value(mine["p_adjusted"].iloc[0]) if len(mine) else "not tested"
+
+
+def fragile(run: AuditResult) -> str:
+    """Which class breaks first and which last, and the gap in recall lost."""
+    found = run.summary["asymmetry"]
+    names = f"{found['most_fragile']['value']}, {found['least_fragile']['value']}"
+    return f"{names}; {figure(found['gap'])}"
+
+
+def best_push(run: AuditResult) -> str:
+    """The published setting of the head push that redirects most."""
+    rows = run.findings["faults"]["pushes"]
+    rows = rows[rows["setting"].notna() & (rows["selection"] != "random")]
+    if not len(rows):
+        return "not run"
+    best = rows.sort_values("redirect", kind="stable").iloc[-1]
+    bounds = {"value": best["redirect"], "low": best["redirect_low"], "high": best["redirect_high"]}
+    return f"{figure(bounds)} to {best['target']}"
+
+
+def half_budget(run: AuditResult) -> str:
+    """Smallest budget of the head push, ranked columns, that redirects half, and to which class."""
+    rows = run.findings["vulnerability"]["budgets"]
+    rows = rows[(rows["space"] == "weight") & (rows["redirect_rate"] >= HALF)]
+    if not len(rows):
+        return "none tried"
+    best = rows.sort_values(["budget", "redirect_rate"], ascending=[True, False]).iloc[0]
+    return f"{words.percent(best['budget'])}, to {best['target']}"
+
+
+def half_constant(run: AuditResult) -> str:
+    """Smallest constant on one logit that redirects half, and to which class."""
+    rows = run.findings["vulnerability"]["constants"].sort_values("redirect_50", kind="stable")
+    return f"{words.number(rows['redirect_50'].iloc[0], 2)}, to {rows['target'].iloc[0]}"
+
+
+ROWS: dict[str, Callable[[AuditResult], str]] = {
+    "evaluated examples": lambda run: str(run.summary["n_evaluate"]),
+    "clean weighted F1": lambda run: figure(run.summary["paper"]["clean"]),
+    "**A** zero: F1, top half silenced": of_paper("zero", "f1_at_half"),
+    "zero: F1, random half (range)": of_paper("zero", "random_f1_at_half"),
+    "zero: plateau": of_paper("zero", "plateau"),
+    "zero: half point": of_paper("zero", "half_point"),
+    "mean: F1, top half silenced": of_paper("mean", "f1_at_half"),
+    "mean: F1, random half (range)": of_paper("mean", "random_f1_at_half"),
+    "mean: plateau": of_paper("mean", "plateau"),
+    "mean: half point": of_paper("mean", "half_point"),
+    "mean: top against random, adjusted p": adjusted_p,
+    "neurons enough for a probe": lambda run: figure(run.summary["redundancy"]["sufficient_k"], 0),
+    "disjoint sufficient sets, at least": lambda run: figure(
+        run.summary["redundancy"]["disjoint_sets"], 0
+    ),
+    "top 2.5 % in the last three blocks": lambda run: figure(run.summary["paper"]["last_blocks"]),
+    "**B** breaks first, last; gap in recall": fragile,
+    "**C** best published push redirects": best_push,
+    "head push that redirects half (L2)": half_budget,
+    "logit constant that redirects half": half_constant,
+}
+"""Line of the table → what stands in it."""
+
+
+def main(folders: list[str]) -> None:
+    """Prints the table."""
+    runs = [AuditResult.load(folder) for folder in folders]
+    names = [Path(run.summary["model"]).name for run in runs]
+    print("| | " + " | ".join(names) + " |")
+    print("|---" * (len(runs) + 1) + "|")
+    for name, cell in ROWS.items():
+        print(f"| {name} | " + " | ".join(cell(run) for run in runs) + " |")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
