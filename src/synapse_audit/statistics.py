@@ -14,6 +14,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -232,3 +233,16 @@ def _spread(draws: Float[np.ndarray, " draws"]) -> float:
         return float("nan")
     spread = float(draws.std(ddof=1, dtype=np.float64))
     return spread if spread > 1e-12 * max(1.0, float(np.abs(draws).max())) else float("nan")
+
+
+def weighted_quantiles(
+    values: Float[np.ndarray, " examples"],
+    weights: Float[np.ndarray, "resamples examples"],
+    shares: Sequence[float],
+) -> Float[np.ndarray, "resamples shares"]:
+    """Smallest value at or below which each share of the weight lies; NaN without weight."""
+    order = np.argsort(values, kind="stable")
+    cumulative = np.cumsum(weights[:, order], axis=1, dtype=np.float64)
+    total = cumulative[:, -1:]
+    places = [(cumulative < share * total * (1 - 1e-12)).sum(axis=1) for share in shares]
+    return np.where(total > 0, values[order][np.stack(places, axis=1)], np.nan)

@@ -91,8 +91,8 @@ def test_a_record_that_does_not_fit_is_refused(
 
 def test_the_last_position_is_the_last_token_that_is_no_padding(classifier: Classifier) -> None:
     batch = classifier.collate(classifier.encode(["word1", "word1 word2 word3"]), [0, 1])
-    assert classifier.pooled_index(batch).tolist() == [0, 0]
-    assert replace(classifier, position="last").pooled_index(batch).tolist() == [2, 4]
+    assert classifier.reading(batch).place.tolist() == [0, 0]
+    assert replace(classifier, position="last").reading(batch).place.tolist() == [2, 4]
 
 
 def test_records_of_one_model_type_tell_configurations_apart() -> None:

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from synapse_audit.artifacts import Cell, DenseLayer, HeadEdit, LayerStatistics
-from synapse_audit.findings.certificates import certificates, quantiles
+from synapse_audit.findings.certificates import certificates
 from synapse_audit.findings.guarantees import guarantees
 from synapse_audit.neurons import NeuronSet
+from synapse_audit.statistics import weighted_quantiles
 
 from .evidence import make_evidence
 
@@ -181,5 +182,7 @@ def test_a_head_of_zeros_has_no_relative_size():
 
 def test_quantiles_by_hand():
     values, weights = np.array([3.0, 1.0, np.inf, 2.0]), np.array([[1.0, 2.0, 1.0, 0.0]])
-    assert quantiles(values, weights, (0.05, 0.5, 0.75, 1.0)).tolist() == [[1.0, 1.0, 3.0, np.inf]]
-    assert np.isnan(quantiles(values, 0 * weights, (0.5,))).all()
+    assert weighted_quantiles(values, weights, (0.05, 0.5, 0.75, 1.0)).tolist() == [
+        [1.0, 1.0, 3.0, np.inf]
+    ]
+    assert np.isnan(weighted_quantiles(values, 0 * weights, (0.5,))).all()

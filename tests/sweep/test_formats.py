@@ -47,7 +47,9 @@ def test_routes_agree_to_the_precision_of_the_format(
         fast, reference = (RUNNERS[name](engine, clean, cells) for name in (route, FULL))
     assert fast.dtype == reference.dtype == clean.logits.dtype
     gap = (fast.float() - reference.float()).abs().max().item()
+    effect = (reference.float() - clean.logits.float()).abs().max().item()
     assert gap <= COARSER[clean.logits.dtype]
+    assert gap <= effect / 5, "a route that did nothing would differ by the whole effect"
 
 
 def test_an_edit_of_the_head_is_rounded_as_the_weights_are(coarse: Rig) -> None:

@@ -24,6 +24,7 @@ from __future__ import annotations
 from synapse_audit.artifacts.data import LabelledData, Predictions, Splits, TextInput
 from synapse_audit.artifacts.experiment import (
     ALL_LAYERS,
+    SILENCING,
     Cell,
     HeadEdit,
     ParameterChange,
@@ -43,6 +44,7 @@ from synapse_audit.artifacts.representation import (
 __all__ = [
     "ALL_LAYERS",
     "GLOBAL",
+    "SILENCING",
     "Activations",
     "Cell",
     "DenseLayer",

@@ -17,6 +17,10 @@ ALL_LAYERS = "all"
 """The ``layers`` of a cell that touches blocks 1 to L."""
 
 
+SILENCING = ("mean", "zero")
+"""The headline operator, and the paper's, which always stands beside it."""
+
+
 @dataclass(frozen=True)
 class HeadEdit:
     """An additive change of the head's last linear layer."""

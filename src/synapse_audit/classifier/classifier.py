@@ -251,10 +251,6 @@ class Classifier:
         """What the head reads of a batch."""
         return read_batch(self.model, self.position, batch)
 
-    def pooled_index(self, batch: Batch) -> Int[Tensor, " examples"]:
-        """Which token of each example the head reads; 0 where it reads several."""
-        return self.reading(batch).place
-
     def head(self, pooled: Float[Tensor, "examples neurons"]) -> Float[Tensor, "examples classes"]:
         """Logits from the representation in the final layer.
 

@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import norm
 
-from synapse_audit.artifacts import ALL_LAYERS, Evidence, Finding
+from synapse_audit.artifacts import ALL_LAYERS, SILENCING, Evidence, Finding
 from synapse_audit.findings.curves import (
     BLOCKS,
     HEADLINE,
@@ -28,7 +28,6 @@ from synapse_audit.findings.curves import (
 from synapse_audit.findings.resampled import Sampled, clean_recalls, recalls, supported
 from synapse_audit.statistics import benjamini_yekutieli, interval
 
-OPERATORS = ("mean", "zero")
 AIMED_FRACTION = 0.5
 """The matrix is drawn at the fraction of the grid closest to this."""
 
@@ -95,7 +94,7 @@ def matrix_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     fraction = matrix_fraction(evidence)
     if fraction is None:
         return pd.DataFrame(columns=MATRIX)
-    parts = [_matrix(evidence, operator, fraction, kept) for operator in OPERATORS]
+    parts = [_matrix(evidence, operator, fraction, kept) for operator in SILENCING]
     parts = [part for part in parts if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=MATRIX)
 
@@ -111,7 +110,7 @@ def matrix_fraction(evidence: Evidence) -> float | None:
 def _per_class(evidence: Evidence) -> pd.DataFrame:
     wanted = {**BLOCKS, "position": "pooled", "layers": ALL_LAYERS, "selection": "top"}
     cells = where(evidence.effects, {**wanted, "ranking": evidence.grid.rankings[0]})
-    return cells[cells["ranked_for"].isin(evidence.classes) & cells["operator"].isin(OPERATORS)]
+    return cells[cells["ranked_for"].isin(evidence.classes) & cells["operator"].isin(SILENCING)]
 
 
 def _matrix(

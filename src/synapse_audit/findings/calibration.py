@@ -14,11 +14,10 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from synapse_audit.artifacts import Evidence, Finding
+from synapse_audit.artifacts import SILENCING, Evidence, Finding
 from synapse_audit.findings.certainty import MEASURES, Said, measured
 from synapse_audit.findings.curves import figure, unknown, where
 from synapse_audit.findings.exact import (
-    HEADLINES,
     NAMES,
     REMOVAL_KEYS,
     Sample,
@@ -185,7 +184,7 @@ def _curves(evidence: Evidence) -> pd.DataFrame:
     """Cells that get a reliability curve of their own."""
     rows = [
         where(evidence.effects, {**headline_names(evidence), "operator": operator})
-        for operator in HEADLINES
+        for operator in SILENCING
     ]
     rows.append(where(evidence.effects, {"space": "logit", "operator": "temperature"}))
     return pd.concat(rows, ignore_index=True)
@@ -200,7 +199,7 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
     plain = ("chance_ece", "ece_mass", "brier", "log_loss", "confidence", "n_wrong")
     figures |= {name: figure(float(clean[name])) for name in plain}
     figures |= _fitted(evidence)
-    figures["removal"] = {name: _worst(tables["removal"], name) for name in HEADLINES}
+    figures["removal"] = {name: _worst(tables["removal"], name) for name in SILENCING}
     return figures
 
 

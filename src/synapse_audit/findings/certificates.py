@@ -23,6 +23,7 @@ from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.curves import figure, grid_band, unknown, where
 from synapse_audit.findings.guarantees import Guarantee, guarantees
 from synapse_audit.metrics.estimates import bounded
+from synapse_audit.statistics import weighted_quantiles
 
 EVERYONE = "all"
 """The ``class`` of rows over all classes."""
@@ -182,7 +183,7 @@ def _distances(
 ) -> dict[str, Any]:
     if not len(distance):
         return {"n": 0, "p05": np.nan, "median": np.nan, "never": np.nan, "attained": np.nan}
-    p05, median = quantiles(distance, weights[None].astype(np.float64), (0.05, 0.5))[0]
+    p05, median = weighted_quantiles(distance, weights[None].astype(np.float64), (0.05, 0.5))[0]
     share = weights / weights.sum()
     return {
         "n": len(distance),
@@ -191,19 +192,6 @@ def _distances(
         "never": float(share @ np.isinf(distance)),
         "attained": float(share @ attained),
     }
-
-
-def quantiles(
-    values: Float[np.ndarray, " examples"],
-    weights: Float[np.ndarray, "resamples examples"],
-    shares: Sequence[float],
-) -> Float[np.ndarray, "resamples shares"]:
-    """Smallest value at or below which each share of the weight lies; NaN without weight."""
-    order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[:, order], axis=1, dtype=np.float64)
-    total = cumulative[:, -1:]
-    places = [(cumulative < share * total * (1 - 1e-12)).sum(axis=1) for share in shares]
-    return np.where(total > 0, values[order][np.stack(places, axis=1)], np.nan)
 
 
 # ---- checks --------------------------------------------------------------------------------------
@@ -288,8 +276,10 @@ def _medians(evidence: Evidence, found: Sequence[Guarantee]) -> dict[str, Any]:
         if not right.any():
             figures[one.change] = unknown("no example is right")
             continue
-        median = quantiles(one.distance[right], weights[None], (0.5,))[0, 0]
-        samples = quantiles(one.distance[right], evidence.counts[:, right] * weights, (0.5,))
+        median = weighted_quantiles(one.distance[right], weights[None], (0.5,))[0, 0]
+        samples = weighted_quantiles(
+            one.distance[right], evidence.counts[:, right] * weights, (0.5,)
+        )
         low, high = grid_band(samples[:, 0])
         if np.isfinite(median):
             figures[one.change] = figure(median, float(low), float(high))

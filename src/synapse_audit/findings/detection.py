@@ -18,7 +18,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.special import softmax
 
-from synapse_audit.artifacts import Evidence, Finding
+from synapse_audit.artifacts import SILENCING, Evidence, Finding
 from synapse_audit.findings.alarms import (
     CURVE,
     FAILURES,
@@ -32,7 +32,6 @@ from synapse_audit.findings.alarms import (
 )
 from synapse_audit.findings.curves import figure, unknown, where
 from synapse_audit.findings.exact import (
-    HEADLINES,
     NAMES,
     REMOVAL_KEYS,
     Sample,
@@ -166,7 +165,7 @@ def _random(cells: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
 def _with_curves(evidence: Evidence, effects: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
     """Cells whose ROC curve is resampled: a sort per cell, so not all."""
     named = headline_names(evidence)
-    wanted: list[dict[str, object]] = [named | {"operator": name} for name in HEADLINES]
+    wanted: list[dict[str, object]] = [named | {"operator": name} for name in SILENCING]
     wanted += [{"space": "logit"}]
     wanted += [{"space": "weight", "target": evidence.benign, "draw": None}]
     kept = np.zeros(len(effects), dtype=bool)
@@ -251,7 +250,7 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
             figures[name] = _measure(clean, name, size)
     counts = tables["failures"][["cells", *FAILURES]].sum()
     figures["failures"] = {name: int(counts[name]) for name in ("cells", *FAILURES)}
-    figures["removal"] = {name: _worst(tables["removal"], name) for name in HEADLINES}
+    figures["removal"] = {name: _worst(tables["removal"], name) for name in SILENCING}
     return figures
 
 

@@ -12,14 +12,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Evidence
 from synapse_audit.dissociation import READABLE, READABLE_UNUSED, USED_UNREADABLE
 from synapse_audit.findings.curves import DRAW_RANGE, grid_band, half_points, twins, where
 from synapse_audit.findings.resampled import Sampled, accuracy, chance, clean_accuracy
 from synapse_audit.statistics import interval
-
-OPERATORS = ("mean", "zero")
-"""The headline operator and the paper's."""
 
 EFFECTIVENESS = [
     *("operator", "ranking", "fractions", "mean_drop", "mean_drop_low", "mean_drop_high"),
@@ -79,7 +76,7 @@ def effectiveness_table(evidence: Evidence) -> pd.DataFrame:
     beside it; all rankings whose sets take the same number of neurons in
     each layer have the same random sets.
     """
-    rows = [row for operator in OPERATORS for row in _rows(evidence, operator)]
+    rows = [row for operator in SILENCING for row in _rows(evidence, operator)]
     return pd.DataFrame(rows, columns=EFFECTIVENESS).astype(_numbers(EFFECTIVENESS, 2))
 
 
@@ -155,7 +152,7 @@ def dissociated_table(evidence: Evidence) -> pd.DataFrame:
 
     One row per operator, selection and fraction; columns as in :func:`effectiveness_table`.
     """
-    rows = [row for operator in OPERATORS for row in _dissociated(evidence, operator)]
+    rows = [row for operator in SILENCING for row in _dissociated(evidence, operator)]
     return pd.DataFrame(rows, columns=DISSOCIATED).astype(_numbers(DISSOCIATED, 3))
 
 

@@ -31,9 +31,6 @@ AT_ONCE = 256
 """Rows per product with the resamples; bounds memory."""
 
 
-HEADLINES = ("mean", "zero")
-"""Operators whose removal curves are shown."""
-
 REMOVAL_KEYS = ["operator", "selection", "fraction"]
 
 

@@ -36,7 +36,7 @@ from synapse_audit.findings.curves import (
     where,
 )
 from synapse_audit.findings.resampled import chance, clean_accuracy
-from synapse_audit.metrics import METRICS, NOBODY, Scored
+from synapse_audit.metrics import METRICS, untouched
 from synapse_audit.neurons import top_across
 
 RANKING = "paper"
@@ -247,17 +247,8 @@ def _last(layers: pd.DataFrame) -> dict[str, Any]:
 
 def _clean(evidence: Evidence) -> dict[str, Any]:
     """Weighted F1 of the untouched model."""
-    predicted = evidence.predictions.predicted.astype(np.int64)
-    scored = Scored(
-        labels=evidence.predictions.labels.astype(np.int64),
-        clean=predicted,
-        predicted=predicted[None].astype(np.uint16),
-        kl=np.zeros((1, len(predicted)), dtype=np.float32),
-        target=np.array([NOBODY]),
-        source=np.array([NOBODY]),
-        n_classes=len(evidence.classes),
-        weights=evidence.weights.astype(np.float64)[:, None],
-        resampled=np.ascontiguousarray((evidence.counts * evidence.weights).T, dtype=np.float32),
+    scored = untouched(
+        evidence.predictions, evidence.weights, evidence.counts, len(evidence.classes)
     )
     found = METRICS["weighted_f1"](scored)
     return figure(*(float(part[0]) for part in found))

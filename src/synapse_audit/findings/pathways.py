@@ -19,12 +19,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Direct, Evidence, Finding
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Direct, Evidence, Finding
 from synapse_audit.findings.curves import BLOCKS, draw_range, figure, unknown, where
 from synapse_audit.findings.resampled import accuracy, direct_accuracy
 from synapse_audit.statistics import Interval, bonett_price, interval, wilson
 
-OPERATORS = ("mean", "zero")
 DRAWN = ("random", "matched", "keep_random")
 NOTABLE = 0.01
 """A through part beyond this, either way, is counted in the comparison of operators."""
@@ -63,7 +62,7 @@ def pathways(evidence: Evidence) -> Finding:
     cells = cells_table(evidence)
     split = split_table(evidence, cells)
     tables = {"split": split, "operators": operators_table(cells)}
-    figures = {o: _figures(evidence, split, o) for o in OPERATORS}
+    figures = {o: _figures(evidence, split, o) for o in SILENCING}
     return Finding("pathways", tables, {"pathways": figures})
 
 

@@ -6,7 +6,7 @@ In: a plan, its outcomes, clean predictions and bootstrap counts. Out: the table
 from synapse_audit.metrics.controls import curve_tests
 from synapse_audit.metrics.estimates import Estimates
 from synapse_audit.metrics.measures import METRICS
-from synapse_audit.metrics.scored import NOBODY, Scored
+from synapse_audit.metrics.scored import NOBODY, Scored, untouched
 from synapse_audit.metrics.tables import CLASS_COLUMNS, COLUMNS, Tables, measure
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "Tables",
     "curve_tests",
     "measure",
+    "untouched",
 ]

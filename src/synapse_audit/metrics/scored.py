@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, UInt16
 from scipy.sparse import coo_array
 
+from synapse_audit.artifacts import Predictions
 from synapse_audit.errors import DataError
 
 NOBODY = -1
@@ -123,3 +124,24 @@ def ratio(
     shape = np.broadcast_shapes(part.shape, whole.shape)
     out = np.full(shape, np.nan, dtype=np.result_type(part, whole))
     return np.divide(part, whole, out=out, where=np.broadcast_to(whole > 0, shape))
+
+
+def untouched(
+    predictions: Predictions,
+    weights: Float[np.ndarray, " examples"],
+    counts: Float[np.ndarray, "resamples examples"],
+    n_classes: int,
+) -> Scored:
+    """The clean predictions as one row, of which every metric can be taken."""
+    predicted = predictions.predicted
+    return Scored(
+        labels=predictions.labels.astype(np.int64),
+        clean=predicted.astype(np.int64),
+        predicted=predicted[None].astype(np.uint16),
+        kl=np.zeros((1, len(predicted)), dtype=np.float32),
+        target=np.array([NOBODY]),
+        source=np.array([NOBODY]),
+        n_classes=n_classes,
+        weights=weights.astype(np.float64)[:, None],
+        resampled=np.ascontiguousarray((counts * weights).T, dtype=np.float32),
+    )

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell
 from synapse_audit.dissociation import READABLE, contrasts, used
 from synapse_audit.neurons import top
 from synapse_audit.plan.sources import Sources
-
-OPERATORS = ("mean", "zero")
-"""The headline operator and the paper's, which always stands beside it."""
 
 LARGEST = 0.3
 """Beyond this share of a layer no set can be high in one ranking and low in the other."""
@@ -27,7 +24,7 @@ def dissociated_cells(s: Sources) -> Iterator[Cell]:
     if name is None:
         return
     readable, other = s.rankings[READABLE].scores[GLOBAL], s.rankings[name].scores[GLOBAL]
-    for operator in OPERATORS:
+    for operator in SILENCING:
         for fraction in s.grid.fractions:
             if operator not in s.grid.operators or fraction > LARGEST:
                 continue

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Ranking
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell, Ranking
 from synapse_audit.neurons import (
     NeuronSet,
     Selector,
@@ -26,9 +26,6 @@ from synapse_audit.neurons import (
 from synapse_audit.operators import DEFAULT_STRENGTH
 from synapse_audit.plan.sources import Sources
 
-HEADLINE = ("mean", "zero")
-"""The headline operator and the paper's, which always stands beside it."""
-
 CONSTANT_RATIO = 1.5
 """A candidate constant's |mean| is at least so many times its layer's median norm ..."""
 
@@ -38,7 +35,8 @@ CONSTANT_STEADINESS = 4.0
 CONSTANTS_PER_LAYER = 3
 
 
-def _silence(operator: str, layers: str = ALL_LAYERS, position: str = "pooled") -> Cell:
+def silence(operator: str, layers: str = ALL_LAYERS, position: str = "pooled") -> Cell:
+    """A cell that rewrites block outputs, its neurons still to be chosen."""
     return Cell(
         space="neuron",
         operator=operator,
@@ -63,7 +61,7 @@ def removal_cells(s: Sources) -> Iterator[Cell]:
     """Top, bottom and random sets over all blocks, for every operator and ranking."""
     for operator in s.grid.operators:
         for fraction in s.grid.fractions:
-            base = replace(_silence(operator), fraction=fraction)
+            base = replace(silence(operator), fraction=fraction)
             for name in s.grid.rankings:
                 yield from _ends(s, s.rankings[name], base)
             if _any_within(s):
@@ -84,9 +82,9 @@ def _ends(s: Sources, ranking: Ranking, base: Cell) -> Iterator[Cell]:
 
 def compared_cells(s: Sources) -> Iterator[Cell]:
     """The top sets of the rankings that are only compared with the swept ones."""
-    for operator in HEADLINE:
+    for operator in SILENCING:
         for fraction in s.grid.fractions:
-            base = replace(_silence(operator), fraction=fraction)
+            base = replace(silence(operator), fraction=fraction)
             for name in s.grid.compared:
                 top_set, *_ = _ends(s, s.rankings[name], base)
                 yield top_set
@@ -105,11 +103,11 @@ def _random(s: Sources, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]
 def matched_cells(s: Sources) -> Iterator[Cell]:
     """Twins of the headline sets, matched in activation norm."""
     norms = [layer.norm for layer in s.statistics]
-    for operator in HEADLINE:
+    for operator in SILENCING:
         for fraction in s.grid.fractions:
             chosen = best(s.headline)(s.headline.scores[GLOBAL], fraction, s.blocks)
             base = replace(
-                _silence(operator),
+                silence(operator),
                 fraction=fraction,
                 ranking=s.headline.method,
                 ranked_for=GLOBAL,
@@ -122,9 +120,9 @@ def matched_cells(s: Sources) -> Iterator[Cell]:
 
 def keep_cells(s: Sources) -> Iterator[Cell]:
     """Everything but the kept fraction of each block is silenced."""
-    for operator in HEADLINE:
+    for operator in SILENCING:
         for fraction in s.grid.fractions:
-            base = replace(_silence(operator), fraction=fraction)
+            base = replace(silence(operator), fraction=fraction)
             for name in s.grid.rankings:
                 ranking = s.rankings[name]
                 kept = best(ranking)(ranking.scores[GLOBAL], fraction, s.blocks)
@@ -145,10 +143,10 @@ def _kept(s: Sources, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
 
 def layer_cells(s: Sources) -> Iterator[Cell]:
     """Each layer alone (the embeddings included)."""
-    for operator in HEADLINE:
+    for operator in SILENCING:
         for layer in range(len(s.widths)):
             for fraction in s.grid.layer_fractions:
-                base = replace(_silence(operator, str(layer)), fraction=fraction)
+                base = replace(silence(operator, str(layer)), fraction=fraction)
                 for name in s.grid.rankings:
                     if layer not in ranked_layers(s, s.rankings[name]):
                         continue
@@ -166,7 +164,7 @@ def ranked_layers(s: Sources, ranking: Ranking) -> range:
 def position_cells(s: Sources) -> Iterator[Cell]:
     """The same sets at every token position, not only the pooled one (mean only)."""
     for fraction in s.grid.position_fractions:
-        base = replace(_silence("mean", position="all"), fraction=fraction)
+        base = replace(silence("mean", position="all"), fraction=fraction)
         yield from _ends(s, s.headline, base)
         if not s.headline.across:
             yield from _random(s, base, s.counts(fraction, s.blocks))
@@ -174,10 +172,10 @@ def position_cells(s: Sources) -> Iterator[Cell]:
 
 def class_cells(s: Sources) -> Iterator[Cell]:
     """Each class's own top neurons, over all blocks and, where asked, in each layer alone."""
-    for operator in HEADLINE:
+    for operator in SILENCING:
         for name in s.ranked_classes:
             scores = s.headline.scores[name]
-            ranked = replace(_silence(operator), ranking=s.headline.method, ranked_for=name)
+            ranked = replace(silence(operator), ranking=s.headline.method, ranked_for=name)
             for fraction in s.grid.fractions:
                 chosen = best(s.headline)(scores, fraction, s.blocks)
                 yield replace(ranked, selection="top", fraction=fraction, neurons=chosen)
@@ -191,7 +189,7 @@ def class_cells(s: Sources) -> Iterator[Cell]:
 def exclusive_cells(s: Sources) -> Iterator[Cell]:
     """Each class's top neurons that are in no other class's top."""
     by_class = {name: s.headline.scores[name] for name in s.ranked_classes}
-    for operator in HEADLINE:
+    for operator in SILENCING:
         for name in by_class:
             for fraction in s.grid.fractions:
                 choose = best(s.headline)
@@ -199,7 +197,7 @@ def exclusive_cells(s: Sources) -> Iterator[Cell]:
                 if not len(chosen):
                     continue
                 base = replace(
-                    _silence(operator),
+                    silence(operator),
                     fraction=fraction,
                     ranking=s.headline.method,
                     ranked_for=name,
@@ -217,9 +215,9 @@ def constant_cells(s: Sources) -> Iterator[Cell]:
             large = size[neuron] > 0 and size[neuron] >= CONSTANT_RATIO * typical
             if not (steady[neuron] and large):
                 continue
-            for operator in HEADLINE:
+            for operator in SILENCING:
                 yield replace(
-                    _silence(operator, str(layer)),
+                    silence(operator, str(layer)),
                     selection="constant",
                     parameter=f"{layer}:{neuron}",
                     neurons=NeuronSet.of({layer: [int(neuron)]}),

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell
+from synapse_audit.artifacts import GLOBAL, Cell
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.operators import AIMED, DEFAULT_STRENGTH
-from synapse_audit.plan.neurons import best, worst
+from synapse_audit.operators import AIMED
+from synapse_audit.plan.neurons import best, silence, worst
 from synapse_audit.plan.sources import Sources
 
 OTHER_DRAWS = 5
@@ -28,7 +28,7 @@ def other_operator_cells(s: Sources) -> Iterator[Cell]:
         if operator in AIMED:
             continue
         for fraction in s.grid.other_fractions:
-            base = replace(_base(operator), fraction=fraction)
+            base = replace(silence(operator), fraction=fraction)
             ranked = replace(base, ranking=s.headline.method, ranked_for=GLOBAL)
             chosen = best(s.headline)(scores, fraction, s.blocks)
             rest = worst(s.headline)(scores, fraction, s.blocks)
@@ -45,7 +45,7 @@ def aimed_cells(s: Sources) -> Iterator[Cell]:
         for name in s.ranked_classes:
             donor = nearest_to_mean(s, name) if operator == "patch" else None
             for fraction in s.grid.other_fractions:
-                base = replace(_base(operator), fraction=fraction, target=name, donor=donor)
+                base = replace(silence(operator), fraction=fraction, target=name, donor=donor)
                 chosen = best(s.headline)(s.headline.scores[name], fraction, s.blocks)
                 yield replace(
                     base,
@@ -68,17 +68,6 @@ def nearest_to_mean(s: Sources, name: str) -> int:
         raise ValueError("statistics of the pooled position hold single values and class means")
     distance = np.linalg.norm(last.bank - last.class_means[name], axis=1)
     return int(distance.argmin())
-
-
-def _base(operator: str) -> Cell:
-    return Cell(
-        space="neuron",
-        operator=operator,
-        site="block_output",
-        strength=DEFAULT_STRENGTH.get(operator),
-        position="pooled",
-        layers=ALL_LAYERS,
-    )
 
 
 def _twins(s: Sources, base: Cell, chosen: NeuronSet) -> Iterator[Cell]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell
 from synapse_audit.neurons import bottom, random_draw, top
-from synapse_audit.plan.neurons import HEADLINE
 from synapse_audit.plan.sources import SiteSource, Sources
 
 SITE_DRAWS = 5
@@ -19,7 +18,7 @@ HEAD_INPUT = "head_input"
 def site_cells(s: Sources) -> Iterator[Cell]:
     """Top, bottom and random sets over all layers of each site (mean and zero)."""
     for name, site in s.sites.items():
-        for operator in HEADLINE:
+        for operator in SILENCING:
             for fraction in s.grid.site_fractions:
                 yield from _sets(s, site, replace(_at(name, operator), fraction=fraction))
 

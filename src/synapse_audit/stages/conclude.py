@@ -18,7 +18,7 @@ from synapse_audit.artifacts import (
 )
 from synapse_audit.classifier import Classifier
 from synapse_audit.findings import FINDINGS
-from synapse_audit.metrics import METRICS, NOBODY, Scored, measure
+from synapse_audit.metrics import METRICS, measure, untouched
 from synapse_audit.metrics.calibration import fit_temperature
 from synapse_audit.probes import participation_ratio, probe_table
 from synapse_audit.stages.examine import Examined
@@ -147,17 +147,8 @@ def summarise(
 
 
 def _clean(evidence: Evidence) -> dict[str, dict[str, float]]:
-    predicted = evidence.predictions.predicted
-    scored = Scored(
-        labels=evidence.predictions.labels.astype(np.int64),
-        clean=predicted.astype(np.int64),
-        predicted=predicted[None].astype(np.uint16),
-        kl=np.zeros((1, len(predicted)), dtype=np.float32),
-        target=np.array([NOBODY]),
-        source=np.array([NOBODY]),
-        n_classes=len(evidence.classes),
-        weights=evidence.weights.astype(np.float64)[:, None],
-        resampled=np.ascontiguousarray((evidence.counts * evidence.weights).T, dtype=np.float32),
+    scored = untouched(
+        evidence.predictions, evidence.weights, evidence.counts, len(evidence.classes)
     )
     figures = {}
     for name in ("accuracy", "macro_f1"):
