@@ -46,7 +46,7 @@ demo: $(DEMO_ENV)/.ready-demo
 	@echo "The report is $(abspath $(OUT))/report.html: open it in a browser."
 
 test: $(TEST_ENV)/.ready-test
-	$(TEST_ENV)/bin/python -m pytest -n auto
+	$(TEST_ENV)/bin/python -m pytest -n auto --dist loadfile
 
 check: lint tests
 
@@ -56,7 +56,7 @@ lint: $(DEV_READY)
 	$(DEV_ENV)/bin/mypy
 
 tests: $(DEV_READY)
-	$(DEV_ENV)/bin/python -m pytest -n auto
+	$(DEV_ENV)/bin/python -m pytest -n auto --dist loadfile
 
 proofs: $(DEV_READY)
 	$(DEV_ENV)/bin/python -m pytest -m proof

@@ -82,7 +82,7 @@ def _config(seeds: int) -> AuditConfig:
         "draws": 2,
         "budgets": (1.0,),
         "constants": (4.0,),
-        "max_examples": 200,
+        "max_examples": 120,
     }
     given = {"model": str(demo.bundled_model()), "data": str(demo.bundled_data())}
     options = given | {"preset": "quick", "grid": grid, "seeds": seeds, "resamples": 100}
