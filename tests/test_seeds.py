@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from synapse_audit import demo
 from synapse_audit.config import AuditConfig, make_config
-from synapse_audit.seeds import MEASURES, PURPOSE, audit_seeds, effects_table
+from synapse_audit.seeds import MEASURES, PURPOSE, audit_seeds, effects_table, rankings_table
 from synapse_audit.seeds import figures_table as figures
 from synapse_audit.seeds import names_table as names
 
@@ -74,6 +75,30 @@ def test_draws_of_one_seed_count_once() -> None:
     assert by_selection.loc["top", "accuracy_drop_max"] == 0.7
 
 
+def _rankings(scores: list[float], method: str = "probe") -> pd.DataFrame:
+    columns = {"method": method, "ranked_for": "global", "layer": 1, "score": scores}
+    return pd.DataFrame(columns | {"neuron": range(len(scores))})
+
+
+def test_rankings_are_compared_pair_by_pair() -> None:
+    rising = [float(i) for i in range(20)]
+    falling = rising[::-1]
+    swapped = [*rising[:17], 19.0, 17.0, 18.0]  # its two leaders are 17 and 19, not 18 and 19
+    table = rankings_table([_rankings(rising), _rankings(falling), _rankings(swapped)])
+    assert len(table) == 1
+    row = table.iloc[0]
+    assert (row["pairs"], row["k"], row["chance"]) == (3, 2, 0.1)
+    assert row["overlap"] == pytest.approx((0.0 + 0.5 + 0.0) / 3)
+    assert (row["overlap_low"], row["overlap_high"]) == (0.0, 0.5)
+    near = spearmanr(rising, swapped).statistic
+    assert row["spearman"] == pytest.approx((-1.0 + near - near) / 3)
+
+
+def test_what_is_ranked_by_nothing_is_not_compared() -> None:
+    assert rankings_table([_rankings([0.0] * 20)] * 2).empty
+    assert rankings_table([_rankings([*map(float, range(20))], "random")] * 2).empty
+
+
 def _config(seeds: int) -> AuditConfig:
     grid = {
         "fractions": (0.5,),
@@ -97,6 +122,9 @@ def test_two_seeds_leave_two_runs_and_their_spread(tmp_path: Path) -> None:
     other = tmp_path / "seeds" / "1"
     splits = [pd.read_parquet(path / "splits.parquet") for path in (tmp_path, other)]
     assert not splits[0].equals(splits[1])
+    rankings = result.findings["seeds"]["rankings"]
+    assert {"probe", "probeless"} <= set(rankings["method"])
+    assert rankings["overlap"].between(0, 1).all()
     effects = result.findings["seeds"]["effects"]
     assert (effects["seeds"] <= 2).all()
     assert effects["seeds"].max() == 2

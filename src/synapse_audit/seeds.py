@@ -12,15 +12,20 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from synapse_audit import stages
 from synapse_audit.audit import audit
 from synapse_audit.config import AuditConfig
+from synapse_audit.neurons import count
 from synapse_audit.progress import Progress
+from synapse_audit.rankings.stability import TOP
 from synapse_audit.store import AuditResult, RunFolder
 
 PURPOSE = [
@@ -61,12 +66,13 @@ def audit_seeds(
 
 
 def spread(results: Sequence[AuditResult]) -> dict[str, pd.DataFrame]:
-    """The tables ``figures``, ``names`` and ``effects``."""
+    """The tables ``figures``, ``names``, ``effects`` and ``rankings``."""
     summaries = [result.summary for result in results]
     return {
         "figures": figures_table(summaries),
         "names": names_table(summaries),
         "effects": effects_table([result.effects for result in results]),
+        "rankings": rankings_table([result.rankings for result in results]),
     }
 
 
@@ -116,6 +122,39 @@ def effects_table(effects: Sequence[pd.DataFrame]) -> pd.DataFrame:
         for name, how in (("", "mean"), ("_sd", "std"), ("_min", "min"), ("_max", "max")):
             table[f"{measure}{name}"] = groups[measure].agg(how)
     return table.reset_index()
+
+
+def rankings_table(rankings: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """How far the rankings of two seeds agree, per method, class and layer, over all pairs.
+
+    Columns: method, ranked_for, layer, pairs, fraction (``TOP``), k, overlap (mean over pairs of
+    |A ∩ B| / k, A and B the top tenths of the layer), overlap_low and overlap_high (smallest and
+    largest pair), spearman (mean over pairs, of the scores), chance (k / neurons). A layer whose
+    scores are all equal is ranked by nothing and left out, as is the random ranking. Limits: two
+    seeds share most rows of a small file, so they agree more than two fresh samples would.
+    """
+    keys = ["method", "ranked_for", "layer"]
+    ranked = [table[table["method"] != "random"] for table in rankings]
+    parts = [dict(list(table.groupby(keys, sort=False))) for table in ranked]
+    rows = [
+        (*key, *_pairs([part[key].sort_values("neuron")["score"].to_numpy() for part in parts]))
+        for key in parts[0]
+        if all(key in part and part[key]["score"].nunique() > 1 for part in parts)
+    ]
+    names = ["pairs", "fraction", "k", "overlap", "overlap_low", "overlap_high", "spearman"]
+    return pd.DataFrame(rows, columns=[*keys, *names, "chance"])
+
+
+def _pairs(scores: Sequence[Float[np.ndarray, " neurons"]]) -> tuple[object, ...]:
+    """One layer's scores under every seed → the figures of a row, from ``pairs`` on."""
+    width = len(scores[0])
+    k = count(TOP, width)
+    leading = [set(np.argsort(-each, kind="stable")[:k].tolist()) for each in scores]
+    shares = [len(one & other) / k for one, other in combinations(leading, 2)]
+    order = pd.DataFrame(dict(enumerate(scores))).corr(method="spearman").to_numpy()
+    spearman = float(np.mean(order[np.triu_indices(len(scores), k=1)]))
+    spread = float(np.mean(shares)), min(shares), max(shares)
+    return len(shares), TOP, k, *spread, spearman, k / width
 
 
 def _by_purpose(effects: pd.DataFrame) -> pd.DataFrame:

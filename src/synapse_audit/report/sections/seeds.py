@@ -1,6 +1,6 @@
 """Seeds: how much of every figure is luck of splits, probes and draws.
 
-Reads ``seeds.figures`` and ``seeds.names``.
+Reads ``seeds.figures``, ``seeds.names`` and ``seeds.rankings``.
 """
 
 from __future__ import annotations
@@ -8,13 +8,19 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import Line, dots, legend
+from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, dots, legend
 from synapse_audit.report.parts import Group, Result, Section, Table
-from synapse_audit.report.tables import COUNT, Column, table_of, text
-from synapse_audit.report.theme import TOP
+from synapse_audit.report.sections.agreement import name_of
+from synapse_audit.report.series import Columns, line, styles
+from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
+from synapse_audit.report.theme import RANDOM, TOP
 
 FIGURES = ("figure", "seeds", "mean", "sd", "low", "high", "half_width")
 NAMES = ("figure", "name", "seeds")
+RANKINGS = (
+    *("method", "ranked_for", "layer", "pairs", "overlap", "overlap_low", "overlap_high"),
+    *("spearman", "chance"),
+)
 SHOWN = {
     "clean.accuracy": "clean accuracy",
     "clean.macro_f1": "clean macro F1",
@@ -33,11 +39,15 @@ READING = (
     "with them the rankings, the random twins and the noise. The model is the same.",
     "The dot is the mean over seeds, the bar runs from the smallest to the largest value. The "
     "half width is that of one run's own 95% interval: what other examples would do.",
+    "Agreement of rankings is the share of a layer's top tenth that two seeds have in common, "
+    "averaged over all pairs of seeds; chance is what two random orders share.",
 )
 LIMITS = (
     "All seeds share the same file of examples, so they are no independent samples of the data; "
     "the spread over seeds does not replace an interval.",
     "The figures elsewhere in this report are those of the first seed.",
+    "Neurons that are near copies of each other change places between seeds and make a ranking "
+    "look less steady than what it finds.",
 )
 TABLE = (
     Column("figure", "figure", text),
@@ -53,18 +63,29 @@ NAME_TABLE = (
     Column("name", "name", text),
     Column("seeds", "seeds", COUNT),
 )
+RANKING_TABLE = (
+    Column("ranking", "method", text),
+    Column("layer", "layer", text),
+    Column("top tenth shared", "overlap"),
+    Column("range of pairs", "overlap_interval", text),
+    Column("by chance", "chance"),
+    Column("Spearman", "spearman"),
+    Column("pairs", "pairs", COUNT),
+)
 
 
 def seeds(result: Result) -> Section:
-    """Headline figures over seeds."""
+    """Headline figures and rankings over seeds."""
     table = lookup.frame(result, "seeds", "figures", FIGURES).dropna(subset=["mean"])
     names = lookup.frame(result, "seeds", "names", NAMES).dropna(subset=["name"])
+    ranked = lookup.frame(result, "seeds", "rankings", RANKINGS).dropna(subset=["overlap"])
+    ranked = lookup.rows(ranked, ranked_for="global")
     return Section(
         label="Seeds",
         heading="How much depends on the seed?",
-        answer=_answer(table, names) if len(table) else (EMPTY,),
-        groups=_groups(table),
-        tables=_tables(table, names),
+        answer=(*_answer(table, names), *_shared(ranked)) if len(table) else (EMPTY,),
+        groups=(*_groups(table), *_steadiness(ranked)),
+        tables=_tables(table, names, ranked),
         reading=READING,
         limits=LIMITS,
     )
@@ -89,6 +110,35 @@ def _answer(table: pd.DataFrame, names: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sentences)
 
 
+def _shared(ranked: pd.DataFrame) -> tuple[str, ...]:
+    """What two seeds' rankings share, mean over the blocks."""
+    blocks = ranked[ranked["layer"].astype(float) > 0]
+    means = blocks.groupby("method", sort=False)[["overlap", "chance"]].mean()
+    if not len(means):
+        return ()
+    said = [f"{name_of(m)} {words.percent(row['overlap'])}" for m, row in means.iterrows()]
+    chance = words.percent(means["chance"].mean())
+    return (
+        "Of the top tenth of a block's neurons two seeds share on average, by ranking: "
+        f"{words.listing(said)} (chance {chance}).",
+    )
+
+
+def _steadiness(ranked: pd.DataFrame) -> tuple[Group, ...]:
+    methods = [str(m) for m in dict.fromkeys(ranked["method"])]
+    if not methods:
+        return ()
+    looks, along = styles(methods, methods), Columns("layer", "overlap")
+    lines = [line(name_of(m), looks[m], lookup.rows(ranked, method=m), along) for m in methods]
+    chance = ranked.groupby("layer")["chance"].mean()
+    lines.append(Line("chance", RANDOM, chance.index.tolist(), chance.tolist()))
+    axes = Axes("layer (0 = embeddings)", "top tenth shared", {"dtick": 1}, SHARE_AXIS)
+    title = "How much of each ranking two seeds share"
+    said = words.figures([one.name for one in lines], [one.y[-1] for one in lines], 2)
+    figure = curves(title, lines, axes, alt=f"{title}. In the last layer: {said}.")
+    return (Group("", (figure,), legend([lines]), columns=1),)
+
+
 def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
     shown = table[table["figure"].isin(SHOWN)]
     if not len(shown):
@@ -109,9 +159,11 @@ def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
     return (Group("", (figure,), legend([series]), columns=1),)
 
 
-def _tables(table: pd.DataFrame, names: pd.DataFrame) -> tuple[Table, ...]:
+def _tables(table: pd.DataFrame, names: pd.DataFrame, ranked: pd.DataFrame) -> tuple[Table, ...]:
+    ranked = with_intervals(ranked, "overlap").assign(method=ranked["method"].map(name_of))
     made = (
         table_of("Every figure over seeds", table, TABLE),
         table_of("Answers over seeds", names, NAME_TABLE),
+        table_of("Rankings over seeds", ranked, RANKING_TABLE),
     )
     return tuple(one for one in made if one.rows)
