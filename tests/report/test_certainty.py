@@ -29,7 +29,7 @@ def test_calibration_says_how_sure_it_is_when_wrong(full: FakeResult) -> None:
     assert "exceeds its accuracy by 0.030 (0.020 to 0.040)" in said
     assert "On its 14 wrong answers the mean confidence is 0.700" in said
     assert "Dividing all logits by 1.60" in said and "changes no prediction" in said
-    assert "most overconfident at 80% of every block" in said
+    assert "most overconfident at 80% of neurons" in said
 
 
 def test_calibration_says_what_is_unknown(full: FakeResult) -> None:

@@ -22,6 +22,7 @@ READERS = {
     "redundancy": ("summary", "removal", "layers", "constants", "sufficiency"),
     "pathways": ("pathways", "method"),
     "sites": ("sites", "steering"),
+    "given": ("given",),
     "seeds": ("seeds",),
     "asymmetry": ("classes", "matrix", "method"),
     "vulnerability": ("summary", "redirect", "margins", "profile"),
@@ -237,7 +238,7 @@ def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
 
 def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult) -> None:
     said = answer("pathways", full)
-    assert "0.010 (−0.020 to 0.040), at 50% of every block, where the whole loss is 0.200" in said
+    assert "0.010 (−0.020 to 0.040), at 50% of neurons, where the whole loss is 0.200" in said
     assert "and the direct part 0.190: it cannot be told apart from none" in said
     assert "0.080 (0.050 to 0.110)" in said
     assert "they pass on part of the damage" in said

@@ -270,7 +270,7 @@ def _apart_lines(rows: pd.DataFrame) -> list[Line]:
 def _apart_figure(operator: str, lines: list[Line]) -> Figure:
     title = f"{operator.capitalize()} silencing"
     ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
-    axes = Axes("share of each block silenced", "accuracy lost", SHARE_AXIS)
+    axes = Axes("share of neurons silenced", "accuracy lost", SHARE_AXIS)
     alt = f"{title} of readable but unused and used but unreadable neurons. Largest share: {ends}."
     return curves(title, lines, axes, alt=alt)
 

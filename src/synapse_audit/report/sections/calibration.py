@@ -160,7 +160,7 @@ def _damaged(result: Result, operator: str) -> str:
     )
     return (
         f"{operator.capitalize()} silencing makes it most overconfident at {words.percent(at)} of "
-        f"every block: confidence exceeds accuracy by {words.with_interval(found)}{sure}."
+        f"neurons: confidence exceeds accuracy by {words.with_interval(found)}{sure}."
     )
 
 
@@ -231,7 +231,7 @@ def _removal(removal: pd.DataFrame) -> Group:
         ]
     figures = tuple(_removal_figure(*panel) for panel in panels)
     entries = legend([lines[::-1] for _, _, lines in panels])
-    return Group("A growing share of every block silenced", figures, entries)
+    return Group("A growing share of neurons silenced", figures, entries)
 
 
 def _pair(top: pd.DataFrame, twins: pd.DataFrame, columns: Columns) -> list[Line]:
@@ -240,7 +240,7 @@ def _pair(top: pd.DataFrame, twins: pd.DataFrame, columns: Columns) -> list[Line
 
 
 def _removal_figure(title: str, what: str, lines: list[Line]) -> Figure:
-    x = "share of each block silenced"
+    x = "share of neurons silenced"
     ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
     axes = Axes(x, what, SHARE_AXIS)
     return curves(f"{title}: {what}", lines, axes, alt=f"{what} over the {x}. At the last: {ends}.")

@@ -117,7 +117,7 @@ def _overview(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
 
 def _curves(lines: list[Line]) -> Figure:
     ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
-    axes = Axes("share of each block silenced", "recall", SHARE_AXIS, RATE_AXIS)
+    axes = Axes("share of neurons silenced", "recall", SHARE_AXIS, RATE_AXIS)
     return curves("Recall as more is silenced", lines, axes, alt=f"Recall at the end: {ends}.")
 
 
@@ -144,7 +144,7 @@ def _against_twins(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
         ]
         for name in order
     }
-    axes = Axes("share of each block silenced", "recall", SHARE_AXIS, RATE_AXIS)
+    axes = Axes("share of neurons silenced", "recall", SHARE_AXIS, RATE_AXIS)
     figures = tuple(_panel(str(name), lines, axes) for name, lines in panels.items())
     most = f"The {PANELS} most fragile classes" if len(order) == PANELS else "Every class"
     return Group(f"{most} beside random twins", figures, legend(list(panels.values())), columns=3)

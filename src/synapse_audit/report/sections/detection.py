@@ -183,7 +183,7 @@ def _alarms(removal: pd.DataFrame) -> Group:
                 line("false alarms, top-ranked", BOTTOM, top, _rate("false_alarm")),
                 line("missed alarms, top-ranked", TOP, top, _rate("missed_alarm")),
             ]
-    return _group("A growing share of every block silenced", panels, "share of inputs")
+    return _group("A growing share of neurons silenced", panels, "share of inputs")
 
 
 def _twins(name: str, style: Style, rows: pd.DataFrame, column: str) -> list[Line]:
@@ -207,7 +207,7 @@ def _thresholds(removal: pd.DataFrame) -> Group:
 
 
 def _group(title: str, panels: dict[str, list[Line]], y: str) -> Group:
-    x = "share of each block silenced"
+    x = "share of neurons silenced"
     figures = tuple(
         _figure(SHOWN[operator], lines, Axes(x, y, SHARE_AXIS, RATE_AXIS))
         for operator, lines in panels.items()

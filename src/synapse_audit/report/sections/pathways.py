@@ -61,7 +61,7 @@ def pathways(result: Result) -> Section:
     panels = {operator: lines for operator, lines in panels.items() if lines}
     figures = tuple(_figure(operator, lines) for operator, lines in panels.items())
     group = Group(
-        "A growing share of every block silenced at the pooled position",
+        "A growing share of neurons silenced at the pooled position",
         figures,
         legend([lines[::-1] for lines in panels.values()]),
     )
@@ -111,7 +111,7 @@ def _largest(result: Result, operator: str) -> str:
     direct = lookup.estimate(result.summary, *path, "direct_drop").value
     return (
         f"With {operator} silencing the largest part that travels through other tokens is "
-        f"{words.with_interval(found)}, at {words.percent(at)} of every block, where the whole "
+        f"{words.with_interval(found)}, at {words.percent(at)} of neurons, where the whole "
         f"loss is {words.number(drop)} and the direct part {words.number(direct)}: "
         f"{_verdict(found)}."
     )
@@ -172,7 +172,7 @@ def _lines(rows: pd.DataFrame) -> list[Line]:
 
 def _figure(operator: str, lines: list[Line]) -> Figure:
     ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines[::-1])
-    x = "share of each block silenced"
+    x = "share of neurons silenced"
     alt = f"{SHOWN[operator]}. Accuracy lost directly and through other tokens over the {x}. "
     alt += f"At {words.percent(lines[-1].x[-1])}: {ends}."
     return curves(SHOWN[operator], lines, Axes(x, "accuracy lost", SHARE_AXIS), alt=alt)

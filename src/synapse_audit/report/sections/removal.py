@@ -60,7 +60,7 @@ def removal(result: Result) -> Section:
 
 EMPTY = "This section is empty: the run holds no removal curves (table redundancy.removal)."
 READING = (
-    "Each point silences that share of the neurons of every block at once, at the position the "
+    "Each point silences that share of the neurons in all blocks at once, at the position the "
     "head reads. The further a curve stays at the clean level, the more of the model it can spare.",
     "The shaded band is the middle 95% of the random twins: sets of the same size in each layer. "
     "Only where the top-ranked curve leaves the band does the ranking know something that chance "
@@ -119,7 +119,7 @@ def _groups(result: Result, table: pd.DataFrame) -> tuple[Group, ...]:
     other = [o for o in operators if o not in main]
     removed, kept = ("random", "matched", "bottom", "top"), ("keep_random", "keep_top")
     groups = [
-        _group("A growing share of every block silenced", result, table, (main, removed)),
+        _group("A growing share of neurons silenced", result, table, (main, removed)),
         _group("Only a share kept, all else silenced", result, table, (main, kept)),
         _group("Other ways to rewrite the same neurons", result, table, (other, removed)),
         _rankings(result),
@@ -158,7 +158,7 @@ def _figure(
 ) -> Figure:
     kept = "keep_top" in selections
     title = OPERATORS.get(operator, operator)
-    x = "share of each block kept" if kept else "share of each block silenced"
+    x = "share of neurons kept" if kept else "share of neurons silenced"
     last = ", ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines)
     alt = f"{title}. Accuracy over the {x}. At {words.percent(lines[0].x[-1])}: {last}."
     axes = Axes(x, "accuracy", SHARE_AXIS, RATE_AXIS)
@@ -197,7 +197,7 @@ def _rankings(result: Result) -> Group:
         for n, style in zip(names, SERIES, strict=False)
     ]
     lines = [*_lines(lookup.headline(table, first), ("random",)), *lines[::-1]]
-    axes = Axes("share of each block silenced", "accuracy", SHARE_AXIS, RATE_AXIS)
+    axes = Axes("share of neurons silenced", "accuracy", SHARE_AXIS, RATE_AXIS)
     ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
     alt = f"Accuracy with the top of each ranking mean-silenced; at the largest share: {ends}."
     marks = _references(result, kept=False)
@@ -225,7 +225,7 @@ def _positions(result: Result) -> Group:
     ]
     if len(set(table["position"])) < 2:
         return Group("", ())
-    axes = Axes("share of each block silenced", "accuracy lost", SHARE_AXIS)
+    axes = Axes("share of neurons silenced", "accuracy lost", SHARE_AXIS)
     alt = "Accuracy lost when only the pooled position, or every token position, is mean-silenced."
     figure = curves("Mean, at the pooled position or at every token", lines, axes, alt=alt)
     return Group("The pooled position alone, or every token", (figure,), legend([lines]))
