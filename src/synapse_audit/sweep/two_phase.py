@@ -15,7 +15,8 @@ the same examples and compare like with like. There is no optional stopping.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +42,9 @@ PILOT_CELLS = 8
 
 PILOT_PART = 4
 """It runs one cell in so many of a small kind, and at least one."""
+
+STEP = 1.25
+"""Ratio of neighbouring sizes: kinds that need about as many examples share their batches."""
 
 PER_CLASS = 8
 """Examples of each class (or all) that come first in the order: rare classes stay measured."""
@@ -70,12 +74,12 @@ class Subsampling:
 
     @property
     def ladder(self) -> tuple[int, ...]:
-        """Sizes that are used: the smallest doubled until everything is exact."""
+        """Sizes that are used: from the pilot's in steps of ``STEP`` until everything is exact."""
         if self.all_exact:
             return (len(self.order),)
         sizes = [self.pilot]
-        while sizes[-1] * 2 < len(self.order):
-            sizes.append(sizes[-1] * 2)
+        while (larger := math.ceil(sizes[-1] * STEP)) < len(self.order):
+            sizes.append(larger)
         return (*sizes, len(self.order))
 
     def size(self, disagreement: float) -> int:
@@ -134,39 +138,48 @@ def sweep_two_phase(
         The plan with route ``two-phase`` for the cells that were estimated, and the outcomes.
     """
 
+    options: dict[str, Any] = {"batch_size": batch_size, "shelf": shelf, "execute": execute}
+
     def run(
-        title: str, cells: Sequence[Cell], route: str | None, on: Int[np.ndarray, " some"]
+        advance: Callable[[int], None],
+        cells: Sequence[Cell],
+        route: str | None,
+        on: Int[np.ndarray, " some"],
     ) -> Outcomes:
         routes = plan.routes if route is None else {cell.action: route for cell in cells}
+        return sweep(
+            engine,
+            encoded,
+            Plan(tuple(cells), routes),
+            labels,
+            rows=on,
+            progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
+            **options,
+        )
+
+    def stage(
+        title: str, cells: Sequence[Cell], route: str | None, on: Int[np.ndarray, " some"]
+    ) -> Outcomes:
         with progress.stage(title, max(1, len(cells) * len(on))) as advance:
-            return sweep(
-                engine,
-                encoded,
-                Plan(tuple(cells), routes),
-                labels,
-                rows=on,
-                batch_size=batch_size,
-                shelf=shelf,
-                progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
-                execute=execute,
-            )
+            return run(advance, cells, route, on)
 
     rows = np.sort(rows)
     first = [cell for cell in plan.actions if eligible(plan, cell)]
-    rest = run(
+    rest = stage(
         "exact cells", [cell for cell in plan.actions if not eligible(plan, cell)], None, rows
     )
     if not first:
         return plan, rest
-    board = _Board(run("first phase", first, STREAM, rows), rows)
+    board = _Board(stage("first phase", first, STREAM, rows), rows)
     tried = pilot_cells(first)
-    pilot = run("pilot", tried, SUFFIX, chosen.tail)
+    pilot = stage("pilot", tried, SUFFIX, chosen.tail)
     rates = kind_rates(first, tried, board.differing(pilot, chosen.tail), chosen.pilot)
     sizes = [chosen.size(rate) for rate in rates]
-    for size in sorted(set(sizes)):
-        mine = [cell for cell, n in zip(first, sizes, strict=True) if n == size]
-        few = chosen.order[:size]
-        board.put(run(f"second phase, {size} examples", mine, SUFFIX, few), few)
+    with progress.stage("second phase", sum(sizes)) as advance:
+        for size in sorted(set(sizes)):
+            mine = [cell for cell, n in zip(first, sizes, strict=True) if n == size]
+            few = chosen.order[:size]
+            board.put(run(advance, mine, SUFFIX, few), few)
     estimated = {
         cell.action: TWO_PHASE for cell, n in zip(first, sizes, strict=True) if n < len(rows)
     }
