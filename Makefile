@@ -3,6 +3,8 @@
 #   make test     run the tests in an environment of their own, .venv-test
 # and for those who work on the code:
 #   make check    format, lint, types and tests; what CI runs
+#   make test-transformers4   some of the tests, with transformers 4 and another torch, in
+#                 .venv-transformers4
 #   make proofs   the long proofs
 #   make bench    the measurements
 #   make clean    remove every environment, cache and build
@@ -18,11 +20,13 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0
+CONSTRAINTS := constraints.txt
 OUT ?= runs/demo
 PIP_INSTALL = -m pip install --quiet --disable-pip-version-check
 
 DEMO_ENV := $(or $(VENV),.venv)
 TEST_ENV := $(or $(VENV),.venv-test)
+FOUR_ENV := $(or $(VENV),.venv-transformers4)
 
 # An activated environment is trusted to have the tools; otherwise make its own.
 ifneq ($(and $(VIRTUAL_ENV),$(if $(VENV),,none)),)
@@ -34,9 +38,14 @@ DEV_READY := $(DEV_ENV)/.ready-dev
 endif
 
 SOURCES := $(shell find src -type f -not -path '*/__pycache__/*')
-REQUIREMENTS := pyproject.toml constraints.txt
+REQUIREMENTS := pyproject.toml constraints.txt constraints-transformers4.txt
 
-.PHONY: help demo test check lint tests proofs bench clean
+# What a version of transformers can break: loading, the parts of every family, the routes against
+# plain hooks, the commands; two whole audits, one of them of the bundled classifier.
+VERSIONED := tests/classifier tests/sweep/test_routes.py tests/sweep/test_verify.py \
+  tests/test_activations.py tests/test_planted_models.py tests/demo tests/cli
+
+.PHONY: help demo test test-transformers4 check lint tests proofs bench clean
 
 help:
 	@sed -n '/^$$/q; s/^# \?//p' Makefile
@@ -47,6 +56,11 @@ demo: $(DEMO_ENV)/.ready-demo
 
 test: $(TEST_ENV)/.ready-test
 	$(TEST_ENV)/bin/python -m pytest -n auto --dist loadfile
+
+test-transformers4: TORCH = torch==2.14.1
+test-transformers4: CONSTRAINTS := constraints-transformers4.txt
+test-transformers4: $(FOUR_ENV)/.ready-test
+	$(FOUR_ENV)/bin/python -m pytest -n auto --dist loadfile $(VERSIONED)
 
 check: lint tests
 
@@ -65,7 +79,7 @@ bench: $(DEV_READY)
 	for script in benchmarks/bench_*.py; do $(DEV_ENV)/bin/python "$$script"; done
 
 clean:
-	rm -rf .venv .venv-test .venv-dev build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-test .venv-transformers4 .venv-dev build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.egg-info' -type d -prune -exec rm -rf {} +
 
@@ -79,17 +93,17 @@ clean:
 # The demo installs what users install: a built wheel, not the working tree. Where one environment
 # serves both (VENV=...), each takes the other's place.
 %/.ready-demo: %/.ready-torch $(REQUIREMENTS) $(SOURCES)
-	$*/bin/python $(PIP_INSTALL) --constraint constraints.txt --upgrade .
+	$*/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --upgrade .
 	@rm -f $*/.ready-test $*/.ready-dev
 	@touch $@
 
 %/.ready-test: %/.ready-torch $(REQUIREMENTS)
-	$*/bin/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[test]'
+	$*/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[test]'
 	@rm -f $*/.ready-demo
 	@touch $@
 
 %/.ready-dev: %/.ready-torch $(REQUIREMENTS)
-	$*/bin/python $(PIP_INSTALL) --constraint constraints.txt --editable '.[dev]'
+	$*/bin/python $(PIP_INSTALL) --constraint $(CONSTRAINTS) --editable '.[dev]'
 	@rm -f $*/.ready-demo
 	@touch $@
 

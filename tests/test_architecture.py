@@ -18,6 +18,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "memory", "progress"),
     ("neurons", "statistics"),
+    ("addresses",),
     ("config", "dissociation"),
     ("artifacts",),
     ("data",),

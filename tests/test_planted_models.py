@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,13 +30,14 @@ def _silenced(planted: Planted, neurons: NeuronSet, values: Values | None) -> It
             def rewrite(
                 _module: object,
                 _inputs: object,
-                output: torch.Tensor,
+                output: Any,
                 ids: Int[np.ndarray, " k"] = ids,
-            ) -> torch.Tensor:
-                output = output.clone()
+            ) -> Any:
+                bare = isinstance(output, torch.Tensor)  # with transformers 4 a tuple
+                states = (output if bare else output[0]).clone()
                 fill = np.zeros(len(ids)) if values is None else values[ids]
-                output[:, 0, torch.from_numpy(ids)] = torch.from_numpy(fill).to(output.dtype)
-                return output
+                states[:, 0, torch.from_numpy(ids)] = torch.from_numpy(fill).to(states.dtype)
+                return states if bare else (states, *output[1:])
 
             block = planted.model.bert.encoder.layer[layer - 1]
             stack.callback(block.register_forward_hook(rewrite).remove)

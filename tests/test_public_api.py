@@ -12,6 +12,7 @@ import synapse_audit
 PUBLIC = {
     # all the way
     *("audit_seeds", "attribute", "Attributions", "SiteSource"),
+    *("Address", "parse_addresses", "format_addresses", "GivenNeurons"),
     *("audit", "AuditConfig", "AuditResult", "Declined", "Grid", "make_config", "PRESETS"),
     *("bundled_data", "bundled_fit_data", "bundled_model", "render", "SECTIONS"),
     # stage by stage

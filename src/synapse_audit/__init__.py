@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synapse_audit.activations import Extraction, extract
+    from synapse_audit.addresses import Address, format_addresses, parse_addresses
     from synapse_audit.artifacts import (
         Activations,
         Cell,
@@ -55,7 +56,7 @@ if TYPE_CHECKING:
     from synapse_audit.metrics import METRICS, measure
     from synapse_audit.neurons import NeuronSet
     from synapse_audit.operators import OPERATORS
-    from synapse_audit.plan import SiteSource, Sources, build_cells, make_plan
+    from synapse_audit.plan import GivenNeurons, SiteSource, Sources, build_cells, make_plan
     from synapse_audit.plan import make_plan as plan
     from synapse_audit.probes import (
         fit_probe,
@@ -80,6 +81,7 @@ __all__ = [
     "RANKINGS",
     "SECTIONS",
     "Activations",
+    "Address",
     "Attributions",
     "AuditConfig",
     "AuditError",
@@ -94,6 +96,7 @@ __all__ = [
     "Extraction",
     "Family",
     "Finding",
+    "GivenNeurons",
     "Grid",
     "HeadEdit",
     "HeadView",
@@ -124,12 +127,14 @@ __all__ = [
     "extract",
     "fit_probe",
     "fit_probes",
+    "format_addresses",
     "intervene",
     "layer_statistics",
     "load_data",
     "make_config",
     "make_plan",
     "measure",
+    "parse_addresses",
     "plan",
     "probe_table",
     "rank",
@@ -146,6 +151,11 @@ _HOME: dict[str, tuple[str, ...]] = {
     "activations": (
         "Extraction",
         "extract",
+    ),
+    "addresses": (
+        "Address",
+        "format_addresses",
+        "parse_addresses",
     ),
     "artifacts": (
         "Activations",
@@ -211,6 +221,7 @@ _HOME: dict[str, tuple[str, ...]] = {
     "neurons": ("NeuronSet",),
     "operators": ("OPERATORS",),
     "plan": (
+        "GivenNeurons",
         "SiteSource",
         "Sources",
         "build_cells",

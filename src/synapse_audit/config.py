@@ -21,10 +21,16 @@ from pydantic import (
     field_validator,
 )
 
+from synapse_audit.addresses import parse_addresses
 from synapse_audit.errors import UsageError, choices
 
 EngineName = Literal["local", "ray"]
 """Who runs the units of a sweep; see :mod:`synapse_audit.engines`."""
+
+AttentionName = Literal[
+    "eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3", "flash_attention_4"
+]
+"""Attention implementations of transformers; any other name would be code from the hub."""
 
 
 class Grid(BaseModel):
@@ -166,18 +172,40 @@ class AuditConfig(BaseModel):
     model: str
     """Local folder or hub id."""
     data: str
-    """CSV, TSV, JSONL or Parquet file, or hub dataset id."""
+    """CSV, TSV, JSONL or Parquet file, hub dataset id, or a folder with one sub-folder per class
+    for inputs that are no texts."""
     fit_data: str | None = None
     text_column: str | None = None
     text_pair_column: str | None = None
+    input_column: str | None = None
+    """Column of the inputs, whatever their kind; for texts the same as ``text_column``."""
     label_column: str | None = None
     group_column: str | None = None
+    tokens: Literal["text", "ids"] = "text"
+    """What the text column holds: texts, or token ids, for which no tokenizer is needed."""
+    window: int | None = Field(default=None, ge=1)
+    """Longer inputs become windows of so many tokens, special tokens included; None: they are cut
+    at what the model can read."""
+    stride: int | None = Field(default=None, ge=1)
+    """Tokens from the start of one window to the next; None: windows do not overlap."""
     preset: Literal["quick", "standard", "paper"] = "standard"
     grid: Grid
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the model's weights and activations."""
+    revision: str | None = None
+    """Branch, tag or commit of a hub model; the manifest says which commit it was."""
+    attn_implementation: AttentionName | None = None
+    """Which attention the model computes with; None = transformers' choice."""
+    device_map: Literal["auto"] | None = None
+    """``auto``: accelerate chooses the device."""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """Weights inside the blocks as bitsandbytes rounds them."""
+    base_model: str | None = None
+    """Where the base model of an adapter is; None = where its configuration says."""
+    merge_adapter: bool = True
+    """Whether an adapter is added into the weights of its base model."""
     batch_size: int | None = Field(default=None, ge=1)
     """Examples per batch; None = chosen from the memory of one batch."""
     engine: EngineName = "local"
@@ -187,6 +215,8 @@ class AuditConfig(BaseModel):
     """Ray cluster to join; None = this machine."""
     benign: str | None = None
     """The class that means no alarm (security tasks): adds the detection view."""
+    neurons: tuple[str, ...] = ()
+    """Addresses of neurons to silence, besides the rest: ``4:5,77``, ``11:mlp_activation:0-15``."""
     seeds: int = Field(default=1, ge=1)
     """How many times splits, probes and draws are repeated, each under its own seed."""
     resamples: int = Field(default=1000, ge=100)
@@ -195,6 +225,12 @@ class AuditConfig(BaseModel):
     exact: bool = False
     time_budget: float | None = Field(default=None, gt=0)
     """Seconds the sweep may take; None = no limit."""
+
+    @field_validator("neurons")
+    @classmethod
+    def _addresses(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        parse_addresses(texts)  # its own one-line refusal
+        return texts
 
 
 def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfig:

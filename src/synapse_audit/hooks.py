@@ -7,6 +7,7 @@
 | ``point_hooks`` | observe or replace what passes one side of modules |
 | ``primary`` | the hidden states in whatever a block returns |
 | ``with_primary`` | the same return value with other hidden states |
+| ``count_hooks`` | how many hooks a model bears |
 
 transformers 5 blocks return a bare tensor, older ones a tuple: ``primary`` hides the difference.
 """
@@ -27,6 +28,9 @@ InputHook = Callable[[tuple[Any, ...], Mapping[str, Any]], None]
 
 
 Side = Literal["input", "output"]
+
+_CAPTURING = "transformers.utils.output_capturing"
+"""Where the hooks come from that transformers lays when a model first asks for its own states."""
 
 
 class Point(NamedTuple):
@@ -53,6 +57,17 @@ def primary(output: Any) -> Tensor:
     if not isinstance(first, Tensor):
         raise TypeError(f"a module returned {type(first).__name__}; expected a tensor or a tuple")
     return first
+
+
+def count_hooks(model: nn.Module) -> int:
+    """All but those that transformers lays itself, and leaves (wav2vec2 does at its first run)."""
+    hooks = (
+        hook
+        for module in model.modules()
+        for table in (module._forward_hooks, module._forward_pre_hooks)
+        for hook in table.values()
+    )
+    return sum(getattr(hook, "__module__", None) != _CAPTURING for hook in hooks)
 
 
 def with_primary(output: Any, states: Tensor) -> Any:

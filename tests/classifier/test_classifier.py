@@ -79,7 +79,7 @@ def test_a_record_that_does_not_fit_is_refused(
     classifier: Classifier, field: str, path: str
 ) -> None:
     family = replace(FAMILIES[0], **{field: path})
-    with pytest.raises(ModelError, match=r"BERT record|expected Linear"):
+    with pytest.raises(ModelError, match=r"BERT record|expected torch's Linear"):
         Classifier.wrap(
             classifier.model,
             classes=classifier.classes,

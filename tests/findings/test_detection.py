@@ -162,7 +162,7 @@ def test_perfect_separation_keeps_a_width():
 def test_only_some_cells_have_intervals_of_the_curve():
     edit = HeadEdit(np.ones((3, 2)), np.zeros(3))
     push = Cell("weight", "push", "head_weight", strength=0.1, target="a", edit=edit)
-    away = replace(push, target="b", edit=replace(edit, weight=2 * edit.weight))
+    away = replace(push, target="b", edit=HeadEdit(2 * edit.weight, edit.bias))
     trials = [(c, LOGITS) for c in (push, away, silence("top", 0.5), silence("bottom", 0.5))]
     table = rows_of(*trials)
     assert table["auc"].notna().all()

@@ -15,6 +15,7 @@ from .attack_tables import attack_tables, profile_tables
 from .fake_certificates import certificates, certificates_summary
 from .fake_sites import seed_tables, site_tables
 from .fault_tables import fault_tables
+from .given_tables import given_tables
 from .paper_tables import paper_summary, paper_tables
 
 CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
@@ -53,6 +54,7 @@ def make_result(
             "redundancy": _redundancy(layers, tests, random),
             "pathways": _pathways(),
             "sites": site_tables(classes, layers),
+            "given": given_tables(classes),
             "seeds": seed_tables(classes),
             "asymmetry": _asymmetry(classes, tests, random),
             "vulnerability": _vulnerability(classes, random),

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from synapse_audit.artifacts import GLOBAL, LabelledData, Ranking, Splits
+from synapse_audit.artifacts import GLOBAL, Cell, LabelledData, Ranking, Splits
 from synapse_audit.config import Grid, make_config
 from synapse_audit.edits import HeadView
 from synapse_audit.errors import ModelError
+from synapse_audit.neurons import NeuronSet
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, Sources, build_cells, make_plan
 from synapse_audit.stages import Run, Subject, prepare
 from synapse_audit.store import RunFolder
@@ -159,6 +160,26 @@ def test_one_kind_that_differs_is_run_with_hooks_and_the_rest_stays_fast(
     assert SUFFIX in prepared.plan.routes.values()
     assert facts[SUFFIX]["used"]
     assert facts[SUFFIX]["run_with_hooks"] == ["neuron/zero/block_output/pooled"]
+
+
+def test_what_breaks_only_at_the_lowest_layer_is_found_out(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A projection between embeddings and blocks, say; the cell is neither first, last nor large."""
+    sets = [{2: [0]}, {0: [0]}, {1: [0, 1, 2]}, {1: [0]}]
+    cells = [Cell("neuron", "zero", "block_output", neurons=NeuronSet.of(one)) for one in sets]
+    runner = RUNNERS[SUFFIX]
+
+    def broken(engine: Any, clean: Any, cells: Any) -> Any:
+        if any(0 in cell.neurons.layers for cell in cells):
+            raise RuntimeError("shapes")
+        return runner(engine, clean, cells)
+
+    monkeypatch.setitem(RUNNERS, SUFFIX, broken)
+    with rig.engine() as engine:
+        plan = make_plan(cells, 3, frozenset({SUFFIX}))
+        checks = verify_routes(engine, rig.encoded, plan, rig.rows)
+    assert [(check.passed, check.failure) for check in checks] == [(False, "shapes")]
 
 
 def test_a_broken_head_stops_the_audit(

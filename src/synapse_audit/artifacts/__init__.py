@@ -21,7 +21,15 @@ Axes are always ``examples, layers, neurons, classes``. Nothing here computes wi
 
 from __future__ import annotations
 
-from synapse_audit.artifacts.data import LabelledData, Predictions, Splits, TextInput
+from synapse_audit.artifacts.data import (
+    Input,
+    LabelledData,
+    Predictions,
+    Signal,
+    Splits,
+    TextInput,
+    Windows,
+)
 from synapse_audit.artifacts.experiment import (
     ALL_LAYERS,
     SILENCING,
@@ -52,6 +60,7 @@ __all__ = [
     "Evidence",
     "Finding",
     "HeadEdit",
+    "Input",
     "LabelledData",
     "LayerStatistics",
     "Outcomes",
@@ -61,6 +70,8 @@ __all__ = [
     "Predictions",
     "Probe",
     "Ranking",
+    "Signal",
     "Splits",
     "TextInput",
+    "Windows",
 ]

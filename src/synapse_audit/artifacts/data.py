@@ -2,20 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
 TextInput = str | tuple[str, str]
-"""One text, or a pair of texts."""
+"""One text, or a pair of texts. Token ids are a text too: numbers with single spaces between."""
+
+
+@dataclass(frozen=True)
+class Signal:
+    """An image, a sound or a series as it was found, decoded only when a model asks for it.
+
+    Two signals are equal where their contents are; names do not count.
+    """
+
+    name: str = field(compare=False)
+    """Its file, or its row in a table: for messages."""
+    sha256: str
+    """Of the file's bytes, or of an array's type, shape and numbers."""
+    content: Path | bytes | np.ndarray = field(compare=False, repr=False)
+    """Where the file is, what it holds, or the numbers themselves."""
+    rate: int | None = None
+    """Samples per second of a sound that is an array; None where its file says, or nobody does."""
+
+
+Input = TextInput | Signal
+"""What one example is, before a model's encoder turns it into features."""
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How rows were cut into windows that overlap or follow each other."""
+
+    rows: Int[np.ndarray, " examples"]
+    """The row that each example was cut from, counting those that the cap kept."""
+    n_rows: int
+    n_windows: int
+    """Of all rows."""
+    n_repeats: int
+    """Windows dropped because an equal one had occurred before."""
 
 
 @dataclass(frozen=True)
 class LabelledData:
     """Inputs with one label each, in the model's own class order."""
 
-    inputs: tuple[TextInput, ...]
+    inputs: tuple[Input, ...]
     labels: Int[np.ndarray, " examples"]
     classes: tuple[str, ...]
     """Class names; position = the model's output index."""
@@ -33,6 +68,8 @@ class LabelledData:
     """Rows read, before repeats and the cap were removed."""
     n_repeats: int
     """Rows dropped because the same input had occurred before."""
+    windows: Windows | None = None
+    """None where every row is one example."""
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -21,32 +21,53 @@ SILENCING = ("mean", "zero")
 """The headline operator, and the paper's, which always stands beside it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class HeadEdit:
-    """An additive change of the head's last linear layer."""
+    """An additive change of the head's last linear layer.
 
-    weight: Float[np.ndarray, "classes features"]
+    A plan holds thousands, most of which touch one class, so only the rows that change are kept.
+    """
+
+    rows: Int[np.ndarray, " changed"]
+    """Classes whose weights change, ascending."""
+    values: Float[np.ndarray, "changed features"]
     bias: Float[np.ndarray, " classes"]
+
+    def __init__(
+        self, weight: Float[np.ndarray, "classes features"], bias: Float[np.ndarray, " classes"]
+    ) -> None:
+        """Takes what is added to the whole weight and bias."""
+        rows = np.flatnonzero(weight.any(axis=1))
+        for name, value in (("rows", rows), ("values", weight[rows]), ("bias", bias)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def weight(self) -> Float[np.ndarray, "classes features"]:
+        """What is added to the weight, rows that stay as zeros."""
+        full = np.zeros((len(self.bias), self.values.shape[1]), self.values.dtype)
+        full[self.rows] = self.values
+        return full
 
     @property
     def l2(self) -> float:
         """Euclidean norm over weight and bias together."""
-        return float(np.sqrt((self.weight**2).sum() + (self.bias**2).sum()))
+        return float(np.sqrt((self.values**2).sum() + (self.bias**2).sum()))
 
     @property
     def linf(self) -> float:
         """Largest absolute entry of weight and bias."""
-        return float(max(np.abs(self.weight).max(), np.abs(self.bias).max()))
+        return float(max(np.abs(self.values).max(initial=0.0), np.abs(self.bias).max()))
 
     @property
     def n_changed(self) -> int:
         """How many numbers of the model the edit changes."""
-        return int(np.count_nonzero(self.weight) + np.count_nonzero(self.bias))
+        return int(np.count_nonzero(self.values) + np.count_nonzero(self.bias))
 
     @cached_property
     def content(self) -> str:
         """What tells one edit from another: a hash."""
-        return hashlib.sha256(self.weight.tobytes() + b"|" + self.bias.tobytes()).hexdigest()
+        parts = (self.rows, self.values, self.bias)
+        return hashlib.sha256(b"|".join(part.tobytes() for part in parts)).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -113,7 +134,7 @@ class Cell:
     strength: float | None = None
     position: Literal["pooled", "all"] | None = None
     layers: str | None = None
-    """``all`` or one layer number."""
+    """``all``, one layer number, or several with commas between them."""
     ranking: str | None = None
     ranked_for: str | None = None
     selection: str | None = None

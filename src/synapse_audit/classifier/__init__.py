@@ -6,6 +6,8 @@ from synapse_audit.classifier.family import FAMILIES, Family
 from synapse_audit.classifier.reading import POSITIONS, Reading
 from synapse_audit.classifier.sites import BLOCK_OUTPUT, HEAD_INPUT, INNER, SITES, site_layers
 from synapse_audit.classifier.tail import logits_of
+from synapse_audit.classifier.token_ids import vocabulary_size
+from synapse_audit.classifier.windows import Window
 
 __all__ = [
     "BLOCK_OUTPUT",
@@ -19,6 +21,8 @@ __all__ = [
     "Encoded",
     "Family",
     "Reading",
+    "Window",
     "logits_of",
     "site_layers",
+    "vocabulary_size",
 ]

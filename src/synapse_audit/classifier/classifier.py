@@ -6,7 +6,6 @@ into evaluation mode, and its weights never get a gradient.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -19,12 +18,13 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from synapse_audit.artifacts import DenseLayer, TextInput
+from synapse_audit.artifacts import DenseLayer
 from synapse_audit.classifier.discovery import Discovered, Given, discover
-from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
-from synapse_audit.classifier.loading import load_parts, unknown_type
+from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder, sent
+from synapse_audit.classifier.loading import Reads, load_parts, unknown_type
+from synapse_audit.classifier.options import Loading
 from synapse_audit.classifier.reading import Position, Reading, read_batch
-from synapse_audit.classifier.record import Family
+from synapse_audit.classifier.record import TEXT, Family
 from synapse_audit.classifier.sites import (
     BLOCK_OUTPUT,
     HEAD_INPUT,
@@ -35,8 +35,10 @@ from synapse_audit.classifier.sites import (
     layer_points,
 )
 from synapse_audit.classifier.tail import logits_of
+from synapse_audit.classifier.weights import count_weights, digest
+from synapse_audit.classifier.windows import Window
 from synapse_audit.errors import DataError, ModelError, UsageError, choices
-from synapse_audit.hooks import Point, Side
+from synapse_audit.hooks import Point, Side, count_hooks
 
 
 @dataclass(frozen=True)
@@ -77,16 +79,62 @@ class Classifier:
     """What a reader of results should know of this model."""
     discovered: Discovered | None = field(default=None, repr=False)
     """How the parts were found, where no record named them."""
+    modality: str = TEXT
+    """``text``, ``image``, ``audio`` or ``series``."""
+    reads: str = ""
+    """What its encoder takes, in words; empty where nobody says."""
+    origin: Mapping[str, str] = field(default_factory=dict)
+    """Revision, commit, adapter and the like of a saved model, for the manifest."""
 
     @classmethod
-    def load(cls, path: str | Path, *, device: str = "cpu", dtype: str = "float32") -> Classifier:
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        dtype: str = "float32",
+        tokens: str = "text",
+        window: Window | None = None,
+        revision: str | None = None,
+        attn_implementation: str | None = None,
+        device_map: str | None = None,
+        quantization: str | None = None,
+        base_model: str | None = None,
+        merge_adapter: bool = True,
+    ) -> Classifier:
         """Loads a classifier from a local folder or a hub id, its weights as ``dtype``.
+
+        The folder may hold a PEFT adapter instead of a model (package peft).
+
+        Args:
+            revision: branch, tag or commit of a hub id; see :attr:`origin` for what it became.
+            attn_implementation: eager, sdpa, flex_attention or flash_attention_2 to _4.
+            device_map: ``auto``: accelerate chooses the device; the model must fit one.
+            quantization: ``8bit`` or ``4bit`` (package bitsandbytes), inside the blocks only.
+            base_model: where an adapter's base model is, if not where its configuration says.
+            merge_adapter: whether an adapter is added into the weights (equal to rounding) or
+                stays beside them (equal bit for bit; a quantised base model is never merged).
+            tokens: ``text``, or ``ids`` where inputs are token ids (``"7 12 3"``) and no tokenizer
+                is needed.
+            window: inputs longer than this become several examples; see :attr:`Encoded.rows`.
 
         Raises:
             ModelError: no such model, no trained head, a pickle checkpoint, an unknown family
                 whose parts cannot be found either.
+            UsageError: token ids or windows that this model cannot read; options that contradict
+                each other or lack their package.
         """
-        parts = load_parts(str(path), dtype)
+        loading = Loading(
+            dtype=dtype,
+            revision=revision,
+            attn_implementation=attn_implementation,
+            device_map=device_map,
+            quantization=quantization,
+            base_model=base_model,
+            merge_adapter=merge_adapter,
+            device=device,
+        )
+        parts = load_parts(str(path), loading, Reads(tokens, window))
         try:
             classifier = cls.wrap(
                 parts.model,
@@ -102,7 +150,15 @@ class Classifier:
                 raise
             config: Any = parts.model.config
             raise unknown_type(config.model_type, error) from error
-        return replace(classifier, notes=(*classifier.notes, *parts.notes)).to(device)
+        notes = (*classifier.notes, *parts.notes)
+        read = replace(
+            classifier,
+            notes=notes,
+            modality=parts.modality,
+            reads=parts.reads,
+            origin=parts.origin,
+        )
+        return read.to(device) if parts.device is None else replace(read, device=parts.device)
 
     @classmethod
     def wrap(
@@ -224,8 +280,8 @@ class Classifier:
         self.model.to(device)
         return replace(self, device=device)
 
-    def encode(self, inputs: Sequence[TextInput]) -> Encoded:
-        """Tokenises without padding; truncated examples are counted."""
+    def encode(self, inputs: Sequence[Any]) -> Encoded:
+        """Features, not yet padded; truncated examples are counted, windows say their row."""
         return self.encoder(inputs)
 
     @cached_property
@@ -237,10 +293,14 @@ class Classifier:
             return ()
         return tuple(int(token) for token in features.get("input_ids", ()))
 
+    @property
+    def float32_matmul(self) -> str:
+        """How float32 is multiplied: below ``highest`` a GPU may use TF32 (10 bits of mantissa)."""
+        return torch.get_float32_matmul_precision()
+
     def collate(self, encoded: Encoded, rows: Sequence[int] | Int[np.ndarray, " chosen"]) -> Batch:
         """Pads the chosen examples to the longest of them, on the model's device."""
-        batch = self.collator([encoded.features[int(row)] for row in rows])
-        return {name: tensor.to(self.device) for name, tensor in batch.items()}
+        return sent(self.collator([encoded.features[int(row)] for row in rows]), self.device)
 
     @torch.inference_mode()
     def logits(self, batch: Batch) -> Float[Tensor, "examples classes"]:
@@ -286,17 +346,11 @@ class Classifier:
     @cached_property
     def parameters_count(self) -> int:
         """Number of weights."""
-        return sum(parameter.numel() for parameter in self.model.parameters())
+        return sum(map(count_weights, self.model.parameters()))
 
     def fingerprint(self) -> str:
         """sha256 over every weight and buffer, by name: equal only if the model is unchanged."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self.model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(
-                tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
-            )
-        return digest.hexdigest()
+        return digest(self.model)
 
     @contextmanager
     def unharmed(self) -> Iterator[None]:
@@ -305,11 +359,11 @@ class Classifier:
         Raises:
             ModelError: the weights differ, or a hook was left.
         """
-        before, hooks = self.fingerprint(), _count_hooks(self.model)
+        before, hooks = self.fingerprint(), count_hooks(self.model)
         try:
             yield
         finally:
-            if self.fingerprint() != before or _count_hooks(self.model) != hooks:
+            if self.fingerprint() != before or count_hooks(self.model) != hooks:
                 raise ModelError(
                     f"'{self.name}' was altered: expected equal weights and no new hook"
                 )
@@ -330,11 +384,6 @@ def _recorded(module: nn.Module, family: Family, name: str) -> _Parts:
     except AttributeError as error:
         raise ModelError(f"{family.name} record does not fit '{name}': {error}") from error
     if not isinstance(output_layer, nn.Linear):
-        raise ModelError(
-            f"'{name}': {family.output_layer} is {type(output_layer).__name__}; expected Linear"
-        )
+        kind = f"{type(output_layer).__module__}.{type(output_layer).__name__}"
+        raise ModelError(f"'{name}': {family.output_layer} is {kind}; expected torch's Linear")
     return _Parts(stacks, embeddings, output_layer)
-
-
-def _count_hooks(model: nn.Module) -> int:
-    return sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, SupportsIndex, overload
+from typing import Any, NamedTuple, SupportsIndex, overload
 
 import numpy as np
 from jaxtyping import Int
 from torch import Tensor
-
-from synapse_audit.artifacts import TextInput
 
 Batch = Mapping[str, Tensor]
 """Keyword arguments of the model's forward, examples first."""
@@ -76,6 +74,10 @@ class Encoded:
     """Tokens per example, after truncation."""
     n_truncated: int
     """Examples that did not fit the model's maximum length."""
+    rows: Int[np.ndarray, " examples"] | None = None
+    """The input that each example was cut from; None where each input is one example."""
+    notes: tuple[str, ...] = ()
+    """What was done to inputs that a reader of results should know of."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", pack(self.features))
@@ -84,11 +86,29 @@ class Encoded:
         return len(self.features)
 
 
-Encoder = Callable[[Sequence[TextInput]], Encoded]
-"""Tokenises without padding."""
+Encoder = Callable[[Sequence[Any]], Encoded]
+"""Turns inputs (texts, signals, or what a processor takes) into features, without padding."""
 
 Collator = Callable[[Sequence[Example]], Batch]
 """Pads the features of some examples to the longest among them."""
+
+
+class Inputs(NamedTuple):
+    """How raw inputs become batches."""
+
+    encoder: Encoder
+    collator: Collator
+    notes: tuple[str, ...] = ()
+    """What was chosen for want of a word in the checkpoint."""
+    reads: str = ""
+    """What the model reads, in words."""
+
+
+def sent(batch: Batch, device: str) -> Batch:
+    """On the device; a GPU fetches it from page-locked memory while this process goes on."""
+    if device.startswith("cuda"):
+        return {n: tensor.pin_memory().to(device, non_blocking=True) for n, tensor in batch.items()}
+    return {name: tensor.to(device) for name, tensor in batch.items()}
 
 
 def pack(examples: Sequence[Example]) -> Sequence[Example]:

@@ -6,25 +6,31 @@ audit of random weights would look like an audit.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 
-from synapse_audit.classifier.encoded import Collator, Encoder
+from synapse_audit.classifier.adapters import Adapter, attach
+from synapse_audit.classifier.checkpoints import find_checkpoint
+from synapse_audit.classifier.encoded import Collator, Encoder, Inputs
 from synapse_audit.classifier.family import FAMILIES, Family
+from synapse_audit.classifier.options import Loading
+from synapse_audit.classifier.processors import noise, signal_inputs
 from synapse_audit.classifier.record import AUDIO, IMAGE, SERIES, TEXT
-from synapse_audit.classifier.signals import (
-    as_encoder,
-    image_encoder,
-    series_encoder,
-    sound_collator,
-    sound_encoder,
-    stacking_collator,
-)
 from synapse_audit.classifier.text import max_length, text_collator, text_encoder
-from synapse_audit.errors import ModelError, choices
+from synapse_audit.classifier.token_ids import (
+    Known,
+    id_collator,
+    id_encoder,
+    id_examples,
+    vocabulary_size,
+)
+from synapse_audit.classifier.weights import load_weights, placed_on
+from synapse_audit.classifier.windows import Window
+from synapse_audit.errors import ModelError, UsageError, choices
 
 HEADS = (
     "ForSequenceClassification",
@@ -56,41 +62,71 @@ class Parts(NamedTuple):
     """What was chosen for want of a word in the checkpoint."""
     examples: tuple[Any, ...] | None = None
     """What to trace a model without a record on; texts where None."""
+    modality: str = TEXT
+    reads: str = ""
+    """What it reads, in words."""
+    device: str | None = None
+    """Where the model was put for good; None where it may be moved."""
+    origin: Mapping[str, str] = MappingProxyType({})
+    """Where it came from and how it was loaded, for the manifest."""
 
 
-class Inputs(NamedTuple):
-    """How raw inputs become batches."""
-
-    encoder: Encoder
-    collator: Collator
-    notes: tuple[str, ...] = ()
+TOKENS = ("text", "ids")
+"""What a model of texts may be given."""
 
 
-def load_parts(source: str, dtype: str = "float32") -> Parts:
+class Reads(NamedTuple):
+    """How a model of texts is given its inputs."""
+
+    tokens: str = "text"
+    """``text``: by its tokenizer; ``ids``: inputs are token ids already."""
+    window: Window | None = None
+    """Long inputs become windows; None: they are cut."""
+
+
+def load_parts(source: str, loading: Loading | None = None, reads: Reads | None = None) -> Parts:
     """Loads model, head, and tokenizer or processor from a folder or a hub id.
 
     Raises:
-        ModelError: no such model, no trained head, a pickle checkpoint, an unknown family.
+        ModelError: no such model, no trained head, a pickle checkpoint, an unknown family, an
+            adapter that does not fit.
+        UsageError: token ids or windows for a model that reads no texts; impossible windows;
+            options that contradict each other or lack their package.
     """
-    config = _read_config(source)
+    reads, loading = reads or Reads(), loading or Loading()
+    loading.check()
+    checkpoint = find_checkpoint(source, loading)
+    adapter, source = checkpoint.adapter, str(checkpoint.folder)
+    config = _read_config(source, adapter)
     family = _family(config)
     modality = family.modality if family else _modality(config)
-    if modality == TEXT:
-        _check_tokenizer(Path(source))
+    words = str(checkpoint.tokens)
+    _check_reads(words, modality, reads)
     if hasattr(config, "use_cache"):
         config.use_cache = False  # nothing is generated
-    model = _load_model(source, config, modality, dtype)
+    model = _load_model(source, config, modality, loading, adapter)
     if family is None and not isinstance(config, getattr(model, "config_class", ())):
         raise unknown_type(config.model_type)
-    inputs = _text(source, model, family) if modality == TEXT else _signal(source, modality)
+    if modality != TEXT:
+        inputs = signal_inputs(source, modality, loading.dtype)
+    elif reads.tokens == "ids":
+        inputs = _ids(source, model, family, reads.window)
+    else:
+        inputs = _text(words, model, family, reads.window)
     return Parts(
         model=model,
         classes=tuple(str(config.id2label[i]) for i in range(_outputs(config))),
         encoder=inputs.encoder,
         collator=inputs.collator,
         family=family,
-        notes=inputs.notes,
-        examples=_signals(modality),
+        notes=(*inputs.notes, *checkpoint.notes(loading)),
+        examples=id_examples(vocabulary_size(model))
+        if modality == TEXT and reads.tokens == "ids"
+        else noise(modality),
+        modality=modality,
+        reads=inputs.reads,
+        device=placed_on(model, loading),
+        origin=checkpoint.origin(loading) | _attention(model),
     )
 
 
@@ -114,31 +150,58 @@ def _modality(config: Any) -> str:
     raise unknown_type(config.model_type)
 
 
-def _signals(modality: str) -> tuple[Any, ...] | None:
-    """Noise to trace a model on that reads no texts."""
-    random = np.random.default_rng(0)
-    if modality == IMAGE:
-        return tuple(random.integers(0, 256, (3, 64, 64, 3), dtype=np.uint8))
-    if modality == AUDIO:
-        return tuple(random.standard_normal(n).astype(np.float32) for n in (12000, 14000, 16000))
-    return None
-
-
-def _text(source: str, model: Any, family: Family | None) -> Inputs:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+def _text(source: str, model: Any, family: Family | None, window: Window | None) -> Inputs:
+    tokenizer = _tokenizer(source)
     notes: list[str] = []
-    # Without a record: transformers' decoders call their last layer so, and nothing else does.
-    decoder = hasattr(model, "score") if family is None else family.position == "last"
+    decoder = _is_decoder(model, family)
     if decoder:
         notes += _agree_on_padding(source, tokenizer, model.config)
     causal = decoder if family is None else family.causal
     if causal and tokenizer.padding_side != "right":
         tokenizer.padding_side = "right"
         notes.append("padded on the right, which no token sees, though its tokenizer says left")
-    encoder = text_encoder(tokenizer, max_length(tokenizer, model.config))
-    return Inputs(encoder, text_collator(tokenizer), tuple(notes))
+    limit = max_length(model.config, tokenizer)
+    encoder = text_encoder(tokenizer, limit, window)
+    return Inputs(encoder, text_collator(tokenizer), tuple(notes), _texts(limit, "texts"))
+
+
+def _tokenizer(source: str) -> Any:
+    from transformers import AutoTokenizer, PreTrainedTokenizerFast
+
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    except ValueError as error:
+        # transformers 5 writes a name that 4 does not know, of what 4 calls a fast tokenizer.
+        if "TokenizersBackend" not in str(error):
+            raise
+        return PreTrainedTokenizerFast.from_pretrained(source)
+
+
+def _ids(source: str, model: Any, family: Family | None, window: Window | None) -> Inputs:
+    padding = model.config.pad_token_id
+    if padding is None and _is_decoder(model, family):
+        raise ModelError(
+            f"model '{source}' names no padding token, by which its head finds the last token of a "
+            "sequence; expected pad_token_id in config.json"
+        )
+    ends = family is not None and family.position == "eos"
+    end = model.config.eos_token_id if ends else None
+    known = Known(vocabulary_size(model), padding, end)
+    limit = max_length(model.config)
+    encoder = id_encoder(known, limit, window)
+    note = "reads token ids as they are given: no special token is added"
+    reads = _texts(limit, f"token ids below {known.vocabulary:,}")
+    return Inputs(encoder, id_collator(padding or 0), (note,), reads)
+
+
+def _texts(limit: int, what: str) -> str:
+    # Tokenizers and models without a limit name a huge one.
+    return what if limit > 10**9 else f"{what}, {limit:,} tokens at most"
+
+
+def _is_decoder(model: Any, family: Family | None) -> bool:
+    # Without a record: transformers' decoders call their last layer so, and nothing else does.
+    return hasattr(model, "score") if family is None else family.position == "last"
 
 
 def _agree_on_padding(source: str, tokenizer: Any, config: Any) -> list[str]:
@@ -157,53 +220,20 @@ def _agree_on_padding(source: str, tokenizer: Any, config: Any) -> list[str]:
     return []
 
 
-def _signal(source: str, modality: str) -> Inputs:
-    from transformers import AutoConfig, AutoFeatureExtractor, AutoImageProcessor
-
-    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    if modality == SERIES:
-        encoder = series_encoder(config.context_length, config.context_length)
-        return Inputs(as_encoder(encoder), stacking_collator())
-    kind: Any = AutoImageProcessor if modality == IMAGE else AutoFeatureExtractor
-    try:
-        processor = kind.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(
-            f"model '{source}': its processor cannot be loaded; expected preprocessor_config.json: "
-            f"{str(error).strip().splitlines()[0]}"
-        ) from error
-    if modality == IMAGE:
-        return Inputs(as_encoder(image_encoder(processor, _patches(config))), stacking_collator())
-    encoder = sound_encoder(processor, processor.sampling_rate)
-    fixed = hasattr(processor, "max_length") and hasattr(processor, "num_mel_bins")
-    return Inputs(as_encoder(encoder), stacking_collator() if fixed else sound_collator(processor))
-
-
-def _patches(config: Any) -> int:
-    """Tokens that an image becomes; 1 where the configuration does not say: all are alike."""
-    sized = getattr(config, "vision_config", config)
-    if not hasattr(sized, "image_size") or not hasattr(sized, "patch_size"):
-        return 1
-    size, patch = (
-        value if isinstance(value, int) else value[0]
-        for value in (sized.image_size, sized.patch_size)
-    )
-    return (size // patch) ** 2 + 1
-
-
 def _outputs(config: Any) -> int:
     return int(getattr(config, "num_targets", None) or config.num_labels)
 
 
-def _read_config(source: str) -> Any:
+def _attention(model: Any) -> dict[str, str]:
+    name = getattr(model.config, "_attn_implementation", None)
+    return {} if name is None else {"attn_implementation": str(name)}
+
+
+def _read_config(source: str, adapter: Adapter | None = None) -> Any:
     """Reads and checks ``config.json`` before any weight is touched."""
     from transformers import AutoConfig
 
-    folder = Path(source)
-    if folder.is_dir():
-        _check_folder(folder)
-    elif folder.exists():
-        raise ModelError(f"model '{source}' is a file; expected a folder or a hub id")
+    _check_folder(Path(source))
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -211,6 +241,9 @@ def _read_config(source: str) -> Any:
         raise ModelError(
             f"model '{source}' given; expected a folder with config.json or a hub id: {reason}"
         ) from error
+    if adapter is not None:
+        family = next((one for one in FAMILIES if config.model_type in one.model_types), None)
+        adapter.describe(config, family.output_layer if family else None, HEADS)
     _check_config(source, config)
     return config
 
@@ -229,12 +262,26 @@ def _check_folder(folder: Path) -> None:
     raise ModelError(f"model folder '{folder}' holds no weights; expected *.safetensors")
 
 
+def _check_reads(source: str, modality: str, reads: Reads) -> None:
+    if reads.tokens not in TOKENS:
+        raise UsageError(f"tokens '{reads.tokens}' given; {choices(reads.tokens, TOKENS)}")
+    if modality != TEXT and reads != Reads():
+        raise UsageError(
+            f"token ids or windows given; model '{source}' reads {modality}; expected neither"
+        )
+    if modality == TEXT and reads.tokens != "ids":
+        _check_tokenizer(Path(source))
+
+
 def _check_tokenizer(folder: Path) -> None:
     # transformers makes up an empty vocabulary where there is none: every word would be unknown.
     if folder.is_dir() and not any(
         any(folder.glob(name)) for name in ("tokenizer.json", "vocab.*", "*.model")
     ):
-        raise ModelError(f"model folder '{folder}' has no tokenizer; expected tokenizer.json")
+        raise ModelError(
+            f"model folder '{folder}' has no tokenizer; expected tokenizer.json, or --tokens ids "
+            "(tokens='ids' in Python) where the data holds token ids"
+        )
 
 
 def _check_config(source: str, config: Any) -> None:
@@ -280,9 +327,10 @@ def _family(config: Any) -> Family | None:
     return None
 
 
-def _load_model(source: str, config: Any, modality: str, dtype: str) -> torch.nn.Module:
+def _load_model(
+    source: str, config: Any, modality: str, loading: Loading, adapter: Adapter | None
+) -> torch.nn.Module:
     import transformers
-    from safetensors import SafetensorError
 
     named = [name for name in config.architectures or () if name.endswith(HEADS)]
     kind = getattr(transformers, named[0] if named else AUTO[modality], None)
@@ -291,30 +339,6 @@ def _load_model(source: str, config: Any, modality: str, dtype: str) -> torch.nn
             f"model '{source}' is a {named[0]}, which transformers {transformers.__version__} does "
             "not have"
         )
-    try:
-        model, report = kind.from_pretrained(
-            source,
-            config=config,
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=False,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, SafetensorError) as error:
-        raise ModelError(
-            f"model '{source}' cannot be loaded: {str(error).splitlines()[0]}"
-        ) from error
-    misfits = sorted(str(entry[0]) for entry in report["mismatched_keys"])
-    if misfits:
-        raise ModelError(
-            f"model '{source}' saved {misfits[0]} in another shape than its config.json describes; "
-            "expected a config.json that fits the weights"
-        )
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"model '{source}' lacks {len(missing)} weights ({', '.join(missing[:3])}), so its "
-            "head would be untrained; expected a fine-tuned classifier"
-        )
-    return model.requires_grad_(False)
+    brought = frozenset(adapter.saved) if adapter else frozenset[str]()
+    model = load_weights(source, kind, config, loading, elsewhere=brought)
+    return model if adapter is None else attach(model, adapter, merge=loading.merges)

@@ -24,8 +24,9 @@ class Family:
     embeddings: str
     """Module whose output is layer 0."""
     blocks: str | tuple[str, ...]
-    """``ModuleList`` of blocks, or several in the order they run; ``*`` stands for every number.
+    """``ModuleList`` of blocks, or several in the order they run.
 
+    ``*`` stands for every number; of paths with ``|`` between them the first that there is.
     Block l's output is layer l. Between two lists the model does more than hand states on.
     """
     output_layer: str
@@ -44,8 +45,10 @@ class Family:
     """Configuration → which entry of ``blocks`` each layer calls, where layers share them."""
     embeddings_side: Side = "output"
     """``input``: layer 0 is what the module named above receives."""
-    attention_output: str | None = None
-    """Below a block: the linear layer whose output attention adds to the residual stream."""
+    attention_output: str | tuple[str, ...] | None = None
+    """Below a block: the linear layer whose output attention adds to the residual stream.
+
+    Of several the first that a block has."""
     mlp_output: str | tuple[str, ...] | None = None
     """Below a block: the linear layer whose output the MLP adds; its input are the activations.
 

@@ -87,7 +87,9 @@ def find_blocks(module: nn.Module, family: Family) -> Stacks:
     lists: list[list[nn.Module]] = []
     for path in paths:
         before, star, after = path.partition(".*.")
-        parent = module.get_submodule(before)
+        parent = _first_of(module, tuple(before.split("|")))
+        if parent is None:
+            raise AttributeError(f"{type(module).__name__} has no {before.replace('|', ' or ')}")
         parts = [part.get_submodule(after) for part in parent.children()] if star else [parent]
         for part in parts:
             if not isinstance(part, nn.ModuleList):

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from synapse_audit.artifacts import TextInput
 from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
+from synapse_audit.classifier.windows import Window
+from synapse_audit.errors import DataError, ModelError
 
 NUMBERED = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
 """Model types whose positions count from the padding token's number on."""
 
 
-def max_length(tokenizer: Any, config: Any) -> int:
-    """The longest input that both tokenizer and position embeddings allow."""
-    limits = [tokenizer.model_max_length]
+def max_length(config: Any, tokenizer: Any = None) -> int:
+    """The longest input that position embeddings, and the tokenizer if any, allow."""
+    limits = [sys.maxsize if tokenizer is None else tokenizer.model_max_length]
     places = getattr(config, "max_position_embeddings", None)
     if places is not None:
         # Positions count from padding_idx + 1 on there, so that many rows are never used.
@@ -25,8 +29,15 @@ def max_length(tokenizer: Any, config: Any) -> int:
     return int(min(limits))
 
 
-def text_encoder(tokenizer: Any, limit: int) -> Encoder:
-    """Tokenises without padding; longer texts are cut at ``limit`` and counted."""
+def text_encoder(tokenizer: Any, limit: int, window: Window | None = None) -> Encoder:
+    """Tokenises without padding; longer texts are cut at ``limit`` and counted, or become windows.
+
+    Raises:
+        ModelError: windows asked of a tokenizer that cannot cut them.
+        UsageError: windows that make no sense for this model.
+    """
+    if window is not None:
+        return _window_encoder(tokenizer, limit, window)
 
     def encode(inputs: Sequence[TextInput]) -> Encoded:
         first = [text if isinstance(text, str) else text[0] for text in inputs]
@@ -35,12 +46,42 @@ def text_encoder(tokenizer: Any, limit: int) -> Encoder:
         n_truncated = sum(len(row) > limit for row in rows["input_ids"])
         if n_truncated:
             rows = tokenizer(first, pairs, truncation=True, max_length=limit)
-        lengths = np.array([len(row) for row in rows["input_ids"]], dtype=np.int64)
-        columns = [list(rows[name]) for name in rows]
-        features = tuple(dict(zip(rows, row, strict=True)) for row in zip(*columns, strict=True))
-        return Encoded(features, lengths, n_truncated)
+        return _encoded(rows, n_truncated)
 
     return encode
+
+
+def _window_encoder(tokenizer: Any, limit: int, window: Window) -> Encoder:
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"windows asked of {type(tokenizer).__name__}, which cannot cut them; expected a fast "
+            "tokenizer (tokenizer.json)"
+        )
+    added = tokenizer.num_special_tokens_to_add()
+    overlap = window.size - added - window.step(limit, added)
+
+    def encode(inputs: Sequence[TextInput]) -> Encoded:
+        if not all(isinstance(text, str) for text in inputs):
+            raise DataError("windows of pairs of texts given; expected one text per row")
+        rows = tokenizer(
+            list(inputs),
+            truncation=True,
+            max_length=window.size,
+            stride=overlap,
+            return_overflowing_tokens=True,
+        )
+        of = np.array(rows.pop("overflow_to_sample_mapping"), dtype=np.int64)
+        return replace(_encoded(rows, 0), rows=of)
+
+    return encode
+
+
+def _encoded(rows: Mapping[str, Any], n_truncated: int) -> Encoded:
+    """What a tokenizer returned, example by example."""
+    lengths = np.array([len(row) for row in rows["input_ids"]], dtype=np.int64)
+    columns = [list(rows[name]) for name in rows]
+    features = tuple(dict(zip(rows, row, strict=True)) for row in zip(*columns, strict=True))
+    return Encoded(features, lengths, n_truncated)
 
 
 def text_collator(tokenizer: Any) -> Collator:

@@ -13,11 +13,43 @@ if TYPE_CHECKING:
 def inspect(
     model: Annotated[str, typer.Argument(help="Local folder or hub id.")],
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    tokens: Annotated[
+        str, typer.Option(help="What it is given: text, or ids where it has no tokenizer.")
+    ] = "text",
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a hub model.")
+    ] = None,
+    attn_implementation: Annotated[
+        str | None, typer.Option(help="eager, sdpa, flash_attention_2. Default: the model's own.")
+    ] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="auto: accelerate chooses the device.")
+    ] = None,
+    quantization: Annotated[
+        str | None, typer.Option(help="8bit or 4bit, by bitsandbytes, inside the blocks.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Base model of an adapter, if not where its config says.")
+    ] = None,
+    no_merge: Annotated[
+        bool, typer.Option("--no-merge", help="Keep an adapter beside the base model's weights.")
+    ] = False,
 ) -> None:
     """Print family, layers, pooled position, head, label map and sites of a classifier."""
     from synapse_audit.stages import load_classifier
 
-    for name, value in facts(load_classifier(model, device=device)).items():
+    classifier = load_classifier(
+        model,
+        device=device,
+        tokens=tokens,
+        revision=revision,
+        attn_implementation=attn_implementation,
+        device_map=device_map,
+        quantization=quantization,
+        base_model=base_model,
+        merge_adapter=not no_merge,
+    )
+    for name, value in facts(classifier).items():
         typer.echo(f"{name:<17}{value}")
 
 
@@ -31,6 +63,8 @@ def facts(classifier: Classifier) -> dict[str, str]:
     return {
         "model": classifier.name,
         "family": classifier.architecture,
+        "loaded": ", ".join(f"{name} {fact}" for name, fact in classifier.origin.items()),
+        "inputs": classifier.reads,
         "parameters": f"{classifier.parameters_count:,}",
         "layers": f"{classifier.n_layers} blocks, and the embeddings as layer 0",
         "hidden size": str(head.in_features),
@@ -51,14 +85,14 @@ def facts(classifier: Classifier) -> dict[str, str]:
 
 def _routes(classifier: Classifier) -> str:
     """The routes that a run will try, and why others are out of the question."""
-    from synapse_audit.sweep import supports_tap
+    from synapse_audit.sweep import supports_tap, why_no_tap
 
     if not classifier.reads_one:
         stream = "no stream: the head reads several tokens"
     elif classifier.resumable:
         stream = "no stream: two attentions to a block"
     elif not supports_tap(classifier):
-        stream = "no stream: attention outside transformers' registry"
+        stream = f"no stream: {why_no_tap(classifier)}"
     else:
         stream = "stream (every layer)" if classifier.causal else "stream (last two layers)"
     above = classifier.resumable

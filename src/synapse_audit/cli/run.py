@@ -24,19 +24,38 @@ def run(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(help="Labelled CSV, TSV, JSONL or Parquet file, or hub dataset id."),
+        typer.Option(
+            help="Labelled CSV, TSV, JSONL or Parquet file, or hub dataset id; for images, sounds "
+            "and series also a folder with one sub-folder per class."
+        ),
     ] = None,
     fit_data: Annotated[
         str | None, typer.Option(help="Separate file to fit probes and rankings on.")
     ] = None,
     text_column: Annotated[str | None, typer.Option(help="Guessed if left out.")] = None,
     text_pair_column: Annotated[str | None, typer.Option(help="Second text of a pair.")] = None,
+    input_column: Annotated[
+        str | None, typer.Option(help="Images, sounds, series or texts. Guessed if left out.")
+    ] = None,
     label_column: Annotated[str | None, typer.Option(help="Guessed if left out.")] = None,
     group_column: Annotated[
         str | None, typer.Option(help="Rows of one group never fall into different splits.")
     ] = None,
+    tokens: Annotated[
+        str | None, typer.Option(help="What the text column holds: text or ids. Default: text.")
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Longer inputs become windows of so many tokens.")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="Tokens from one window to the next. Default: no overlap.")
+    ] = None,
     benign: Annotated[
         str | None, typer.Option(help="Class that means no alarm; adds the detection view.")
+    ] = None,
+    neurons: Annotated[
+        list[str] | None,
+        typer.Option(help="Silence these too, LAYER:SITE:INDEX,INDEX-INDEX; repeatable."),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder. Default: runs/MODEL-PRESET.")
@@ -53,6 +72,24 @@ def run(
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16, float16. Default: float32.")
     ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a hub model.")
+    ] = None,
+    attn_implementation: Annotated[
+        str | None, typer.Option(help="eager, sdpa, flash_attention_2. Default: the model's own.")
+    ] = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="auto: accelerate chooses the device.")
+    ] = None,
+    quantization: Annotated[
+        str | None, typer.Option(help="8bit or 4bit, by bitsandbytes, inside the blocks.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Base model of an adapter, if not where its config says.")
+    ] = None,
+    no_merge: Annotated[
+        bool, typer.Option("--no-merge", help="Keep an adapter beside the base model's weights.")
+    ] = False,
     batch_size: Annotated[
         int | None, typer.Option(help="Examples per batch; fitted to their length if left out.")
     ] = None,
@@ -84,14 +121,25 @@ def run(
         "fit_data": fit_data,
         "text_column": text_column,
         "text_pair_column": text_pair_column,
+        "input_column": input_column,
         "label_column": label_column,
         "group_column": group_column,
+        "tokens": tokens,
+        "window": window,
+        "stride": stride,
         "benign": benign,
+        "neurons": tuple(neurons) if neurons else None,
         "preset": preset,
         "seed": seed,
         "seeds": seeds,
         "device": device,
         "dtype": dtype,
+        "revision": revision,
+        "attn_implementation": attn_implementation,
+        "device_map": device_map,
+        "quantization": quantization,
+        "base_model": base_model,
+        "merge_adapter": False if no_merge else None,
         "batch_size": batch_size,
         "max_examples": max_examples,
         "time_budget": time_budget,

@@ -2,10 +2,12 @@
 
 ::
 
-    file or hub id → Table     reading
+    file or hub id → Table     reading (a folder with one sub-folder per class: folders)
     Table → Columns            columns
-    Table, Columns → Pool      validating
+    ids → texts of numbers     token_ids (where the text column holds token ids)
+    Table, Columns → Pool      validating (images, sounds, series of ``media``: signals)
     Pool → fewer rows          thinning: no repeats, the cap, weights
+    rows → windows             windows (where a window is asked for)
     LabelledData → Splits      splitting
 
 In: the name of a file and the model's class names. Out: :class:`LabelledData` and its
@@ -19,16 +21,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from synapse_audit.artifacts import LabelledData
-from synapse_audit.data.columns import choose_columns, require_columns
+from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
 from synapse_audit.data.label_map import check_label_map
+from synapse_audit.data.media import MEDIA
 from synapse_audit.data.reading import read_table
 from synapse_audit.data.splitting import split
-from synapse_audit.data.tables import DATA, Pool
+from synapse_audit.data.tables import DATA, Pool, Table
 from synapse_audit.data.thinning import cap, class_weights, drop_repeats
+from synapse_audit.data.token_ids import ids_as_texts, read_ids
 from synapse_audit.data.validating import validate
+from synapse_audit.data.windows import windowed
 from synapse_audit.errors import DataError
 
-__all__ = ["check_label_map", "load_data", "split"]
+__all__ = ["check_label_map", "load_data", "read_ids", "split", "windowed"]
 
 
 def load_data(
@@ -42,6 +47,9 @@ def load_data(
     group_column: str | None = None,
     max_examples: int | None = None,
     seed: int = 0,
+    vocabulary: int | None = None,
+    modality: str = "text",
+    input_column: str | None = None,
 ) -> LabelledData:
     """Reads labelled inputs for one model.
 
@@ -50,7 +58,8 @@ def load_data(
     shares that the data has without repeats.
 
     Args:
-        source: CSV, TSV, JSONL or Parquet file, or hub dataset (``org/name:config/split``).
+        source: CSV, TSV, JSONL or Parquet file, or hub dataset (``org/name:config/split``); for
+            inputs that are no texts also a folder with one sub-folder per class.
         classes: the model's class names; position = output index. Labels are these names (case,
             spaces and hyphens aside) or, where they are not, indices into them. A class without
             a single row stays in ``classes`` and simply has no support.
@@ -62,21 +71,31 @@ def load_data(
         group_column: rows with the same value never fall into different splits.
         max_examples: rows to keep at most; see :func:`thinning.cap`.
         seed: of the rows that the cap keeps.
+        vocabulary: how many tokens the model knows, where the text column holds token ids (lists
+            of whole numbers, or numbers separated by spaces or commas); None: it holds texts.
+        modality: what the model reads: ``text``, or one of :data:`media.MEDIA`. Inputs that are no
+            texts are handed on as :class:`Signal`, not yet decoded.
+        input_column: like ``text_column``, for inputs of every kind.
 
     Raises:
         DataError: the data cannot be read, or cannot be audited; one line says why.
     """
-    tables = [read_table(name) for name in (source, fit_data) if name is not None]
+    medium = MEDIA.get(modality)
+    inputs = the_input_column(text_column, input_column, text_pair_column, medium)
+    tables = [read_table(name, medium) for name in (source, fit_data) if name is not None]
     columns = choose_columns(
         tables[0],
-        text=text_column,
+        text=inputs,
         pair=text_pair_column,
         label=label_column,
         group=group_column,
+        medium=medium,
     )
     for table in tables[1:]:
         require_columns(table, columns)
-    rows = validate(tables, columns, classes)
+    if vocabulary is not None:
+        tables = [ids_as_texts(table, columns, vocabulary) for table in tables]
+    rows = validate(tables, columns, classes, medium)
     whole = drop_repeats(rows)
     _require_two_classes(whole, classes, source)
     kept = cap(whole, max_examples, seed=seed)
@@ -88,10 +107,16 @@ def load_data(
         origin=kept.origin,
         groups=kept.groups,
         sha256=rows.digest(classes),
-        source=source if fit_data is None else f"{source} (fitted on {fit_data})",
+        source=_sources(tables),
         n_rows=len(rows.inputs),
         n_repeats=len(rows.inputs) - len(whole.inputs),
     )
+
+
+def _sources(tables: Sequence[Table]) -> str:
+    """Where the rows came from, for the reader."""
+    named = [f"{table.source}, {table.note}" if table.note else table.source for table in tables]
+    return named[0] if len(named) == 1 else f"{named[0]} (fitted on {named[1]})"
 
 
 def _require_two_classes(pool: Pool, classes: Sequence[str], source: str) -> None:

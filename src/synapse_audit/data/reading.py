@@ -17,27 +17,40 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
+from synapse_audit.data.folders import read_folder
+from synapse_audit.data.media import Medium
 from synapse_audit.data.tables import Table
 from synapse_audit.errors import DataError, choices
 
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?::(?P<config>[^/]+)/(?P<split>[^/]+))?")
 
 
-def read_table(source: str) -> Table:
+def read_table(source: str, medium: Medium | None = None) -> Table:
     """Reads a local file, or a hub dataset where no such file exists.
 
+    Args:
+        medium: what the inputs are; a folder may then hold one sub-folder per class. None: texts.
+
     Raises:
-        DataError: no such file, a folder, an unknown suffix, bytes that are not UTF-8, a file
-            that is empty or malformed, or a hub dataset that cannot be had.
+        DataError: no such file, a folder of texts, an unknown suffix, bytes that are not UTF-8, a
+            file that is empty or malformed, or a hub dataset that cannot be had.
     """
-    path = Path(source)
     try:
-        table = _read_hub(source) if _is_hub_id(source) else Table(source, _read_file(path))
+        table = _read(source, medium)
     except OSError as error:
         raise DataError(f"data file '{source}' cannot be read: {error.strerror}") from error
     if table.frame.empty:
         raise DataError(f"data '{source}' holds no rows; expected at least one row per example")
     return table
+
+
+def _read(source: str, medium: Medium | None) -> Table:
+    path = Path(source)
+    if medium is not None and path.is_dir():
+        return read_folder(path, medium)
+    if _is_hub_id(source):
+        return _read_hub(source)
+    return Table(source, _read_file(path), folder=path.parent)
 
 
 def _is_hub_id(source: str) -> bool:
@@ -170,7 +183,19 @@ def _read_hub(source: str) -> Table:
         for column, feature in chosen.features.items()
         if isinstance(feature, datasets.ClassLabel)
     }
-    return Table(source, chosen.to_pandas(), named)
+    return Table(source, _with_files(chosen).to_pandas(), named)
+
+
+def _with_files(dataset: Any) -> Any:
+    """The dataset with the content of images and sounds in place of where its cache keeps them.
+
+    It is the library ``datasets`` that opens those files; paths in other columns are refused later.
+    """
+    if not {"Image", "Audio"} & {type(feature).__name__ for feature in dataset.features.values()}:
+        return dataset
+    from datasets.table import embed_table_storage
+
+    return embed_table_storage(dataset.with_format("arrow")[:])
 
 
 def _only_split(source: str, loaded: Any) -> Any:

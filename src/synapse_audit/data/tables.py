@@ -10,12 +10,13 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from synapse_audit.artifacts import TextInput
+from synapse_audit.artifacts import Input, Signal
 
 MIN_PER_CLASS = 5
 """Examples of each class that every split needs."""
@@ -33,6 +34,10 @@ class Table:
     frame: pd.DataFrame
     id_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Column of integer ids → names that the dataset itself gives them (hub ``ClassLabel``)."""
+    folder: Path | None = None
+    """What paths in the table are relative to; None for a hub dataset."""
+    note: str = ""
+    """What a reader of results should know of how it was read."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,7 @@ class Columns:
     """Names of the columns that are read; all different."""
 
     text: str
+    """Of the input, whatever its kind."""
     label: str
     pair: str | None = None
     """Second text of a pair."""
@@ -50,7 +56,7 @@ class Columns:
 class Pool:
     """Sound rows of ``--data`` and, after them, of ``--fit-data``."""
 
-    inputs: tuple[TextInput, ...]
+    inputs: tuple[Input, ...]
     labels: Int[np.ndarray, " examples"]
     """Index into the model's classes."""
     origin: Int[np.ndarray, " examples"]
@@ -71,8 +77,23 @@ class Pool:
         groups = [None] * len(self.inputs) if self.groups is None else self.groups.tolist()
         names = [classes[label] for label in self.labels.tolist()]
         for row in zip(self.inputs, names, groups, self.origin.tolist(), strict=True):
-            hashed.update(json.dumps(row).encode() + b"\n")
+            hashed.update(written(row) + b"\n")
         return hashed.hexdigest()
+
+
+def written(value: object) -> bytes:
+    """A value as JSON, for hashes; of a signal what makes it the same or another one.
+
+    >>> written(("a text", None))
+    b'["a text", null]'
+    """
+    return json.dumps(value, default=_identity).encode()
+
+
+def _identity(value: object) -> list[str | int | None]:
+    if not isinstance(value, Signal):
+        raise TypeError(f"{type(value).__name__} is no input")
+    return [value.sha256, value.rate]
 
 
 def listing(names: Sequence[str], most: int = 20) -> str:

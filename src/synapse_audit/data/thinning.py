@@ -7,14 +7,13 @@ class shares.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from synapse_audit.artifacts import TextInput
-from synapse_audit.data.tables import DATA, FIT_DATA, Pool
+from synapse_audit.artifacts import Input
+from synapse_audit.data.tables import DATA, FIT_DATA, Pool, written
 from synapse_audit.errors import DataError
 
 MIN_KEPT = 30
@@ -25,6 +24,15 @@ _FIT_SHARE = 0.6
 
 
 def drop_repeats(pool: Pool) -> Pool:
+    """The pool with the rows of :func:`distinct` alone.
+
+    Raises:
+        DataError: nothing is left to fit on.
+    """
+    return pool.take(distinct(pool))
+
+
+def distinct(pool: Pool) -> Int[np.ndarray, " rows"]:
     """One row per distinct input; rows to fit on never share an input or a group with the data.
 
     Of rows that agree on the label the first is kept. Where the same input has several labels,
@@ -37,11 +45,11 @@ def drop_repeats(pool: Pool) -> Pool:
         DataError: nothing is left to fit on.
     """
     fresh = _without_leaks(pool)
-    copies: dict[TextInput, list[int]] = defaultdict(list)
+    copies: dict[Input, list[int]] = defaultdict(list)
     for row in fresh.tolist():
         copies[pool.inputs[row]].append(row)
     kept = [_choose(text, rows, pool.labels) for text, rows in copies.items()]
-    return pool.take(np.array(sorted(kept), dtype=np.int64))
+    return np.array(sorted(kept), dtype=np.int64)
 
 
 def _without_leaks(pool: Pool) -> Int[np.ndarray, " rows"]:
@@ -59,11 +67,11 @@ def _without_leaks(pool: Pool) -> Int[np.ndarray, " rows"]:
     return np.concatenate([data, fresh])
 
 
-def _choose(text: TextInput, rows: list[int], labels: Int[np.ndarray, " examples"]) -> int:
+def _choose(given_input: Input, rows: list[int], labels: Int[np.ndarray, " examples"]) -> int:
     given = sorted((int(labels[row]), row) for row in rows)
     if given[0][0] == given[-1][0]:
         return rows[0]
-    number = int.from_bytes(hashlib.sha256(json.dumps(text).encode()).digest()[:8], "big")
+    number = int.from_bytes(hashlib.sha256(written(given_input)).digest()[:8], "big")
     label = given[number % len(given)][0]
     return next(row for row in rows if labels[row] == label)
 

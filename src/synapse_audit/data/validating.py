@@ -18,7 +18,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from synapse_audit.artifacts import TextInput
+from synapse_audit.artifacts import Input
+from synapse_audit.data.media import Medium
+from synapse_audit.data.signals import read_signals
 from synapse_audit.data.tables import DATA, FIT_DATA, Columns, Pool, Table, brief, listing
 from synapse_audit.errors import DataError
 
@@ -29,14 +31,22 @@ _INTEGER = re.compile(r"([+-]?\d{1,9})(\.0+)?", re.ASCII)
 _PLACEHOLDER = re.compile(r"LABEL_\d+", re.IGNORECASE)
 
 
-def validate(tables: Sequence[Table], columns: Columns, classes: Sequence[str]) -> Pool:
+def validate(
+    tables: Sequence[Table],
+    columns: Columns,
+    classes: Sequence[str],
+    medium: Medium | None = None,
+) -> Pool:
     """Checks every row and reads its label; rows keep the order of the tables.
 
+    Args:
+        medium: what the inputs are; None: texts.
+
     Raises:
-        DataError: a text is missing, empty or not a text; a label is missing or unknown to the
-            model; a group is missing.
+        DataError: a text is missing, empty or not a text; a signal is none or its file cannot be
+            had; a label is missing or unknown to the model; a group is missing.
     """
-    inputs = [text for table in tables for text in _inputs(table, columns)]
+    inputs = [one for table in tables for one in _inputs(table, columns, medium)]
     written = [label for table in tables for label in _labels(table, columns.label, classes)]
     sources = "' and '".join(table.source for table in tables)
     sizes = [len(table.frame) for table in tables]
@@ -52,7 +62,9 @@ def validate(tables: Sequence[Table], columns: Columns, classes: Sequence[str]) 
     )
 
 
-def _inputs(table: Table, columns: Columns) -> list[TextInput]:
+def _inputs(table: Table, columns: Columns, medium: Medium | None) -> list[Input]:
+    if medium is not None:
+        return list(read_signals(table, columns.text, medium))
     first = _texts(table, columns.text)
     if columns.pair is None:
         return list(first)
@@ -63,7 +75,9 @@ def _texts(table: Table, column: str) -> list[str]:
     values = table.frame[column].tolist()
     _reject(table, column, list(map(_is_missing, values)), "holds no text")
     kinds = [not isinstance(value, str) for value in values]
-    _reject(table, column, kinds, "holds something that is not a text")
+    lists = any(isinstance(value, list | np.ndarray) for value in values)
+    hint = " (lists of token ids need --tokens ids)" if lists else ""
+    _reject(table, column, kinds, f"holds something that is not a text{hint}")
     _reject(table, column, [not value.strip() for value in values], "is empty")
     _reject(table, column, [not _is_encodable(value) for value in values], "is not valid Unicode")
     return [str(value) for value in values]

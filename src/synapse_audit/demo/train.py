@@ -155,6 +155,10 @@ def build(rows: pd.DataFrame, recipe: Recipe, folder: Path) -> None:
         fit_model(model, tokenizer, rows, recipe)
     model.half().save_pretrained(folder)  # type: ignore[no-untyped-call]
     tokenizer.save_pretrained(folder)
+    # transformers 5 writes a name of its class that 4 does not know; both know the older one.
+    file = folder / "tokenizer_config.json"
+    known = file.read_text().replace("TokenizersBackend", "PreTrainedTokenizerFast")
+    file.write_text(known)
 
 
 @torch.no_grad()

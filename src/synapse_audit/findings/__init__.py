@@ -16,6 +16,7 @@ from synapse_audit.findings.calibration import calibration
 from synapse_audit.findings.certificates import certificates
 from synapse_audit.findings.detection import detection
 from synapse_audit.findings.faults import faults
+from synapse_audit.findings.given import given
 from synapse_audit.findings.inputs import inputs
 from synapse_audit.findings.paper import paper
 from synapse_audit.findings.pathways import pathways
@@ -30,6 +31,7 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "redundancy": redundancy,
     "pathways": pathways,
     "sites": sites,
+    "given": given,
     "asymmetry": asymmetry,
     "vulnerability": vulnerability,
     "agreement": agreement,

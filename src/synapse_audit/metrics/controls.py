@@ -50,6 +50,7 @@ _CONTROL = {
     "exclusive": "random",
     "exclusive_mass": "random",
     "constant": "random",
+    "given": "random",
     "readable_unused": "random",
     "used_unreadable": "random",
     "keep_top": "keep_random",

@@ -17,6 +17,7 @@ from synapse_audit.metrics.estimates import (
     effective_size,
     paired_drop,
     proportion,
+    unseen,
 )
 from synapse_audit.metrics.scored import NOBODY, ClassCounts, Scored, ratio
 
@@ -44,7 +45,8 @@ def macro_f1(scored: Scored) -> Estimates:
     sizes = class_sizes(scored)
     sizes = sizes[~np.isnan(sizes)]
     size = np.full(len(value), len(sizes) ** 2 / (1.0 / sizes).sum())
-    return bounded(value, samples, size)
+    right = scored.predicted == scored.labels
+    return bounded(value, samples, size, unseen(scored, right, _everyone(scored), alike=True))
 
 
 def weighted_f1(scored: Scored) -> Estimates:
@@ -52,7 +54,8 @@ def weighted_f1(scored: Scored) -> Estimates:
     value = _support_mean(scored.counts)[:, 0]
     samples = _support_mean(scored.resampled_counts)
     size = effective_size(scored, _everyone(scored))
-    return bounded(value, samples, np.broadcast_to(size, value.shape))
+    beyond = unseen(scored, scored.predicted == scored.labels, _everyone(scored))
+    return bounded(value, samples, np.broadcast_to(size, value.shape), beyond)
 
 
 def flip_rate(scored: Scored) -> Estimates:

@@ -2,7 +2,7 @@
 
 from synapse_audit.plan.cells import build_cells
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
-from synapse_audit.plan.sources import SiteSource, Sources
+from synapse_audit.plan.sources import GivenNeurons, SiteSource, Sources
 from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "SUFFIX",
     "TRIMMED_FIRST",
     "TWO_PHASE",
+    "GivenNeurons",
     "SiteSource",
     "Sources",
     "Trimmed",

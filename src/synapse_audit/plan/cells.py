@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from synapse_audit.artifacts import Cell
 from synapse_audit.plan.dissociated import dissociated_cells
 from synapse_audit.plan.flips import flip_cells
+from synapse_audit.plan.given import given_cells
 from synapse_audit.plan.head import logit_cells, weight_cells
 from synapse_audit.plan.inputs import input_cells
 from synapse_audit.plan.logits import logit_noise_cells, temperature_cells
@@ -41,6 +42,7 @@ GROUPS: tuple[Callable[[Sources], Iterator[Cell]], ...] = (
     class_cells,
     exclusive_cells,
     constant_cells,
+    given_cells,
     dissociated_cells,
     setting_cells,
     exclusive_mass_cells,

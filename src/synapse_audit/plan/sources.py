@@ -32,6 +32,15 @@ class SiteSource:
 
 
 @dataclass(frozen=True)
+class GivenNeurons:
+    """Neurons of one site that somebody named."""
+
+    neurons: NeuronSet
+    widths: tuple[int, ...]
+    """Neurons of the site per layer, layer 0 first; layers without the site are 0 wide."""
+
+
+@dataclass(frozen=True)
 class Sources:
     """All that cells are built from."""
 
@@ -50,6 +59,8 @@ class Sources:
     """Bits that were chosen with the model at hand."""
     sites: Mapping[str, SiteSource] = field(default_factory=dict)
     """Sites besides the block output."""
+    given: Mapping[str, GivenNeurons] = field(default_factory=dict)
+    """Site → the neurons there that somebody named."""
 
     @cached_property
     def widths(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from synapse_audit.addresses import GIVEN
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Plan
 from synapse_audit.operators import SINGLE
 
@@ -55,7 +56,7 @@ def trim(plan: Plan, cost: Callable[[Iterable[str]], float], budget: float) -> T
     """Leaves groups out until ``cost`` of the remaining actions is at most ``budget`` seconds.
 
     Where even the last group does not suffice, the rest of the plan stands: removal curves,
-    per-class curves, edits and margins are never left out.
+    per-class curves, edits, margins and neurons that somebody named are never left out.
     """
     left_out: list[str] = []
     for name, goes in TRIMMED_FIRST.items():
@@ -76,9 +77,14 @@ def leave_out(plan: Plan, names: Iterable[str]) -> Plan:
 
 
 def _without(plan: Plan, goes: Callable[[Cell], bool]) -> Plan:
-    kept = tuple(cell for cell in plan.cells if not goes(cell))
+    kept = tuple(cell for cell in plan.cells if _named(cell) or not goes(cell))
     actions = set(_actions(kept))
     return Plan(kept, {a: r for a, r in plan.routes.items() if a in actions})
+
+
+def _named(cell: Cell) -> bool:
+    """Whether somebody asked for exactly these neurons."""
+    return (cell.parameter or "").startswith(GIVEN)
 
 
 def _actions(cells: Sequence[Cell]) -> list[str]:

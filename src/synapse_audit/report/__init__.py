@@ -18,6 +18,7 @@ from synapse_audit.report.sections.clean import clean
 from synapse_audit.report.sections.constants import constants
 from synapse_audit.report.sections.detection import detection
 from synapse_audit.report.sections.faults import faults
+from synapse_audit.report.sections.given import given
 from synapse_audit.report.sections.inputs import inputs
 from synapse_audit.report.sections.layers import layers
 from synapse_audit.report.sections.margins import margins
@@ -47,6 +48,7 @@ SECTIONS: dict[str, Callable[[Result], Section]] = {
     "agreement": agreement,
     "pathways": pathways,
     "constants": constants,
+    "given": given,
     "sufficiency": sufficiency,
     "classes": classes,
     "matrix": matrix,

@@ -7,6 +7,7 @@ what, and tells how far it is.
 from synapse_audit.stages.clean import represent
 from synapse_audit.stages.conclude import conclude
 from synapse_audit.stages.examine import Examined, examine
+from synapse_audit.stages.given import check_given
 from synapse_audit.stages.inputs import check_names, load_classifier, read_subject
 from synapse_audit.stages.learn import Learned, learn
 from synapse_audit.stages.plan import Prepared, prepare, sources
@@ -21,6 +22,7 @@ __all__ = [
     "Prepared",
     "Run",
     "Subject",
+    "check_given",
     "check_names",
     "conclude",
     "engine_of",

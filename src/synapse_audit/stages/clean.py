@@ -9,6 +9,7 @@ from synapse_audit.activations import Extraction, Place, array_name, assemble, e
 from synapse_audit.artifacts import LabelledData, LayerStatistics, Splits
 from synapse_audit.classifier import BLOCK_OUTPUT
 from synapse_audit.data import check_label_map
+from synapse_audit.stages.given import kept_sites
 from synapse_audit.stages.run import Run, Subject, splits_table
 
 
@@ -20,7 +21,7 @@ def represent(run: Run, subject: Subject) -> Extraction:
     """
     classifier, encoded, data = subject.classifier, subject.encoded, subject.data
     splits = subject.splits
-    sites = tuple(site for site in run.config.grid.sites if site in classifier.sites)
+    sites = kept_sites(run, subject)
     absent = sorted({*run.config.grid.sites} - {*sites})
     run.folder.update_manifest(**({"sites_absent": absent} if absent else {}))
     where = places(classifier, sites)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from synapse_audit.artifacts import LabelledData
-from synapse_audit.classifier import SITES, Classifier
+from synapse_audit.classifier import SITES, Classifier, Window, vocabulary_size
 from synapse_audit.config import AuditConfig
 from synapse_audit.data import load_data, split
 from synapse_audit.edits import FORMATS
@@ -14,6 +17,13 @@ from synapse_audit.plan.inputs import BUILDERS
 from synapse_audit.plan.weights import WEIGHT_CELLS
 from synapse_audit.rankings import RANKINGS
 from synapse_audit.stages.run import Subject
+from synapse_audit.stages.windows import by_window
+
+LOADING = (
+    *("revision", "attn_implementation", "device_map", "quantization"),
+    *("base_model", "merge_adapter"),
+)
+"""Fields of a configuration that say how a model is loaded, under the same names everywhere."""
 
 
 def check_names(config: AuditConfig) -> None:
@@ -35,6 +45,8 @@ def check_names(config: AuditConfig) -> None:
         unknown = [name for name in names if name not in table]
         if unknown:
             raise UsageError(f"{kind} '{unknown[0]}' given; {choices(unknown[0], table)}")
+    if config.stride is not None and config.window is None:
+        raise UsageError(f"stride {config.stride} given without a window; expected both or neither")
     aimed = [name for name in config.grid.operators if name in AIMED]
     if aimed:
         raise UsageError(
@@ -43,22 +55,24 @@ def check_names(config: AuditConfig) -> None:
         )
 
 
-def load_classifier(model: str, *, device: str, dtype: str = "float32") -> Classifier:
-    """The classifier on the device asked for.
+def load_classifier(
+    model: str,
+    *,
+    device: str,
+    dtype: str = "float32",
+    tokens: str = "text",
+    window: Window | None = None,
+    **options: Any,
+) -> Classifier:
+    """The classifier on the device asked for; ``options`` are those of :meth:`Classifier.load`.
 
     Raises:
         ModelError: it cannot be audited.
         UsageError: this machine has no such device.
     """
-    classifier = Classifier.load(model, dtype=dtype)
-    try:
-        return classifier.to(device)
-    except (RuntimeError, AssertionError) as error:  # torch has no narrower class for this
-        reason = str(error).splitlines()[0]
-        raise UsageError(
-            f"device '{device}' given; expected one this machine has (cpu, cuda, cuda:1, mps): "
-            f"{reason}"
-        ) from error
+    return Classifier.load(
+        model, device=device, dtype=dtype, tokens=tokens, window=window, **options
+    )
 
 
 def benign_index(config: AuditConfig, classifier: Classifier) -> int | None:
@@ -82,11 +96,19 @@ def read_subject(config: AuditConfig) -> Subject:
     Raises:
         ModelError, DataError, UsageError: the message is one line.
     """
-    classifier = load_classifier(config.model, device=config.device, dtype=config.dtype)
+    classifier = load_classifier(
+        config.model,
+        device=config.device,
+        dtype=config.dtype,
+        tokens=config.tokens,
+        window=None if config.window is None else Window(config.window, config.stride),
+        **{name: getattr(config, name) for name in LOADING},
+    )
     benign = benign_index(config, classifier)
-    data = read_data(config, classifier)
-    splits = split(data, seed=config.seed)
-    return Subject(classifier, data, splits, classifier.encode(data.inputs), benign)
+    rows = read_data(config, classifier)
+    data, encoded = by_window(rows, classifier.encode(rows.inputs))
+    heard = replace(classifier, notes=(*classifier.notes, *encoded.notes))
+    return Subject(heard, data, split(data, seed=config.seed), encoded, benign)
 
 
 def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
@@ -97,8 +119,11 @@ def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
         fit_data=config.fit_data,
         text_column=config.text_column,
         text_pair_column=config.text_pair_column,
+        input_column=config.input_column,
         label_column=config.label_column,
         group_column=config.group_column,
         max_examples=config.grid.max_examples,
         seed=config.seed,
+        vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,
+        modality=classifier.modality,
     )

@@ -23,6 +23,7 @@ from synapse_audit.plan import (
     make_plan,
     trim,
 )
+from synapse_audit.stages.given import given_sources
 from synapse_audit.stages.learn import Learned
 from synapse_audit.stages.run import Run, Subject
 from synapse_audit.stages.sites import site_sources
@@ -76,6 +77,7 @@ def sources(run: Run, subject: Subject, found: Extraction, learned: Learned) -> 
         classes=classifier.classes,
         seed=run.config.seed,
         sites=site_sources(run, subject, found, learned.statistics),
+        given=given_sources(run, found),
     )
     return with_weights(run, subject, found, source)
 

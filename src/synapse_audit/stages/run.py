@@ -92,30 +92,45 @@ def identify(run: Run, subject: Subject) -> None:
             "n_rows": data.n_rows,
             "n_repeats": data.n_repeats,
             "n_used": len(data),
+            **_windows(data),
         },
         splits={f.name: len(getattr(splits, f.name)) for f in fields(splits)},
         seed=run.config.seed,
         device=run.config.device,
+        float32_matmul=classifier.float32_matmul,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
 
 
+def _windows(data: LabelledData) -> dict[str, dict[str, int]]:
+    cut = data.windows
+    if cut is None:
+        return {}
+    counts = {"n_rows": cut.n_rows, "n_windows": cut.n_windows, "n_repeats": cut.n_repeats}
+    return {"windows": counts}
+
+
 def _model_facts(classifier: Classifier) -> dict[str, Any]:
     return {
         "name": classifier.name,
+        "inputs": classifier.reads,
+        "notes": "; ".join(classifier.notes) or None,
         "family": classifier.architecture,
         "layers": classifier.n_layers,
         "hidden_size": int(classifier.output_layer.in_features),
         "parameters": classifier.parameters_count,
         "pooled_position": classifier.position,
         "sha256": classifier.fingerprint(),
+        **classifier.origin,
     }
 
 
 def splits_table(data: LabelledData, splits: Splits) -> pd.DataFrame:
-    """``splits.parquet``: one row per example."""
+    """``splits.parquet``: one row per example, with the row that it was cut from in windows."""
     names = np.full(len(data), "", dtype=object)
     for part in fields(splits):
         names[getattr(splits, part.name)] = part.name
-    return pd.DataFrame({"example": np.arange(len(data)), "split": names, "label": data.labels})
+    rows = {} if data.windows is None else {"row": data.windows.rows}
+    columns = {"example": np.arange(len(data)), "split": names, "label": data.labels}
+    return pd.DataFrame(columns | rows)

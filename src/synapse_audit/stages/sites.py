@@ -52,6 +52,7 @@ def site_sources(
     return {
         name: SiteSource(statistics[name], _ranking(run, subject, site))
         for name, site in found.sites.items()
+        if name in run.config.grid.sites  # the others are there for neurons that were named
     }
 
 

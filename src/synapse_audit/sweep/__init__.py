@@ -1,6 +1,12 @@
 """Cells → outcomes, by the cheapest exact route."""
 
-from synapse_audit.sweep.attention import Tap, available_routes, supports_tap, tapped
+from synapse_audit.sweep.attention import (
+    Tap,
+    available_routes,
+    supports_tap,
+    tapped,
+    why_no_tap,
+)
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.cost import Cost, estimate
 from synapse_audit.sweep.engine import Engine
@@ -53,4 +59,5 @@ __all__ = [
     "sweep_two_phase",
     "tapped",
     "verify_routes",
+    "why_no_tap",
 ]

@@ -1,8 +1,9 @@
 """The attention of one row against cached keys and values.
 
 transformers looks its attention function up in a registry at every call. Inside :func:`tapped` the
-registry's entry for the model's own implementation is ours; it delegates every call to the original
-except while a :class:`Tap` asks for one of two things:
+registry's entry for the model's own implementation is ours (the encoders of transformers 4 call
+PyTorch's attention themselves: there that call is ours, :class:`OwnCalls`); it delegates every call
+to the original except while a :class:`Tap` asks for one of two things:
 
 * **capture**: keep each block's keys, values and mask (optionally stop the block right there);
 * **row**: the block runs on the pooled row alone, (cells · examples, 1 token), and attends to the
@@ -14,6 +15,7 @@ padding is attended by accident; the override is gone after the ``with``.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +24,8 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from synapse_audit.classifier import Classifier
 from synapse_audit.plan import STREAM, SUFFIX
@@ -64,10 +68,32 @@ def available_routes(classifier: Classifier, tap: Tap | None) -> frozenset[str]:
     return frozenset({STREAM, SUFFIX}) if rows else frozenset({SUFFIX})
 
 
+EAGER, SDPA = "eager", "sdpa"
+
+EAGER_FUNCTION = "eager_attention_forward"
+"""What a module of transformers calls its plain attention, which no registry holds."""
+
+
 def supports_tap(classifier: Classifier) -> bool:
-    """Whether the model looks its attention up in transformers' registry."""
+    """Whether the model looks its attention up at every call, or calls PyTorch's itself."""
+    return not why_no_tap(classifier)
+
+
+def why_no_tap(classifier: Classifier) -> str:
+    """Why no tap can be put under a model's attention; empty where one can."""
     config = getattr(classifier.model, "config", None)
-    return getattr(config, "_attn_implementation", None) == "sdpa"
+    name = getattr(config, "_attn_implementation", None)
+    if name not in (EAGER, SDPA):
+        return f"attention {name} cannot be asked for one row alone"
+    file = sys.modules[type(classifier.model).__module__]
+    if name == EAGER and not hasattr(file, EAGER_FUNCTION):
+        return "attention outside transformers' registry"
+    return ""
+
+
+def _eager(module: nn.Module, *args: Any, **options: Any) -> Any:
+    """The plain attention of the file that the calling module is from."""
+    return getattr(sys.modules[type(module).__module__], EAGER_FUNCTION)(module, *args, **options)
 
 
 @contextmanager
@@ -79,8 +105,12 @@ def tapped(classifier: Classifier) -> Iterator[Tap]:
     config: Any = classifier.model.config
     name = config._attn_implementation
     tap = Tap()
+    if name == SDPA and not getattr(classifier.model, "_supports_attention_backend", False):
+        with OwnCalls(tap):
+            yield tap
+        return
     before = registry._local_mapping.get(name)
-    registry[name] = _tapping(registry[name], tap)
+    registry[name] = _tapping(_eager if name == EAGER else registry[name], tap)
     try:
         yield tap
     finally:
@@ -90,9 +120,50 @@ def tapped(classifier: Classifier) -> Iterator[Tap]:
             registry[name] = before
 
 
+class OwnCalls(TorchFunctionMode):
+    """The tap under ``scaled_dot_product_attention`` itself, for models that ask no registry."""
+
+    def __init__(self, tap: Tap) -> None:
+        super().__init__()
+        self._attention = _tapping(_plain_attention, tap)
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        """Any function of torch that is called inside the ``with``; here they run as ever."""
+        if function is functional.scaled_dot_product_attention:
+            return self._called(*args, **(kwargs or {}))
+        return function(*args, **(kwargs or {}))
+
+    def _called(
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        attn_mask: Tensor | None = None,
+        dropout_p: float = 0.0,
+        is_causal: bool = False,
+        **options: Any,
+    ) -> Tensor:
+        # The registry speaks of `scaling`, and its functions put the tokens before the heads.
+        options |= {"is_causal": is_causal, "scaling": options.pop("scale", None)}
+        context, _ = self._attention(None, query, key, value, attn_mask, **options)
+        return context.transpose(1, 2)
+
+
+def _plain_attention(
+    module: None, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    scale = options.pop("scaling")
+    context = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, scale=scale, **options
+    )
+    return context.transpose(1, 2), None
+
+
 def _tapping(original: Callable[..., Any], tap: Tap) -> Callable[..., Any]:
     def attention(
-        module: nn.Module,
+        module: nn.Module | None,
         query: Tensor,
         key: Tensor,
         value: Tensor,
@@ -113,7 +184,7 @@ def _tapping(original: Callable[..., Any], tap: Tap) -> Callable[..., Any]:
 
 
 def _offer(
-    module: nn.Module,
+    module: nn.Module | None,
     query: Tensor,
     key: Tensor,
     value: Tensor,
@@ -136,7 +207,7 @@ def _offer(
     )
 
 
-def _causal(module: nn.Module, options: Mapping[str, Any]) -> bool:
+def _causal(module: nn.Module | None, options: Mapping[str, Any]) -> bool:
     """As transformers' sdpa decides it."""
     named = options.get("is_causal")
     return bool(getattr(module, "is_causal", True) if named is None else named)

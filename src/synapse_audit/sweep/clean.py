@@ -32,11 +32,18 @@ class BlockCall:
         if named.get(ROTARY) is not None:
             tables = (_rows_of(table, place, cells) for table in named[ROTARY])
             named[ROTARY] = tuple(tables)
+        numbers = named.get(POSITIONS)
+        if isinstance(numbers, Tensor) and numbers.ndim == 2:
+            every = numbers.expand(len(place), -1)
+            named[POSITIONS] = every.gather(1, place[:, None]).repeat(cells, 1)
         return BlockCall(self.arguments, named)
 
 
 ROTARY = "position_embeddings"
 """Name of the cosines and sines that transformers hands to its blocks."""
+
+POSITIONS = "position_ids"
+"""Name of the tokens' numbers, (1 or examples, tokens), from which blocks make them themselves."""
 
 
 def _rows_of(table: Tensor, place: Int[Tensor, " examples"], cells: int) -> Tensor:

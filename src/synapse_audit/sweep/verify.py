@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,10 +102,21 @@ def _check(
 
 
 def _probes(cells: Sequence[Cell]) -> list[Cell]:
-    """First, last and largest cell of a kind, and one per layer that edits resume at."""
-    chosen = [cells[0], cells[-1], max(cells, key=lambda cell: cell.k or 0)]
+    """First, last, largest and lowest cell of a kind, and one per layer that edits resume at."""
+    chosen = [
+        cells[0],
+        cells[-1],
+        max(cells, key=lambda cell: cell.k or 0),
+        min(cells, key=_lowest),
+    ]
     by_layer = {c.edit.layer: c for c in cells if isinstance(c.edit, ParameterEdit)}
     return list({cell.key: cell for cell in (*chosen, *by_layer.values())}.values())
+
+
+def _lowest(cell: Cell) -> float:
+    """The lowest layer of a cell's neurons: what lies below the first block may stand apart."""
+    layers = () if cell.neurons is None else cell.neurons.layers
+    return float(min(layers, default=math.inf))
 
 
 def _gap(

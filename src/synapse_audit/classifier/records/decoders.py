@@ -96,7 +96,9 @@ DECODERS: tuple[Family, ...] = (
     Family(
         name="T5",
         model_types=("t5", "mt5", "umt5"),
-        embeddings="transformer.encoder.embed_tokens",
+        # Its table of embeddings may be the decoder's too, and called twice.
+        embeddings="transformer.encoder.block.0",
+        embeddings_side="input",
         blocks=("transformer.encoder.block", "transformer.decoder.block"),
         output_layer="classification_head.out_proj",
         head=_t5_head,

@@ -32,39 +32,43 @@ def _linear_head(model: Any, pooled: Tensor) -> Tensor:
     return model.classifier(pooled)
 
 
+ATTENTION = ("attention.o_proj", "attention.output.dense")
+MLP = ("mlp.fc2", "output.dense")
+"""Today's name, then that of transformers 4."""
+
 VISION_FAMILIES: tuple[Family, ...] = (
     Family(
         name="ViT",
         model_types=("vit",),
         embeddings="vit.embeddings",
-        blocks="vit.layers",
+        blocks="vit.layers|vit.encoder.layer",
         output_layer="classifier",
         head=_vit_head,
-        attention_output="attention.o_proj",
-        mlp_output="mlp.fc2",
+        attention_output=ATTENTION,
+        mlp_output=MLP,
         modality=IMAGE,
     ),
     Family(
         name="DeiT",
         model_types=("deit",),
         embeddings="deit.embeddings",
-        blocks="deit.layers",
+        blocks="deit.layers|deit.encoder.layer",
         output_layer="classifier",
         head=_vit_head,
-        attention_output="attention.o_proj",
-        mlp_output="mlp.fc2",
+        attention_output=ATTENTION,
+        mlp_output=MLP,
         modality=IMAGE,
     ),
     Family(
         name="BEiT",
         model_types=("beit",),
         embeddings="beit.embeddings",
-        blocks="beit.layers",
+        blocks="beit.layers|beit.encoder.layer",
         output_layer="classifier",
         head=_beit_head,
         position="patches",
-        attention_output="attention.o_proj",
-        mlp_output="mlp.fc2",
+        attention_output=ATTENTION,
+        mlp_output=MLP,
         modality=IMAGE,
         when=lambda config: config.use_mean_pooling,
     ),
@@ -76,7 +80,7 @@ VISION_FAMILIES: tuple[Family, ...] = (
         output_layer="classifier",
         whole_head=_dinov2_head,
         position="mean",
-        attention_output="attention.o_proj",
+        attention_output=ATTENTION,
         mlp_output=("mlp.fc2", "mlp.weights_out"),
         modality=IMAGE,
         note="its head reads [CLS] beside the mean over patches: the representation is the mean "
@@ -90,8 +94,8 @@ VISION_FAMILIES: tuple[Family, ...] = (
         output_layer="classifier",
         whole_head=_swin_head,
         position="mean",
-        attention_output="attention.o_proj",
-        mlp_output="mlp.fc2",
+        attention_output=ATTENTION,
+        mlp_output=MLP,
         modality=IMAGE,
         note="patches are merged between stages: only the last stage can be resumed",
     ),

@@ -72,6 +72,7 @@ HOMES = {
     "truncated": "What was audited",
     "versions": "With what, and how long it took",
     "device": "With what, and how long it took",
+    "float32_matmul": "With what, and how long it took",
     "times": "With what, and how long it took",
     "cost": "With what, and how long it took",
 }
@@ -116,7 +117,38 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"{words.whole(facts.draws)} random draws per curve, {words.whole(facts.resamples)} "
         f"bootstrap resamples, {tests}."
     )
-    return made, _routes(result), *_estimated(result)
+    return made, *_cut(result), _routes(result), *_estimated(result)
+
+
+def _cut(result: Result) -> tuple[str, ...]:
+    """What was done to inputs that are longer than the model, or a window, can hold."""
+    windows = lookup.dig(result.manifest, "data", "windows")
+    truncated = words.as_float(lookup.dig(result.manifest, "truncated"))
+    if windows:
+        return (_windows(result),)
+    if not truncated > 0:
+        return ()
+    return (
+        f"{words.whole(truncated)} of {words.whole(lookup.dig(result.manifest, 'data', 'n_used'))} "
+        "inputs were longer than the model can read and were cut at their end; nothing here speaks "
+        "of what was cut off.",
+    )
+
+
+def _windows(result: Result) -> str:
+    size, stride = (lookup.dig(result.manifest, "config", name) for name in ("window", "stride"))
+    rows, windows, repeats = (
+        words.whole(lookup.dig(result.manifest, "data", "windows", name))
+        for name in ("n_rows", "n_windows", "n_repeats")
+    )
+    apart = "without overlap" if stride is None else f"one every {words.whole(stride)} tokens"
+    return (
+        f"{rows} rows became {windows} windows of at most {words.whole(size)} tokens, {apart}, of "
+        f"which {repeats} repeated another one and were dropped. Each window counts as an example "
+        "with the label of its row, so that every figure is one per window and long rows count "
+        "more; windows of one row never fall into different splits and are resampled together. "
+        "McNemar's p values and Wilson's intervals know no rows: they take windows for independent."
+    )
 
 
 def _routes(result: Result) -> str:

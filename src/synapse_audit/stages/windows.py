@@ -1,0 +1,40 @@
+"""Encoded windows and the labels of the rows they were cut from, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from synapse_audit.artifacts import LabelledData
+from synapse_audit.classifier import Encoded
+from synapse_audit.data import windowed
+
+
+class Read(NamedTuple):
+    """Labelled data and the same examples as the model reads them."""
+
+    data: LabelledData
+    encoded: Encoded
+
+
+def by_window(data: LabelledData, encoded: Encoded) -> Read:
+    """Example by example: as they are where no windows were cut, else one per distinct window.
+
+    Raises:
+        DataError: every window of the file to fit on occurs in the data too.
+    """
+    if encoded.rows is None:
+        return Read(data, encoded)
+    made = windowed(data, encoded.rows, [_content(example) for example in encoded.features])
+    examples = replace(
+        encoded,
+        features=[encoded.features[place] for place in made.kept.tolist()],
+        lengths=encoded.lengths[made.kept],
+        rows=encoded.rows[made.kept],
+    )
+    return Read(made.data, examples)
+
+
+def _content(features: Mapping[str, Any]) -> str:
+    return " ".join(map(str, features["input_ids"]))
