@@ -84,7 +84,7 @@ def compare(found: Gap, p: float, tests: bool) -> str:
     else:
         verdict = f"hurt {'more' if found.excess > 0 else 'less'} than equally many random ones"
     return (
-        f"With {words.percent(found.fraction)} of every block silenced, the top-ranked neurons "
+        f"With {words.percent(found.fraction)} of all neurons silenced, the top-ranked neurons "
         f"{verdict}: accuracy falls by {words.number(found.top)} against "
         f"{words.number(found.random)} (middle 95% of the draws: "
         f"{words.span(found.low, found.high)}); over the whole curve {words.p_phrase(p)}."
@@ -96,7 +96,7 @@ def _untested(found: Gap, tests: bool) -> str:
     place = "inside" if found.low <= found.top <= found.high else "outside"
     why = "the draws allow none" if tests else "this preset has too few draws"
     return (
-        f"With {words.percent(found.fraction)} of every block silenced, top-ranked first, accuracy "
+        f"With {words.percent(found.fraction)} of all neurons silenced, top-ranked first, accuracy "
         f"falls by {words.number(found.top)}, against {words.number(found.random)} with equally "
         f"many random neurons: {place} the range of the draws "
         f"({words.span(found.low, found.high)}). No test is reported: {why}."
@@ -116,7 +116,7 @@ def _flat(plateau: words.Estimate) -> str:
     if plateau.value <= 0:
         return "Even the smallest share tried may cost more than 0.02 of accuracy"
     return (
-        f"Up to {words.percent(plateau.value)}{_grid_range(plateau)} of the neurons of every block "
+        f"Up to {words.percent(plateau.value)}{_grid_range(plateau)} of the neurons "
         "can be silenced (held at their average), top-ranked first, before accuracy may fall by "
         "more than 0.02"
     )

@@ -148,8 +148,8 @@ def _keys(result: Result) -> tuple[Key, ...]:
     return (
         _figure_key(result, "Clean accuracy", ("clean", "accuracy")),
         _figure_key(result, "Macro F1", ("clean", "macro_f1")),
-        _share_key(result, "Can be silenced freely", "plateau", "of every block"),
-        _share_key(result, "Half of the way to chance at", "half_point", "of every block"),
+        _share_key(result, "Can be silenced freely", "plateau", "of the neurons"),
+        _share_key(result, "Half of the way to chance at", "half_point", "of the neurons"),
         _contrast_key(result),
         _count_key(result),
         _class_key(result),
