@@ -94,6 +94,15 @@ def test_rankings_are_compared_pair_by_pair() -> None:
     assert row["spearman"] == pytest.approx((-1.0 + near - near) / 3)
 
 
+def test_equal_scores_are_no_agreement() -> None:
+    one, other = np.zeros(100), np.zeros(100)
+    one[[50, 51]], other[[80, 81]] = 1.0, 1.0
+    table = rankings_table([_rankings(one.tolist()), _rankings(other.tolist())])
+    # Two are sure to lead; each of the other 98 takes one of the 8 places left by lot.
+    lot = 8 / 98
+    assert table["overlap"][0] == pytest.approx((4 * lot + 96 * lot**2) / 10)
+
+
 def test_what_is_ranked_by_nothing_is_not_compared() -> None:
     assert rankings_table([_rankings([0.0] * 20)] * 2).empty
     assert rankings_table([_rankings([*map(float, range(20))], "random")] * 2).empty

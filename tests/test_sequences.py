@@ -140,6 +140,11 @@ def test_a_group_that_is_given_wins() -> None:
     assert made.data.groups is not None and made.data.groups.tolist() == [5, 5, 5, 9]
 
 
+def test_a_class_whose_windows_all_repeat_is_missed() -> None:
+    with pytest.raises(DataError, match=f"windows of memory' holds only class '{CLASSES[0]}'"):
+        windowed(_data([0, 0]), np.array([0, 1]), ["a", "b"])
+
+
 def test_rows_that_fit_one_window_are_no_groups() -> None:
     made = windowed(_data([0, 1]), np.array([0, 1]), ["a", "b"])
     assert made.data.groups is None and made.data.windows is not None

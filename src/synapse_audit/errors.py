@@ -38,6 +38,15 @@ class RunFolderError(AuditError):
     """The run folder is missing, belongs to another run, or is not writable."""
 
 
+BROKEN = (OSError, ValueError, ImportError, TypeError, KeyError, AttributeError, IndexError)
+"""What libraries raise on files that hold something else than they expect."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of a library says, without the lines that only its developers need."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def choices(given: str, allowed: Iterable[str]) -> str:
     """Says which choices exist, with the closest one suggested first.
 

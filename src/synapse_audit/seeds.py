@@ -25,7 +25,7 @@ from synapse_audit.audit import audit
 from synapse_audit.config import AuditConfig
 from synapse_audit.neurons import count
 from synapse_audit.progress import Progress
-from synapse_audit.rankings.stability import TOP
+from synapse_audit.rankings.stability import TOP, shared
 from synapse_audit.store import AuditResult, RunFolder
 
 PURPOSE = [
@@ -148,9 +148,8 @@ def rankings_table(rankings: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def _pairs(scores: Sequence[Float[np.ndarray, " neurons"]]) -> tuple[object, ...]:
     """One layer's scores under every seed → the figures of a row, from ``pairs`` on."""
     width = len(scores[0])
-    k = count(TOP, width)
-    leading = [set(np.argsort(-each, kind="stable")[:k].tolist()) for each in scores]
-    shares = [len(one & other) / k for one, other in combinations(leading, 2)]
+    k = max(1, count(TOP, width))
+    shares = [shared(one, other, k) for one, other in combinations(scores, 2)]
     order = pd.DataFrame(dict(enumerate(scores))).corr(method="spearman").to_numpy()
     spearman = float(np.mean(order[np.triu_indices(len(scores), k=1)]))
     spread = float(np.mean(shares)), min(shares), max(shares)

@@ -159,11 +159,17 @@ def test_sounds_that_cannot_be_had(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "no samples" in refusal(decode_sound, np.array([0.0, np.nan]))
     assert "int64, not int16" in refusal(decode_sound, TONE.astype(np.int64))
     assert "lasts 601 s; expected 600 s at most" in refusal(
-        decode_sound, wav(TONE[:1].repeat(601), 1)
+        decode_sound, wav(TONE[:1].repeat(601_000), 1000)
     )
 
 
 # ---------------------------------------------------------------- series
+
+
+@pytest.mark.parametrize("rate", [1, 100_000_007, 2_000_000_000, 10**300])
+def test_no_rate_of_a_header_makes_a_filter_of_gigabytes(rate: int) -> None:
+    with pytest.raises(DataError, match="its sampling rate is"):
+        decode_sound(signal(TONE / 2**15, rate))
 
 
 def test_series_have_a_channel_even_where_none_was_written(tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.runners import RUNNERS
 from synapse_audit.sweep.site import Site
 
+from .families import OLDER
+
 TEXTS = tiny_rows()["text"].tolist()[:12]
 
 
@@ -135,6 +137,9 @@ def test_the_row_alone_runs_under_either_attention(
         "neuron", "zero", "block_output", position="pooled", neurons=NeuronSet.of({2: range(20)})
     )
     batch = classifier.collate(classifier.encode(TEXTS), range(len(TEXTS)))
+    if OLDER and implementation == "eager":
+        assert "registry" in why_no_tap(classifier)
+        return
     assert supports_tap(classifier)
     with classifier.unharmed(), tapped(classifier) as tap:
         engine = Engine(classifier, Site((layer,) * 4, (layer,) * 4), 0, tap)
@@ -181,7 +186,10 @@ def test_code_from_the_hub_is_no_attention(tiny_folder: Path, tmp_path: Path) ->
     config = json.loads((folder / "config.json").read_text())
     config["attn_implementation"] = "someone/kernel"
     (folder / "config.json").write_text(json.dumps(config))
-    assert "someone/kernel" in _refusal(lambda: Classifier.load(folder), ModelError)
+    if OLDER:  # which does not read it from a file
+        assert Classifier.load(folder).origin["attn_implementation"] == "sdpa"
+    else:
+        assert "someone/kernel" in _refusal(lambda: Classifier.load(folder), ModelError)
     Classifier.load(folder, attn_implementation="sdpa")
 
 

@@ -1,5 +1,6 @@
 """Token ids reach the model as they are given: no tokenizer, nothing added, nothing guessed."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from transformers import (
 )
 
 from classifier.families import KINDS
+from synapse_audit import demo
 from synapse_audit.classifier import Classifier, Window, vocabulary_size
 from synapse_audit.errors import AuditError, DataError, ModelError, UsageError
 
@@ -159,3 +161,13 @@ def test_images_are_no_ids(saved: Saved) -> None:
     folder = saved("vit")
     assert "reads image" in _refusal(UsageError, folder, tokens="ids")
     assert "reads image" in _refusal(UsageError, folder, window=Window(8))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("tokenizer.json", '{"a": 1}'), ("tokenizer_config.json", "[1]")]
+)
+def test_a_broken_tokenizer_is_named(name: str, text: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(demo.bundled_model(), tmp_path / "model")
+    (folder / name).write_text(text)
+    with pytest.raises(ModelError, match="its tokenizer cannot be loaded"):
+        Classifier.load(folder)

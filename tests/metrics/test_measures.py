@@ -202,3 +202,13 @@ def test_nothing_is_added_where_every_class_varies(build):
     plain = interval((predicted == labels).astype(float) @ scored.resampled / 200)
     assert found.low == pytest.approx(plain.low, abs=1e-6)
     assert found.high == pytest.approx(plain.high, abs=1e-6)
+
+
+def test_a_rare_class_is_not_known_from_the_large_ones(build):
+    """Macro F1 of 500, 8 and 500 examples, the first two classes without an error."""
+    labels = np.repeat([0, 1, 2], [500, 8, 500])
+    predicted = np.where((labels == 2) & (np.arange(len(labels)) % 2 == 0), 0, labels)
+    found = METRICS["macro_f1"](build.scored(labels, labels, predicted))
+    # Of two such classes the rare one decides: half the mean of a class of 500 and one of 8.
+    size = 4 / (1 / 500 + 1 / 8)
+    assert (found.value - found.low)[0] >= 2 / 3 * wilson(0, size).high

@@ -165,7 +165,7 @@ def test_one_kind_that_differs_is_run_with_hooks_and_the_rest_stays_fast(
 def test_what_breaks_only_at_the_lowest_layer_is_found_out(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A projection between embeddings and blocks, say; the cell is neither first, last nor large."""
+    """A projection between embeddings and blocks, say; its cell is not first, last or largest."""
     sets = [{2: [0]}, {0: [0]}, {1: [0, 1, 2]}, {1: [0]}]
     cells = [Cell("neuron", "zero", "block_output", neurons=NeuronSet.of(one)) for one in sets]
     runner = RUNNERS[SUFFIX]

@@ -20,7 +20,7 @@ from typing import Any
 from torch import nn
 
 from synapse_audit.classifier.options import Loading
-from synapse_audit.errors import ModelError, choices
+from synapse_audit.errors import BROKEN, ModelError, choices
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -85,6 +85,11 @@ def find_adapter(folder: Path, loading: Loading) -> Adapter | None:
             f"model folder '{folder}' holds a PEFT adapter, which needs the package peft; expected "
             "pip install 'synapse-audit[peft]'"
         )
+    for name in ("base_model_name_or_path", "revision"):
+        if not isinstance(config.get(name), str | None):
+            raise ModelError(
+                f"'{folder / CONFIG}' has {name} {config[name]!r}; expected a text, or none"
+            )
     given, named = loading.base_model, config.get("base_model_name_or_path")
     base = given or _beside(folder, str(named or ""))
     revision = None if given or Path(base).is_dir() else config.get("revision")
@@ -107,7 +112,7 @@ def attach(model: Any, adapter: Adapter, *, merge: bool) -> nn.Module:
                 model, str(adapter.folder), torch_device=device
             )
             plain = adapted.merge_and_unload(safe_merge=True) if merge else _unmerged(adapted)
-        except (RuntimeError, ValueError, KeyError, AttributeError, ImportError) as error:
+        except (RuntimeError, *BROKEN) as error:
             raise _misfit(adapter, str(error)) from error
     missing = [str(one.message) for one in said if "missing adapter keys" in str(one.message)]
     if missing:

@@ -22,13 +22,19 @@ import numpy as np
 from jaxtyping import Float
 
 from synapse_audit.artifacts import Signal
-from synapse_audit.errors import DataError
+from synapse_audit.errors import DataError, first_line
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")
 """Pillow's names; it knows others, some of which start programs."""
 
 MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 """Channels of a model → how Pillow calls such images."""
+
+LEAST_RATE, MOST_RATE = 1_000, 768_000
+"""Samples per second."""
+
+MAX_SAMPLES = 100_000_000
+"""Over all channels; 400 MB as float32."""
 
 MAX_SECONDS = 600
 """Of one sound; a classifier takes it whole, so that longer ones are a slip or an attack."""
@@ -102,6 +108,7 @@ def decode_sound(signal: Signal) -> Wave:
         if numbers is None:
             head = _head(signal)
             numbers, rate = _wav(signal) if head.startswith(_WAV) else _other_sound(signal)
+        _check_size(numbers.size, rate)
         samples, channels = _mono(_scaled(numbers))
         if not len(samples) or not np.isfinite(samples).all():
             raise ValueError("no samples, or some that are no numbers")
@@ -147,9 +154,8 @@ def _decoded(
             warnings.simplefilter("ignore")
             return decode()
     except broken as error:
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"{signal.name} cannot be decoded: {cause}; expected {', '.join(expected)}"
+            f"{signal.name} cannot be decoded: {first_line(error)}; expected {', '.join(expected)}"
         ) from error
 
 
@@ -199,9 +205,15 @@ def _wav(signal: Signal) -> tuple[np.ndarray, int]:
     warnings.simplefilter("error", wavfile.WavFileWarning)
     warnings.filterwarnings("ignore", "Chunk", wavfile.WavFileWarning)
     rate, numbers = wavfile.read(_opened(signal))
-    if rate < 1:
-        raise ValueError(f"its sampling rate is {rate}")
     return numbers, int(rate)
+
+
+def _check_size(n: int, rate: int | None) -> None:
+    """A resampling filter grows with the rate, and rates are whatever a header says."""
+    if rate is not None and not LEAST_RATE <= rate <= MOST_RATE:
+        raise ValueError(f"its sampling rate is {rate:,}, not {LEAST_RATE:,} to {MOST_RATE:,}")
+    if n > MAX_SAMPLES:
+        raise ValueError(f"it has {n:,} samples, more than {MAX_SAMPLES:,}")
 
 
 def _other_sound(signal: Signal) -> tuple[np.ndarray, int]:
@@ -211,6 +223,8 @@ def _other_sound(signal: Signal) -> tuple[np.ndarray, int]:
 
     with soundfile.SoundFile(_opened(signal)) as file:
         # Compressed silence is tiny: no more is decoded than shows that it is too long.
+        frames = min(file.frames, MAX_SECONDS * file.samplerate + 1)
+        _check_size(frames * file.channels, file.samplerate)
         numbers = file.read(MAX_SECONDS * file.samplerate + 1, dtype="float32")
         return numbers, int(file.samplerate)
 
@@ -223,7 +237,7 @@ def _scaled(numbers: np.ndarray) -> np.ndarray:
         return (numbers.astype(np.float32) - 128) / 128
     if numbers.dtype in (np.int16, np.int32):
         return (numbers / -float(np.iinfo(numbers.dtype).min)).astype(np.float32)
-    raise ValueError(f"its samples are {numbers.dtype}, not int16, int32 or float")
+    raise ValueError(f"its samples are {numbers.dtype}, not int16, int32 or floats from -1 to 1")
 
 
 def _mono(numbers: np.ndarray) -> tuple[np.ndarray, int]:

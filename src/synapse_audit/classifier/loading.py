@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import torch
 
 from synapse_audit.classifier.adapters import Adapter, attach
-from synapse_audit.classifier.checkpoints import find_checkpoint
+from synapse_audit.classifier.checkpoints import TOKENIZERS, find_checkpoint
 from synapse_audit.classifier.encoded import Collator, Encoder, Inputs
 from synapse_audit.classifier.family import FAMILIES, Family
 from synapse_audit.classifier.options import Loading
@@ -30,7 +30,7 @@ from synapse_audit.classifier.token_ids import (
 )
 from synapse_audit.classifier.weights import load_weights, placed_on
 from synapse_audit.classifier.windows import Window
-from synapse_audit.errors import ModelError, UsageError, choices
+from synapse_audit.errors import BROKEN, ModelError, UsageError, choices, first_line
 
 HEADS = (
     "ForSequenceClassification",
@@ -170,11 +170,14 @@ def _tokenizer(source: str) -> Any:
 
     try:
         return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except ValueError as error:
+    except BROKEN as error:
         # transformers 5 writes a name that 4 does not know, of what 4 calls a fast tokenizer.
-        if "TokenizersBackend" not in str(error):
-            raise
-        return PreTrainedTokenizerFast.from_pretrained(source)
+        if "TokenizersBackend" in str(error):
+            return PreTrainedTokenizerFast.from_pretrained(source)
+        raise ModelError(
+            f"model '{source}': its tokenizer cannot be loaded; expected tokenizer.json as "
+            f"save_pretrained() writes it: {first_line(error)}"
+        ) from error
 
 
 def _ids(source: str, model: Any, family: Family | None, window: Window | None) -> Inputs:
@@ -237,9 +240,9 @@ def _read_config(source: str, adapter: Adapter | None = None) -> Any:
     try:
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
         raise ModelError(
-            f"model '{source}' given; expected a folder with config.json or a hub id: {reason}"
+            f"model '{source}' given; expected a folder with config.json or a hub id: "
+            f"{first_line(error)}"
         ) from error
     if adapter is not None:
         family = next((one for one in FAMILIES if config.model_type in one.model_types), None)
@@ -275,9 +278,7 @@ def _check_reads(source: str, modality: str, reads: Reads) -> None:
 
 def _check_tokenizer(folder: Path) -> None:
     # transformers makes up an empty vocabulary where there is none: every word would be unknown.
-    if folder.is_dir() and not any(
-        any(folder.glob(name)) for name in ("tokenizer.json", "vocab.*", "*.model")
-    ):
+    if folder.is_dir() and not any(any(folder.glob(name)) for name in TOKENIZERS):
         raise ModelError(
             f"model folder '{folder}' has no tokenizer; expected tokenizer.json, or --tokens ids "
             "(tokens='ids' in Python) where the data holds token ids"

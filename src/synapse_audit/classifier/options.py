@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Any, get_args
 
 from synapse_audit.config import AttentionName
-from synapse_audit.errors import UsageError, choices
+from synapse_audit.errors import UsageError, choices, first_line
 
 ATTENTION: tuple[str, ...] = get_args(AttentionName)
 QUANTIZATION = ("8bit", "4bit")
@@ -93,7 +93,7 @@ def _check_device(device: str) -> None:
         there = torch.empty(0, device=device).device.type != "meta"
         reason = "" if there else "it holds no numbers"
     except (RuntimeError, AssertionError) as error:  # torch has no narrower class for this
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
     if reason:
         raise UsageError(
             f"device '{device}' given; expected one this machine has (cpu, cuda, cuda:1, mps): "

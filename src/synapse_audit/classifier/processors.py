@@ -23,7 +23,7 @@ from synapse_audit.classifier.signals import (
     sound_encoder,
     stacking_collator,
 )
-from synapse_audit.errors import DataError, ModelError
+from synapse_audit.errors import BROKEN, DataError, ModelError, first_line
 
 FRAME = 0.025
 STEP = 0.01
@@ -86,7 +86,12 @@ def _sounds(source: str, config: Any) -> Inputs:
     from transformers import AutoFeatureExtractor
 
     extractor = _load(AutoFeatureExtractor, source)
-    rate = int(extractor.sampling_rate)
+    rate = int(getattr(extractor, "sampling_rate", 0))
+    if rate < 1:
+        raise ModelError(
+            f"model '{source}': its processor names no sampling rate; expected sampling_rate in "
+            "preprocessor_config.json"
+        )
     reads = f"sounds, {rate:,} samples per second, by {type(extractor).__name__}"
     fixed = hasattr(extractor, "max_length") and hasattr(extractor, "num_mel_bins")
     if not fixed:
@@ -115,10 +120,10 @@ def _series(config: Any) -> Inputs:
 def _load(kind: Any, source: str) -> Any:
     try:
         return kind.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError, ImportError) as error:
+    except BROKEN as error:
         raise ModelError(
             f"model '{source}': its processor cannot be loaded; expected preprocessor_config.json: "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{first_line(error)}"
         ) from error
 
 

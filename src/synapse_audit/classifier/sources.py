@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from synapse_audit.errors import ModelError, UsageError
+from synapse_audit.errors import ModelError, UsageError, first_line
 
 NEEDED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.jinja")
 """Files of a checkpoint that are downloaded. Pickles and code are not."""
@@ -56,7 +56,7 @@ def _download(source: str, revision: str | None) -> Found:
             ignore_patterns=list(ELSEWHERE),
         )
     except (OSError, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = first_line(error)
         at = "" if revision is None else f", revision '{revision}',"
         raise ModelError(
             f"model '{source}'{at} given; expected a folder with config.json or a hub id: {reason}"

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from synapse_audit.classifier.options import Loading, has_attention
-from synapse_audit.errors import ModelError
+from synapse_audit.errors import ModelError, first_line
 
 REPACKS = "support_avx512bf16_for_cpu"
 """What a layer of bitsandbytes calls its leave to repack."""
@@ -55,7 +55,7 @@ def load_weights(
             **_placement(kind, config, loading),
         )
     except (OSError, ValueError, ImportError, SafetensorError) as error:
-        raise ModelError(f"model '{source}' cannot be loaded: {_first_line(error)}") from error
+        raise ModelError(f"model '{source}' cannot be loaded: {first_line(error)}") from error
     _check_report(source, report, elsewhere)
     _check_placed(source, model)
     _hold_still(model)
@@ -186,7 +186,3 @@ def _check_placed(source: str, model: nn.Module) -> None:
             f"model '{source}': {coarse[0]} was quantised; expected that all outside its blocks "
             "stays in floating point, which edits of the head need"
         )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -18,20 +18,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
 from synapse_audit.data.label_map import check_label_map
 from synapse_audit.data.media import MEDIA
 from synapse_audit.data.reading import read_table
 from synapse_audit.data.splitting import split
-from synapse_audit.data.tables import DATA, Pool, Table
-from synapse_audit.data.thinning import cap, class_weights, drop_repeats
+from synapse_audit.data.tables import DATA, Table
+from synapse_audit.data.thinning import cap, class_weights, drop_repeats, require_two_classes
 from synapse_audit.data.token_ids import ids_as_texts, read_ids
 from synapse_audit.data.validating import validate
 from synapse_audit.data.windows import windowed
-from synapse_audit.errors import DataError
 
 __all__ = ["check_label_map", "load_data", "read_ids", "split", "windowed"]
 
@@ -97,7 +94,7 @@ def load_data(
         tables = [ids_as_texts(table, columns, vocabulary) for table in tables]
     rows = validate(tables, columns, classes, medium)
     whole = drop_repeats(rows)
-    _require_two_classes(whole, classes, source)
+    require_two_classes(whole.labels[whole.origin == DATA], classes, source)
     kept = cap(whole, max_examples, seed=seed)
     return LabelledData(
         inputs=kept.inputs,
@@ -117,12 +114,3 @@ def _sources(tables: Sequence[Table]) -> str:
     """Where the rows came from, for the reader."""
     named = [f"{table.source}, {table.note}" if table.note else table.source for table in tables]
     return named[0] if len(named) == 1 else f"{named[0]} (fitted on {named[1]})"
-
-
-def _require_two_classes(pool: Pool, classes: Sequence[str], source: str) -> None:
-    present = np.unique(pool.labels[pool.origin == DATA])
-    if len(present) < 2:
-        raise DataError(
-            f"'{source}' holds only class '{classes[present[0]]}'; expected at least two of the "
-            f"model's classes: {', '.join(classes)}"
-        )

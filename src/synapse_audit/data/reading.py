@@ -20,7 +20,7 @@ import pyarrow as pa
 from synapse_audit.data.folders import read_folder
 from synapse_audit.data.media import Medium
 from synapse_audit.data.tables import Table
-from synapse_audit.errors import DataError, choices
+from synapse_audit.errors import DataError, choices, first_line
 
 _HUB_ID = re.compile(r"(?P<id>[A-Za-z0-9][\w.-]*/[\w.-]+)(?::(?P<config>[^/]+)/(?P<split>[^/]+))?")
 
@@ -147,8 +147,7 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     try:
         return pd.read_parquet(path)
     except pa.ArrowException as error:
-        cause = str(error).splitlines()[0]
-        raise DataError(f"data file '{path}' is not a Parquet file: {cause}") from None
+        raise DataError(f"data file '{path}' is not a Parquet file: {first_line(error)}") from None
 
 
 READERS: dict[str, Callable[[Path], pd.DataFrame]] = {

@@ -8,7 +8,7 @@ from 1, without the header.
 | a path | CSV, JSONL, a folder of classes |
 | bytes of a file | Parquet |
 | ``{"bytes", "path"}`` | Parquet and hub datasets with images or sounds |
-| ``{"array", "sampling_rate"}`` | Parquet and JSONL with decoded sounds |
+| ``{"array", "sampling_rate"}`` | Parquet and JSONL with decoded sounds, floats from −1 to 1 |
 | nested lists of numbers | Parquet and JSONL with series, images or sounds |
 
 Paths are relative to the folder that the table lies in and may not lead out of it, neither by

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -50,6 +51,22 @@ def distinct(pool: Pool) -> Int[np.ndarray, " rows"]:
         copies[pool.inputs[row]].append(row)
     kept = [_choose(text, rows, pool.labels) for text, rows in copies.items()]
     return np.array(sorted(kept), dtype=np.int64)
+
+
+def require_two_classes(
+    labels: Int[np.ndarray, " examples"], classes: Sequence[str], source: str
+) -> None:
+    """Refuses data in which nothing is told apart.
+
+    Raises:
+        DataError: all labels are the same.
+    """
+    present = np.unique(labels)
+    if len(present) < 2:
+        raise DataError(
+            f"'{source}' holds only class '{classes[present[0]]}'; expected at least two of the "
+            f"model's classes: {', '.join(classes)}"
+        )
 
 
 def _without_leaks(pool: Pool) -> Int[np.ndarray, " rows"]:

@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import LabelledData, Windows
-from synapse_audit.data.tables import Pool
-from synapse_audit.data.thinning import distinct
+from synapse_audit.data.tables import DATA, Pool
+from synapse_audit.data.thinning import distinct, require_two_classes
 
 
 class Windowed(NamedTuple):
@@ -50,6 +50,8 @@ def windowed(
     groups = rows if data.groups is None else data.groups[rows]
     pool = Pool(tuple(contents), data.labels[rows], data.origin[rows], groups)
     kept = distinct(pool)
+    own = kept[pool.origin[kept] == DATA]
+    require_two_classes(pool.labels[own], data.classes, f"windows of {data.source}")
     of = rows[kept]
     cut = len(rows) > len(data)
     whole = replace(

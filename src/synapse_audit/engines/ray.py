@@ -20,7 +20,7 @@ from importlib import import_module
 from typing import Any
 
 from synapse_audit.engines.seat import Kit, make_kit, make_shard, score_unit
-from synapse_audit.errors import AuditError, UsageError
+from synapse_audit.errors import AuditError, UsageError, first_line
 from synapse_audit.sweep import Done, Engine, Execute, Scores, Unit, Work
 
 RETRIES = 3
@@ -113,7 +113,7 @@ def _connect(ray: Any, workers: int | None, address: str | None) -> None:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError, ImportError) as error:
         place = "this machine" if address is None else f"address '{address}'"
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        reason = first_line(error)
         raise UsageError(
             f"{place} given for engine 'ray', but no cluster could be reached; expected HOST:PORT "
             f"of a running one (ray start --head), or none to use this machine: {reason}"
@@ -222,7 +222,7 @@ class Fleet:
                 raise error.cause from None
             raise
         except exceptions.RayError as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
             raise UsageError(
                 f"engine 'ray' lost the worker of one unit {RETRIES + 1} times; expected workers "
                 "that stay alive (memory, machines): finished units are kept, and the same "

@@ -132,15 +132,17 @@ def unseen(
     steady = (total > 0) & (exceptions * size < FEW)
     parts = (total > 0).astype(np.float64) if alike else total
     share = np.broadcast_to(ratio(parts, parts.sum(1, keepdims=True)), steady.shape)
-    variance = share**2 * exceptions * (1 - exceptions) * ratio(np.ones_like(size), size)
+    variance = share**2 * exceptions * (1 - exceptions) / size
     changing = outcomes.dtype != np.bool_
 
     def toward(side: Bool[np.ndarray, "rows classes"]) -> Float[np.ndarray, " rows"]:
         chosen = steady & side
-        n = ratio((sums * chosen).sum(1) ** 2, (squares * chosen).sum(1))
-        known = np.clip(ratio((exceptions * total * chosen).sum(1), (total * chosen).sum(1)), 0, 1)
+        part = share * chosen
+        # A class counts by its share of the mean: large ones must not stand for small ones.
+        n = ratio(part.sum(1) ** 2, (part**2 * np.nan_to_num(1 / size)).sum(1))
+        known = ratio((exceptions * part).sum(1), part.sum(1))
         rate = np.nan_to_num(wilson(known * n, n).high - known)
-        return rate * (share * chosen).sum(1)
+        return rate * part.sum(1)
 
     return Unseen(
         below=toward(usual >= (0 if changing else 1)),

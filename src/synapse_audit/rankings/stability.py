@@ -11,11 +11,11 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import GLOBAL, Probe, Ranking, Splits
 from synapse_audit.attributions import Attributions
-from synapse_audit.neurons import Scores, count, top
+from synapse_audit.neurons import Scores, count
 from synapse_audit.probes import Scaler
 from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.rankings import RankingContext, rank
@@ -62,6 +62,20 @@ def stability(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def shared(
+    first: Float[np.ndarray, " neurons"], second: Float[np.ndarray, " neurons"], k: int
+) -> float:
+    """|A ∩ B| / k of the k highest of each, expected where equal scores are in random order."""
+    return float((_places(first, k) * _places(second, k)).sum() / k)
+
+
+def _places(scores: Float[np.ndarray, " neurons"], k: int) -> Float[np.ndarray, " neurons"]:
+    """How sure each neuron is to be among the k highest."""
+    last = np.sort(scores)[-k]
+    above, equal = scores > last, scores == last
+    return above + equal * ((k - above.sum()) / equal.sum())
+
+
 def _row(
     method: str, layer: int, shares: Sequence[float], context: RankingContext
 ) -> tuple[object, ...]:
@@ -75,12 +89,16 @@ def _row(
 
 
 def _overlaps(first: Scores, second: Scores) -> list[float]:
-    layers = range(len(first))
-    one, two = top(first, TOP, layers), top(second, TOP, layers)
-    shared = (one & two).counts
-    # Equal scores (a [CLS] embedding never varies) are in order of index, which is no agreement.
-    ranked = [m in one.counts and np.ptp(first[m]) > 0 and np.ptp(second[m]) > 0 for m in layers]
-    return [shared.get(m, 0) / one.counts[m] if ranked[m] else np.nan for m in layers]
+    sizes = [count(TOP, len(scores)) for scores in first]
+    # A layer whose scores are all equal (a [CLS] embedding never varies) is ranked by nothing.
+    ranked = [
+        k > 0 and np.ptp(one) > 0 and np.ptp(two) > 0
+        for k, one, two in zip(sizes, first, second, strict=True)
+    ]
+    return [
+        shared(np.asarray(first[m]), np.asarray(second[m]), k) if ranked[m] else np.nan
+        for m, k in enumerate(sizes)
+    ]
 
 
 def _resampled(
