@@ -16,7 +16,11 @@ from PIL import Image
 from scipy.io import wavfile
 from torch import Tensor
 from transformers import PreTrainedModel, Wav2Vec2FeatureExtractor
-from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+try:
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+except ModuleNotFoundError:  # transformers 4: the plain name is Pillow's
+    from transformers import ViTImageProcessor as ViTImageProcessorPil
 
 CLASSES = ("a b", "c", "d")
 PER_CLASS = 20

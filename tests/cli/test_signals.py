@@ -9,12 +9,12 @@ import torch
 from classifier.families import KINDS
 
 from cli.calling import CommandLine
-from cli.signal_data import KIND, Saved, save_signals
+from cli.signal_data import IMAGES, KIND, Saved, save_signals
 from synapse_audit.classifier import Classifier
 from synapse_audit.data import load_data
 
 FACTS = {
-    "image": "images, RGB, 12 × 12 pixels after ViTImageProcessorPil",
+    "image": f"images, RGB, 12 × 12 pixels after {type(IMAGES).__name__}",
     "audio": "sounds, 16,000 samples per second, by Wav2Vec2FeatureExtractor",
     "series": "series, 16 steps of 2 channels (of longer ones the last)",
 }
