@@ -83,6 +83,19 @@ def test_pairs_of_texts_are_read_as_pairs(tiny_folder: Path) -> None:
     assert len(one.features[0]["input_ids"]) == 4
 
 
+def test_a_tokenizer_saved_by_transformers_5_is_read_by_4_too(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "m")
+    file = folder / "tokenizer_config.json"
+    named = json.loads(file.read_text()) | {"tokenizer_class": "TokenizersBackend"}
+    file.write_text(json.dumps(named))
+    texts = ["word1 rage2 word3", "calm1"]
+    expected = AutoTokenizer.from_pretrained(tiny_folder)(texts)["input_ids"]
+    found = Classifier.load(folder).encode(texts)
+    assert [features["input_ids"] for features in found.features] == expected
+
+
 def test_truncation_is_counted_and_stays_within_the_model(family_folder: Path) -> None:
     classifier = Classifier.load(family_folder)
     texts = [" ".join(["word1"] * n) for n in (3, 62, 63, 200)]
