@@ -32,6 +32,10 @@ AttentionName = Literal[
 ]
 """Attention implementations of transformers; any other name would be code from the hub."""
 
+DtypeName = Literal["float32", "bfloat16", "float16"]
+QuantizationName = Literal["8bit", "4bit"]
+DeviceMapName = Literal["auto"]
+
 
 class Grid(BaseModel):
     """Which cells are run. Fractions are shares of the neurons of each layer, in [0, 1]."""
@@ -192,15 +196,15 @@ class AuditConfig(BaseModel):
     grid: Grid
     seed: int = Field(default=0, ge=0)
     device: str = "cpu"
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    dtype: DtypeName = "float32"
     """Number format of the model's weights and activations."""
     revision: str | None = None
     """Branch, tag or commit of a hub model; the manifest says which commit it was."""
     attn_implementation: AttentionName | None = None
     """Which attention the model computes with; None = transformers' choice."""
-    device_map: Literal["auto"] | None = None
+    device_map: DeviceMapName | None = None
     """``auto``: accelerate chooses the device."""
-    quantization: Literal["8bit", "4bit"] | None = None
+    quantization: QuantizationName | None = None
     """Weights inside the blocks as bitsandbytes rounds them."""
     base_model: str | None = None
     """Where the base model of an adapter is; None = where its configuration says."""

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, get_args
 
-from synapse_audit.config import AttentionName
+from synapse_audit.config import AttentionName, DeviceMapName, DtypeName, QuantizationName
 from synapse_audit.errors import UsageError, choices, first_line
 
 ATTENTION: tuple[str, ...] = get_args(AttentionName)
-QUANTIZATION = ("8bit", "4bit")
-DTYPES = ("float32", "bfloat16", "float16")
-DEVICE_MAPS = ("auto",)
+QUANTIZATION: tuple[str, ...] = get_args(QuantizationName)
+DTYPES: tuple[str, ...] = get_args(DtypeName)
+DEVICE_MAPS: tuple[str, ...] = get_args(DeviceMapName)
 
 
 @dataclass(frozen=True)

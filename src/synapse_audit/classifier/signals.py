@@ -20,7 +20,7 @@ from scipy.signal import resample_poly
 from synapse_audit.artifacts import Signal
 from synapse_audit.classifier.decoding import decode_image, decode_series, decode_sound
 from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
-from synapse_audit.errors import DataError
+from synapse_audit.errors import DataError, first_line
 
 _REFUSED = (ValueError, TypeError, RuntimeError, IndexError, AttributeError, KeyError)
 """What processors raise for what they cannot take."""
@@ -183,10 +183,9 @@ def _processed(given: Any, process: Callable[[], Any]) -> Any:
     try:
         return process()
     except _REFUSED as error:
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
-            f"{_name(given)} is refused by the model's processor: {cause}; expected what the model "
-            "was trained on"
+            f"{_name(given)} is refused by the model's processor: {first_line(error)}; expected "
+            "what the model was trained on"
         ) from error
 
 

@@ -6,6 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from synapse_audit.cli.loading import (
+    Attention,
+    BaseModel,
+    DeviceMap,
+    NoMerge,
+    Quantization,
+    Revision,
+)
+
 if TYPE_CHECKING:
     from synapse_audit.classifier import Classifier
 
@@ -16,29 +25,17 @@ def inspect(
     tokens: Annotated[
         str, typer.Option(help="What it is given: text, or ids where it has no tokenizer.")
     ] = "text",
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a hub model.")
-    ] = None,
-    attn_implementation: Annotated[
-        str | None, typer.Option(help="eager, sdpa, flash_attention_2. Default: the model's own.")
-    ] = None,
-    device_map: Annotated[
-        str | None, typer.Option(help="auto: accelerate chooses the device.")
-    ] = None,
-    quantization: Annotated[
-        str | None, typer.Option(help="8bit or 4bit, by bitsandbytes, inside the blocks.")
-    ] = None,
-    base_model: Annotated[
-        str | None, typer.Option(help="Base model of an adapter, if not where its config says.")
-    ] = None,
-    no_merge: Annotated[
-        bool, typer.Option("--no-merge", help="Keep an adapter beside the base model's weights.")
-    ] = False,
+    revision: Revision = None,
+    attn_implementation: Attention = None,
+    device_map: DeviceMap = None,
+    quantization: Quantization = None,
+    base_model: BaseModel = None,
+    no_merge: NoMerge = False,
 ) -> None:
     """Print family, layers, pooled position, head, label map and sites of a classifier."""
-    from synapse_audit.stages import load_classifier
+    from synapse_audit.classifier import Classifier
 
-    classifier = load_classifier(
+    classifier = Classifier.load(
         model,
         device=device,
         tokens=tokens,

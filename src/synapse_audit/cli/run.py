@@ -7,6 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from synapse_audit.cli.loading import (
+    Attention,
+    BaseModel,
+    DeviceMap,
+    NoMerge,
+    Quantization,
+    Revision,
+)
 from synapse_audit.config import PRESETS, AuditConfig, EngineName, make_config
 from synapse_audit.errors import UsageError, choices
 
@@ -72,24 +80,12 @@ def run(
     dtype: Annotated[
         str | None, typer.Option(help="float32, bfloat16, float16. Default: float32.")
     ] = None,
-    revision: Annotated[
-        str | None, typer.Option(help="Branch, tag or commit of a hub model.")
-    ] = None,
-    attn_implementation: Annotated[
-        str | None, typer.Option(help="eager, sdpa, flash_attention_2. Default: the model's own.")
-    ] = None,
-    device_map: Annotated[
-        str | None, typer.Option(help="auto: accelerate chooses the device.")
-    ] = None,
-    quantization: Annotated[
-        str | None, typer.Option(help="8bit or 4bit, by bitsandbytes, inside the blocks.")
-    ] = None,
-    base_model: Annotated[
-        str | None, typer.Option(help="Base model of an adapter, if not where its config says.")
-    ] = None,
-    no_merge: Annotated[
-        bool, typer.Option("--no-merge", help="Keep an adapter beside the base model's weights.")
-    ] = False,
+    revision: Revision = None,
+    attn_implementation: Attention = None,
+    device_map: DeviceMap = None,
+    quantization: Quantization = None,
+    base_model: BaseModel = None,
+    no_merge: NoMerge = False,
     batch_size: Annotated[
         int | None, typer.Option(help="Examples per batch; fitted to their length if left out.")
     ] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.classifier import SITES, Classifier, Window, vocabulary_size
@@ -55,26 +54,6 @@ def check_names(config: AuditConfig) -> None:
         )
 
 
-def load_classifier(
-    model: str,
-    *,
-    device: str,
-    dtype: str = "float32",
-    tokens: str = "text",
-    window: Window | None = None,
-    **options: Any,
-) -> Classifier:
-    """The classifier on the device asked for; ``options`` are those of :meth:`Classifier.load`.
-
-    Raises:
-        ModelError: it cannot be audited.
-        UsageError: this machine has no such device.
-    """
-    return Classifier.load(
-        model, device=device, dtype=dtype, tokens=tokens, window=window, **options
-    )
-
-
 def benign_index(config: AuditConfig, classifier: Classifier) -> int | None:
     """Output index of the class that means no alarm; None where the configuration names none.
 
@@ -96,7 +75,7 @@ def read_subject(config: AuditConfig) -> Subject:
     Raises:
         ModelError, DataError, UsageError: the message is one line.
     """
-    classifier = load_classifier(
+    classifier = Classifier.load(
         config.model,
         device=config.device,
         dtype=config.dtype,

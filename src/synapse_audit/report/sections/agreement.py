@@ -71,7 +71,7 @@ def agreement(result: Result) -> Section:
     worth = worth.dropna(subset=["excess"])
     steady = lookup.frame(result, "agreement", "stability", STABILITY).dropna(subset=["overlap"])
     apart = lookup.frame(result, "agreement", "dissociated", DISSOCIATED).dropna(subset=["drop"])
-    groups = (_likeness(pairs, worth), _steadiness(steady), _dissociation(apart))
+    groups = (_likeness(pairs, worth), _again(steady), _dissociation(apart))
     return Section(
         label="Rankings compared",
         heading="Do rankings agree, and which one finds what matters?",
@@ -225,7 +225,13 @@ def _worth_lines(worth: pd.DataFrame) -> list[Line]:
     return lines
 
 
-def _steadiness(steady: pd.DataFrame) -> Group:
+def _again(steady: pd.DataFrame) -> Group:
+    title = "How much of each ranking another sample finds again"
+    return steadiness(steady, title, "top tenth found again")
+
+
+def steadiness(steady: pd.DataFrame, title: str, axis: str) -> Group:
+    """Overlap of top sets layer by layer beside chance, one curve per ranking; empty for none."""
     methods = [str(m) for m in dict.fromkeys(steady["method"])]
     looks = styles(methods, methods)
     along = Columns("layer", "overlap")
@@ -236,8 +242,7 @@ def _steadiness(steady: pd.DataFrame) -> Group:
     chance = steady.groupby("layer")["chance"].mean()
     lines.append(Line("chance", RANDOM, chance.index.tolist(), chance.tolist()))
     said = words.figures([one.name for one in lines], [one.y[-1] for one in lines], 2)
-    axes = Axes("layer (0 = embeddings)", "top tenth found again", {"dtick": 1}, SHARE_AXIS)
-    title = "How much of each ranking another sample finds again"
+    axes = Axes("layer (0 = embeddings)", axis, {"dtick": 1}, SHARE_AXIS)
     figure = curves(title, lines, axes, alt=f"{title}. In the last layer: {said}.")
     return Group("", (figure,), legend([lines]), columns=1)
 

@@ -8,12 +8,11 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, dots, legend
+from synapse_audit.report.figures import Line, dots, legend
 from synapse_audit.report.parts import Group, Result, Section, Table
-from synapse_audit.report.sections.agreement import name_of
-from synapse_audit.report.series import Columns, line, styles
+from synapse_audit.report.sections.agreement import name_of, steadiness
 from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import RANDOM, TOP
+from synapse_audit.report.theme import TOP
 
 FIGURES = ("figure", "seeds", "mean", "sd", "low", "high", "half_width")
 NAMES = ("figure", "name", "seeds")
@@ -125,18 +124,9 @@ def _shared(ranked: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _steadiness(ranked: pd.DataFrame) -> tuple[Group, ...]:
-    methods = [str(m) for m in dict.fromkeys(ranked["method"])]
-    if not methods:
-        return ()
-    looks, along = styles(methods, methods), Columns("layer", "overlap")
-    lines = [line(name_of(m), looks[m], lookup.rows(ranked, method=m), along) for m in methods]
-    chance = ranked.groupby("layer")["chance"].mean()
-    lines.append(Line("chance", RANDOM, chance.index.tolist(), chance.tolist()))
-    axes = Axes("layer (0 = embeddings)", "top tenth shared", {"dtick": 1}, SHARE_AXIS)
     title = "How much of each ranking two seeds share"
-    said = words.figures([one.name for one in lines], [one.y[-1] for one in lines], 2)
-    figure = curves(title, lines, axes, alt=f"{title}. In the last layer: {said}.")
-    return (Group("", (figure,), legend([lines]), columns=1),)
+    group = steadiness(ranked, title, "top tenth shared")
+    return (group,) if group.figures else ()
 
 
 def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
