@@ -184,7 +184,6 @@ def time_two_phase(
                 subject.encoded,
                 part,
                 subject.labels,
-                rows=rows,
                 chosen=chosen,
                 batch_size=None,
                 shelf=Forgetful(),

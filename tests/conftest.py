@@ -1,4 +1,10 @@
-"""Shared fixtures: tiny classifiers, their rows, planted classifiers. Nothing uses a network."""
+"""Shared fixtures: tiny classifiers, their rows, planted classifiers. Nothing uses a network.
+
+torch and transformers, which take seconds, are imported where they are used: the process that
+hands the tests out to others needs neither.
+"""
+
+from __future__ import annotations
 
 import os
 
@@ -8,24 +14,64 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+import jaxtyping
 import pytest
-import torch
-from planted import PLANTS, Planted
-from tiny import FAMILIES, Tiny, save, tiny_classifier, tiny_rows
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-torch.set_num_threads(1)
+if TYPE_CHECKING:
+    import pandas as pd
+    from planted import Planted
+    from tiny import Tiny
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+
+LONGEST = (
+    *("test_end_to_end.py", "test_examples.py", "test_families.py", "test_sections.py"),
+    *("test_routes.py", "test_interrupt.py", "test_verify.py", "test_running.py"),
+    *("test_seeds.py", "test_public_api.py"),
+)
+"""Files of ten seconds and more. They go first, so that none is left to one process at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Files are handed out in the order below, not by their number of tests."""
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Gives the tests of every family, and of every planted classifier, their names."""
+    own = {str(mark.args[0]) for mark in metafunc.definition.iter_markers("parametrize")}
+    if "family_folder" in metafunc.fixturenames:
+        from tiny import FAMILIES
+
+        metafunc.parametrize("family_folder", sorted(FAMILIES), indirect=True, scope="session")
+    if "planted" in metafunc.fixturenames and "planted" not in own:
+        from planted import PLANTS
+
+        metafunc.parametrize("planted", sorted(PLANTS), indirect=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")
 def tiny() -> Tiny:
     """A tiny BERT classifier and its tokenizer; leave it as you found it."""
+    from tiny import tiny_classifier
+
     return tiny_classifier("bert")
 
 
@@ -44,24 +90,32 @@ def tiny_tokenizer(tiny: Tiny) -> PreTrainedTokenizerFast:
 @pytest.fixture(scope="session")
 def tiny_folder(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny BERT and its tokenizer as a saved folder; read only."""
+    from tiny import save
+
     return save(tiny, tmp_path_factory.mktemp("tiny-bert"))
 
 
-@pytest.fixture(scope="session", params=sorted(FAMILIES))
+@pytest.fixture(scope="session")
 def family_folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved tiny classifier of each family in turn; read only."""
+    from tiny import save, tiny_classifier
+
     return save(tiny_classifier(request.param), tmp_path_factory.mktemp(f"tiny-{request.param}"))
 
 
 @pytest.fixture(scope="session")
 def rows() -> pd.DataFrame:
     """The tiny rows: ``text``, ``label``; 60 of each of four classes."""
+    from tiny import tiny_rows
+
     return tiny_rows()
 
 
 @pytest.fixture(scope="session")
 def tiny_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny rows as a CSV file; read only."""
+    from tiny import tiny_rows
+
     path = tmp_path_factory.mktemp("tiny-rows") / "rows.csv"
     # Not the fixture `rows`: a folder that overrides it would change this file for everybody.
     tiny_rows().to_csv(path, index=False)
@@ -71,6 +125,8 @@ def tiny_csv(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def plant() -> Callable[[str], Planted]:
     """Gives a planted classifier by name, built once; leave it as you found it."""
+    from planted import PLANTS
+
     built: dict[str, Planted] = {}
 
     def get(name: str) -> Planted:
@@ -81,10 +137,18 @@ def plant() -> Callable[[str], Planted]:
     return get
 
 
-@pytest.fixture(params=sorted(PLANTS))
+@pytest.fixture
 def planted(request: pytest.FixtureRequest, plant: Callable[[str], Planted]) -> Planted:
     """Every planted classifier in turn."""
     return plant(request.param)
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Doubles the speed: for calls like those whose annotations another test has checked."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """Neuron addresses: what is read, what is written, what is refused."""
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,6 +10,7 @@ from synapse_audit.addresses import (
     addresses_of,
     check_addresses,
     format_addresses,
+    neurons_of,
     parse_addresses,
 )
 from synapse_audit.errors import UsageError
@@ -104,3 +106,22 @@ def test_what_a_model_has_is_let_pass() -> None:
     check_addresses(
         parse_addresses("0:0-7;1:mlp_activation:31;2:mlp_activation:900;2:head_input:7"), WIDTHS
     )
+
+
+def test_rows_of_a_table_become_sets() -> None:
+    table = pd.DataFrame(
+        {
+            "layer": [2, 1, 2, 2],
+            "site": ["block_output", "block_output", "mlp_activation", "block_output"],
+            "neuron": [5, 7, 0, 5],
+            "score": [0.9, 0.8, 0.7, 0.6],
+        }
+    )
+    found = neurons_of(table)
+    named = [str(Address(*row)) for row in table[["layer", "site", "neuron"]].to_numpy()]
+    assert found == parse_addresses(named)
+    assert found == {
+        "block_output": NeuronSet.of({1: [7], 2: [5]}),
+        "mlp_activation": NeuronSet.of({2: [0]}),
+    }
+    assert neurons_of(table.head(0)) == {}

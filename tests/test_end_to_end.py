@@ -79,7 +79,7 @@ def _config(folder: Path, own: float = 0.0625, **options: Any) -> AuditConfig:
         "constants": (1.0,),
     }
     named = {"model": str(folder / "model"), "data": str(folder / "rows.csv")}
-    small = {"preset": "quick", "resamples": 100, "grid": grid, "exact": True}
+    small = {"preset": "quick", "resamples": 100, "grid": grid, "exact": True, "batch_size": 32}
     return make_config(named | small | options)
 
 
@@ -161,7 +161,7 @@ def estimated(
     audited: Callable[[str], Audited], tmp_path_factory: pytest.TempPathFactory
 ) -> AuditResult:
     """The run of ``single`` with two-phase estimates allowed; read only."""
-    config = _config(audited("single").folder, exact=False, batch_size=32)
+    config = _config(audited("single").folder, exact=False)
     return audit(config, tmp_path_factory.mktemp("estimated") / "run")
 
 
@@ -322,11 +322,6 @@ def _differing(one: Path, other: Path) -> list[str]:
     return [name for name, data in first.items() if data != second[name]]
 
 
-def test_the_same_command_twice_gives_the_same_bytes(single: Audited, tmp_path: Path) -> None:
-    audit(_config(single.folder), tmp_path / "again")
-    assert _differing(single.result.folder, tmp_path / "again") == []
-
-
 class Stop(NamedTuple):
     """Where a run is stopped, and by what."""
 
@@ -373,12 +368,8 @@ def _stamps(folder: Path, pattern: str) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    folder = PLANTS["single"]().save(tmp_path)
-    config = _config(folder, batch_size=32)
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    audit(config, whole)
-
+def test_an_interrupted_run_goes_on_where_it_stopped(single: Audited, tmp_path: Path) -> None:
+    config, broken = _config(single.folder), tmp_path / "broken"
     _stop(config, broken, Stop("clean pass", 2))
     assert not (broken / "predictions.parquet").exists()
     _stop(config, broken, Stop("probes", 1))
@@ -399,30 +390,31 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
     result = audit(config, broken)
     assert result.manifest["status"] == "complete"
     assert _stamps(broken, "activations/*.np[yz]") == clean
-    assert _differing(whole, broken) == []
+    assert _differing(single.result.folder, broken) == []
 
 
-@pytest.mark.parametrize("stage", ["exact cells", "first phase", "pilot"])
-def test_two_phase_estimates_are_the_same_after_an_interruption(
-    estimated: AuditResult, single: Audited, tmp_path: Path, stage: str
+@pytest.mark.usefixtures("unchecked")
+def test_two_phase_estimates_are_the_same_after_interruptions(
+    estimated: AuditResult, single: Audited, tmp_path: Path
 ) -> None:
     assert "two-phase" in set(estimated.effects["route"])
-    config, out = _config(single.folder, exact=False, batch_size=32), tmp_path / "run"
-    _stop(config, out, Stop(stage, 1))
+    config, out = _config(single.folder, exact=False), tmp_path / "run"
+    for stage in ("exact cells", "first phase", "pilot", "second phase"):
+        _stop(config, out, Stop(stage, 1))
     audit(config, out)
     assert _differing(estimated.folder, out) == []
 
 
-@pytest.mark.parametrize("by", [KeyboardInterrupt, RuntimeError])
 @pytest.mark.parametrize("stage", ["effects", "findings"])
 def test_a_run_stopped_after_the_sweep_runs_no_intervention_again(
-    single: Audited, tmp_path: Path, by: type[BaseException], stage: str
+    single: Audited, tmp_path: Path, stage: str
 ) -> None:
     out = shutil.copytree(single.result.folder, tmp_path / "run")
     for name in ("summary.json", "effects.parquet", "class_effects.parquet"):
         (out / name).unlink()
-    began = _stop(_config(single.folder), out, Stop(stage, 1, by))
-    assert not set(began) & {"clean pass", "probes", "interventions", "sufficient sets"}
+    for by in (KeyboardInterrupt, RuntimeError):
+        began = _stop(_config(single.folder), out, Stop(stage, 1, by))
+        assert not set(began) & {"clean pass", "probes", "interventions", "sufficient sets"}
     audit(_config(single.folder), out)
     assert _differing(single.result.folder, out) == []
 
@@ -461,7 +453,6 @@ def _state(classifier: Classifier) -> State:
 
 
 STOPS = {
-    "never": None,
     "clean pass": Stop("clean pass", 1, RuntimeError),
     "checking routes": Stop("checking routes", 1, RuntimeError),
     "crash in the sweep": Stop("interventions", 1, RuntimeError),
@@ -470,19 +461,32 @@ STOPS = {
 }
 
 
-@pytest.mark.parametrize("when", sorted(STOPS))
-def test_the_model_is_as_before(
-    single: Audited, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
-) -> None:
+@pytest.fixture
+def loaded(single: Audited, monkeypatch: pytest.MonkeyPatch) -> Classifier:
+    """The host model of the test's audits."""
     classifier = Classifier.load(single.folder / "model")
     monkeypatch.setattr(Classifier, "load", lambda *_, **__: classifier)
-    before = _state(classifier)
-    stop = STOPS[when]
-    if stop is None:
-        audit(_config(single.folder), tmp_path / "run")
-    else:
-        _stop(_config(single.folder), tmp_path / "run", stop)
-    assert _state(classifier) == before
+    return classifier
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_the_same_command_twice_gives_the_same_bytes_and_leaves_the_model_as_before(
+    single: Audited, loaded: Classifier, tmp_path: Path
+) -> None:
+    before = _state(loaded)
+    audit(_config(single.folder), tmp_path / "again")
+    assert _state(loaded) == before
+    assert _differing(single.result.folder, tmp_path / "again") == []
+
+
+@pytest.mark.usefixtures("unchecked")
+@pytest.mark.parametrize("when", sorted(STOPS))
+def test_the_model_is_as_before_when_the_run_is_stopped(
+    single: Audited, loaded: Classifier, tmp_path: Path, when: str
+) -> None:
+    before = _state(loaded)
+    _stop(_config(single.folder), tmp_path / "run", STOPS[when])
+    assert _state(loaded) == before
 
 
 # A finished run needs no model.

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from synapse_audit import demo
 from synapse_audit.config import AuditConfig, make_config
 from synapse_audit.seeds import MEASURES, PURPOSE, audit_seeds, effects_table, rankings_table
 from synapse_audit.seeds import figures_table as figures
@@ -108,7 +107,7 @@ def test_what_is_ranked_by_nothing_is_not_compared() -> None:
     assert rankings_table([_rankings([*map(float, range(20))], "random")] * 2).empty
 
 
-def _config(seeds: int) -> AuditConfig:
+def _config(model: Path, data: Path, seeds: int) -> AuditConfig:
     grid = {
         "fractions": (0.5,),
         "operators": ("mean",),
@@ -118,13 +117,16 @@ def _config(seeds: int) -> AuditConfig:
         "constants": (4.0,),
         "max_examples": 120,
     }
-    given = {"model": str(demo.bundled_model()), "data": str(demo.bundled_data())}
+    given = {"model": str(model), "data": str(data)}
     options = given | {"preset": "quick", "grid": grid, "seeds": seeds, "resamples": 100}
     return make_config(options)
 
 
-def test_two_seeds_leave_two_runs_and_their_spread(tmp_path: Path) -> None:
-    result = audit_seeds(_config(2), tmp_path)
+def test_two_seeds_leave_two_runs_and_their_spread(
+    tiny_folder: Path, tiny_csv: Path, tmp_path: Path
+) -> None:
+    config = _config(tiny_folder, tiny_csv, 2)
+    result = audit_seeds(config, tmp_path)
     assert result.manifest["seeds"] == [0, 1]
     table = result.findings["seeds"]["figures"].set_index("figure")
     assert table.loc["clean.accuracy", "seeds"] == 2
@@ -138,5 +140,5 @@ def test_two_seeds_leave_two_runs_and_their_spread(tmp_path: Path) -> None:
     assert (effects["seeds"] <= 2).all()
     assert effects["seeds"].max() == 2
     written = (other / "outcomes" / "predicted.npy").stat().st_mtime_ns
-    audit_seeds(_config(2), tmp_path)
+    audit_seeds(config, tmp_path)
     assert (other / "outcomes" / "predicted.npy").stat().st_mtime_ns == written

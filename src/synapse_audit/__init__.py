@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from synapse_audit.activations import Extraction, extract
-    from synapse_audit.addresses import Address, format_addresses, parse_addresses
+    from synapse_audit.addresses import Address, format_addresses, neurons_of, parse_addresses
     from synapse_audit.artifacts import (
         Activations,
         Cell,
@@ -40,7 +40,14 @@ if TYPE_CHECKING:
     )
     from synapse_audit.attributions import Attributions, attribute
     from synapse_audit.audit import Declined, audit
-    from synapse_audit.classifier import FAMILIES, Classifier, Encoded, Family
+    from synapse_audit.classifier import (
+        FAMILIES,
+        Classifier,
+        Encoded,
+        Family,
+        Inputs,
+        table_inputs,
+    )
     from synapse_audit.config import PRESETS, AuditConfig, Grid, make_config
     from synapse_audit.data import check_label_map, load_data, split
     from synapse_audit.demo import bundled_data, bundled_fit_data, bundled_model
@@ -100,6 +107,7 @@ __all__ = [
     "Grid",
     "HeadEdit",
     "HeadView",
+    "Inputs",
     "LabelledData",
     "LayerStatistics",
     "ModelError",
@@ -134,6 +142,7 @@ __all__ = [
     "make_config",
     "make_plan",
     "measure",
+    "neurons_of",
     "parse_addresses",
     "plan",
     "probe_table",
@@ -144,6 +153,7 @@ __all__ = [
     "split",
     "supports_tap",
     "sweep",
+    "table_inputs",
     "tapped",
 ]
 
@@ -155,6 +165,7 @@ _HOME: dict[str, tuple[str, ...]] = {
     "addresses": (
         "Address",
         "format_addresses",
+        "neurons_of",
         "parse_addresses",
     ),
     "artifacts": (
@@ -185,6 +196,8 @@ _HOME: dict[str, tuple[str, ...]] = {
         "Encoded",
         "FAMILIES",
         "Family",
+        "Inputs",
+        "table_inputs",
     ),
     "config": (
         "AuditConfig",

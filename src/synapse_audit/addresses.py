@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.neurons import NeuronSet
@@ -48,6 +48,14 @@ class Address(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.layer}:{self.site}:{self.neuron}"
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """A table: name of a column → its values, such as a data frame or a mapping of lists."""
+
+    def __getitem__(self, column: str, /) -> Any:
+        """The values, row by row."""
 
 
 def parse_addresses(texts: str | Iterable[str]) -> dict[str, NeuronSet]:
@@ -88,6 +96,22 @@ def addresses_of(chosen: Mapping[str, NeuronSet]) -> tuple[Address, ...]:
         for layer, ids in neurons.members
         for index in ids
     )
+
+
+def neurons_of(table: Rows) -> dict[str, NeuronSet]:
+    """Site → the neurons that the rows of a table name; repeats count once.
+
+    Args:
+        table: rows of ``rankings``, or of any other table with the columns ``layer``, ``site`` and
+            ``neuron``.
+
+    >>> neurons_of({"layer": [4, 4], "site": ["mlp_activation"] * 2, "neuron": [77, 5]})
+    {'mlp_activation': NeuronSet({4: [5, 77]})}
+    """
+    found: dict[str, dict[int, list[int]]] = {}
+    for layer, site, neuron in zip(table["layer"], table["site"], table["neuron"], strict=True):
+        found.setdefault(str(site), {}).setdefault(int(layer), []).append(int(neuron))
+    return {site: NeuronSet.of(by_layer) for site, by_layer in found.items()}
 
 
 def check_addresses(

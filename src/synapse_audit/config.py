@@ -174,7 +174,7 @@ class AuditConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
-    """Local folder or hub id."""
+    """Local folder or hub id, or ``FILE.py:NAME`` for a classifier that one's own file makes."""
     data: str
     """CSV, TSV, JSONL or Parquet file, hub dataset id, or a folder with one sub-folder per class
     for inputs that are no texts."""
@@ -185,6 +185,9 @@ class AuditConfig(BaseModel):
     """Column of the inputs, whatever their kind; for texts the same as ``text_column``."""
     label_column: str | None = None
     group_column: str | None = None
+    columns: tuple[str, ...] = ()
+    """Tables: the columns of numbers that an input consists of, in the model's order; ``*`` alone:
+    all but label and group. One text with commas between the names will do."""
     tokens: Literal["text", "ids"] = "text"
     """What the text column holds: texts, or token ids, for which no tokenizer is needed."""
     window: int | None = Field(default=None, ge=1)
@@ -210,6 +213,13 @@ class AuditConfig(BaseModel):
     """Where the base model of an adapter is; None = where its configuration says."""
     merge_adapter: bool = True
     """Whether an adapter is added into the weights of its base model."""
+    blocks: str | None = None
+    """Dotted path of the model's list of blocks, or the paths of all blocks with commas between."""
+    position: str | None = None
+    """What the model's head reads: first, last, eos, mean, patches, pair."""
+    output_layer: str | None = None
+    """Dotted path of the head's last linear layer. What these three leave open is known by the
+    model's record or, where one of them is given, looked for."""
     batch_size: int | None = Field(default=None, ge=1)
     """Examples per batch; None = chosen from the memory of one batch."""
     engine: EngineName = "local"
@@ -229,6 +239,14 @@ class AuditConfig(BaseModel):
     exact: bool = False
     time_budget: float | None = Field(default=None, gt=0)
     """Seconds the sweep may take; None = no limit."""
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+        if "" in names or ("*" in names and len(names) > 1):
+            raise ValueError("expected names with commas between, or '*' alone")
+        return names
 
     @field_validator("neurons")
     @classmethod

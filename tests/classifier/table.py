@@ -1,16 +1,18 @@
-"""Writes ``docs/families.md`` from what the contract tests measure.
+"""Writes ``docs/families.md`` from what the contract tests measure, and ``docs/inspect.md``.
 
 Run as ``python -m classifier.table`` in the folder ``tests``.
 """
 
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from synapse_audit.classifier import FAMILIES, HEAD_INPUT, INNER, POSITIONS
 from synapse_audit.plan import HEAD, STREAM, SUFFIX
 
+from . import inspected
 from .families import (
     KINDS,
     TOLERANCE,
@@ -36,8 +38,9 @@ measures on a tiny random model of each family; a test fails when this page is o
 - **padding**: the sides on which a batch may be padded.
 
 A family is found by `model_type` in `config.json`; the parts of anything else are looked for in its
-modules and in one traced batch, and refused where that fails. Adding a family is one record in
-`synapse_audit/classifier/records`.
+modules and in one traced batch, and refused where that fails. `--blocks`, `--position` and `--head`
+name what is not found, or found wrongly. [What `inspect` says of each family](inspect.md). Adding a
+family is one record in `synapse_audit/classifier/records`.
 
 """
 
@@ -117,8 +120,11 @@ def _sides(name: str) -> Iterator[str]:
 
 
 def main() -> None:
-    """Writes the page."""
+    """Writes both pages."""
     DOCUMENT.write_text(document(), encoding="utf-8")
+    with TemporaryDirectory() as folder:
+        page = inspected.document(Path(folder))
+    inspected.DOCUMENT.write_text(page, encoding="utf-8")
 
 
 if __name__ == "__main__":

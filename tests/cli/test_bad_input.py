@@ -312,15 +312,3 @@ def test_a_folder_that_is_not_writable(
     _assert_refused_at_once(called, "not writable")
     out.chmod(0o700)
     assert list(out.iterdir()) == []
-
-
-def test_the_folder_of_another_run_is_left_as_it_was(
-    cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
-) -> None:
-    out = tmp_path / "run"
-    command = ("run", single / "model", "--data", single / "rows.csv", "--config", tiny_grid)
-    assert cli(*command, "--out", out).code == 0
-    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    called = cli(*command, "--seed", 1, "--out", out)
-    _assert_refused_at_once(called, "another run", "different config", "expected a new folder")
-    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

@@ -81,19 +81,34 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(
     assert not left & {"outcomes", "effects.parquet", "summary.json", "report.html", "findings"}
 
 
-def test_run_and_report_without_the_model(
+def _files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_run_then_another_refused_then_report_without_the_model(
     cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
 ) -> None:
     planted = shutil.copytree(single, tmp_path / "planted")
     out = tmp_path / "run"
-    called = cli(
+    command = (
         *("run", planted / "model", "--data", planted / "rows.csv"),
         *("--config", tiny_grid, "--out", out),
     )
+    called = cli(*command)
     assert (called.code, called.errors) == (0, [])
     assert called.stdout == f"{out / 'report.html'}\n"
     page = (out / "report.html").read_bytes()
     assert page.lstrip().startswith(b"<!doctype html")
+
+    before = _files(out)
+    another = cli(*command, "--seed", 1)
+    assert (another.code, another.stdout) == (2, "")
+    (line,) = another.stderr.splitlines()
+    assert line in another.errors
+    assert all(
+        said in line for said in ("another run", "different config", "expected a new folder")
+    )
+    assert _files(out) == before, "the folder of another run is left as it was"
 
     shutil.rmtree(planted)
     (out / "report.html").unlink()

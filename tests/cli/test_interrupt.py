@@ -7,16 +7,16 @@ import sys
 import time
 from pathlib import Path
 
-from cli.calling import PREFIX
+import pytest
+
+from cli.calling import PREFIX, CommandLine
 
 PATIENCE = 60.0
 
 
-def _start(single: Path, grid: Path, out: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "synapse_audit", "run", single / "model"]
-    options = ["--data", single / "rows.csv", "--config", grid, "--batch-size", "16", "--out", out]
+def _start(command: list[str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*map(str, command), *map(str, options)],
+        [sys.executable, "-m", "synapse_audit", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -29,14 +29,17 @@ def _wait_for_a_unit(running: subprocess.Popen[str], out: Path) -> None:
     while not any((out / "outcomes" / "units").glob("*.npz")):
         assert running.poll() is None, running.communicate()[1]
         assert time.monotonic() < end, "no unit was finished"
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_ctrl_c_leaves_a_run_that_the_same_command_finishes(
-    single: Path, tiny_grid: Path, tmp_path: Path
+    cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
-    running = _start(single, tiny_grid, out)
+    options = ["--data", single / "rows.csv", "--config", tiny_grid, "--batch-size", 16]
+    command = [*map(str, ["run", single / "model", *options, "--out", out])]
+    running = _start(command)
     _wait_for_a_unit(running, out)
     running.send_signal(signal.SIGINT)
     _, errors = running.communicate(timeout=PATIENCE)
@@ -45,6 +48,5 @@ def test_ctrl_c_leaves_a_run_that_the_same_command_finishes(
     assert "Traceback" not in errors
     assert not (out / "summary.json").exists()
 
-    again = _start(single, tiny_grid, out)
-    said, errors = again.communicate(timeout=PATIENCE)
-    assert (again.returncode, said) == (0, f"{out / 'report.html'}\n"), errors
+    again = cli(*command)
+    assert (again.code, again.stdout) == (0, f"{out / 'report.html'}\n"), again.stderr

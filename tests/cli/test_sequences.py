@@ -93,11 +93,14 @@ def test_an_audit_of_windows(
         "n_repeats": len(windows) - len(set(windows)),
     }
     assert (facts["data"]["n_used"], facts["truncated"]) == (len(set(windows)), 0)
+    counted = {name: facts["data"][name] for name in ("kind", "n_rows_used", "n_examples")}
+    assert counted == {"kind": "ids", "n_rows_used": 100, "n_examples": len(set(windows))}
     splits = pd.read_parquet(run / "splits.parquet")
     assert len(splits) == len(set(windows)) and splits["row"].nunique() == 100
     assert (splits.groupby("row")["split"].nunique() == 1).all()
     report = (run / "report.html").read_text(encoding="utf-8")
     assert f"100 rows became {len(windows)} windows of at most 16 tokens, one every 8" in report
+    assert "All 100 sequences that were read were used." in report
 
 
 def test_a_folder_without_tokenizer_asks_for_the_option(

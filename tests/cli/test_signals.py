@@ -1,6 +1,8 @@
 """Images, sounds and series through the command line, against transformers' own processors."""
 
+import html
 import json
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -25,6 +27,20 @@ TO_THE_END = [
 ]
 
 
+ATTACKS = """
+attacks = ["fgsm", "noise", "deletion"]
+epsilons = [0.1]
+embedding_noise = [0.1]
+deletions = [2]
+"""
+NOUNS = {
+    "image": "patch embeddings of each image",
+    "audio": "embeddings of each sound",
+    "series": "patch embeddings of each series",
+}
+"""Of what is attacked."""
+
+
 @pytest.fixture(scope="session", params=sorted(KIND))
 def modality(request: pytest.FixtureRequest) -> str:
     return str(request.param)
@@ -42,7 +58,9 @@ def _check(run: Path, modality: str) -> None:
     assert len(predictions) == 60
     manifest = json.loads((run / "manifest.json").read_text())
     assert manifest["model"]["inputs"] == FACTS[modality]
-    assert manifest["data"]["n_used"] == 60
+    data = manifest["data"]
+    assert data["kind"] == modality
+    assert {data[name] for name in ("n_rows", "n_rows_used", "n_examples", "n_used")} == {60}
 
 
 @pytest.mark.parametrize("modality", ["audio", "series"], indirect=True)
@@ -59,13 +77,24 @@ def test_a_folder_of_classes_is_planned_for(
 def test_a_folder_of_classes_is_audited(
     saved: Saved, modality: str, cli: CommandLine, tiny_grid: Path, tmp_path: Path
 ) -> None:
-    where = ("--data", saved.data, "--config", tiny_grid, "--out", tmp_path)
+    grid = tiny_grid.read_text(encoding="utf-8") + (ATTACKS if modality in NOUNS else "")
+    (tmp_path / "grid.toml").write_text(grid)
+    where = ("--data", saved.data, "--config", tmp_path / "grid.toml", "--out", tmp_path / "run")
     called = cli("run", saved.model, *where)
     assert (called.code, called.errors) == (0, [])
+    tmp_path /= "run"
     _check(tmp_path, modality)
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     assert manifest["truncated"] == (60 if modality == "series" else 0)
-    assert str(saved.data) in (tmp_path / "report.html").read_text()
+    page = (tmp_path / "report.html").read_text()
+    assert str(saved.data) in page
+    scripts = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
+    read = html.unescape(re.sub(r"<[^>]+>", " ", scripts.sub(" ", page)))
+    if modality in NOUNS:
+        assert f"Changing the {NOUNS[modality]} by 10% of their size" in read
+    # Neither prose nor tables, descriptions of figures included, call these inputs texts.
+    said = [*re.findall(r'aria-label="([^"]*)"', page), read.replace(str(saved.data.parent), "")]
+    assert not re.findall(r"\btexts?\b|\bword embeddings", " ".join(said), re.IGNORECASE)
 
 
 def test_the_first_batch_is_that_of_transformers_bit_for_bit(saved: Saved, modality: str) -> None:

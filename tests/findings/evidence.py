@@ -131,4 +131,7 @@ def _two_phase(
     exact = np.array([known for _, known in stream], dtype=bool)
     predicted = np.where(exact, outcomes.predicted, direct)
     rates = (direct != predicted).sum(axis=1) / exact.sum(axis=1)
-    return replace(outcomes, predicted=predicted, direct=Direct(exact, direct, outcomes.kl, rates))
+    growth = exact * (exact.shape[1] / exact.sum(axis=1, keepdims=True))
+    error = np.where(exact.all(axis=1), 0.0, 0.005)
+    held = Direct(growth.astype(np.float32), direct, outcomes.kl, rates, error)
+    return replace(outcomes, predicted=predicted, direct=held)

@@ -59,20 +59,23 @@ def test_repair_by_other_tokens_is_negative():
     assert row["through_high"] < 0
 
 
-def test_agreement_is_bounded_by_the_rule_of_three():
+def test_agreement_still_has_an_interval():
+    """400 examples without a difference, and the error of .005 that the pilot lets expect."""
     row = pathways(split_of((wrong(30), wrong(30)))).tables["split"].iloc[0]
     assert row["through_drop"] == pytest.approx(0.0)
-    assert (row["through_low"], row["through_high"]) == pytest.approx((-3 / 200, 3 / 200))
+    half = np.hypot(bonett_price(0, 0, 400).high, 1.96 * 0.005)
+    assert (row["through_low"], row["through_high"]) == pytest.approx((-half, half), abs=1e-6)
     assert row["disagreement"] == 0
 
 
 def test_few_differences_take_the_closed_form():
-    # Example 30 of each class: exact (even) and lost by the exact route alone.
+    # Example 30 of each class: exact (even, so counted twice) and lost by the exact route alone.
     row = pathways(split_of((wrong(31), wrong(30)))).tables["split"].iloc[0]
-    assert row["disagreement"] == pytest.approx(2 / 200)
-    closed = bonett_price(2, 0, 200)
-    assert row["through_low"] == pytest.approx(row["through_drop"] + closed.low - 0.01)
-    assert row["through_high"] == pytest.approx(row["through_drop"] + closed.high - 0.01)
+    assert row["disagreement"] == pytest.approx(4 / 400)
+    closed, more = bonett_price(4, 0, 400), 1.96 * 0.005
+    low, high = (np.hypot(end - 0.01, more) for end in (closed.low, closed.high))
+    assert row["through_low"] == pytest.approx(row["through_drop"] - low, abs=1e-6)
+    assert row["through_high"] == pytest.approx(row["through_drop"] + high, abs=1e-6)
 
 
 def test_interval_covers_the_whole_sample():

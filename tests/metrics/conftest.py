@@ -5,6 +5,7 @@ import pytest
 
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics import NOBODY, Scored, measure
+from synapse_audit.metrics.two_phase import Phases
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import resample_counts
 
@@ -21,7 +22,7 @@ def make_scored(labels, clean, predicted, *, target=None, source=None, **rest):
     return Scored(
         labels=labels,
         clean=np.asarray(clean, dtype=np.int64),
-        predicted=predicted,
+        phases=rest.get("phases", Phases(predicted)),
         kl=np.asarray(rest.get("kl", np.zeros(predicted.shape)), dtype=np.float32),
         target=np.asarray(nobody if target is None else target, dtype=np.int64),
         source=np.asarray(nobody if source is None else source, dtype=np.int64),

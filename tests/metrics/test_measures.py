@@ -66,7 +66,7 @@ def test_overall_metrics_match_scikit_learn(build, present):
     weights = scored.weights[:, 0]
     found = {name: metric(scored).value for name, metric in METRICS.items()}
     clean = accuracy_score(scored.labels, scored.clean, sample_weight=weights)
-    for row, predicted in enumerate(scored.predicted):
+    for row, predicted in enumerate(scored.phases.predicted):
         accuracy = accuracy_score(scored.labels, predicted, sample_weight=weights)
         assert found["accuracy"][row] == pytest.approx(accuracy)
         assert found["accuracy_drop"][row] == pytest.approx(clean - accuracy)
@@ -79,7 +79,7 @@ def test_overall_metrics_match_scikit_learn(build, present):
 def test_class_counts_match_scikit_learn(build):
     scored = random_case(build)
     options = {"average": None, "sample_weight": scored.weights[:, 0]}
-    for row, predicted in enumerate(scored.predicted):
+    for row, predicted in enumerate(scored.phases.predicted):
         for ours, theirs in (
             (scored.counts.recall, recall_score),
             (scored.counts.precision, precision_score),
@@ -93,7 +93,7 @@ def test_intervals_are_percentiles_of_the_metric_on_each_resample(build):
     scored = random_case(build)
     low, high = METRICS["macro_f1"](scored)[1:]
     resampled = [
-        f1_score(scored.labels, scored.predicted[0], average="macro", sample_weight=weights)
+        f1_score(scored.labels, scored.phases.predicted[0], average="macro", sample_weight=weights)
         for weights in scored.resampled.T
     ]
     expected = interval(np.array(resampled))

@@ -1,4 +1,4 @@
-"""The reweighted sample against the textbook formulas, and its behaviour at the edges."""
+"""Corrected values against the textbook formulas, and metrics of them against brute force."""
 
 from dataclasses import replace
 
@@ -6,105 +6,125 @@ import numpy as np
 import pytest
 
 from synapse_audit.artifacts import Direct, Outcomes
-from synapse_audit.metrics.two_phase import groups, phase_error, reweight
+from synapse_audit.metrics import METRICS
+from synapse_audit.metrics.two_phase import Phases, phase_error, phases
 
 LABELS = np.array([0] * 40 + [1] * 20)
+SHARE = np.where(np.arange(60) % 3 == 0, 1.0, 0.25)
 
 
-def known(seed: int = 0) -> np.ndarray:
-    mask = np.zeros(60, dtype=bool)
+def growth(seed: int = 0) -> np.ndarray:
+    """1 over the share where a number lies below it, else 0."""
+    drawn = np.random.default_rng(seed).random(60) < SHARE
+    return np.where(drawn, 1 / SHARE, 0).astype(np.float32)
+
+
+def outcomes(exact: np.ndarray, stream: np.ndarray, grown: np.ndarray) -> Outcomes:
+    zero = np.zeros(exact.shape, dtype=np.float32)
+    rates = np.full(len(exact), 0.01)
+    held = Direct(grown.astype(np.float32), stream.astype(np.uint16), zero, rates, rates)
+    names = tuple(str(i) for i in range(len(exact)))
+    known = np.where(grown > 0, exact, stream).astype(np.uint16)
+    return Outcomes(names, known, zero, zero, zero, zero, direct=held)
+
+
+def routes(seed: int = 3, rate: float = 0.2) -> tuple[np.ndarray, np.ndarray]:
     generator = np.random.default_rng(seed)
-    mask[generator.permutation(40)[:10]] = True
-    mask[40 + generator.permutation(20)[:8]] = True
-    return mask
+    exact = generator.integers(0, 2, 60)
+    return exact, np.where(generator.random(60) < rate, 1 - exact, exact)
 
 
-def outcomes(predicted: np.ndarray, direct: np.ndarray, exact: np.ndarray) -> Outcomes:
-    zero = np.zeros(predicted.shape, dtype=np.float32)
-    held = Direct(exact, direct.astype(np.uint16), zero, np.full(len(predicted), 0.01))
-    names = tuple(str(i) for i in range(len(predicted)))
-    return Outcomes(names, predicted.astype(np.uint16), zero, zero, zero, zero, direct=held)
+def test_a_corrected_value_is_the_textbook_difference_estimate() -> None:
+    exact, stream = routes()
+    held = outcomes(exact[None], stream[None], growth()[None])
+    values = phases(held, np.array([0])).of(lambda predicted: predicted == 1)[0]
+    expected = (stream == 1).sum()
+    for i in np.flatnonzero(growth()):
+        expected += (int(exact[i] == 1) - int(stream[i] == 1)) / SHARE[i]
+    assert values.sum() == pytest.approx(expected) and values.dtype == np.float32
 
 
-def test_class_totals_come_out_exactly():
-    weights = np.random.default_rng(1).uniform(0.5, 2, (60, 1))
-    again = reweight(LABELS, weights, weights, known()).weights
-    for label in (0, 1):
-        members = np.tile(label == LABELS, 2)
-        assert again[members].sum() == pytest.approx(weights[label == LABELS].sum())
+def test_exact_actions_count_as_they_are() -> None:
+    exact, stream = routes()
+    both = outcomes(
+        np.stack([exact, exact]), np.stack([stream, stream]), np.stack([growth(), np.ones(60)])
+    )
+    found = phases(both, np.array([0, 1])).of(lambda predicted: predicted == LABELS)
+    assert (found[1] == (exact == LABELS)).all()
+    alone = phases(both, np.array([1]))
+    assert alone.stream is None and (alone.predicted[0] == exact).all()
+    assert phases(replace(both, direct=None), np.array([0])).growth is None
+    taken = phases(both, np.array([0, 1])).take(np.array([1]))
+    assert taken.growth is not None and taken.growth.tolist() == [[1.0] * 60]
 
 
-def test_equals_the_difference_estimate_of_the_textbook():
-    generator = np.random.default_rng(2)
-    x, y, mask = generator.random(60), generator.random(60), known()
-    ones = np.ones((60, 1))
-    again = reweight(LABELS, ones, ones, mask).weights[:, 0]
-    expected = 0.0
-    for label in (0, 1):
-        members = label == LABELS
-        part = members & mask
-        mean = y[part].mean() + x[members].mean() - x[part].mean()
-        expected += members.sum() * mean
-    assert again @ np.concatenate([x, y]) == pytest.approx(expected)
-
-
-def test_unbiased_over_subsamples():
-    generator = np.random.default_rng(3)
-    y = generator.integers(0, 2, 60).astype(float)
-    x = np.where(generator.random(60) < 0.2, 1 - y, y)
-    ones = np.ones((60, 1))
+def test_unbiased_over_subsamples() -> None:
+    exact, stream = routes()
     found = [
-        (reweight(LABELS, ones, ones, known(seed)).weights[:, 0] @ np.concatenate([x, y])) / 60
+        phases(outcomes(exact[None], stream[None], growth(seed)[None]), np.array([0]))
+        .of(lambda predicted: predicted == LABELS)
+        .mean()
         for seed in range(2000)
     ]
     # Three standard errors of the mean over 2,000 subsamples.
-    assert abs(np.mean(found) - y.mean()) < 3 * np.std(found) / np.sqrt(len(found))
+    error = 3 * np.std(found) / np.sqrt(len(found))
+    assert np.mean(found) == pytest.approx((exact == LABELS).mean(), abs=error)
 
 
-def test_a_resample_without_an_exact_example_keeps_the_stream_counts():
-    mask = known()
-    draws = np.ones((60, 1), dtype=np.float32)
-    draws[mask & (LABELS == 1)] = 0
-    again = reweight(LABELS, draws, draws, mask).resampled[:, 0]
-    ours = LABELS == 1
-    assert again[:60][ours].tolist() == draws[ours, 0].tolist()
-    assert not again[60:][ours].any()
+def _doubled(build, exact, stream, grown, weights):
+    """The same estimate as signed weights of twice as many examples, one action."""
+    signed = np.concatenate([weights * (1 - grown), weights * grown])
+    two = build.scored(
+        np.tile(LABELS, 2),
+        np.tile(LABELS, 2),
+        np.concatenate([stream, exact])[None],
+        n_classes=2,
+        target=[1],
+    )
+    return replace(two, weights=signed[:, None])
 
 
-def test_actions_share_a_sample_by_size():
-    mask = known()
-    predicted = np.tile(LABELS, (3, 1))
-    exact = np.stack([mask, np.ones(60, dtype=bool), mask])
-    held = outcomes(predicted, predicted, exact)
-    found = groups(held, np.array([2, 1, 0]))
-    assert {size: places.tolist() for size, places in found.items()} == {18: [0, 2], 60: [1]}
-    assert {k: v.tolist() for k, v in groups(replace(held, direct=None), np.arange(2)).items()} == {
-        60: [0, 1]
-    }
+@pytest.mark.parametrize("name", [name for name in METRICS if name != "mean_kl"])
+def test_every_metric_is_that_of_signed_weights(build, name) -> None:
+    exact, stream = routes()
+    grown, weights = growth().astype(np.float64), np.where(LABELS == 0, 1.3, 0.4)
+    held = outcomes(exact[None], stream[None], grown[None])
+    scored = build.scored(
+        LABELS, LABELS, exact, n_classes=2, target=[1], weights=weights,
+        phases=phases(held, np.array([0])),
+    )  # fmt: skip
+    expected = METRICS[name](_doubled(build, exact, stream, grown, weights))
+    assert METRICS[name](scored).value == pytest.approx(expected.value, abs=1e-6)
 
 
-def test_the_second_phase_error_is_the_spread_over_subsamples():
+def test_class_totals_are_not_touched(build) -> None:
+    exact, stream = routes()
+    scored = build.scored(
+        LABELS, LABELS, exact, n_classes=2, phases=Phases(exact[None], stream[None], growth()[None])
+    )
+    assert scored.counts.support[:, 0, 0].tolist() == [40, 20]
+    assert scored.counts.called.sum() == pytest.approx(60)
+
+
+def test_the_second_phase_error_is_the_spread_over_subsamples() -> None:
     """Against brute force: the standard deviation of the estimate itself, weights included."""
-    generator = np.random.default_rng(5)
-    exact = generator.integers(0, 2, 60)
-    direct = np.where(generator.random(60) < 0.3, 1 - exact, exact)
+    exact, stream = routes(seed=5, rate=0.3)
     weights = np.where(LABELS == 0, 1.3, 0.4)
     values, errors = [], []
     for seed in range(1500):
-        mask = known(seed)
-        held = outcomes(np.where(mask, exact, direct)[None], direct[None], mask[None])
-        again = reweight(LABELS, weights[:, None], weights[:, None], mask).weights[:, 0]
-        right = np.concatenate([direct == LABELS, exact == LABELS])
-        values.append(again @ right / weights.sum())
+        held = outcomes(exact[None], stream[None], growth(seed)[None])
+        right = phases(held, np.array([0])).of(lambda predicted: predicted == LABELS)[0]
+        values.append(right @ weights / weights.sum())
         errors.append(phase_error(held, LABELS, weights)[0])
     truth = weights @ (exact == LABELS) / weights.sum()
     assert np.mean(values) == pytest.approx(truth, abs=4 * np.std(values) / np.sqrt(1500))
     assert np.sqrt(np.mean(np.square(errors))) == pytest.approx(np.std(values), rel=0.06)
 
 
-def test_no_second_phase_has_no_error():
-    predicted, whole = np.tile(LABELS, (2, 1)), np.ones((2, 60), dtype=bool)
-    held = outcomes(predicted, predicted, np.stack([known(), whole[0]]))
+def test_no_second_phase_has_no_error() -> None:
+    predicted = np.tile(LABELS, (2, 1))
+    held = outcomes(predicted, predicted, np.stack([growth(), np.ones(60)]))
     error = phase_error(held, LABELS, np.ones(60))
     assert error[0] == 0 and np.isnan(error[1])
     assert np.isnan(phase_error(replace(held, direct=None), LABELS, np.ones(60))).all()
+    assert held.direct is not None and held.direct.estimated.tolist() == [True, False]

@@ -213,10 +213,10 @@ def test_constants_are_the_large_and_steady_neurons() -> None:
     odd = LayerStatistics(mean, spread, np.sqrt(mean**2 + spread**2))
     cells = list(constant_cells(_with_layer(sources(), 2, odd)))
     assert [(c.parameter, c.operator) for c in cells] == [
-        ("2:3", "mean"),
-        ("2:3", "zero"),
-        ("2:7", "mean"),
-        ("2:7", "zero"),
+        ("2:block_output:3", "mean"),
+        ("2:block_output:3", "zero"),
+        ("2:block_output:7", "mean"),
+        ("2:block_output:7", "zero"),
     ]
     assert {(c.k, c.layers, c.selection) for c in cells} == {(1, "2", "constant")}
 

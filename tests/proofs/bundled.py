@@ -23,7 +23,9 @@ ROWS = 1500
 
 
 CORE = PRESETS["standard"].model_copy(
-    update=dict.fromkeys(("sites", "edits", "bit_formats", "attacks", "other_operators"), ())
+    update=dict.fromkeys(
+        ("sites", "edits", "bit_formats", "attacks", "other_operators", "compared"), ()
+    )
 )
 """The standard preset at block outputs and the head: all that the proofs are about."""
 

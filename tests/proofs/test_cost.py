@@ -36,7 +36,7 @@ def quick() -> Ready:
 def test_planned_cost_is_near_the_measured_one(
     quick: Ready, exact: bool, tell: Callable[[str], None]
 ) -> None:
-    """Exact sweeps have one figure; two-phase ones a range, from pilot alone to everything."""
+    """Exact sweeps have one figure; two-phase ones a range, from fewest examples to everything."""
     plan = make_plan(quick.cells(), quick.classifier.n_layers, frozenset({STREAM, SUFFIX}))
     chosen = subsampling(quick.rows, quick.labels, precision=0.01, seed=0)
     if exact:
@@ -54,7 +54,6 @@ def test_planned_cost_is_near_the_measured_one(
             quick.encoded,
             plan,
             quick.data.labels,
-            rows=quick.rows,
             chosen=chosen,
             batch_size=None,
             shelf=Forgetful(),

@@ -7,7 +7,7 @@ found stands in docs/proofs.md.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,9 @@ from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan, Predictions
 from synapse_audit.metrics import measure
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE, make_plan
 from synapse_audit.statistics import resample_counts
-from synapse_audit.sweep.two_phase import kind_rates, pilot_cells, subsampling
+from synapse_audit.sweep import subsampling
+from synapse_audit.sweep.subsample import pilot_cells
+from synapse_audit.sweep.two_phase import draw
 
 from .bundled import Ready
 
@@ -24,6 +26,7 @@ pytestmark = pytest.mark.proof
 
 DRAWS, RESAMPLES = 500, 300
 CELLS_PER_OPERATOR = 20
+FIELDS = ("probability", "margin", "kl", "confidence")
 PRECISION = {"mean": 0.01, "zero": 0.01, "flip": 0.03}
 """Coarser for flip: there nearly every example would be exact, and nothing left to prove."""
 
@@ -37,7 +40,14 @@ class Population:
     labels: np.ndarray
     clean: np.ndarray
     direct: np.ndarray
+    margin: np.ndarray
+    """Of the stream."""
     exact: np.ndarray
+
+    def outcomes(self, predicted: np.ndarray) -> Outcomes:
+        """These predictions, with the margins of the stream and nothing else."""
+        actions, blank = tuple(cell.action for cell in self.cells), np.zeros_like(self.margin)
+        return Outcomes(actions, predicted, blank, self.margin, blank, blank)
 
     def take(self, chosen: np.ndarray) -> "Population":
         return Population(
@@ -46,6 +56,7 @@ class Population:
             self.labels[chosen],
             self.clean[chosen],
             self.direct[:, chosen],
+            self.margin[:, chosen],
             self.exact[:, chosen],
         )
 
@@ -85,48 +96,46 @@ def population(ready: Ready, request: pytest.FixtureRequest) -> Population:
         and c.fraction in (0.1, 0.2, 0.3, 0.5, 0.65, 0.8)
     ]
     cells = fits[:: max(1, len(fits) // CELLS_PER_OPERATOR)][:CELLS_PER_OPERATOR]
+    stream = ready.run(cells, STREAM)
     return Population(
         tuple(cells),
         ready.classifier.classes,
         ready.labels,
         ready.predictions.predicted,
-        ready.run(cells, STREAM).predicted,
+        stream.predicted,
+        stream.margin,
         ready.run(cells, SUFFIX).predicted,
     )
 
 
-def simulate(population: Population, draw: int, label: int, *, size: int | None = None) -> Draw:
-    """One audit: order, pilot, sizes and estimates as the real sweep and the real metrics do.
+def simulate(population: Population, number: int, label: int, *, size: int | None = None) -> Draw:
+    """One audit: numbers, pilot, shares and estimates as the real sweep and the real metrics do.
 
-    With ``size`` every cell takes that many exact examples, whatever the pilot says.
+    With ``size`` every cell takes about that many exact examples, whoever the stream is sure of.
     """
     n, operator = len(population.labels), population.cells[0].operator
-    every = np.arange(n)
-    chosen = subsampling(every, population.labels, precision=PRECISION[operator], seed=draw)
-    tried = pilot_cells(population.cells)
-    rows = [population.cells.index(cell) for cell in tried]
-    differ = (population.direct != population.exact)[rows][:, chosen.tail].sum(axis=1)
-    rates = kind_rates(population.cells, tried, differ, chosen.pilot)
-    known = np.zeros(population.exact.shape, dtype=bool)
-    for row, rate in enumerate(rates):
-        known[row, chosen.order[: size or chosen.size(rate)]] = True
-    nothing = np.zeros(population.exact.shape, dtype=np.float32)
-    outcomes = Outcomes(
-        tuple(cell.action for cell in population.cells),
-        np.where(known, population.exact, population.direct),
-        nothing,
-        nothing,
-        nothing,
-        nothing,
-        direct=Direct(known, population.direct, nothing, rates),
+    every, stream = np.arange(n), population.outcomes(population.direct)
+    chosen = subsampling(every, population.labels, precision=PRECISION[operator], seed=number)
+    tried = stream.rows([cell.action for cell in pilot_cells(population.cells)])
+    tail = population.take(chosen.tail)
+    pilot = tail.outcomes(tail.exact)
+    seen = Outcomes(
+        tuple(pilot.actions[i] for i in tried),
+        *(getattr(pilot, name)[tried] for name in ("predicted", *FIELDS)),
     )
+    sample = draw(chosen, population.cells, stream, seen)
+    share = sample.share if size is None else np.full(stream.margin.shape, size / n)
+    known = chosen.numbers < share
+    outcomes = population.outcomes(np.where(known, population.exact, population.direct))
+    growth = np.where(known, 1 / share, 0).astype(np.float32)
+    held = Direct(growth, population.direct, outcomes.kl, sample.disagreement, sample.error)
     logits = np.eye(len(population.classes), dtype=np.float32)[population.clean]
     tables = measure(
         Plan(population.cells, dict.fromkeys(outcomes.actions, TWO_PHASE)),
-        outcomes,
+        replace(outcomes, direct=held),
         predictions=Predictions(population.labels, logits),
         weights=np.ones(n),
-        counts=resample_counts(population.labels, resamples=RESAMPLES, seed=draw),
+        counts=resample_counts(population.labels, resamples=RESAMPLES, seed=number),
         classes=population.classes,
         tests=False,
     )
@@ -145,8 +154,8 @@ def simulate(population: Population, draw: int, label: int, *, size: int | None 
 
 def superpopulation(population: Population, draws: int) -> Iterator[Population]:
     """Data sets of the same size and class counts, drawn with replacement."""
-    for draw in range(draws):
-        generator = np.random.default_rng([draw, 7])
+    for number in range(draws):
+        generator = np.random.default_rng([number, 7])
         members = [np.flatnonzero(population.labels == c) for c in np.unique(population.labels)]
         chosen = [generator.choice(m, size=len(m)) for m in members]
         yield population.take(np.sort(np.concatenate(chosen)))

@@ -106,7 +106,8 @@ def test_random_is_keyed_by_the_seed(plain: RankingContext) -> None:
 def test_table_ranks_ties_as_the_selections_do() -> None:
     scores = np.array([1.0, 3.0, 3.0, 0.0])
     table = ranking_table([Ranking("by hand", {"global": (scores, scores[::-1])})])
-    assert list(table) == ["method", "ranked_for", "layer", "neuron", "score", "rank"]
+    assert list(table) == ["method", "ranked_for", "layer", "neuron", "score", "rank", "site"]
+    assert set(table["site"]) == {"block_output"}
     assert table["rank"].tolist() == [3, 1, 2, 4, 4, 1, 2, 3]
     chosen = neurons.top((scores,), 0.25, [0]).by_layer[0].tolist()
     assert chosen == table[(table["layer"] == 0) & (table["rank"] == 1)]["neuron"].tolist()

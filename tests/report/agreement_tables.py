@@ -106,11 +106,13 @@ def _stability(layers: int) -> pd.DataFrame:
 def _neurons(layers: int) -> pd.DataFrame:
     return pd.DataFrame(
         [
-            (layer, kind, 7 * layer, 0.95, 0.04, 0.95)
+            (layer, "block_output", kind, 7 * layer, 0.95, 0.04, 0.95)
             for kind in KINDS
             for layer in range(1, layers + 1)
         ],
-        columns=["layer", "selection", "neuron", "readable_place", "used_place", "contrast"],
+        columns=[
+            *("layer", "site", "selection", "neuron", "readable_place", "used_place", "contrast")
+        ],
     )
 
 

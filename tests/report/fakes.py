@@ -98,7 +98,15 @@ def _manifest(layers: int, tests: bool) -> dict[str, Any]:
             "hidden_size": WIDTH,
             "sha256": "9f2c" * 16,
         },
-        "data": {"sha256": "0ab1" * 16, "n_rows": 4000, "n_repeats": 12},
+        "data": {
+            "sha256": "0ab1" * 16,
+            "kind": "text",
+            "n_rows": 4000,
+            "n_repeats": 12,
+            "n_rows_used": 2500,
+            "n_examples": 2500,
+            "n_used": 2500,
+        },
         "versions": {"torch": "2.13.0", "transformers": "5.23.0", "synapse-audit": "0.1.0"},
         "splits": {"fit": 1000, "select": 500, "evaluate": 1000},
         "times": {"extract": 12.31, "sweep": 240.5},
@@ -135,7 +143,16 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
             "fraction": {"value": 0.5, "low": None, "high": None},
         },
         "agreement": agreement_summary(),
-        "load_bearing": [{"layer": 4, "neuron": 223, "zero_drop": 0.31, "mean_drop": 0.001}],
+        "load_bearing": [
+            {
+                "layer": 4,
+                "site": "block_output",
+                "neuron": 223,
+                "address": "4:block_output:223",
+                "zero_drop": 0.31,
+                "mean_drop": 0.001,
+            }
+        ],
         "cost": {"seconds": 301.2, "cells": 900},
         "certificates": certificates_summary(),
         "calibration": fake_certainty.calibration_summary(),
@@ -291,7 +308,8 @@ def _constants(layers: int, random: np.random.Generator) -> pd.DataFrame:
     zero = np.sort(np.abs(random.normal(0.05, 0.12, layers)))[::-1]
     mean = np.abs(random.normal(0, 0.002, layers))
     return pd.DataFrame({
-        "layer": np.arange(1, layers + 1), "neuron": random.integers(0, WIDTH, layers),
+        "layer": np.arange(1, layers + 1), "site": "block_output",
+        "neuron": random.integers(0, WIDTH, layers),
         "mean": random.normal(8, 1, layers), "spread": random.uniform(0.03, 0.2, layers),
         "zero_drop": zero, "zero_low": zero - 0.02, "zero_high": zero + 0.02,
         "mean_drop": mean, "mean_low": mean - 0.004, "mean_high": mean + 0.004,

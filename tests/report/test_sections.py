@@ -109,11 +109,15 @@ def test_any_missing_attribute_is_survived(name: str, attribute: str, full: Fake
     assert SECTIONS[name](replace(full, **{attribute: empty})).answer
 
 
+@pytest.fixture(scope="module", params=[2, 28])
+def of_classes(request: pytest.FixtureRequest) -> FakeResult:
+    """A run of so many classes."""
+    return make_result([str(i) for i in range(request.param)], layers=2)
+
+
 @pytest.mark.parametrize("name", SECTIONS)
-@pytest.mark.parametrize("count", [2, 28])
-def test_few_and_many_classes(name: str, count: int) -> None:
-    section = SECTIONS[name](make_result([str(i) for i in range(count)], layers=2))
-    assert section.answer
+def test_few_and_many_classes(name: str, of_classes: FakeResult) -> None:
+    assert SECTIONS[name](of_classes).answer
 
 
 @pytest.mark.parametrize("name", SECTIONS)

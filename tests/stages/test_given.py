@@ -1,5 +1,6 @@
 """Named neurons in a whole run: what is in the tables is what plain hooks say."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,16 @@ import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from synapse_audit import AuditResult, audit, make_config
+from synapse_audit import (
+    Address,
+    AuditResult,
+    audit,
+    make_config,
+    neurons_of,
+    parse_addresses,
+    render,
+)
+from synapse_audit.addresses import check_addresses
 from synapse_audit.errors import UsageError
 from synapse_audit.findings import FINDINGS
 
@@ -19,6 +29,7 @@ GRID = {
     "fractions": (0.25,),
     "layer_fractions": (),
     "rankings": ("probe",),
+    "compared": ("activation_gradient",),
     "draws": 2,
     "budgets": (1.0,),
     "constants": (1.0,),
@@ -37,7 +48,12 @@ def _config(folder: Path, data: Path, neurons: tuple[str, ...]) -> Any:
 def run(tiny_folder: Path, tiny_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditResult:
     disable_progress_bar()
     with pytest.MonkeyPatch.context() as patch:
-        for name in {*FINDINGS} - {"given", "sites", "redundancy"}:  # the others take seconds
+        for name in {*FINDINGS} - {
+            "given",
+            "sites",
+            "redundancy",
+            "agreement",
+        }:  # the others take seconds
             patch.delitem(FINDINGS, name)
         config = _config(tiny_folder, tiny_csv, NAMED)
         return audit(config, tmp_path_factory.mktemp("given") / "run")
@@ -123,6 +139,50 @@ def test_no_other_table_takes_them_in(run: AuditResult) -> None:
     assert not len(run.findings["sites"]["removal"])
     removal = run.findings["redundancy"]["removal"]
     assert removal["fraction"].notna().all()
+
+
+WIDTHS = {
+    "block_output": [32] * 4,
+    "mlp_activation": [0, 48, 48, 48],
+    "head_input": [0, 0, 0, 32],
+}
+"""Of the tiny model."""
+
+
+def _tables(run: AuditResult) -> dict[str, pd.DataFrame]:
+    return {file.stem: pd.read_parquet(file) for file in sorted(run.folder.rglob("*.parquet"))}
+
+
+def test_whoever_names_a_neuron_names_its_site(run: AuditResult) -> None:
+    named = {name: table for name, table in _tables(run).items() if "neuron" in table}
+    assert {*named} == {"rankings", "redundancy.constants", "agreement.neurons"}
+    for name, table in named.items():
+        assert len(table), name
+        rows = table[["layer", "site", "neuron"]].itertuples(index=False)
+        texts = [str(Address(*row)) for row in rows]
+        check_addresses(parse_addresses(texts), WIDTHS)
+        assert neurons_of(table) == parse_addresses(texts)
+        assert "address" not in table or table["address"].tolist() == texts
+
+
+def test_constants_carry_their_address_in_every_table(run: AuditResult) -> None:
+    cells = run.effects[run.effects["selection"] == "constant"]
+    constants = run.findings["redundancy"]["constants"]
+    assert set(cells["parameter"]) == set(constants["address"])
+    assert {one["address"] for one in run.summary["load_bearing"]} <= set(constants["address"])
+
+
+def test_every_address_in_the_report_can_be_named_again(run: AuditResult) -> None:
+    page = render(run)
+    sites = "|".join(WIDTHS)
+    found = {text.rstrip(",") for text in re.findall(rf"\b\d+:(?:{sites}):[\d,-]+", page)}
+    check_addresses(parse_addresses(found), WIDTHS)
+    shown = {
+        *run.findings["redundancy"]["constants"]["address"],
+        *run.findings["agreement"]["neurons"]["address"],
+        *run.findings["given"]["effects"]["neurons"],
+    }
+    assert shown <= found
 
 
 @pytest.mark.parametrize(

@@ -129,4 +129,4 @@ def test_the_planted_constant_is_a_candidate(
     )
     found = {cell.parameter for cell in constant_cells(source) if cell.layers != "0"}
     pair = (layout.constant, layout.constant + layout.width // 2)
-    assert found == {f"{m}:{neuron}" for m in EVERY_BLOCK for neuron in pair}
+    assert found == {f"{m}:block_output:{neuron}" for m in EVERY_BLOCK for neuron in pair}

@@ -14,7 +14,7 @@ TextInput = str | tuple[str, str]
 
 @dataclass(frozen=True)
 class Signal:
-    """An image, a sound or a series as it was found, decoded only when a model asks for it.
+    """An image, a sound, a series or a row of numbers as found, decoded when a model asks for it.
 
     Two signals are equal where their contents are; names do not count.
     """
@@ -70,6 +70,8 @@ class LabelledData:
     """Rows dropped because the same input had occurred before."""
     windows: Windows | None = None
     """None where every row is one example."""
+    columns: tuple[str, ...] = ()
+    """What the numbers of an input are, in order, where inputs are rows of a table."""
 
     def __len__(self) -> int:
         return len(self.inputs)

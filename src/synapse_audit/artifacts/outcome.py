@@ -24,13 +24,26 @@ class Direct:
     is an estimate there.
     """
 
-    exact: Bool[np.ndarray, "actions examples"]
-    """True where the outcomes are exact."""
+    growth: Float[np.ndarray, "actions examples"]
+    """How many examples each exact one stands for: 1 over its chance to be run exactly, 0 where
+    it was not, 1 throughout where all were; float32."""
     predicted: UInt16[np.ndarray, "actions examples"]
     """Predicted class of the stream route; equals the outcomes' where no stream was run."""
     kl: Float[np.ndarray, "actions examples"]
     disagreement: Float[np.ndarray, " actions"]
-    """Smoothed share of examples on which stream and exact predict different classes."""
+    """Share of examples on which the pilot lets expect that the routes name different classes."""
+    error: Float[np.ndarray, " actions"]
+    """Standard error of accuracy that it lets expect of the second phase; 0 where all is exact."""
+
+    @property
+    def exact(self) -> Bool[np.ndarray, "actions examples"]:
+        """True where the outcomes are exact."""
+        return self.growth > 0
+
+    @property
+    def estimated(self) -> Bool[np.ndarray, " actions"]:
+        """True where some outcomes are not exact."""
+        return np.asarray(~self.exact.all(axis=1))
 
 
 @dataclass(frozen=True)

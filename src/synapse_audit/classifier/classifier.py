@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +20,15 @@ from torch import Tensor, nn
 
 from synapse_audit.artifacts import DenseLayer
 from synapse_audit.classifier.discovery import Discovered, Given, discover
-from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder, sent
+from synapse_audit.classifier.encoded import (
+    Batch,
+    Collator,
+    Encoded,
+    Encoder,
+    Inputs,
+    either,
+    sent,
+)
 from synapse_audit.classifier.loading import Reads, load_parts, unknown_type
 from synapse_audit.classifier.options import Loading
 from synapse_audit.classifier.reading import Position, Reading, read_batch
@@ -29,10 +37,11 @@ from synapse_audit.classifier.sites import (
     BLOCK_OUTPUT,
     HEAD_INPUT,
     Stacks,
+    block_widths,
     dense_layer,
-    find_blocks,
     inner_points,
     layer_points,
+    recorded_parts,
 )
 from synapse_audit.classifier.tail import logits_of
 from synapse_audit.classifier.weights import count_weights, digest
@@ -80,7 +89,7 @@ class Classifier:
     discovered: Discovered | None = field(default=None, repr=False)
     """How the parts were found, where no record named them."""
     modality: str = TEXT
-    """``text``, ``image``, ``audio`` or ``series``."""
+    """``text``, ``image``, ``audio``, ``series`` or ``table``."""
     reads: str = ""
     """What its encoder takes, in words; empty where nobody says."""
     origin: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +110,9 @@ class Classifier:
         quantization: str | None = None,
         base_model: str | None = None,
         merge_adapter: bool = True,
+        blocks: str | None = None,
+        position: str | None = None,
+        output_layer: str | None = None,
     ) -> Classifier:
         """Loads a classifier from a local folder or a hub id, its weights as ``dtype``.
 
@@ -117,10 +129,14 @@ class Classifier:
             tokens: ``text``, or ``ids`` where inputs are token ids (``"7 12 3"``) and no tokenizer
                 is needed.
             window: inputs longer than this become several examples; see :attr:`Encoded.rows`.
+            blocks: dotted path of the list of blocks, or the paths of all with commas between.
+            position: what the head reads; see ``POSITIONS``.
+            output_layer: dotted path of the head's last linear layer. A record is set aside where
+                one of these three is named; what is not named is looked for, as :meth:`wrap` does.
 
         Raises:
             ModelError: no such model, no trained head, a pickle checkpoint, an unknown family
-                whose parts cannot be found either.
+                whose parts cannot be found either, a named part that does not fit.
             UsageError: token ids or windows that this model cannot read; options that contradict
                 each other or lack their package.
         """
@@ -133,31 +149,27 @@ class Classifier:
             base_model=base_model,
             merge_adapter=merge_adapter,
             device=device,
+            blocks=blocks,
+            position=position,
+            output_layer=output_layer,
         )
         parts = load_parts(str(path), loading, Reads(tokens, window))
         try:
             classifier = cls.wrap(
                 parts.model,
                 classes=parts.classes,
-                encoder=parts.encoder,
-                collator=parts.collator,
+                inputs=parts.inputs,
                 family=parts.family,
                 name=str(path),
-                examples=parts.examples,
+                **loading.parts,
             )
         except ModelError as error:
-            if parts.family is not None:
+            if parts.family is not None or loading.parts:
                 raise
             config: Any = parts.model.config
             raise unknown_type(config.model_type, error) from error
         notes = (*classifier.notes, *parts.notes)
-        read = replace(
-            classifier,
-            notes=notes,
-            modality=parts.modality,
-            reads=parts.reads,
-            origin=parts.origin,
-        )
+        read = replace(classifier, notes=notes, origin=parts.origin)
         return read.to(device) if parts.device is None else replace(read, device=parts.device)
 
     @classmethod
@@ -166,8 +178,9 @@ class Classifier:
         module: nn.Module,
         *,
         classes: Sequence[str],
-        encoder: Encoder,
-        collator: Collator,
+        encoder: Encoder | None = None,
+        collator: Collator | None = None,
+        inputs: Inputs | None = None,
         family: Family | None = None,
         name: str = "custom",
         blocks: str | Sequence[str] | None = None,
@@ -185,6 +198,7 @@ class Classifier:
         (:mod:`synapse_audit.classifier.discovery`), and :attr:`discovered` says what was found.
 
         Args:
+            inputs: encoder and collator together, such as ``table_inputs(30)``, in place of both.
             family: the record of its architecture; the options below are for modules without one.
             blocks: dotted path of the list of blocks, or one path per block.
             embeddings: dotted path of the module whose output the first block receives.
@@ -196,8 +210,9 @@ class Classifier:
         Raises:
             ModelError: the family's paths do not lead to a module list and a linear layer, or a
                 part was not found: the message then names the option to give.
-            UsageError: both a family and a part of its own are given.
+            UsageError: both a family and a part of its own are given, or inputs twice or never.
         """
+        read = either(inputs, encoder, collator, examples)
         given = Given(blocks, embeddings, output_layer, position, head)
         if family is not None and given != Given():
             raise UsageError(f"family {family.name} and parts given; expected one of the two")
@@ -205,16 +220,16 @@ class Classifier:
             found = discover(
                 module.eval(),
                 n_classes=len(classes),
-                encoder=encoder,
-                collator=collator,
-                examples=examples,
+                encoder=read.encoder,
+                collator=read.collator,
+                examples=read.examples,
                 given=given,
             )
             family, stacks = found.family, Stacks(found.blocks, 0)
             start, output = found.embeddings, found.output_layer
         else:
             found = None
-            stacks, start, output = _recorded(module, family, name)
+            stacks, start, output = recorded_parts(module, family, name)
         return cls(
             name=name,
             model=module.eval(),
@@ -224,8 +239,8 @@ class Classifier:
             blocks=stacks.blocks,
             output_layer=output,
             position=family.position,
-            encoder=encoder,
-            collator=collator,
+            encoder=read.encoder,
+            collator=read.collator,
             head_function=family.head,
             inner=inner_points(stacks.blocks, family),
             dense=dense_layer(module, family),
@@ -233,9 +248,16 @@ class Classifier:
             causal=family.causal,
             resumable=stacks.resumable,
             embeddings_side=family.embeddings_side,
-            notes=found.notes if found else (family.note,) if family.note else (),
+            notes=(*(found.notes if found else filter(None, [family.note])), *read.notes),
             discovered=found,
+            modality=read.modality,
+            reads=read.reads,
         )
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons of each block's output; empty where that is known only once the model is run."""
+        return block_widths(self.inner)
 
     @property
     def n_layers(self) -> int:
@@ -367,23 +389,3 @@ class Classifier:
                 raise ModelError(
                     f"'{self.name}' was altered: expected equal weights and no new hook"
                 )
-
-
-class _Parts(NamedTuple):
-    stacks: Stacks
-    embeddings: nn.Module
-    output_layer: nn.Linear
-
-
-def _recorded(module: nn.Module, family: Family, name: str) -> _Parts:
-    """The parts that a record names."""
-    try:
-        stacks = find_blocks(module, family)
-        embeddings = module.get_submodule(family.embeddings)
-        output_layer = module.get_submodule(family.output_layer)
-    except AttributeError as error:
-        raise ModelError(f"{family.name} record does not fit '{name}': {error}") from error
-    if not isinstance(output_layer, nn.Linear):
-        kind = f"{type(output_layer).__module__}.{type(output_layer).__name__}"
-        raise ModelError(f"'{name}': {family.output_layer} is {kind}; expected torch's Linear")
-    return _Parts(stacks, embeddings, output_layer)

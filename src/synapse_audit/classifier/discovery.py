@@ -146,12 +146,15 @@ def _find_position(
 ) -> tuple[Position, Clue]:
     if given is not None:
         _check_reading(traced, given)
-        return given, Clue("position", given, POSITIONS[given], "given")
     columns = _columns(states.shape[1])
     moved = _moved(traced, tail, states, columns)
+    if given is not None:
+        if not _covers(traced, given, moved, columns):
+            raise not_fitting("position", f"{_moving(columns, moved)}: not those of '{given}'")
+        return given, Clue("position", given, POSITIONS[given], "given")
     fitting = [name for name in POSITIONS if _reads(traced, name, moved, columns)]
     if not fitting:
-        raise not_found("position", _moving(columns, moved))
+        raise not_found("position", f"{_moving(columns, moved)}, which is no known reading")
     why = f"changed in turn, {len(columns)} tokens: these alone move the logits"
     if len(fitting) > 1:
         why += f"; {', '.join(fitting[1:])} would fit as well"
@@ -172,12 +175,12 @@ LAST_TOLD = "where the last token is, the batch must say in attention_mask"
 
 
 def _moving(columns: Int[Tensor, " columns"], moved: Bool[Tensor, "examples columns"]) -> str:
-    """Why no reading fits."""
+    """What speaks against a reading."""
     found = columns[moved.any(0)].tolist()
     if found == [int(columns[-1])]:
         return f"the logits move with the last token alone; {LAST_TOLD}"
     named = ", ".join(map(str, found[:8])) or "none"
-    return f"the logits move with tokens {named}, which is no known reading"
+    return f"the logits move with tokens {named}"
 
 
 def _columns(tokens: int) -> Int[Tensor, " columns"]:
@@ -211,6 +214,18 @@ def _reads(traced: Traced, name: Position, moved: Tensor, columns: Int[Tensor, "
     return bool((expected == moved).all())
 
 
+def _covers(
+    traced: Traced, given: Position, moved: Tensor, columns: Int[Tensor, " columns"]
+) -> bool:
+    """Whether no other token moves the logits, and most of those that are read do.
+
+    Not all of them have to: a maximum over tokens may pass some by.
+    """
+    reading = read_batch(traced.model, given, traced.batch)
+    read = reading.read(int(columns[-1]) + 1)[:, columns]
+    return not bool((moved & ~read).any()) and 2 * int((moved & read).sum()) > int(read.sum())
+
+
 def _find_head(
     traced: Traced,
     tail: Tail,
@@ -232,7 +247,7 @@ def _find_head(
         raise not_fitting(
             "position",
             f"the module run without its blocks on what '{position}' reads gives other logits; "
-            "where tokens are padded, the batch must say so in attention_mask; or give head",
+            "where tokens are padded, the batch must say so in attention_mask; or name the head",
         )
     why = "run without its blocks, on all tokens, it gives its own logits"
     return None, tail.whole, Clue("head", "the module's own tail, of all tokens", why, "tested")

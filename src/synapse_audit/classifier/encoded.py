@@ -11,6 +11,8 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
+from synapse_audit.errors import UsageError
+
 Batch = Mapping[str, Tensor]
 """Keyword arguments of the model's forward, examples first."""
 
@@ -102,6 +104,31 @@ class Inputs(NamedTuple):
     """What was chosen for want of a word in the checkpoint."""
     reads: str = ""
     """What the model reads, in words."""
+    modality: str = "text"
+    """As of a :class:`Classifier`."""
+    examples: tuple[Any, ...] | None = None
+    """A few inputs to trace a module on; texts where None."""
+
+
+def either(
+    inputs: Inputs | None,
+    encoder: Encoder | None,
+    collator: Collator | None,
+    examples: Sequence[Any] | None,
+) -> Inputs:
+    """Encoder and collator as one, given so or one by one; ``examples`` win over its own.
+
+    Raises:
+        UsageError: both ways or neither.
+    """
+    if inputs is None and encoder is not None and collator is not None:
+        inputs = Inputs(encoder, collator)
+    elif inputs is None or encoder is not None or collator is not None:
+        raise UsageError(
+            "what the module reads is given twice or not at all; expected encoder and collator, or "
+            "inputs in their place, such as table_inputs(30)"
+        )
+    return inputs if examples is None else inputs._replace(examples=tuple(examples))
 
 
 def sent(batch: Batch, device: str) -> Batch:

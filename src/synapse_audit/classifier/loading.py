@@ -15,7 +15,7 @@ import torch
 
 from synapse_audit.classifier.adapters import Adapter, attach
 from synapse_audit.classifier.checkpoints import TOKENIZERS, find_checkpoint
-from synapse_audit.classifier.encoded import Collator, Encoder, Inputs
+from synapse_audit.classifier.encoded import Inputs
 from synapse_audit.classifier.family import FAMILIES, Family
 from synapse_audit.classifier.options import Loading
 from synapse_audit.classifier.processors import noise, signal_inputs
@@ -54,17 +54,11 @@ class Parts(NamedTuple):
 
     model: torch.nn.Module
     classes: tuple[str, ...]
-    encoder: Encoder
-    collator: Collator
+    inputs: Inputs
     family: Family | None
-    """None where no record serves it: its parts are then looked for."""
+    """None where no record serves it, or parts are named: the others are then looked for."""
     notes: tuple[str, ...] = ()
-    """What was chosen for want of a word in the checkpoint."""
-    examples: tuple[Any, ...] | None = None
-    """What to trace a model without a record on; texts where None."""
-    modality: str = TEXT
-    reads: str = ""
-    """What it reads, in words."""
+    """What its loading has to say."""
     device: str | None = None
     """Where the model was put for good; None where it may be moved."""
     origin: Mapping[str, str] = MappingProxyType({})
@@ -116,18 +110,23 @@ def load_parts(source: str, loading: Loading | None = None, reads: Reads | None 
     return Parts(
         model=model,
         classes=tuple(str(config.id2label[i]) for i in range(_outputs(config))),
-        encoder=inputs.encoder,
-        collator=inputs.collator,
-        family=family,
-        notes=(*inputs.notes, *checkpoint.notes(loading)),
-        examples=id_examples(vocabulary_size(model))
-        if modality == TEXT and reads.tokens == "ids"
-        else noise(modality),
-        modality=modality,
-        reads=inputs.reads,
+        inputs=inputs._replace(
+            modality=modality,
+            examples=id_examples(vocabulary_size(model))
+            if modality == TEXT and reads.tokens == "ids"
+            else noise(modality),
+        ),
+        family=None if loading.parts else family,
+        notes=(*checkpoint.notes(loading), *_set_aside(family, loading)),
         device=placed_on(model, loading),
         origin=checkpoint.origin(loading) | _attention(model),
     )
+
+
+def _set_aside(family: Family | None, loading: Loading) -> tuple[str, ...]:
+    if family is None or not loading.parts:
+        return ()
+    return (f"the record of {family.name} is set aside: {', '.join(loading.parts)} given",)
 
 
 def unknown_type(model_type: str, reason: object = None) -> ModelError:

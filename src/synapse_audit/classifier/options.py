@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, get_args
 
+from synapse_audit.classifier.reading import POSITIONS
 from synapse_audit.config import AttentionName, DeviceMapName, DtypeName, QuantizationName
 from synapse_audit.errors import UsageError, choices, first_line
 
@@ -36,6 +37,23 @@ class Loading:
     """Whether an adapter is added into the base model's weights."""
     device: str = "cpu"
     """Where the model is to be; a quantised one cannot be moved there afterwards."""
+    blocks: str | None = None
+    """Dotted path of the list of blocks, or the paths of all blocks with commas between them."""
+    position: str | None = None
+    """What the head reads: a name of ``POSITIONS``."""
+    output_layer: str | None = None
+    """Dotted path of the head's last linear layer."""
+
+    @property
+    def parts(self) -> dict[str, Any]:
+        """Parts of the model that are named here, as :meth:`Classifier.wrap` takes them."""
+        paths = [path.strip() for path in (self.blocks or "").split(",")]
+        named = {
+            "blocks": self.blocks and (paths if len(paths) > 1 else paths[0]),
+            "position": self.position,
+            "output_layer": self.output_layer,
+        }
+        return {name: value for name, value in named.items() if value is not None}
 
     @property
     def merges(self) -> bool:
@@ -53,6 +71,7 @@ class Loading:
             ("attention implementation", self.attn_implementation, ATTENTION),
             ("device map", self.device_map, DEVICE_MAPS),
             ("quantization", self.quantization, QUANTIZATION),
+            ("position", self.position, POSITIONS),
         ):
             if given is not None and given not in known:
                 raise UsageError(f"{what} '{given}' given; {choices(given, known)}")

@@ -86,6 +86,10 @@ class Reading:
         """True where a token is neither padding nor read."""
         return self.present(tokens) & ~self.read(tokens)
 
+    def take(self, rows: Int[Tensor, " rows"]) -> Reading:
+        """Of some of the examples, or of the same ones several times."""
+        return Reading(self.place[rows], self.span, None if self.kept is None else self.kept[rows])
+
     def rows(self, states: Tensor) -> Float[Tensor, "examples ... neurons"]:
         """The token's state; where several are read all tokens, 0 where the head does not read."""
         if self.single:

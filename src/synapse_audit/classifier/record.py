@@ -11,7 +11,7 @@ from torch import Tensor
 from synapse_audit.classifier.reading import Position, Reading
 from synapse_audit.hooks import Side
 
-TEXT, IMAGE, AUDIO, SERIES = "text", "image", "audio", "series"
+TEXT, IMAGE, AUDIO, SERIES, TABLE = "text", "image", "audio", "series", "table"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from scipy.signal import resample_poly
 
 from synapse_audit.artifacts import Signal
 from synapse_audit.classifier.decoding import decode_image, decode_series, decode_sound
@@ -114,6 +113,9 @@ def resampled(
     samples: Float[np.ndarray, " samples"], given: int, wanted: int
 ) -> Float[np.ndarray, " resampled"]:
     """The same sound at another rate, by a polyphase filter that keeps what both rates can hold."""
+    # Imported here: it would take a second of every start, whatever the model reads.
+    from scipy.signal import resample_poly
+
     common = gcd(given, wanted)
     return resample_poly(samples, wanted // common, given // common).astype(np.float32)
 

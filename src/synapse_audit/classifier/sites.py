@@ -11,7 +11,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -104,6 +104,32 @@ def find_blocks(module: nn.Module, family: Family) -> Stacks:
     return Stacks(tuple(block for blocks in lists for block in blocks), resumable)
 
 
+class Recorded(NamedTuple):
+    """The parts that a record names."""
+
+    stacks: Stacks
+    embeddings: nn.Module
+    output_layer: nn.Linear
+
+
+def recorded_parts(module: nn.Module, family: Family, name: str) -> Recorded:
+    """Looks up the parts that a record names.
+
+    Raises:
+        ModelError: its paths lead nowhere, or to no linear layer.
+    """
+    try:
+        stacks = find_blocks(module, family)
+        embeddings = module.get_submodule(family.embeddings)
+        output_layer = module.get_submodule(family.output_layer)
+    except AttributeError as error:
+        raise ModelError(f"{family.name} record does not fit '{name}': {error}") from error
+    if not isinstance(output_layer, nn.Linear):
+        kind = f"{type(output_layer).__module__}.{type(output_layer).__name__}"
+        raise ModelError(f"'{name}': {family.output_layer} is {kind}; expected torch's Linear")
+    return Recorded(stacks, embeddings, output_layer)
+
+
 def _first_of(module: nn.Module, paths: str | tuple[str, ...] | None) -> nn.Module | None:
     if paths is None or isinstance(paths, str):
         return _submodule(module, paths)
@@ -127,3 +153,21 @@ def dense_layer(module: nn.Module, family: Family) -> DenseLayer | None:
     if layer.bias is not None:
         bias = layer.bias.detach().float().cpu().numpy().copy()
     return DenseLayer(weight, bias, family.activation)
+
+
+def block_widths(inner: Mapping[str, Sequence[Point]]) -> tuple[int, ...]:
+    """Neurons of each block's output, read off the last linear map of its MLP or attention.
+
+    Empty where those do not tell.
+    """
+    points = inner.get("mlp_output", inner.get("attention_output", ()))
+    widths = [_outputs(point.module) for point in points]
+    return tuple(width for width in widths if width is not None) if None not in widths else ()
+
+
+def _outputs(module: nn.Module) -> int | None:
+    # A linear layer, GPT-2's own Conv1D, PyTorch's attention.
+    for name in ("out_features", "nf", "embed_dim"):
+        if isinstance(getattr(module, name, None), int):
+            return int(getattr(module, name))
+    return None

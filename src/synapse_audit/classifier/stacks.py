@@ -58,7 +58,7 @@ def find_blocks(traced: Traced, given: str | Sequence[str] | None) -> Stack:
 def _named_blocks(traced: Traced, given: str | Sequence[str]) -> Stack:
     if isinstance(given, str):
         parent = submodule(traced.model, given, "blocks")
-        paths = tuple(f"{given}.{name}" for name, _ in parent.named_children())
+        paths = tuple(f"{given}.{name}".lstrip(".") for name, _ in parent.named_children())
     else:
         paths = tuple(given)
     modules = tuple(submodule(traced.model, path, "blocks") for path in paths)
@@ -68,7 +68,8 @@ def _named_blocks(traced: Traced, given: str | Sequence[str]) -> Stack:
             f"blocks={given!r} given; expected modules that run once each, in order, and keep "
             "(examples, tokens, width)"
         )
-    clue = Clue("blocks", str(given), f"{len(paths)} modules", "given")
+    named = given if isinstance(given, str) else ", ".join(given)
+    clue = Clue("blocks", named, f"{len(paths)} modules", "given")
     return Stack(paths, modules, clue)
 
 

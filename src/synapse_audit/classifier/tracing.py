@@ -184,11 +184,20 @@ def submodule(model: nn.Module, path: str, option: str) -> nn.Module:
         ) from error
 
 
+FLAGS = {"blocks": "--blocks", "position": "--position", "output_layer": "--head"}
+"""Parts that the command line can name too."""
+
+
+def wanted(part: str) -> str:
+    """How a caller names a part."""
+    return f"{part}=... to Classifier.wrap" + (f", or {FLAGS[part]}" if part in FLAGS else "")
+
+
 def not_found(part: str, why: str) -> ModelError:
     """Names the option that would help."""
-    return ModelError(f"{part} not found: {why}; expected {part}=... to Classifier.wrap")
+    return ModelError(f"{part} not found: {why}; expected {wanted(part)}")
 
 
 def not_fitting(part: str, why: str) -> ModelError:
     """Names the option that would help."""
-    return ModelError(f"{part} does not fit: {why}; expected another {part}=... to Classifier.wrap")
+    return ModelError(f"{part} does not fit: {why}; expected another {wanted(part)}")

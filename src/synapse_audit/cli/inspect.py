@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from synapse_audit.cli.loading import (
+    MODEL,
     Attention,
     BaseModel,
+    Blocks,
     DeviceMap,
+    Head,
+    HeadReads,
     NoMerge,
     Quantization,
     Revision,
 )
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from synapse_audit.classifier import Classifier
 
 
 def inspect(
-    model: Annotated[str, typer.Argument(help="Local folder or hub id.")],
+    model: Annotated[str, typer.Argument(help=MODEL)],
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
     tokens: Annotated[
         str, typer.Option(help="What it is given: text, or ids where it has no tokenizer.")
@@ -31,32 +39,38 @@ def inspect(
     quantization: Quantization = None,
     base_model: BaseModel = None,
     no_merge: NoMerge = False,
+    blocks: Blocks = None,
+    position: HeadReads = None,
+    head: Head = None,
 ) -> None:
-    """Print family, layers, pooled position, head, label map and sites of a classifier."""
-    from synapse_audit.classifier import Classifier
+    """Print family, parts, pooled position, head, label map, sites and routes of a classifier."""
+    from synapse_audit.classifier import Loading, Reads, open_classifier
 
-    classifier = Classifier.load(
-        model,
+    loading = Loading(
         device=device,
-        tokens=tokens,
         revision=revision,
         attn_implementation=attn_implementation,
         device_map=device_map,
         quantization=quantization,
         base_model=base_model,
         merge_adapter=not no_merge,
+        blocks=blocks,
+        position=position,
+        output_layer=head,
     )
+    classifier = open_classifier(model, loading, Reads(tokens))
     for name, value in facts(classifier).items():
-        typer.echo(f"{name:<17}{value}")
+        typer.echo(f"{name:<17}{value}".replace("\n", f"\n{'':<17}"))
 
 
 def facts(classifier: Classifier) -> dict[str, str]:
     """Name → value, in the order shown."""
-    from synapse_audit.classifier import POSITIONS
+    from synapse_audit.classifier import POSITIONS, SITES
     from synapse_audit.operators import OPERATORS
 
     head = classifier.output_layer
     labels = ", ".join(f"{i} = {name}" for i, name in enumerate(classifier.classes))
+    absent = [site for site in SITES if site not in classifier.sites]
     return {
         "model": classifier.name,
         "family": classifier.architecture,
@@ -64,7 +78,8 @@ def facts(classifier: Classifier) -> dict[str, str]:
         "inputs": classifier.reads,
         "parameters": f"{classifier.parameters_count:,}",
         "layers": f"{classifier.n_layers} blocks, and the embeddings as layer 0",
-        "hidden size": str(head.in_features),
+        "parts": "\n".join(_parts(classifier)),
+        "hidden size": _width(classifier),
         "pooled position": POSITIONS[classifier.position],
         "causal": "yes: no token sees a later one" if classifier.causal else "no",
         "head": f"last linear layer {head.in_features} → {head.out_features}"
@@ -72,12 +87,60 @@ def facts(classifier: Classifier) -> dict[str, str]:
         "label map": labels,
         "sites": "block_output (layers 0 to "
         f"{classifier.n_layers}; positions pooled, all), "
-        + ", ".join((*classifier.sites[1:], "head_weight", "logits")),
+        + ", ".join((*classifier.sites[1:], "head_weight", "logits"))
+        + (f"; not there: {', '.join(absent)}" if absent else ""),
         "operators": ", ".join(OPERATORS),
         "routes": _routes(classifier),
-        "notes": "; ".join(classifier.notes) or "none",
+        "notes": "\n".join(_notes(classifier)) or "none",
         "weights sha256": classifier.fingerprint(),
     }
+
+
+def _parts(classifier: Classifier) -> list[str]:
+    """Where each part is, and how sure that is."""
+    found = classifier.discovered
+    if found is not None:
+        likely = [clue.part for clue in found.clues if clue.sure == "likely"]
+        named = likely and "file_sha256" not in classifier.origin
+        hint = "what is found may be named instead: --blocks, --position, --head"
+        return [*map(str, found.clues), *([hint] if named else [])]
+    start = _where(classifier.model, [classifier.embeddings])
+    if classifier.embeddings_side == "input":
+        start = f"input of {start}"
+    parts = {
+        "blocks": _where(classifier.model, classifier.blocks),
+        "embeddings": start,
+        "output_layer": _where(classifier.model, [classifier.output_layer]),
+    }
+    return [f"{name} = {path} (recorded)" for name, path in parts.items()]
+
+
+def _where(model: nn.Module, modules: Sequence[nn.Module]) -> str:
+    """Paths in the order the modules run, neighbours in one list together."""
+    names = {id(module): name for name, module in model.named_modules()}
+    paths = [names[id(module)] for module in modules]
+    lists = []
+    for parent, group in groupby(paths, key=lambda path: path.rpartition(".")[0]):
+        called = list(group)
+        first, last = called[0], called[-1].removeprefix(f"{parent}.")
+        times = f", run {len(called)} times" if len(set(called)) < len(called) else ""
+        lists.append((first if len(set(called)) == 1 else f"{first} to {last}") + times)
+    return ", then ".join(lists)
+
+
+def _width(classifier: Classifier) -> str:
+    widths = classifier.widths
+    if not widths:
+        return "known once the model is run"
+    if len(set(widths)) == 1:
+        return str(widths[0])
+    return f"{', '.join(map(str, widths))} (layers 1 to {len(widths)})"
+
+
+def _notes(classifier: Classifier) -> list[str]:
+    """What a reader should know besides the parts, which have their own lines."""
+    parts = classifier.discovered.notes if classifier.discovered else ()
+    return [note for note in classifier.notes if note not in parts]
 
 
 def _routes(classifier: Classifier) -> str:

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from synapse_audit.cli.loading import (
+    MODEL,
     Attention,
     BaseModel,
+    Blocks,
     DeviceMap,
+    Head,
+    HeadReads,
     NoMerge,
     Quantization,
     Revision,
@@ -28,7 +32,7 @@ ENGINES: tuple[str, ...] = get_args(EngineName)
 def run(
     model: Annotated[
         str | None,
-        typer.Argument(help="Local folder or hub id; the bundled classifier if left out."),
+        typer.Argument(help=f"{MODEL} The bundled classifier if left out."),
     ] = None,
     data: Annotated[
         str | None,
@@ -48,6 +52,13 @@ def run(
     label_column: Annotated[str | None, typer.Option(help="Guessed if left out.")] = None,
     group_column: Annotated[
         str | None, typer.Option(help="Rows of one group never fall into different splits.")
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            help="Tables: columns of numbers, a,b,c in the model's order, or '*' for all but label "
+            "and group."
+        ),
     ] = None,
     tokens: Annotated[
         str | None, typer.Option(help="What the text column holds: text or ids. Default: text.")
@@ -86,6 +97,9 @@ def run(
     quantization: Quantization = None,
     base_model: BaseModel = None,
     no_merge: NoMerge = False,
+    blocks: Blocks = None,
+    position: HeadReads = None,
+    head: Head = None,
     batch_size: Annotated[
         int | None, typer.Option(help="Examples per batch; fitted to their length if left out.")
     ] = None,
@@ -120,6 +134,7 @@ def run(
         "input_column": input_column,
         "label_column": label_column,
         "group_column": group_column,
+        "columns": columns,
         "tokens": tokens,
         "window": window,
         "stride": stride,
@@ -136,6 +151,9 @@ def run(
         "quantization": quantization,
         "base_model": base_model,
         "merge_adapter": False if no_merge else None,
+        "blocks": blocks,
+        "position": position,
+        "output_layer": head,
         "batch_size": batch_size,
         "max_examples": max_examples,
         "time_budget": time_budget,
@@ -171,6 +189,7 @@ def _with_bundled(options: dict[str, Any], config: Path | None) -> dict[str, Any
 
 def _default_out(config: AuditConfig) -> Path:
     name = "demo" if "synapse_audit" in config.model else Path(config.model).name
+    name = name.replace(".py:", "-")  # of FILE.py:NAME; some systems allow no colon in a name
     return Path("runs") / f"{name}-{config.preset}"
 
 

@@ -5,6 +5,7 @@
     file or hub id → Table     reading (a folder with one sub-folder per class: folders)
     Table → Columns            columns
     ids → texts of numbers     token_ids (where the text column holds token ids)
+    columns → rows of numbers  rows (where several columns of numbers are the input)
     Table, Columns → Pool      validating (images, sounds, series of ``media``: signals)
     Pool → fewer rows          thinning: no repeats, the cap, weights
     rows → windows             windows (where a window is asked for)
@@ -23,12 +24,14 @@ from synapse_audit.data.columns import choose_columns, require_columns, the_inpu
 from synapse_audit.data.label_map import check_label_map
 from synapse_audit.data.media import MEDIA
 from synapse_audit.data.reading import read_table
+from synapse_audit.data.rows import ROW, TABLE, as_rows
 from synapse_audit.data.splitting import split
-from synapse_audit.data.tables import DATA, Table
+from synapse_audit.data.tables import DATA, Table, listing
 from synapse_audit.data.thinning import cap, class_weights, drop_repeats, require_two_classes
 from synapse_audit.data.token_ids import ids_as_texts, read_ids
 from synapse_audit.data.validating import validate
 from synapse_audit.data.windows import windowed
+from synapse_audit.errors import DataError
 
 __all__ = ["check_label_map", "load_data", "read_ids", "split", "windowed"]
 
@@ -47,6 +50,7 @@ def load_data(
     vocabulary: int | None = None,
     modality: str = "text",
     input_column: str | None = None,
+    columns: str | Sequence[str] = (),
 ) -> LabelledData:
     """Reads labelled inputs for one model.
 
@@ -73,6 +77,9 @@ def load_data(
         modality: what the model reads: ``text``, or one of :data:`media.MEDIA`. Inputs that are no
             texts are handed on as :class:`Signal`, not yet decoded.
         input_column: like ``text_column``, for inputs of every kind.
+        columns: tables: the columns of numbers that one input consists of, in the model's order, or
+            ``*`` for all but label and group. Inputs are then :class:`Signal`, each with a vector
+            (columns,) of float32.
 
     Raises:
         DataError: the data cannot be read, or cannot be audited; one line says why.
@@ -80,19 +87,26 @@ def load_data(
     medium = MEDIA.get(modality)
     inputs = the_input_column(text_column, input_column, text_pair_column, medium)
     tables = [read_table(name, medium) for name in (source, fit_data) if name is not None]
-    columns = choose_columns(
-        tables[0],
-        text=inputs,
-        pair=text_pair_column,
-        label=label_column,
-        group=group_column,
-        medium=medium,
-    )
+    numbers: tuple[str, ...] = ()
+    if columns or modality == TABLE:
+        asked = [columns] if isinstance(columns, str) else list(columns)
+        _check_columns(asked, inputs or text_pair_column, modality, vocabulary)
+        medium = ROW
+        tables, chosen, numbers = as_rows(tables, asked, label=label_column, group=group_column)
+    else:
+        chosen = choose_columns(
+            tables[0],
+            text=inputs,
+            pair=text_pair_column,
+            label=label_column,
+            group=group_column,
+            medium=medium,
+        )
     for table in tables[1:]:
-        require_columns(table, columns)
+        require_columns(table, chosen)
     if vocabulary is not None:
-        tables = [ids_as_texts(table, columns, vocabulary) for table in tables]
-    rows = validate(tables, columns, classes, medium)
+        tables = [ids_as_texts(table, chosen, vocabulary) for table in tables]
+    rows = validate(tables, chosen, classes, medium)
     whole = drop_repeats(rows)
     require_two_classes(whole.labels[whole.origin == DATA], classes, source)
     kept = cap(whole, max_examples, seed=seed)
@@ -107,7 +121,25 @@ def load_data(
         source=_sources(tables),
         n_rows=len(rows.inputs),
         n_repeats=len(rows.inputs) - len(whole.inputs),
+        columns=numbers,
     )
+
+
+def _check_columns(
+    columns: Sequence[str], other: str | None, modality: str, vocabulary: int | None
+) -> None:
+    if not columns:
+        raise DataError(
+            "no columns given; the model reads rows of numbers; expected --columns a,b,c in the "
+            "model's order, or --columns '*' for all but label and group"
+        )
+    given = f"columns {listing(columns, most=3)} given"
+    if modality in MEDIA:
+        one = MEDIA[modality].one
+        raise DataError(f"{given}; the model reads one {one} per example; expected --input-column")
+    if other is not None or vocabulary is not None:
+        what = "token ids" if other is None else f"the column '{other}' of inputs"
+        raise DataError(f"{given}, and {what}; expected one of the two")
 
 
 def _sources(tables: Sequence[Table]) -> str:

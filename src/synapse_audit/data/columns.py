@@ -76,7 +76,7 @@ def choose_columns(
     given = {role: text, "text pair": pair, "label": label, "group": group}
     named = {role: name for role, name in given.items() if name is not None}
     for role, name in named.items():
-        _require(table, role, name)
+        require_column(table, role, name)
     _require_different(table, named)
     taken = set(named.values())
     return Columns(
@@ -97,10 +97,15 @@ def require_columns(table: Table, columns: Columns) -> None:
     optional = {"text pair": columns.pair, "group": columns.group}
     for role, name in (roles | optional).items():
         if name is not None:
-            _require(table, role, name)
+            require_column(table, role, name)
 
 
-def _require(table: Table, role: str, name: str) -> None:
+def require_column(table: Table, role: str, name: str) -> None:
+    """Checks that a table has a column.
+
+    Raises:
+        DataError: it has none of that name; the message names those that it has.
+    """
     names = [str(column) for column in table.frame.columns]
     if name not in names:
         raise DataError(

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from synapse_audit.classifier import own_modules
 from synapse_audit.engines.seat import Kit, make_kit, make_shard, score_unit
 from synapse_audit.errors import AuditError, UsageError, first_line
 from synapse_audit.sweep import Done, Engine, Execute, Scores, Unit, Work
@@ -199,12 +200,15 @@ class Fleet:
                 chunks[unit.chunk.name] = self.ray.put(unit.chunk)
             if shard is None or shard[0] != unit.batch:
                 shard = (unit.batch, self.ray.put(make_shard(work, unit)))
-            yield task.remote(kit.name, [kit_reference], shard[1], chunks[unit.chunk.name]), unit
+            arguments = (kit.name, [kit_reference], shard[1], chunks[unit.chunk.name])
+            yield task.remote(*arguments, unit.wanted), unit
 
     def _kit(self, engine: Engine) -> tuple[Kit, Reference]:
         known = self.kits.get(id(engine))
         if known is None:
             kit = make_kit(engine, threads=self.crew.threads)
+            for module in own_modules():  # workers have no such file to import
+                self.ray.cloudpickle.register_pickle_by_value(module)
             known = self.kits[id(engine)] = (engine, kit, self.ray.put(kit))
         return known[1], known[2]
 

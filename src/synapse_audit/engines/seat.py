@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 
 from synapse_audit.classifier import Batch, Classifier, Encoded
 from synapse_audit.errors import ModelError, UsageError
@@ -109,12 +109,19 @@ def make_shard(work: Work, unit: Unit) -> Shard:
     return Shard(unit.batch, unit.rows, work.labels[unit.rows], arrays)
 
 
-def score_unit(name: str, kits: Sequence[Any], shard: Shard, chunk: Chunk) -> Scores:
+def score_unit(
+    name: str,
+    kits: Sequence[Any],
+    shard: Shard,
+    chunk: Chunk,
+    wanted: Bool[np.ndarray, "cells examples"] | None,
+) -> Scores:
     """Runs one unit on a worker.
 
     Args:
         name: the kit's.
         kits: the reference to it, in a list: Ray would fetch it for every task otherwise.
+        wanted: the pairs of cell and example to run; None = all.
 
     Raises:
         ModelError: the model did not arrive as it was sent.
@@ -123,10 +130,15 @@ def score_unit(name: str, kits: Sequence[Any], shard: Shard, chunk: Chunk) -> Sc
     with warnings.catch_warnings():
         # Ray's arrays are read-only and stay so: no operator writes into what it reads.
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
-        return run_unit(_seat_for(name, kits[0]), shard, chunk)
+        return run_unit(_seat_for(name, kits[0]), shard, chunk, wanted)
 
 
-def run_unit(seat: Seat, shard: Shard, chunk: Chunk) -> Scores:
+def run_unit(
+    seat: Seat,
+    shard: Shard,
+    chunk: Chunk,
+    wanted: Bool[np.ndarray, "cells examples"] | None = None,
+) -> Scores:
     """One unit on a worker's own copy of the model."""
     classifier = seat.engine.classifier
     with tapped(classifier) if seat.kit.taps else nullcontext() as tap:
@@ -135,7 +147,7 @@ def run_unit(seat: Seat, shard: Shard, chunk: Chunk) -> Scores:
             seat.clean = None  # frees the last batch before the next one needs the memory
             batch = {n: torch.tensor(a, device=classifier.device) for n, a in shard.batch.items()}
             seat.clean = (shard.name, clean_pass(classifier, batch, shard.rows, tap))
-        return run_chunk(engine, seat.clean[1], chunk, shard.labels)
+        return run_chunk(engine, seat.clean[1], chunk, shard.labels, wanted)
 
 
 _SEATS: dict[str, Seat] = {}

@@ -28,14 +28,13 @@ from synapse_audit.findings.curves import where
 from synapse_audit.findings.floors import margins_toward
 from synapse_audit.findings.resampled import Sampled
 from synapse_audit.findings.toward import (
-    Part,
     Sample,
     accuracy_drop,
     collateral,
     plain,
     recall_drop,
     redirect,
-    samples,
+    sample,
 )
 from synapse_audit.metrics.estimates import Estimates, bounded
 from synapse_audit.statistics import interval
@@ -65,8 +64,8 @@ class Acts:
     evidence: Evidence
     table: pd.DataFrame
     """``KEPT``, ``aimed`` (class or null), ``unit``, ``budget`` (NaN where unknown)."""
-    parts: tuple[Part, ...]
-    """Places in ``table``, and what was then predicted."""
+    sample: Sample
+    """What was then predicted, in the order of ``table``."""
 
     def toward(self, name: str) -> Rows:
         """Those that aim at a class, or at none."""
@@ -104,16 +103,7 @@ class Acts:
 
     def collect(self, rows: Rows, statistic: Callable[[Sample], Sampled]) -> Sampled:
         """A statistic of some acts, in their order."""
-        found = Sampled(
-            np.full(len(rows), np.nan), np.full((len(rows), len(self.evidence.counts)), np.nan)
-        )
-        for places, sample in self.parts:
-            here = np.flatnonzero(np.isin(rows, places))
-            if len(here):
-                at = np.searchsorted(places, rows[here])
-                part = statistic(sample._replace(predicted=sample.predicted[at]))
-                found.value[here], found.samples[here] = part
-        return found
+        return statistic(self.sample.take(rows))
 
     def _bounded(self, found: Sampled, among: Bool[np.ndarray, " examples"]) -> Rate:
         weights = self.evidence.weights[among].astype(np.float64)
@@ -171,7 +161,7 @@ def _measured(evidence: Evidence, rows: pd.DataFrame, space: str) -> Acts:
     sizes = [row["strength"] if unit == BITS else budget(evidence, row) for row in records]
     table = rows[KEPT].assign(space=space, aimed=rows["target"], unit=unit)
     table = table.assign(budget=np.array(sizes, dtype=np.float64)).reset_index(drop=True)
-    return Acts(evidence, table, tuple(samples(evidence, rows["action"].tolist())))
+    return Acts(evidence, table, sample(evidence, rows["action"].tolist()))
 
 
 def _logit(evidence: Evidence) -> Acts:
@@ -180,7 +170,8 @@ def _logit(evidence: Evidence) -> Acts:
     margins = [margins_toward(clean.logits, target) for target in range(len(evidence.classes))]
     largest = max(float(m.max(initial=0.0)) for m in margins)
     if largest <= 0:
-        return Acts(evidence, pd.DataFrame(columns=[*KEPT, "aimed", "unit", "budget"]), ())
+        nothing = plain(evidence, np.zeros((0, len(clean.labels)), dtype=np.uint16))
+        return Acts(evidence, pd.DataFrame(columns=[*KEPT, "aimed", "unit", "budget"]), nothing)
     constants = np.geomspace(largest / 100, 1.01 * largest, CONSTANTS)
     moved = [
         _moved(clean.predicted, margin < constants[:, None], target)
@@ -198,8 +189,7 @@ def _logit(evidence: Evidence) -> Acts:
             "budget": np.tile(constants * one_of(evidence) / logit_length(evidence), len(margins)),
         }
     )
-    part = plain(evidence, np.concatenate(moved))
-    return Acts(evidence, table, ((np.arange(len(table)), part),))
+    return Acts(evidence, table, plain(evidence, np.concatenate(moved)))
 
 
 def _moved(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synapse_audit.addresses import DEFAULT_SITE, Address
 from synapse_audit.artifacts import GLOBAL, Evidence, Finding
 from synapse_audit.dissociation import READABLE, contrasts, percentiles, used
 from synapse_audit.findings.curves import figure, unknown
@@ -48,7 +49,10 @@ STABILITY = [
     *("overlap", "overlap_low", "overlap_high", "chance"),
 ]
 DISSOCIATION = ["layer", "readable", "used", "spearman"]
-NEURONS = ["layer", "selection", "neuron", "readable_place", "used_place", "contrast"]
+NEURONS = [
+    *("layer", "site", "selection", "neuron", "readable_place", "used_place", "contrast"),
+    "address",
+]
 
 NO_PAIR = "fewer than two rankings were computed"
 
@@ -180,7 +184,9 @@ def _parted(scores: Mapping[str, Scores]) -> Iterator[tuple[object, ...]]:
         for layer in range(1, len(by_layer)):
             read, use = percentiles(scores[READABLE][layer]), percentiles(scores[name][layer])
             for j in leaders(by_layer[layer], NAMED):
-                yield layer, selection, int(j), read[j], use[j], by_layer[layer][j]
+                one = Address(layer, DEFAULT_SITE, int(j))
+                places = read[j], use[j], by_layer[layer][j]
+                yield layer, one.site, selection, one.neuron, *places, str(one)
 
 
 # ---- figures -------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Load-bearing constants: neurons that carry no information and yet must keep their value.
 
-In: the cells that silence one candidate neuron alone (selection ``constant``), by zero and by
-mean. Out: one row per candidate, and the list for ``summary.json``.
+In: the cells that silence one candidate neuron alone (selection ``constant``; its address is the
+``parameter``), by zero and by mean. Out: one row per candidate, and the list for ``summary.json``.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from synapse_audit.addresses import addresses_of, parse_addresses
 from synapse_audit.artifacts import Evidence
 from synapse_audit.findings.curves import figure, where
 
@@ -20,8 +21,8 @@ MEAN_LOSS = 0.005
 """Mean silencing must cost less than this, unless its interval contains 0."""
 
 COLUMNS = [
-    *("layer", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high"),
-    *("mean_drop", "mean_low", "mean_high", "load_bearing"),
+    *("layer", "site", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high"),
+    *("mean_drop", "mean_low", "mean_high", "load_bearing", "address"),
 ]
 DROPS = {"accuracy_drop": "drop", "accuracy_drop_low": "low", "accuracy_drop_high": "high"}
 
@@ -37,11 +38,11 @@ def constants_table(evidence: Evidence) -> pd.DataFrame:
     table = zero.merge(mean, on="parameter").drop_duplicates("parameter")
     if table.empty:
         return pd.DataFrame(columns=COLUMNS)
-    address = table["parameter"].str.split(":", expand=True).astype(int)
-    table["layer"], table["neuron"] = address[0], address[1]
-    pairs = list(zip(table["layer"], table["neuron"], strict=True))
-    table["mean"] = [float(evidence.statistics[m].mean[j]) for m, j in pairs]
-    table["spread"] = [float(evidence.statistics[m].spread[j]) for m, j in pairs]
+    named = [addresses_of(parse_addresses(text))[0] for text in table["parameter"]]
+    table["layer"], table["site"], table["neuron"] = zip(*named, strict=True)
+    table["address"] = [str(one) for one in named]
+    table["mean"] = [float(evidence.statistics[m].mean[j]) for m, _, j in named]
+    table["spread"] = [float(evidence.statistics[m].spread[j]) for m, _, j in named]
     table["load_bearing"] = _load_bearing(table)
     return table.sort_values(["layer", "neuron"])[COLUMNS].reset_index(drop=True)
 
@@ -52,7 +53,9 @@ def constants_list(table: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "layer": int(row["layer"]),
+            "site": str(row["site"]),
             "neuron": int(row["neuron"]),
+            "address": str(row["address"]),
             "zero_drop": figure(row["zero_drop"], row["zero_low"], row["zero_high"]),
             "mean_drop": figure(row["mean_drop"], row["mean_low"], row["mean_high"]),
         }

@@ -2,7 +2,8 @@
 
 A two-phase cell holds the stream route's probabilities on the examples that were not run exactly.
 They serve no statement about confidence or scores, so such a cell is read on its exact examples
-alone, each class weighted up to the weight it has among all (:func:`exact_weights`).
+alone, each counting for as many as it stands for, and every class for the weight that it has among
+all (:class:`Raised`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 from synapse_audit.artifacts import GLOBAL, Evidence
 from synapse_audit.findings.curves import HEADLINE, draw_range, twins, where
 from synapse_audit.metrics import NOBODY, Scored
+from synapse_audit.metrics.two_phase import Phases
 
 NAMES = [
     *("cell", "space", "operator", "strength", "site", "position", "layers", "ranking"),
@@ -48,15 +50,25 @@ class Sample(NamedTuple):
 
 
 def samples(evidence: Evidence, actions: Sequence[str]) -> Iterator[Sample]:
-    """The actions by what they are exact on, at most ``AT_ONCE`` at a time."""
-    rows, labels = evidence.outcomes.rows(actions), evidence.predictions.labels
-    for known, places in _groups(evidence, rows):
-        weights = exact_weights(labels, evidence.weights.astype(np.float64)[:, None], known)
-        drawn = (evidence.counts * evidence.weights).T.astype(np.float32)
-        resampled = exact_weights(labels, drawn, known)
-        for start in range(0, len(places), AT_ONCE):
-            part = places[start : start + AT_ONCE]
-            yield Sample(part, rows[part], np.flatnonzero(known), weights, resampled)
+    """The actions by what they are exact on, at most ``AT_ONCE`` at a time.
+
+    Actions that are exact throughout come first; every estimated one has examples of its own.
+    """
+    rows, direct = evidence.outcomes.rows(actions), evidence.outcomes.direct
+    everyone = whole(evidence)
+    partial = np.zeros(len(rows), bool) if direct is None else direct.estimated[rows]
+    complete = np.flatnonzero(~partial)
+    for start in range(0, len(complete), AT_ONCE):
+        part = complete[start : start + AT_ONCE]
+        yield everyone._replace(places=part, rows=rows[part])
+    if direct is None:
+        return
+    labels = evidence.predictions.labels
+    weights, resampled = (Raised.of(labels, w) for w in (everyone.weights, everyone.resampled))
+    for place in np.flatnonzero(partial):
+        growth = direct.growth[rows[place]]
+        raised = weights.exact(growth), resampled.exact(growth)
+        yield Sample(np.array([place]), rows[[place]], np.flatnonzero(growth), *raised)
 
 
 def whole(evidence: Evidence) -> Sample:
@@ -67,22 +79,33 @@ def whole(evidence: Evidence) -> Sample:
     return Sample(nobody, nobody, np.arange(len(weights)), weights, drawn)
 
 
-def exact_weights(
-    labels: Int[np.ndarray, " examples"],
-    weights: Float[np.ndarray, "examples draws"],
-    known: Bool[np.ndarray, " examples"],
-) -> Float[np.ndarray, "exact draws"]:
-    """Weights of the exact examples, raised so that every class keeps its total in every draw.
+class Raised(NamedTuple):
+    """Weights in one or many draws, and how to raise those of a subsample to their totals."""
 
-    A class without an exact example in a draw is left out of that draw.
-    """
-    if known.all():
-        return np.ascontiguousarray(weights)
-    members = np.equal.outer(np.unique(labels), labels).astype(weights.dtype)
-    whole_, part = members @ weights, members[:, known] @ weights[known]
-    growth = np.divide(whole_, part, out=np.zeros_like(whole_), where=part > 0)
-    ours = np.searchsorted(np.unique(labels), labels[known])
-    return weights[known] * growth[ours]
+    weights: Float[np.ndarray, "examples draws"]
+    members: Float[np.ndarray, "classes examples"]
+    """1 where an example is of a class."""
+    totals: Float[np.ndarray, "classes draws"]
+
+    @classmethod
+    def of(
+        cls, labels: Int[np.ndarray, " examples"], weights: Float[np.ndarray, "examples draws"]
+    ) -> Raised:
+        """For these weights."""
+        members = np.equal.outer(np.unique(labels), labels).astype(weights.dtype)
+        return cls(weights, members, members @ weights)
+
+    def exact(self, growth: Float[np.ndarray, " examples"]) -> Float[np.ndarray, "exact draws"]:
+        """Weights of the exact examples: times what each stands for, then every class to its total.
+
+        A class without an exact example in a draw is left out of that draw.
+        """
+        known = np.flatnonzero(growth)
+        mine = self.weights[known] * growth[known, None].astype(self.weights.dtype)
+        members = self.members[:, known]
+        part = members @ mine
+        up = np.divide(self.totals, part, out=np.zeros_like(part), where=part > 0)
+        return np.asarray(mine * (members.T @ up))
 
 
 def population(
@@ -93,7 +116,7 @@ def population(
     return Scored(
         labels=none,
         clean=none,
-        predicted=np.zeros((1, len(weights)), dtype=np.uint16),
+        phases=Phases(np.zeros((1, len(weights)), dtype=np.uint16)),
         kl=np.zeros((1, len(weights)), dtype=np.float32),
         target=np.array([NOBODY]),
         source=np.array([NOBODY]),
@@ -137,18 +160,3 @@ def removal_curves(
     if not parts:
         return pd.DataFrame(columns=columns)
     return pd.concat(parts, ignore_index=True).sort_values(REMOVAL_KEYS, ignore_index=True)
-
-
-def _groups(
-    evidence: Evidence, rows: Int[np.ndarray, " rows"]
-) -> Iterator[tuple[Bool[np.ndarray, " examples"], Int[np.ndarray, " chosen"]]]:
-    """(which examples are exact, positions of the actions that share them)."""
-    every = np.ones(len(evidence.weights), dtype=bool)
-    if not len(rows):
-        return
-    if evidence.outcomes.direct is None:
-        yield every, np.arange(len(rows))
-        return
-    masks, member = np.unique(evidence.outcomes.direct.exact[rows], axis=0, return_inverse=True)
-    for number, known in enumerate(masks):
-        yield known, np.flatnonzero(member.reshape(-1) == number)

@@ -22,7 +22,7 @@ import pandas as pd
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Direct, Evidence, Finding
 from synapse_audit.findings.curves import BLOCKS, draw_range, figure, unknown, where
 from synapse_audit.findings.resampled import accuracy, direct_accuracy
-from synapse_audit.statistics import Interval, bonett_price, interval, wilson
+from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wilson
 
 DRAWN = ("random", "matched", "keep_random")
 NOTABLE = 0.01
@@ -72,8 +72,8 @@ def pathways(evidence: Evidence) -> Finding:
 def cells_table(evidence: Evidence) -> pd.DataFrame:
     """Cells run on both routes, with ``through_drop`` and ``disagreement``.
 
-    Disagreement = share of the exactly run examples on which the routes predict different
-    classes; unweighted, and a subsample holds rare classes more often than the data do.
+    Disagreement = share of examples on which the routes predict different classes, as the exactly
+    run ones let estimate it; example weights aside.
     """
     direct = evidence.outcomes.direct
     known = evidence.effects["direct_drop"].notna().to_numpy(dtype=bool)
@@ -88,11 +88,10 @@ def split_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     """One row per ranked cell; draws of one random selection share a row.
 
     A ranked row's through interval is the paired bootstrap over both phases. Where correctness
-    differs on fewer than five exactly run examples it is Bonett and Price's instead, around the
-    estimate, and where it never differs ± 3 / n_exact (the rule of three, both ways). All are
-    approximate: the latter two count the examples as if unweighted. A drawn row is the mean over
-    its draws with their 2.5 to 97.5 % range, and the smallest ``n_exact`` of them. Single
-    candidate constants are left out.
+    differs on fewer than five exactly run examples it is Bonett and Price's instead, which counts
+    examples as if unweighted, with the error that the pilot lets expect of the second phase; both
+    are approximate. A drawn row is the mean over its draws with their 2.5 to 97.5 % range, and the
+    smallest ``n_exact`` of them. Single candidate constants are left out.
     """
     cells = cells[cells["fraction"].notna()]
     ranked = cells[~cells["selection"].isin(DRAWN)].rename(columns=SHORT)
@@ -113,16 +112,18 @@ def through_interval(evidence: Evidence, cells: pd.DataFrame) -> Interval:
     value = cells["through_drop"].to_numpy(dtype=np.float64)
     samples = direct_accuracy(evidence, actions).samples - accuracy(evidence, actions).samples
     rows, labels = evidence.outcomes.rows(actions), evidence.predictions.labels
-    known = direct.exact[rows]
-    before = (direct.predicted[rows] == labels) & known
-    after = (evidence.outcomes.predicted[rows] == labels) & known
-    n, lost, won = (m.sum(axis=1) for m in (known, before & ~after, ~before & after))
-    low, high = interval(samples)
+    before = direct.predicted[rows] == labels
+    after = evidence.outcomes.predicted[rows] == labels
+    lost, won = (
+        (direct.growth[rows] * parted).sum(axis=1) for parted in (before & ~after, ~before & after)
+    )
+    n = np.full(len(rows), float(len(labels)))
     closed, seen = bonett_price(lost, won, n), (lost - won) / n
-    few, none = lost + won < FEW, lost + won == 0
-    low = np.where(few, value + closed.low - seen, low)
-    high = np.where(few, value + closed.high - seen, high)
-    low, high = np.where(none, value - 3 / n, low), np.where(none, value + 3 / n, high)
+    beside = Z_975 * direct.error[rows]
+    low, high = interval(samples)
+    few = (before != after).sum(axis=1) < FEW
+    low = np.where(few, value - np.hypot(seen - closed.low, beside), low)
+    high = np.where(few, value + np.hypot(closed.high - seen, beside), high)
     return Interval(np.minimum(low, value), np.maximum(high, value))
 
 
@@ -176,9 +177,9 @@ def _why(evidence: Evidence) -> str:
 
 def _disagreements(evidence: Evidence, direct: Direct, actions: list[str]) -> list[float]:
     rows = evidence.outcomes.rows(actions)
-    known = direct.exact[rows]
-    differ = (direct.predicted[rows] != evidence.outcomes.predicted[rows]) & known
-    return list(differ.sum(axis=1) / np.maximum(known.sum(axis=1), 1))
+    differ = direct.predicted[rows] != evidence.outcomes.predicted[rows]
+    shares: list[float] = (direct.growth[rows] * differ).mean(axis=1).tolist()
+    return shares
 
 
 def _drawn(cells: pd.DataFrame) -> pd.DataFrame:

@@ -5,11 +5,11 @@ between estimated draws is wider than that between the draws themselves: its var
 mean second-phase variance v of the draws. The value that is set beside them carries noise of its
 own, u. Were it one more draw, it would differ from their mean by (s² − v) + u, and s²/B for the
 mean: so s² is replaced by s² + u − v. To subtract v alone would take the noise out of the draws
-and leave it in the value, and would call noise an effect. Where set and draws are estimated from
-as many examples, as they are within a kind (:mod:`synapse_audit.sweep.two_phase`), u and v are
-about equal and nothing changes. At most half of s² is taken off (``LEAST``), since v is
-an estimate and part of the noise is shared by all draws of one subsample, so not in s². Degrees
-of freedom stay those of the draws, which is conservative where u is the larger part.
+and leave it in the value, and would call noise an effect. Where set and draws leave as many
+examples in doubt (:mod:`synapse_audit.sweep.subsample`), u and v are about equal and nothing
+changes. At most half of s² is taken off (``LEAST``), since v is an estimate and part of the noise
+is shared by all draws (an example carries one random number for all of them), so not in s².
+Degrees of freedom stay those of the draws, which is conservative where u is the larger part.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ accuracy and of its drop then held in 97 to 100 % of 150 samples, before in 89 t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -25,9 +26,7 @@ from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wi
 FEW = 5.0
 """Effective examples below which the bootstrap is not trusted (the usual np ≥ 5)."""
 
-CHANGES = (-1, 0, 1)
-"""Outcomes of an example; a truth value is 0 or 1."""
-
+_HALF = 0.5  # an example's outcomes sum to 1 or 0, up to rounding
 _NO_WIDTH = 1e-6  # float32 sums of equal weights differ by this much at most
 
 
@@ -54,19 +53,25 @@ class Estimates(NamedTuple):
 
 
 def proportion(
-    scored: Scored, hits: Bool[np.ndarray, "rows examples"], among: Bool[np.ndarray, "_ examples"]
+    scored: Scored,
+    hits: Shaped[np.ndarray, "rows examples"],
+    among: Bool[np.ndarray, "_ examples"],
 ) -> Estimates:
-    """Share of ``among`` that are hits (hits outside ``among`` do not count); NaN if none is."""
+    """Share of ``among`` that are hits (hits outside ``among`` do not count); NaN if none is.
+
+    Args:
+        hits: truth values, or how much each example counts as a hit.
+    """
     if not among.any():
         unknown = np.full(len(hits), np.nan)
         return Estimates(unknown, unknown, unknown)
-    hits = hits & among
-    # A reweighted sample has negative weights, so a share may leave [0, 1] by a hair.
+    hits = hits * among
+    # A corrected share may leave [0, 1] by a hair.
     value = np.clip(ratio(hits @ scored.weights, among @ scored.weights)[:, 0], 0.0, 1.0)
     samples = ratio(_sums(hits, scored.resampled), _sums(among, scored.resampled))
     size = effective_size(scored, among)
     size = np.broadcast_to(size, value.shape)
-    return bounded(value, samples, size, unseen(scored, hits, among))
+    return bounded(value, samples, size, unseen(scored, either(hits, among)))
 
 
 def bounded(
@@ -88,26 +93,35 @@ def bounded(
 def paired_drop(
     scored: Scored,
     before: Bool[np.ndarray, " examples"],
-    after: Bool[np.ndarray, "rows examples"],
+    after: Shaped[np.ndarray, "rows examples"],
 ) -> Estimates:
     """Share ``before`` minus share ``after`` on the same examples, in [-1, 1]."""
     everyone = np.ones((1, len(before)), dtype=bool)
     total = (everyone @ scored.weights)[0, 0]
-    lost = ((before & ~after) @ scored.weights)[:, 0] / total
-    won = ((~before & after) @ scored.weights)[:, 0] / total
-    change = before.astype(np.float32) - after.astype(np.float32)
+    now = after.astype(np.float32)
+    losing, winning = before * (1 - now), ~before * now
+    lost, won = ((part @ scored.weights)[:, 0] / total for part in (losing, winning))
+    change = before.astype(np.float32) - now
     samples = (change @ scored.resampled) / _sums(everyone, scored.resampled)
     size = np.broadcast_to(effective_size(scored, everyone), lost.shape)
     few = (np.maximum(lost, 0) + np.maximum(won, 0)) * size < FEW
     closed = bonett_price(np.maximum(lost, 0) * size, np.maximum(won, 0) * size, size)
-    wide = _widened(lost - won, interval(samples), unseen(scored, change, everyone))
+    kinds = {-1: winning, 0: 1 - losing - winning, 1: losing}
+    wide = _widened(lost - won, interval(samples), unseen(scored, kinds))
     return _mend(lost - won, wide, few, closed)
+
+
+def either(
+    hits: Shaped[np.ndarray, "rows examples"], among: Bool[np.ndarray, "_ examples"]
+) -> dict[int, np.ndarray]:
+    """Hit or no hit, for :func:`unseen`."""
+    inside = among.astype(np.float32)
+    return {0: inside - hits, 1: np.asarray(hits, dtype=np.float32)}
 
 
 def unseen(
     scored: Scored,
-    outcomes: Shaped[np.ndarray, "rows examples"],
-    among: Bool[np.ndarray, "_ examples"],
+    outcomes: Mapping[int, Float[np.ndarray, "rows examples"]],
     *,
     alike: bool = False,
 ) -> Unseen:
@@ -118,22 +132,23 @@ def unseen(
     exception would lower the mean it widens the interval downward, and the reverse.
 
     Args:
-        outcomes: truth values, or changes of -1, 0 and 1.
+        outcomes: how much each example counts as having each outcome: 0 and 1 of a truth value,
+            -1, 0 and 1 of a change; nothing for an example that the mean is not over.
         alike: whether each class counts alike in the mean (macro), instead of by its weight.
     """
     members = (scored.labels[:, None] == np.arange(scored.n_classes)).astype(np.float64)
-    total = (among * scored.weights[:, 0]) @ members
-    kinds = np.array([((outcomes == k) & among) * scored.weights[:, 0] @ members for k in CHANGES])
-    usual = np.array(CHANGES)[kinds.argmax(axis=0)]
+    weights = scored.weights[:, 0]
+    kinds = np.array([part * weights @ members for part in outcomes.values()])
+    usual = np.array(list(outcomes))[kinds.argmax(axis=0)]
+    among = sum(outcomes.values()) > _HALF
+    total = (among * weights) @ members
     exceptions = np.nan_to_num(np.clip(ratio(total - kinds.max(axis=0), total), 0.0, 1.0))
-    counted = (scored.weights if scored.counted is None else scored.counted)[:, 0]
-    sums, squares = (among * counted) @ members, (among * counted**2) @ members
-    size = ratio(sums**2, squares)
+    size = ratio(total**2, (among * weights**2) @ members)
     steady = (total > 0) & (exceptions * size < FEW)
     parts = (total > 0).astype(np.float64) if alike else total
     share = np.broadcast_to(ratio(parts, parts.sum(1, keepdims=True)), steady.shape)
     variance = share**2 * exceptions * (1 - exceptions) / size
-    changing = outcomes.dtype != np.bool_
+    changing = -1 in outcomes
 
     def toward(side: Bool[np.ndarray, "rows classes"]) -> Float[np.ndarray, " rows"]:
         chosen = steady & side
@@ -155,12 +170,11 @@ def effective_size(
     scored: Scored, among: Bool[np.ndarray, "rows examples"]
 ) -> Float[np.ndarray, " rows"]:
     """Kish's (Σw)² / Σw² over the examples of each row; NaN for an empty row."""
-    weights = scored.weights if scored.counted is None else scored.counted
-    return ratio((among @ weights) ** 2, among @ weights**2)[:, 0]
+    return ratio((among @ scored.weights) ** 2, among @ scored.weights**2)[:, 0]
 
 
 def _sums(
-    chosen: Bool[np.ndarray, "rows examples"], resampled: Float[np.ndarray, "examples resamples"]
+    chosen: Shaped[np.ndarray, "rows examples"], resampled: Float[np.ndarray, "examples resamples"]
 ) -> Float[np.ndarray, "rows resamples"]:
     return chosen.astype(resampled.dtype) @ resampled
 

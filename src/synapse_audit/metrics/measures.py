@@ -15,6 +15,7 @@ from synapse_audit.metrics.estimates import (
     Estimates,
     bounded,
     effective_size,
+    either,
     paired_drop,
     proportion,
     unseen,
@@ -24,13 +25,13 @@ from synapse_audit.metrics.scored import NOBODY, ClassCounts, Scored, ratio
 
 def accuracy(scored: Scored) -> Estimates:
     """Share of examples predicted as labelled."""
-    return proportion(scored, scored.predicted == scored.labels, _everyone(scored))
+    return proportion(scored, _right(scored), _everyone(scored))
 
 
 def accuracy_drop(scored: Scored) -> Estimates:
     """Clean accuracy minus accuracy, paired by example: positive = the action harms."""
     clean_right = scored.clean == scored.labels
-    return paired_drop(scored, clean_right, scored.predicted == scored.labels)
+    return paired_drop(scored, clean_right, _right(scored))
 
 
 def macro_f1(scored: Scored) -> Estimates:
@@ -45,8 +46,8 @@ def macro_f1(scored: Scored) -> Estimates:
     sizes = class_sizes(scored)
     sizes = sizes[~np.isnan(sizes)]
     size = np.full(len(value), len(sizes) ** 2 / (1.0 / sizes).sum())
-    right = scored.predicted == scored.labels
-    return bounded(value, samples, size, unseen(scored, right, _everyone(scored), alike=True))
+    beyond = unseen(scored, either(_right(scored), _everyone(scored)), alike=True)
+    return bounded(value, samples, size, beyond)
 
 
 def weighted_f1(scored: Scored) -> Estimates:
@@ -54,13 +55,15 @@ def weighted_f1(scored: Scored) -> Estimates:
     value = _support_mean(scored.counts)[:, 0]
     samples = _support_mean(scored.resampled_counts)
     size = effective_size(scored, _everyone(scored))
-    beyond = unseen(scored, scored.predicted == scored.labels, _everyone(scored))
+    beyond = unseen(scored, either(_right(scored), _everyone(scored)))
     return bounded(value, samples, np.broadcast_to(size, value.shape), beyond)
 
 
 def flip_rate(scored: Scored) -> Estimates:
     """Share of examples whose prediction is no longer the clean one, right or wrong."""
-    return proportion(scored, scored.predicted != scored.clean, _everyone(scored))
+    return proportion(
+        scored, scored.phases.of(lambda predicted: predicted != scored.clean), _everyone(scored)
+    )
 
 
 def redirect_rate(scored: Scored) -> Estimates:
@@ -71,7 +74,7 @@ def redirect_rate(scored: Scored) -> Estimates:
     target, source = scored.target[:, None], scored.source[:, None]
     among = (target != NOBODY) & (scored.clean != target)
     among &= (source == NOBODY) | (scored.clean == source)
-    return proportion(scored, scored.predicted == target, among)
+    return proportion(scored, scored.phases.of(lambda predicted: predicted == target), among)
 
 
 def collateral(scored: Scored) -> Estimates:
@@ -82,12 +85,12 @@ def collateral(scored: Scored) -> Estimates:
     target, source = scored.target[:, None], scored.source[:, None]
     among = (target != NOBODY) & (scored.clean == scored.labels)
     among &= (scored.labels != target) & (scored.labels != source)
-    return proportion(scored, scored.predicted != scored.labels, among)
+    return proportion(scored, 1 - _right(scored), among)
 
 
 def mean_kl(scored: Scored) -> Estimates:
     """Mean KL(clean ‖ intervened) in nats; without an interval (heavy tails)."""
-    value = (scored.kl @ scored.weights)[:, 0] / scored.weights.sum()
+    value = np.maximum((scored.kl @ scored.weights)[:, 0] / scored.weights.sum(), 0.0)
     unknown = np.full(len(value), np.nan)
     return Estimates(value, unknown, unknown)
 
@@ -110,6 +113,10 @@ def class_sizes(scored: Scored) -> Float[np.ndarray, " classes"]:
     """Effective number of examples of each class; NaN for a class without any."""
     members = scored.labels == np.arange(scored.n_classes)[:, None]
     return effective_size(scored, members)
+
+
+def _right(scored: Scored) -> Float[np.ndarray, "rows examples"]:
+    return scored.phases.of(lambda predicted: predicted == scored.labels)
 
 
 def _everyone(scored: Scored) -> Bool[np.ndarray, "1 examples"]:

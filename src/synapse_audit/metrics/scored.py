@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, UInt16
+from jaxtyping import Bool, Float, Float32, Int, Num
 from scipy.sparse import coo_array
 
 from synapse_audit.artifacts import Predictions
 from synapse_audit.errors import DataError
+from synapse_audit.metrics.two_phase import Phases
 
 NOBODY = -1
 """Class index of a target or source that is not set."""
@@ -41,8 +42,8 @@ class ClassCounts(NamedTuple):
     def f1(self) -> Float[np.ndarray, "classes rows draws"]:
         """2 hits / (called + support); NaN for a class without support.
 
-        Also NaN where negative weights of a reweighted sample leave no denominator: such a
-        resample says nothing about the class.
+        Also NaN where the correction of an estimate leaves no denominator: such a resample says
+        nothing about the class.
         """
         doubled = self.called + self.support
         present = (self.support > 0) & (doubled > 0)
@@ -62,9 +63,10 @@ class Scored:
     labels: Int[np.ndarray, " examples"]
     clean: Int[np.ndarray, " examples"]
     """Predicted by the untouched model."""
-    predicted: UInt16[np.ndarray, "rows examples"]
+    phases: Phases
+    """Predicted under each action."""
     kl: Float[np.ndarray, "rows examples"]
-    """KL(clean ‖ intervened), nats."""
+    """KL(clean ‖ intervened), nats; corrected where estimated."""
     target: Int[np.ndarray, " rows"]
     """Class that the action pushes toward; NOBODY where it aims at none."""
     source: Int[np.ndarray, " rows"]
@@ -74,9 +76,6 @@ class Scored:
     """Float64: reported values must not carry float32 rounding."""
     resampled: Float32[np.ndarray, "examples resamples"]
     """Multiplicity × weight; float32, as intervals need no more and products are twice as fast."""
-    counted: Float[np.ndarray, "examples 1"] | None = None
-    """Weights that effective sample sizes are counted from, where a reweighted sample's own would
-    mislead; None = ``weights``."""
 
     def __post_init__(self) -> None:
         if len(self.labels) == 0:
@@ -93,28 +92,48 @@ class Scored:
         return self._count(self.resampled)
 
     def _count(self, weights: Float[np.ndarray, "examples draws"]) -> ClassCounts:
-        right = self.predicted == self.labels
+        right = self._calls.predicted == self.labels[self._calls.example]
         members = self.labels == np.arange(self.n_classes)[:, None]
         hits = self._sum_by_class(right, weights)
         called = hits + self._sum_by_class(~right, weights)
         return ClassCounts(hits, called, (members.astype(weights.dtype) @ weights)[:, None])
 
+    @cached_property
+    def _calls(self) -> _Calls:
+        """Every prediction once; where the routes differ, the exact one instead of the stream's."""
+        predicted, stream, growth = self.phases
+        base = predicted if stream is None else stream
+        row, example = np.indices(base.shape).reshape(2, -1)
+        plain = _Calls(row, example, base.reshape(-1), np.ones(base.size, dtype=np.float32))
+        if stream is None or growth is None:
+            return plain
+        place = ((predicted != stream) & (growth > 0)).nonzero()
+        gained = _Calls(place[0], place[1], predicted[place], growth[place])
+        lost = _Calls(place[0], place[1], stream[place], -growth[place])
+        return _Calls(*map(np.concatenate, zip(plain, gained, lost, strict=True)))
+
     def _sum_by_class(
-        self,
-        chosen: Bool[np.ndarray, "rows examples"],
-        weights: Float[np.ndarray, "examples draws"],
+        self, chosen: Bool[np.ndarray, " calls"], weights: Float[np.ndarray, "examples draws"]
     ) -> Float[np.ndarray, "classes rows draws"]:
-        """Weight of the chosen examples by predicted class.
+        """Weight of the chosen calls by predicted class.
 
         Sparse: each example counts for one class, so dense products would be nearly all zeros.
         """
-        rows, examples = chosen.shape
-        row, example = chosen.nonzero()
-        line = self.predicted[row, example].astype(np.int64) * rows + row
-        ones = np.ones(len(row), dtype=weights.dtype)
+        row, example, predicted, share = (part[chosen] for part in self._calls)
+        rows, examples = self.phases.predicted.shape
+        line = predicted.astype(np.int64) * rows + row
         shape = (self.n_classes * rows, examples)
-        one_hot = coo_array((ones, (line, example)), shape=shape).tocsr()
-        return (one_hot @ weights).reshape(self.n_classes, rows, weights.shape[1])
+        matrix = coo_array((share.astype(weights.dtype), (line, example)), shape=shape).tocsr()
+        return (matrix @ weights).reshape(self.n_classes, rows, weights.shape[1])
+
+
+class _Calls(NamedTuple):
+    """Who is predicted as what, and for how many examples that counts."""
+
+    row: Int[np.ndarray, " calls"]
+    example: Int[np.ndarray, " calls"]
+    predicted: Num[np.ndarray, " calls"]
+    share: Float[np.ndarray, " calls"]
 
 
 def ratio(
@@ -137,7 +156,7 @@ def untouched(
     return Scored(
         labels=predictions.labels.astype(np.int64),
         clean=predicted.astype(np.int64),
-        predicted=predicted[None].astype(np.uint16),
+        phases=Phases(predicted[None].astype(np.uint16)),
         kl=np.zeros((1, len(predicted)), dtype=np.float32),
         target=np.array([NOBODY]),
         source=np.array([NOBODY]),

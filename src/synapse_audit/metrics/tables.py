@@ -19,7 +19,7 @@ from synapse_audit.metrics.estimates import bounded
 from synapse_audit.metrics.measures import METRICS, class_sizes
 from synapse_audit.metrics.samples import Base, retested
 from synapse_audit.metrics.scored import Scored
-from synapse_audit.metrics.two_phase import groups, phase_error
+from synapse_audit.metrics.two_phase import phase_error
 from synapse_audit.statistics import mcnemar
 
 CHUNK = 128
@@ -151,19 +151,16 @@ def _measure_rows(
     base: Base, cells: list[Cell], outcomes: Outcomes
 ) -> dict[str, Float[np.ndarray, "*classes rows"]]:
     rows = outcomes.rows([cell.action for cell in cells])
+    estimated = np.zeros(len(rows), dtype=bool)
+    if outcomes.direct is not None:
+        estimated = outcomes.direct.estimated[rows]
     step = max(1, min(CHUNK, NUMBERS // (len(base.classes) * max(1, base.resampled.shape[1]))))
-    parts, order = [], []
-    # No row still gives every column.
-    for n_exact, places in (groups(outcomes, rows) or {len(base.labels): rows}).items():
-        exact = n_exact == len(base.labels)
-        sample = base if exact else base.doubled(outcomes, int(rows[places[0]]))
-        for start in range(0, max(len(places), 1), step):
-            chosen = places[start : start + step]
-            values = _measure_chunk(sample.score([cells[i] for i in chosen], outcomes))
-            parts.append(values if exact else retested(values))
-            order.append(chosen)
-    back = np.argsort(np.concatenate(order), kind="stable")
-    return {name: np.concatenate([p[name] for p in parts], axis=-1)[..., back] for name in parts[0]}
+    parts = []
+    for start in range(0, max(len(rows), 1), step):  # no row still gives every column
+        some = slice(start, start + step)
+        values = _measure_chunk(base.score(cells[some], outcomes))
+        parts.append(retested(values, estimated[some]))
+    return {name: np.concatenate([p[name] for p in parts], axis=-1) for name in parts[0]}
 
 
 def _row_key(cell: Cell) -> tuple[str, str | None, str | None]:
@@ -176,7 +173,8 @@ def _measure_chunk(scored: Scored) -> dict[str, Float[np.ndarray, "*classes rows
         values[name], low, high = metric(scored)
         if f"{name}_low" in COLUMNS:
             values |= {f"{name}_low": low, f"{name}_high": high}
-    values["p_value"] = mcnemar(scored.clean == scored.labels, scored.predicted == scored.labels)
+    right = scored.phases.predicted == scored.labels
+    values["p_value"] = mcnemar(scored.clean == scored.labels, right)
     return values | _measure_classes(scored)
 
 

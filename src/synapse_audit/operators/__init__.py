@@ -9,13 +9,14 @@ from synapse_audit.operators.formulas import (
     operator,
 )
 from synapse_audit.operators.keyed import keyed_integer, keyed_normal
-from synapse_audit.operators.rewriting import LayerRewrite, compile_rewrites
+from synapse_audit.operators.rewriting import AnyRewrite, LayerRewrite, compile_rewrites
 
 __all__ = [
     "AIMED",
     "DEFAULT_STRENGTH",
     "OPERATORS",
     "SINGLE",
+    "AnyRewrite",
     "LayerRewrite",
     "Rewrite",
     "compile_rewrites",

@@ -9,11 +9,14 @@ from torch import Tensor
 
 def keyed_normal(
     keys: Int[Tensor, " cells"],
-    examples: Int[Tensor, " examples"],
-    token: Int[Tensor, " examples"],
+    examples: Int[Tensor, "*keyed examples"],
+    token: Int[Tensor, "*keyed examples"],
     width: int,
 ) -> Float[Tensor, "cells examples neurons"]:
-    """Standard normal numbers that depend on their key alone (SplitMix64, then Box–Muller)."""
+    """Standard normal numbers that depend on their key alone (SplitMix64, then Box–Muller).
+
+    ``examples`` and ``token`` are the same for all cells, or (cells, examples).
+    """
     neuron = torch.arange(width, device=keys.device, dtype=torch.int64)
     row = _mix(_mix(keys[:, None] + examples) + token)
     bits = _mix(row[..., None] + neuron)
@@ -24,7 +27,7 @@ def keyed_normal(
 
 
 def keyed_integer(
-    keys: Int[Tensor, " cells"], examples: Int[Tensor, " examples"], below: int
+    keys: Int[Tensor, " cells"], examples: Int[Tensor, "*keyed examples"], below: int
 ) -> Int[Tensor, "cells examples"]:
     """Uniform integers from 0 to ``below`` − 1 (the bias of the remainder is below 1e-15)."""
     return (_mix(keys[:, None] + examples) & (2**62 - 1)).remainder(below)

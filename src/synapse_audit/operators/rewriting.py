@@ -30,8 +30,8 @@ class LayerRewrite:
     def __call__(
         self,
         states: Float[Tensor, "cells examples neurons"],
-        examples: Int[Tensor, " examples"],
-        token: Int[Tensor, " examples"],
+        examples: Int[Tensor, "*keyed examples"],
+        token: Int[Tensor, "*keyed examples"],
     ) -> Float[Tensor, "cells examples neurons"]:
         """The rewritten states; ``examples`` and ``token`` key what is random."""
         gain, offset = self.gain[:, None].to(states.dtype), self.offset[:, None].to(states.dtype)
@@ -46,6 +46,38 @@ class LayerRewrite:
             changed = torch.minimum(torch.maximum(changed, low), high)
         return changed
 
+    def of(self, cells: Int[Tensor, " pairs"]) -> PairRewrite:
+        """The rewrite of one of the cells for each of several examples."""
+        bounds = None if self.bounds is None else (self.bounds[0][cells], self.bounds[1][cells])
+        return PairRewrite(
+            LayerRewrite(
+                gain=self.gain[cells],
+                offset=self.offset[cells],
+                keys=self.keys[cells],
+                noise=None if self.noise is None else self.noise[cells],
+                swap=None if self.swap is None else self.swap.of(cells),
+                bounds=bounds,
+            )
+        )
+
+
+@dataclass(frozen=True)
+class PairRewrite:
+    """Another cell's rewrite for every example, applied as if to one cell's examples."""
+
+    pairs: LayerRewrite
+    """With one cell per pair."""
+
+    def __call__(
+        self,
+        states: Float[Tensor, "1 pairs neurons"],
+        examples: Int[Tensor, " pairs"],
+        token: Int[Tensor, " pairs"],
+    ) -> Float[Tensor, "1 pairs neurons"]:
+        """The rewritten states; what is random is what each cell alone would draw."""
+        changed = self.pairs(states.transpose(0, 1), examples[:, None], token[:, None])
+        return changed.transpose(0, 1)
+
 
 @dataclass(frozen=True)
 class Swap:
@@ -57,11 +89,19 @@ class Swap:
     """One random key per cell, the same at every layer."""
 
     def __call__(
-        self, examples: Int[Tensor, " examples"]
+        self, examples: Int[Tensor, "*keyed examples"]
     ) -> Float[Tensor, "cells examples neurons"]:
         """The drawn values where the mask is 1, else 0."""
         donor = keyed_integer(self.keys, examples, len(self.bank))
         return self.bank[donor] * self.mask[:, None]
+
+    def of(self, cells: Int[Tensor, " pairs"]) -> Swap:
+        """One of the cells for each pair."""
+        return Swap(self.bank, self.mask[cells], self.keys[cells])
+
+
+AnyRewrite = LayerRewrite | PairRewrite
+"""(states, examples, tokens) → states."""
 
 
 def compile_rewrites(

@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from synapse_audit.addresses import DEFAULT_SITE, Address
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell, Ranking
 from synapse_audit.neurons import (
     NeuronSet,
@@ -40,7 +41,7 @@ def silence(operator: str, layers: str = ALL_LAYERS, position: str = "pooled") -
     return Cell(
         space="neuron",
         operator=operator,
-        site="block_output",
+        site=DEFAULT_SITE,
         strength=DEFAULT_STRENGTH.get(operator),
         position="all" if position == "all" else "pooled",
         layers=layers,
@@ -219,6 +220,6 @@ def constant_cells(s: Sources) -> Iterator[Cell]:
                 yield replace(
                     silence(operator, str(layer)),
                     selection="constant",
-                    parameter=f"{layer}:{neuron}",
+                    parameter=str(Address(layer, DEFAULT_SITE, int(neuron))),
                     neurons=NeuronSet.of({layer: [int(neuron)]}),
                 )

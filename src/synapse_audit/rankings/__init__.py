@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from synapse_audit.addresses import DEFAULT_SITE
 from synapse_audit.artifacts import Ranking
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.rankings.activation_gradient import rank_activation_gradient
@@ -51,11 +52,13 @@ def rank(method: str, context: RankingContext) -> Ranking:
     return RANKINGS[method](context)
 
 
-def ranking_table(rankings: Sequence[Ranking]) -> pd.DataFrame:
+def ranking_table(rankings: Sequence[Ranking], site: str = DEFAULT_SITE) -> pd.DataFrame:
     """``rankings.parquet``: one row per method, ranked_for, layer and neuron.
 
     ``rank`` counts from 1 = most important within method × ranked_for × layer; equal scores are
-    ranked by neuron index, as :func:`synapse_audit.neurons.top` does.
+    ranked by neuron index, as :func:`synapse_audit.neurons.top` does. ``site`` is where the ranked
+    neurons are; with layer and neuron it is their address
+    (:func:`synapse_audit.addresses.neurons_of`).
     """
     parts = [
         pd.DataFrame(
@@ -66,6 +69,7 @@ def ranking_table(rankings: Sequence[Ranking]) -> pd.DataFrame:
                 "neuron": np.arange(len(scores)),
                 "score": scores,
                 "rank": _ranks(scores),
+                "site": site,
             }
         )
         for ranking in rankings

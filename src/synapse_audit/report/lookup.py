@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from synapse_audit.addresses import DEFAULT_SITE, Address
 from synapse_audit.report.parts import Result
 from synapse_audit.report.words import Estimate, as_float
 
@@ -75,6 +76,18 @@ def frame(result: Result, finding: str, table: str, columns: Sequence[str]) -> p
     """One table of one finding with at least these columns; empty where the run lacks it."""
     found = dig(result.findings, finding, table)
     return columns_of(pd.DataFrame() if found is None else found, columns)
+
+
+def addressed(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows that name a neuron, with its ``address`` as ``--neurons`` takes it.
+
+    Runs made before tables had ``site`` and ``address`` have neurons at block outputs alone.
+    """
+    table = columns_of(table, ("site", "address")).dropna(subset=["neuron"])
+    sites = table["site"].fillna(DEFAULT_SITE)
+    named = zip(table["layer"], sites, table["neuron"], strict=True)
+    made = [str(Address(int(layer), str(site), int(neuron))) for layer, site, neuron in named]
+    return table.assign(site=sites, address=pd.Series(made, index=table.index, dtype=object))
 
 
 def rows(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from synapse_audit.artifacts import LabelledData
-from synapse_audit.classifier import SITES, Classifier, Window, vocabulary_size
+from synapse_audit.classifier import (
+    SITES,
+    Classifier,
+    Loading,
+    Reads,
+    Window,
+    open_classifier,
+    vocabulary_size,
+)
 from synapse_audit.config import AuditConfig
 from synapse_audit.data import load_data, split
 from synapse_audit.edits import FORMATS
@@ -19,8 +27,8 @@ from synapse_audit.stages.run import Subject
 from synapse_audit.stages.windows import by_window
 
 LOADING = (
-    *("revision", "attn_implementation", "device_map", "quantization"),
-    *("base_model", "merge_adapter"),
+    *("device", "dtype", "revision", "attn_implementation", "device_map", "quantization"),
+    *("base_model", "merge_adapter", "blocks", "position", "output_layer"),
 )
 """Fields of a configuration that say how a model is loaded, under the same names everywhere."""
 
@@ -75,19 +83,29 @@ def read_subject(config: AuditConfig) -> Subject:
     Raises:
         ModelError, DataError, UsageError: the message is one line.
     """
-    classifier = Classifier.load(
-        config.model,
-        device=config.device,
-        dtype=config.dtype,
-        tokens=config.tokens,
-        window=None if config.window is None else Window(config.window, config.stride),
-        **{name: getattr(config, name) for name in LOADING},
-    )
+    classifier = read_classifier(config)
     benign = benign_index(config, classifier)
     rows = read_data(config, classifier)
     data, encoded = by_window(rows, classifier.encode(rows.inputs))
     heard = replace(classifier, notes=(*classifier.notes, *encoded.notes))
     return Subject(heard, data, split(data, seed=config.seed), encoded, benign)
+
+
+def read_classifier(config: AuditConfig) -> Classifier:
+    """The classifier that a configuration names.
+
+    Raises:
+        ModelError, UsageError: the message is one line.
+    """
+    window = None if config.window is None else Window(config.window, config.stride)
+    loading = Loading(**{name: getattr(config, name) for name in LOADING})
+    classifier = open_classifier(config.model, loading, Reads(config.tokens, window))
+    if config.columns and classifier.modality == "text" and classifier.reads:
+        raise UsageError(
+            f"columns {', '.join(config.columns[:3])} given; model '{config.model}' reads "
+            f"{classifier.reads}; expected --text-column"
+        )
+    return classifier
 
 
 def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
@@ -101,6 +119,7 @@ def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
         input_column=config.input_column,
         label_column=config.label_column,
         group_column=config.group_column,
+        columns=config.columns,
         max_examples=config.grid.max_examples,
         seed=config.seed,
         vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,

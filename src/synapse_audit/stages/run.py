@@ -16,6 +16,7 @@ from jaxtyping import Int
 
 from synapse_audit.artifacts import LabelledData, Splits
 from synapse_audit.classifier import Classifier, Encoded
+from synapse_audit.classifier.record import TEXT
 from synapse_audit.config import AuditConfig
 from synapse_audit.progress import Progress
 from synapse_audit.store import RunFolder
@@ -78,6 +79,7 @@ def identify(run: Run, subject: Subject) -> None:
             "config": {k: v for k, v in config.items() if k not in VOLATILE},
             "weights": classifier.fingerprint(),
             "data": data.sha256,
+            **_code(classifier),
             "synapse-audit": version("synapse-audit"),
         }
     )
@@ -86,14 +88,7 @@ def identify(run: Run, subject: Subject) -> None:
         config=config,
         model=_model_facts(classifier),
         label_map={str(i): name for i, name in enumerate(classifier.classes)},
-        data={
-            "source": data.source,
-            "sha256": data.sha256,
-            "n_rows": data.n_rows,
-            "n_repeats": data.n_repeats,
-            "n_used": len(data),
-            **_windows(data),
-        },
+        data=_data_facts(run, subject),
         splits={f.name: len(getattr(splits, f.name)) for f in fields(splits)},
         seed=run.config.seed,
         device=run.config.device,
@@ -101,6 +96,46 @@ def identify(run: Run, subject: Subject) -> None:
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
+
+
+def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:
+    """The manifest's ``data``: what the inputs are, and how many of what.
+
+    Rows are those of the files: ``n_rows`` read, ``n_repeats`` of them dropped as repeats,
+    ``n_rows_used`` left after the cap. ``n_examples`` counts what every figure counts, rows or,
+    where windows were cut, windows; ``n_used`` is its older name. ``windows`` has the counts of the
+    cutting, with repeats of its own. ``columns`` are those of a table, in the model's order.
+    """
+    data = subject.data
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "kind": _kind(run.config, subject),
+        "n_rows": data.n_rows,
+        "n_repeats": data.n_repeats,
+        "n_rows_used": len(data) if data.windows is None else data.windows.n_rows,
+        "n_examples": len(data),
+        "n_used": len(data),
+        **({"columns": list(data.columns)} if data.columns else {}),
+        **_windows(data),
+    }
+
+
+def _kind(config: AuditConfig, subject: Subject) -> str | None:
+    """What one input is; None where a wrapped module reads what nobody named."""
+    classifier = subject.classifier
+    if config.tokens == "ids":
+        return "ids"
+    if subject.data.columns:
+        return "table"
+    named = classifier.modality != TEXT or classifier.reads
+    return classifier.modality if named else None
+
+
+def _code(classifier: Classifier) -> dict[str, list[str]]:
+    """Hashes of the user's own code, where that made the model: weights alone do not tell it."""
+    found = [classifier.origin[n] for n in ("file_sha256", "imported") if n in classifier.origin]
+    return {"code": found} if found else {}
 
 
 def _windows(data: LabelledData) -> dict[str, dict[str, int]]:
@@ -112,13 +147,14 @@ def _windows(data: LabelledData) -> dict[str, dict[str, int]]:
 
 
 def _model_facts(classifier: Classifier) -> dict[str, Any]:
+    widths = set(classifier.widths)
     return {
         "name": classifier.name,
         "inputs": classifier.reads,
         "notes": "; ".join(classifier.notes) or None,
         "family": classifier.architecture,
         "layers": classifier.n_layers,
-        "hidden_size": int(classifier.output_layer.in_features),
+        "hidden_size": widths.pop() if len(widths) == 1 else None,
         "parameters": classifier.parameters_count,
         "pooled_position": classifier.position,
         "sha256": classifier.fingerprint(),

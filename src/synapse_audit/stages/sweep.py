@@ -46,7 +46,6 @@ def _sweep(
             encoded,
             plan,
             labels,
-            rows=rows,
             chosen=prepared.chosen,
             batch_size=config.batch_size,
             shelf=run.folder.shelf,
@@ -62,7 +61,7 @@ def _sweep(
             rows=rows,
             batch_size=config.batch_size,
             shelf=run.folder.shelf,
-            progress=lambda chunk, examples: advance(len(chunk.cells) * examples),
+            progress=advance,
             execute=execute,
         )
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.classifier import Encoded
@@ -37,4 +40,12 @@ def by_window(data: LabelledData, encoded: Encoded) -> Read:
 
 
 def _content(features: Mapping[str, Any]) -> str:
-    return " ".join(map(str, features["input_ids"]))
+    """What a window holds: its tokens, or the hash of all numbers of whoever has no tokens."""
+    if "input_ids" in features:
+        return " ".join(map(str, features["input_ids"]))
+    found = hashlib.sha256()
+    for name in sorted(features):
+        values = np.asarray(features[name])
+        found.update(f"{name} {values.dtype.str} {values.shape}".encode())
+        found.update(values.tobytes())
+    return found.hexdigest()

@@ -25,8 +25,9 @@ from synapse_audit.sweep.running import (
 )
 from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.site import Site
+from synapse_audit.sweep.subsample import Subsampling, subsampling
 from synapse_audit.sweep.text import special_of
-from synapse_audit.sweep.two_phase import Subsampling, subsampling, sweep_two_phase
+from synapse_audit.sweep.two_phase import sweep_two_phase
 from synapse_audit.sweep.verify import RouteCheck, kind_of, verify_routes
 
 __all__ = [

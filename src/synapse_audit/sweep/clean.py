@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,27 @@ class BlockCall:
             every = numbers.expand(len(place), -1)
             named[POSITIONS] = every.gather(1, place[:, None]).repeat(cells, 1)
         return BlockCall(self.arguments, named)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> BlockCall:
+        """The call with every tensor changed."""
+
+        def changed(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(changed, value))
+            return change(value) if isinstance(value, Tensor) else value
+
+        named = {name: changed(value) for name, value in self.keywords.items()}
+        return BlockCall(tuple(map(changed, self.arguments)), named)
+
+
+def _per_example(value: Tensor, examples: int, tokens: int) -> bool:
+    """Whether a block's argument has one entry per example (masks, tokens' numbers, tables).
+
+    Told by its shape: a table (tokens, width) of a batch of as many examples is none.
+    """
+    if value.ndim < 2 or value.shape[0] != examples:
+        return False
+    return value.ndim > 2 or value.shape[1] == tokens
 
 
 ROTARY = "position_embeddings"
@@ -82,6 +103,30 @@ class CleanStates:
     def tokens(self) -> int:
         """Padded tokens of the batch."""
         return self.layers[0].shape[:-1].numel()
+
+    def take(self, rows: Int[Tensor, " rows"], layer: int) -> CleanStates:
+        """Some of the examples, or the same ones several times, to be resumed at ``layer``.
+
+        The states of the other layers are left behind.
+        """
+        examples, tokens = len(self.examples), self.layers[layer].shape[1]
+        seen: dict[int, Tensor] = {}  # all blocks are given the same mask
+
+        def chosen(value: Tensor) -> Tensor:
+            if not _per_example(value, examples, tokens):
+                return value
+            if id(value) not in seen:
+                seen[id(value)] = value[rows]
+            return seen[id(value)]
+
+        return replace(
+            self,
+            examples=self.examples[rows],
+            reading=self.reading.take(rows),
+            logits=self.logits[rows],
+            layers=tuple(s[rows] if m == layer else s[rows, :0] for m, s in enumerate(self.layers)),
+            calls=tuple(call.map(chosen) for call in self.calls),
+        )
 
     def pooled(self, layer: int) -> Float[Tensor, "examples neurons"]:
         """The representation in a layer."""

@@ -21,7 +21,8 @@ from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.inputs import passes
 from synapse_audit.sweep.runners import RUNNERS, stack_size
-from synapse_audit.sweep.two_phase import Subsampling, eligible
+from synapse_audit.sweep.subsample import Subsampling
+from synapse_audit.sweep.two_phase import eligible
 
 LAST_BLOCK = 0.3
 """Share of a block's arithmetic that runs where only the pooled row is computed (Q, K, V)."""
@@ -39,7 +40,7 @@ class Cost:
     stream: dict[str, float]
     """Action that may be estimated → seconds of the first phase on all examples."""
     pilot: float
-    """Share of the examples that the pilot runs exactly."""
+    """Share of the examples that every such action is run on exactly at least."""
     cells: dict[str, int]
     """Route → distinct actions."""
     saved: float
@@ -52,7 +53,7 @@ class Cost:
 
     @property
     def least(self) -> float:
-        """Seconds if the pilot is precise enough for every action that may be estimated."""
+        """Seconds if the fewest exact examples do for every action that may be estimated."""
         saved = sum(self.seconds[action] for action in self.stream) * (1 - self.pilot)
         return self.most - saved
 
@@ -85,7 +86,7 @@ def estimate(
         scale = tokens if route in (SUFFIX, FULL) else examples
         seconds |= {c.action: unit * scale * _work([c], route, layers) for c in cells}
     stream = _stream_seconds(engine, clean, plan, chosen)
-    pilot = chosen.pilot / len(chosen.order)
+    pilot = 1.0 if chosen.all_exact else chosen.floor
     full = max(1, layers * len(plan.actions))
     ran = sum(blocks(cell, plan.routes[cell.action], layers) for cell in plan.actions)
     cells_of = {route: len(cells) for route, cells in groups.items()}
@@ -130,7 +131,7 @@ def _stream_seconds(
         return {}
     sample = _spread(cells, stack_size(STREAM, clean))
     unit = _time(engine, clean, STREAM, sample) / len(sample)
-    seconds = unit * len(chosen.order) / len(clean.examples)
+    seconds = unit * len(chosen.rows) / len(clean.examples)
     return {cell.action: seconds for cell in cells}
 
 

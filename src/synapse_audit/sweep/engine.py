@@ -11,7 +11,7 @@ from torch import Tensor
 from synapse_audit.artifacts import Cell
 from synapse_audit.classifier import Classifier
 from synapse_audit.hooks import OutputHook, point_hooks
-from synapse_audit.operators import LayerRewrite, compile_rewrites
+from synapse_audit.operators import AnyRewrite, LayerRewrite, compile_rewrites
 from synapse_audit.sweep.attention import Tap
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.intervening import rewrite_tokens
@@ -50,7 +50,7 @@ def rows_rewritten(
     engine: Engine,
     clean: CleanStates,
     site: str,
-    rewrites: Mapping[int, LayerRewrite],
+    rewrites: Mapping[int, AnyRewrite],
     *,
     after: int = 0,
 ) -> Iterator[None]:
@@ -59,7 +59,7 @@ def rows_rewritten(
     ``after``: the first block that runs is the one above this layer.
     """
 
-    def at(rewrite: LayerRewrite) -> OutputHook:
+    def at(rewrite: AnyRewrite) -> OutputHook:
         def hook(states: Tensor) -> Tensor:
             rows = states.reshape(-1, len(clean.examples), states.shape[-1])
             return rewrite(rows, clean.examples, clean.place).reshape(states.shape)
@@ -77,8 +77,8 @@ def tokens_rewritten(
     engine: Engine,
     clean: CleanStates,
     site: str,
-    rewrites: Mapping[int, LayerRewrite],
-    others: Mapping[int, LayerRewrite],
+    rewrites: Mapping[int, AnyRewrite],
+    others: Mapping[int, AnyRewrite],
     *,
     after: int = 0,
 ) -> Iterator[None]:

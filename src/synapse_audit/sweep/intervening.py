@@ -15,7 +15,7 @@ from synapse_audit.artifacts import Cell
 from synapse_audit.classifier import HEAD_INPUT, Batch, Classifier, Reading
 from synapse_audit.edits import applied
 from synapse_audit.hooks import OutputHook, forward_pre_hooks, point_hooks
-from synapse_audit.operators import LayerRewrite, compile_rewrites
+from synapse_audit.operators import AnyRewrite, LayerRewrite, compile_rewrites
 from synapse_audit.sweep.site import Site
 
 
@@ -83,8 +83,8 @@ def intervene(
 
 def rewrite_tokens(
     states: Tensor,
-    pooled: LayerRewrite,
-    others: LayerRewrite | None,
+    pooled: AnyRewrite,
+    others: AnyRewrite | None,
     reading: Reading,
     numbers: Int[Tensor, " examples"],
 ) -> Tensor:

@@ -6,7 +6,8 @@ the reference that the others are held against; it knows nothing of them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -16,7 +17,7 @@ from synapse_audit.artifacts import Cell, HeadEdit, ParameterEdit
 from synapse_audit.classifier import BLOCK_OUTPUT, Classifier
 from synapse_audit.edits import applied
 from synapse_audit.hooks import forward_pre_hooks, primary
-from synapse_audit.operators import LayerRewrite
+from synapse_audit.operators import AnyRewrite
 from synapse_audit.sweep.attention import BlockStop, KeyValues, Tap
 from synapse_audit.sweep.clean import BlockCall, CleanStates, pooled_rows
 from synapse_audit.sweep.engine import Engine, rows_rewritten, tokens_rewritten
@@ -74,7 +75,7 @@ def run_stream(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Log
     if not clean.rows_alone:
         raise RuntimeError("the attention of this family cannot be asked for one row alone")
     classifier, site, rewrites = engine.classifier, cells[0].site, engine.rewrites(cells)
-    first = _start(site, rewrites, classifier.n_layers)
+    first = start_layer(site, rewrites, classifier.n_layers)
     rows = clean.pooled(first).expand(len(cells), -1, -1)
     if first in rewrites:
         rows = rewrites[first](rows, clean.examples, clean.place)
@@ -84,13 +85,13 @@ def run_stream(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Log
     return _heads(classifier, rows)
 
 
-def _start(site: str, rewrites: Mapping[int, LayerRewrite], n_layers: int) -> int:
-    """The layer whose clean states a cell resumes from."""
-    first = min(rewrites, default=n_layers)
-    return first if site == BLOCK_OUTPUT or not rewrites else first - 1
+def start_layer(site: str, touched: Collection[int], n_layers: int) -> int:
+    """The layer whose clean states a cell resumes from, given those it touches."""
+    first = min(touched, default=n_layers)
+    return first if site == BLOCK_OUTPUT or not touched else first - 1
 
 
-def _after(layer: int, rewrites: Mapping[int, LayerRewrite]) -> dict[int, LayerRewrite]:
+def _after(layer: int, rewrites: Mapping[int, AnyRewrite]) -> dict[int, AnyRewrite]:
     return {m: rewrite for m, rewrite in rewrites.items() if m > layer}
 
 
@@ -125,10 +126,29 @@ def _suffix_cell(
         with applied(classifier.model, classifier.output_layer, cell.edit):
             return _resumed(engine, clean, cell.edit.layer)
     rewrites, others = engine.rewrites([cell]), engine.token_rewrites([cell])
-    last = classifier.n_layers
-    first = _start(cell.site, rewrites, last)
+    first = start_layer(cell.site, rewrites, classifier.n_layers)
+    return resume(engine, clean, Change(cell.site, first, rewrites, others))
+
+
+@dataclass(frozen=True)
+class Change:
+    """What is rewritten from a layer on."""
+
+    site: str
+    first: int
+    """The layer whose clean states are resumed from."""
+    rewrites: Mapping[int, AnyRewrite]
+    """Layer → rewrite of the rows that the head reads."""
+    others: Mapping[int, AnyRewrite]
+    """Layer → rewrite of the other tokens."""
+
+
+def resume(engine: Engine, clean: CleanStates, change: Change) -> Float[Tensor, "examples classes"]:
+    """Runs the blocks above ``change.first``, the last one for the pooled row alone."""
+    classifier, first, last = engine.classifier, change.first, engine.classifier.n_layers
+    site, rewrites, others = change.site, change.rewrites, change.others
     states = clean.layers[first]
-    if first in rewrites:
+    if first in rewrites and site == BLOCK_OUTPUT:
         states = rewrite_tokens(
             states, rewrites[first], others.get(first), clean.reading, clean.examples
         )
@@ -136,13 +156,13 @@ def _suffix_cell(
         return classifier.decide(states, clean.reading)
     inside = _after(first, rewrites)
     final = {last: inside.pop(last)} if last in inside else {}
-    with tokens_rewritten(engine, clean, cell.site, inside, others, after=first):
+    with tokens_rewritten(engine, clean, site, inside, others, after=first):
         for layer in range(first + 1, last):
             states = _call(classifier, clean.calls[layer - 1], layer, states)
     if clean.rows_alone:
-        with rows_rewritten(engine, clean, cell.site, final, after=last - 1):
+        with rows_rewritten(engine, clean, site, final, after=last - 1):
             return classifier.head(_last_block(engine, clean, states)[0])
-    with tokens_rewritten(engine, clean, cell.site, final, others, after=last - 1):
+    with tokens_rewritten(engine, clean, site, final, others, after=last - 1):
         states = _call(classifier, clean.calls[last - 1], last, states)
     return classifier.decide(states, clean.reading)
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
+from torch import Tensor
 
 from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, ParameterEdit, Plan
@@ -26,6 +27,7 @@ from synapse_audit.memory import give_back
 from synapse_audit.plan import HEAD, STREAM
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
+from synapse_audit.sweep.pairs import run_pairs
 from synapse_audit.sweep.runners import RUNNERS, stack_size
 from synapse_audit.sweep.score import Scores, fields, score
 
@@ -56,16 +58,29 @@ class Unit:
 
     chunk: Chunk
     rows: Int[np.ndarray, " examples"]
+    wanted: Bool[np.ndarray, "cells examples"] | None = None
+    """The pairs that are run, where not all are; the scores of the others are 0."""
 
     @cached_property
     def batch(self) -> str:
         """Name of the batch: a hash of its rows."""
-        return hashlib.sha256(np.ascontiguousarray(self.rows).tobytes()).hexdigest()[:12]
+        return _hash(self.rows)
 
     @property
     def name(self) -> str:
         """Under which the shelf keeps it."""
-        return f"{self.chunk.name}-{self.batch}"
+        some = "" if self.wanted is None else f"-{_hash(np.packbits(self.wanted))}"
+        return f"{self.chunk.name}-{self.batch}{some}"
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of cell and example that are run."""
+        every = len(self.chunk.cells) * len(self.rows)
+        return every if self.wanted is None else int(self.wanted.sum())
+
+
+def _hash(array: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(array).tobytes()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -103,37 +118,49 @@ def sweep(
     labels: Int[np.ndarray, " examples"],
     *,
     rows: Int[np.ndarray, " evaluate"],
+    wanted: Bool[np.ndarray, "actions evaluate"] | None = None,
     batch_size: int | None = None,
     shelf: Shelf,
-    progress: Callable[[Chunk, int], None] = lambda chunk, examples: None,
+    progress: Callable[[int], None] = lambda pairs: None,
     execute: Execute | None = None,
 ) -> Outcomes:
     """Runs every distinct action of the plan on the examples ``rows``.
 
     Args:
         labels: of all examples of ``encoded``.
-        progress: called after each unit with its chunk and the number of its examples.
+        wanted: the pairs of action and example (ascending) to run, where not all; the outcomes of
+            the others are 0. For actions on the suffix route that rewrite pooled rows alone.
+        progress: called after each unit with its number of pairs.
         execute: who runs the units; :func:`in_order` where None.
     """
     actions = tuple(cell.action for cell in plan.actions)
     at = {action: i for i, action in enumerate(actions)}
-    column = {int(row): i for i, row in enumerate(np.sort(rows))}
+    rows = np.sort(rows)
     shape = (len(actions), len(rows))
     result: dict[str, Any] = {
         name: np.zeros(shape, dtype) for name, dtype in fields(engine.benign).items()
     }
 
     def put(unit: Unit, scores: Scores) -> None:
-        columns = [column[int(row)] for row in unit.rows]
-        places = np.ix_([at[cell.action] for cell in unit.chunk.cells], columns)
+        here = np.array([at[cell.action] for cell in unit.chunk.cells])
+        done = np.ones((len(here), len(unit.rows)), bool) if unit.wanted is None else unit.wanted
+        cell, example = done.nonzero()
+        places = here[cell], np.searchsorted(rows, unit.rows)[example]
         for name, values in scores.items():
-            result[name][places] = values
-        progress(unit.chunk, len(unit.rows))
+            result[name][places] = values[done]
+        progress(unit.pairs)
+
+    def chosen(unit: Unit) -> Unit:
+        if wanted is None:
+            return unit
+        here = np.array([at[cell.action] for cell in unit.chunk.cells])
+        return replace(unit, wanted=wanted[np.ix_(here, np.searchsorted(rows, unit.rows))])
 
     waiting: list[Unit] = []
-    for unit in _units(
-        chunks(plan), length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
-    ):
+    batches = length_batches(encoded.lengths, rows, batch_size=batch_size)
+    for unit in map(chosen, _units(chunks(plan), batches)):
+        if not unit.pairs:
+            continue
         kept = shelf.load(unit.name)
         if kept is None:
             waiting.append(unit)
@@ -176,14 +203,20 @@ def _one_batch(work: Work, units: Sequence[Unit]) -> Iterator[Done]:
     batch = engine.classifier.collate(work.encoded, rows)
     clean = clean_pass(engine.classifier, batch, rows, engine.tap)
     for unit in units:
-        yield Done(unit, run_chunk(engine, clean, unit.chunk, work.labels[rows]))
+        yield Done(unit, run_chunk(engine, clean, unit.chunk, work.labels[rows], unit.wanted))
 
 
 def run_chunk(
-    engine: Engine, clean: CleanStates, chunk: Chunk, labels: Int[np.ndarray, " examples"]
+    engine: Engine,
+    clean: CleanStates,
+    chunk: Chunk,
+    labels: Int[np.ndarray, " examples"],
+    wanted: Bool[np.ndarray, "cells examples"] | None = None,
 ) -> Scores:
     """The scores of a chunk's cells on one batch: (cells, examples)."""
     true = torch.as_tensor(labels, device=clean.logits.device)
+    if wanted is not None:
+        return _score_pairs(engine, clean, chunk, true, wanted)
     size, runner = stack_size(chunk.route, clean), RUNNERS[chunk.route]
     parts = [
         score(
@@ -195,6 +228,22 @@ def run_chunk(
         for start in range(0, len(chunk.cells), size)
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _score_pairs(
+    engine: Engine,
+    clean: CleanStates,
+    chunk: Chunk,
+    true: Int[Tensor, " examples"],
+    wanted: Bool[np.ndarray, "cells examples"],
+) -> Scores:
+    example = torch.as_tensor(wanted.nonzero()[1], device=clean.logits.device)
+    logits = run_pairs(engine, clean, chunk.cells, wanted)
+    found = score(logits[None], clean.logits[example], true[example], engine.benign)
+    scores = {name: np.zeros(wanted.shape, values.dtype) for name, values in found.items()}
+    for name, values in found.items():
+        scores[name][wanted] = values[0]
+    return scores
 
 
 def _first_layer(cell: Cell) -> int:

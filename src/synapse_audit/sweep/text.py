@@ -37,7 +37,9 @@ class Text:
     point: Point
     """What passes there is edited."""
     states: States
-    """What passes there when clean."""
+    """What passes there when clean, token by token."""
+    between: tuple[int, ...]
+    """What lies between examples and neurons in the model's own shape (channels and patches)."""
     editable: Tokens
     pooled: Int[Tensor, " examples"]
     """The position that the head reads."""
@@ -60,7 +62,7 @@ class Text:
 
     def logits(self, states: States, batch: Batch | None = None) -> Logits:
         """The model's answer with ``states`` in place of its embeddings."""
-        waiting = [states]
+        waiting = [states.reshape(len(states), *self.between, states.shape[-1])]
         # Only the first call: a decoder may use the encoder's embeddings a second time.
         with point_hooks([(self.point, lambda _: waiting.pop() if waiting else None)]):
             return logits_of(self.classifier.model(**(self.batch if batch is None else batch)))
@@ -115,7 +117,8 @@ def read_text(engine: Engine, clean: CleanStates) -> Text:
     classifier = engine.classifier
     # Tensors made in inference mode cannot take part in a gradient; copies can.
     batch = {name: values.clone() for name, values in clean.batch.items()}
-    point, states = _embeddings(classifier, batch, clean)
+    point, found = _embeddings(classifier, batch, clean)
+    states = found.reshape(len(found), -1, found.shape[-1])
     ids = batch.get("input_ids")
     kept = clean.reading.present(states.shape[1])
     editable = kept.clone()
@@ -128,6 +131,7 @@ def read_text(engine: Engine, clean: CleanStates) -> Text:
         batch=batch,
         point=point,
         states=states,
+        between=tuple(found.shape[1:-1]),
         editable=editable,
         pooled=clean.place.clone(),
         number=(kept.long().cumsum(1) - 1).clamp_min(0),
@@ -145,7 +149,7 @@ class _Found(Exception):  # noqa: N818 (a signal, no error)
     """Ends a forward pass as soon as the embeddings are known."""
 
 
-def _embeddings(classifier: Classifier, batch: Batch, clean: CleanStates) -> tuple[Point, States]:
+def _embeddings(classifier: Classifier, batch: Batch, clean: CleanStates) -> tuple[Point, Tensor]:
     """The word embeddings and their output, or layer 0 where the model calls no such module."""
     module = _word_embeddings(classifier.model)
     seen: list[Tensor] = []

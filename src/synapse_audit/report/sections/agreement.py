@@ -32,7 +32,9 @@ DISSOCIATED = (
     "operator", "selection", "used", "fraction", "k", "drop", "drop_low", "drop_high",
     "random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high", "draws",
 )  # fmt: skip
-NEURONS = ("layer", "selection", "neuron", "readable_place", "used_place", "contrast")
+NEURONS = (
+    "layer", "site", "selection", "neuron", "readable_place", "used_place", "contrast", "address",
+)  # fmt: skip
 CONTROL = "random"
 KINDS = {
     "readable_unused": ("readable but unused", BOTTOM),
@@ -56,8 +58,8 @@ LIMITS = (
     "Agreement is no proof: rankings that make the same error agree.",
     "A set chosen by reading may cost little because other neurons hold the same; a set chosen by "
     "gradients is chosen by a linear estimate of the very thing that is then measured.",
-    "Conductance depends on where its path begins (here: the average token) and gradient rankings "
-    "are made from at most a few hundred examples.",
+    "Conductance depends on where its path begins (here: the average embedding) and gradient "
+    "rankings are made from at most a few hundred examples.",
     "Intervals beyond random vary the examples and not the draws: set them beside the range of the "
     "draws. The random sets are the same for all rankings, and the best of several rankings is "
     "quoted, which leans upwards.",
@@ -292,7 +294,7 @@ def _tables(
 ) -> tuple[Table, ...]:
     votes = lookup.frame(result, "agreement", "votes", VOTES)
     votes = votes[votes["layer"].isna() & votes["neuron_vote"].notna()]
-    neurons = lookup.frame(result, "agreement", "neurons", NEURONS).dropna(subset=["neuron"])
+    neurons = lookup.addressed(lookup.frame(result, "agreement", "neurons", NEURONS))
     apart = with_intervals(apart, "drop", "random", "excess")
     kinds = {kind: name for kind, (name, _) in KINDS.items()}
     made = (
@@ -370,9 +372,8 @@ APART_TABLE = (
     Column("95% interval", "excess_interval", text),
 )
 NEURON_TABLE = (
-    Column("layer", "layer", text),
+    Column("neuron", "address", text),
     Column("kind", "selection", text),
-    Column("neuron", "neuron", COUNT),
     Column("place by reading", "readable_place", SHARE),
     Column("place by use", "used_place", SHARE),
 )

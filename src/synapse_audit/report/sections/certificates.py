@@ -62,7 +62,7 @@ READING = (
 )
 LIMITS = (
     "Only the last layer, its inputs and the final state are covered: nothing is guaranteed for "
-    "changes further down, of the text, or of two places at once.",
+    "changes further down, of the input, or of two places at once.",
     "The guarantee is for these rows; other inputs are covered only as far as the interval goes.",
     "The proofs hold in exact arithmetic; rounding can matter where a size meets a row's distance "
     "to about one part in a million.",

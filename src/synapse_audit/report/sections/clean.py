@@ -21,7 +21,7 @@ READING = (
 )
 LIMITS = (
     "Examples are weighted back to the class shares of the data; the numbers of examples in the "
-    "table and in the text are plain counts.",
+    "table and in the sentences are plain counts.",
 )
 
 

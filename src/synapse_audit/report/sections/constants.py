@@ -10,12 +10,12 @@ import pandas as pd
 from synapse_audit.report import lookup, words
 from synapse_audit.report.figures import Line, dots, legend
 from synapse_audit.report.parts import Group, Result, Section, Table
-from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
+from synapse_audit.report.tables import Column, table_of, text, with_intervals
 from synapse_audit.report.theme import BOTTOM, TOP, Style
 
 COLUMNS = (
-    "layer", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high", "mean_drop",
-    "mean_low", "mean_high", "load_bearing",
+    "layer", "site", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high",
+    "mean_drop", "mean_low", "mean_high", "load_bearing", "address",
 )  # fmt: skip
 SHOWN = 16
 EMPTY = "This section is empty: the run tested no single neuron (table redundancy.constants)."
@@ -27,8 +27,8 @@ READING = (
     "A load-bearing constant is a neuron with a large, nearly constant value. Setting it to 0 "
     "hurts; holding it at its average does not. It carries no information about the input, but "
     "later layers rely on its level.",
-    "Each row is one neuron silenced alone, written layer : neuron. Where the two markers lie "
-    "apart, zeroing measures a moved operating point and not lost knowledge.",
+    "Each row is one neuron silenced alone, written layer:site:index as --neurons takes it. Where "
+    "the two markers lie apart, zeroing measures a moved operating point and not lost knowledge.",
 )
 LIMITS = (
     "Only candidates (large mean, small spread) are tried, one at a time; constants that bear load "
@@ -39,7 +39,8 @@ LIMITS = (
 def constants(result: Result) -> Section:
     """Zero against mean for every candidate neuron."""
     table = lookup.frame(result, "redundancy", "constants", COLUMNS)
-    table = table.dropna(subset=["zero_drop"]).sort_values("zero_drop", ascending=False)
+    table = lookup.addressed(table.dropna(subset=["zero_drop"]))
+    table = table.sort_values("zero_drop", ascending=False)
     return Section(
         label="Load-bearing constants",
         heading="Which neurons only hold the operating point?",
@@ -65,9 +66,9 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
         f"found among {words.plural(len(table), 'candidate')}."
     )
     detail = (
-        f"Neuron {words.whole(worst['neuron'])} of layer {words.plain(worst['layer'])} costs "
-        f"{words.number(worst['zero_drop'])} ({words.span(worst['zero_low'], worst['zero_high'])}) "
-        f"when zeroed and {words.number(worst['mean_drop'])} "
+        f"Neuron {words.plain(worst['address'])} costs {words.number(worst['zero_drop'])} "
+        f"({words.span(worst['zero_low'], worst['zero_high'])}) when zeroed and "
+        f"{words.number(worst['mean_drop'])} "
         f"({words.span(worst['mean_low'], worst['mean_high'])}) when held at its mean of "
         f"{words.number(worst['mean'], 2)} (spread {words.number(worst['spread'], 2)})."
     )
@@ -75,8 +76,7 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _group(table: pd.DataFrame) -> Group:
-    pairs = zip(table["layer"], table["neuron"], strict=True)
-    names = [f"{words.plain(layer)} : {words.whole(neuron)}" for layer, neuron in pairs]
+    names = [words.plain(address) for address in table["address"]]
     series = [
         _series("set to 0", TOP, table, "zero"),
         _series("held at its mean", BOTTOM, table, "mean"),
@@ -102,8 +102,7 @@ def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
 
 
 CONSTANT_TABLE = (
-    Column("layer", "layer", text),
-    Column("neuron", "neuron", COUNT),
+    Column("neuron", "address", text),
     Column("mean", "mean"),
     Column("spread", "spread"),
     Column("drop, zero", "zero_drop"),

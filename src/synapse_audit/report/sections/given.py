@@ -34,7 +34,7 @@ VISIBLE = 0.0005
 """Recall lost below this is written as 0.000."""
 READING = (
     "The neurons that were named are silenced together at the pooled position, beside random sets "
-    "with as many neurons in each layer of the same site. An address is layer : site : index.",
+    "with as many neurons in each layer of the same site. An address is layer:site:index.",
     "One experiment rewrites one site: neurons named at several sites are silenced as one set per "
     "site, each with its own row and its own random sets.",
     "Where chosen and random neurons cost alike, any neurons would have done. Where the chosen "

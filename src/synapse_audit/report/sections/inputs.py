@@ -1,6 +1,6 @@
 """What attacks on the input break, as a yardstick for changes inside the model.
 
-Reads ``inputs.attacks``.
+Reads ``inputs.attacks``, and what the manifest says the inputs are.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import pandas as pd
 
 from synapse_audit.report import lookup, words
 from synapse_audit.report.figures import Axes, Line, curves, dots, legend
+from synapse_audit.report.kinds import Kind, kind_of
 from synapse_audit.report.parts import Figure, Group, Result, Section, Table
 from synapse_audit.report.series import Columns, banded, line
 from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
@@ -26,58 +27,62 @@ LINES: tuple[tuple[str, str, Style], ...] = (
     ("fgsm", "FGSM, one step", BOTTOM),
     ("pgd", "PGD, ten steps", TOP),
 )
-NAMES = {name: shown for name, shown, _ in LINES} | {"deletion": "tokens deleted"}
-UNITS = {"relative": "of the embeddings' size", "absolute": "absolute", "tokens": "tokens"}
-SIZES = Axes(
-    "size relative to the text",
-    "accuracy lost",
-    {"tickformat": ".0%", "rangemode": "tozero"},
-    {"range": [-0.06, 1.03], "tickformat": ".1f", "dtick": 0.2},
-)
-TOKENS = Axes("tokens deleted", "accuracy lost", {"rangemode": "tozero"})
+NAMES = {name: shown for name, shown, _ in LINES}
+UNITS = {"relative": "of the embeddings' size", "absolute": "absolute"}
+FROM_ZERO = {"rangemode": "tozero"}
+DASHED = TOP._replace(dash="dash")
 MOST = 12
 """Targets drawn."""
 EMPTY = "This section is empty: the run attacked no input (table inputs.attacks)."
-READING = (
-    "FGSM and PGD move every number of the word embeddings of a text's own tokens by at most ε, "
-    "along the gradient that takes the model away from what it said by itself (the label is not "
-    "used). ε is a share of the root mean square of that text's embeddings, so it is also the size "
-    "of the whole change relative to the text. Gaussian noise of the same size is the control.",
-    "Deleted tokens are hidden from the attention: those with the largest product of gradient and "
-    "embedding, beside as many random ones (mean over draws, shaded from the 2.5th to the 97.5th "
-    "percentile of the draws). Start, separator and padding tokens are never touched.",
-)
-LIMITS = (
-    "A change of embeddings is no text: nobody can type it. It says how far the model's decisions "
-    "are from its inputs, not how easily someone fools it.",
-    "The attacks are standard ones with few steps and one start; a stronger one may need less.",
-)
 
 
 def inputs(result: Result) -> Section:
     """Accuracy lost over the size of each attack, beside noise and random deletions."""
     table = lookup.frame(result, "inputs", "attacks", ATTACKS).dropna(subset=["drop", "strength"])
-    groups = (_group(table), _aimed(table))
+    kind = kind_of(result)
+    groups = (_group(table, kind), _aimed(table))
     return Section(
         label="Attacks on the input",
         heading="How does that compare with attacks on the input?",
-        answer=_answer(table) if len(table) else (EMPTY,),
+        answer=_answer(table, kind) if len(table) else (EMPTY,),
         groups=tuple(group for group in groups if group.figures),
-        tables=_tables(table),
-        reading=READING,
-        limits=LIMITS,
+        tables=_tables(table, kind),
+        reading=_reading(kind),
+        limits=_limits(kind),
+    )
+
+
+def _reading(kind: Kind) -> tuple[str, ...]:
+    return (
+        f"FGSM and PGD move every number of the {kind.embeddings} of {kind.own} by at most ε, "
+        "along the gradient that takes the model away from what it said by itself (the label is "
+        "not used). ε is a share of the root mean square of those embeddings, so it is also the "
+        f"size of the whole change relative to the {kind.noun}. Gaussian noise of the same size is "
+        "the control.",
+        f"Deleted {kind.units} are hidden from the attention, or set to 0 where it has no mask for "
+        "them: those with the largest product of gradient and embedding, beside as many random "
+        "ones (mean over draws, shaded from the 2.5th to the 97.5th percentile of the draws). "
+        + kind.spared,
+    )
+
+
+def _limits(kind: Kind) -> tuple[str, ...]:
+    return (
+        f"A change of embeddings is no {kind.noun}, and there may be none that leads to it. It "
+        "says how far the model's decisions are from its inputs, not how easily someone fools it.",
+        "The attacks are standard ones with few steps and one start; a stronger one may need less.",
     )
 
 
 # ---- sentences -------------------------------------------------------------------------------
 
 
-def _answer(table: pd.DataFrame) -> tuple[str, ...]:
-    said = (_gradients(table), _deletions(table), _easiest(table))
+def _answer(table: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
+    said = (_gradients(table, kind), _deletions(table, kind), _easiest(table))
     return tuple(s for s in said if s) or ("Only attacks in absolute units were run.",)
 
 
-def _gradients(table: pd.DataFrame) -> str:
+def _gradients(table: pd.DataFrame, kind: Kind) -> str:
     rows = _untargeted(table, "relative")
     sizes = _shared_size(rows)
     if sizes is None:
@@ -88,8 +93,8 @@ def _gradients(table: pd.DataFrame) -> str:
         if len(found := rows[(rows["attack"] == name) & (rows["strength"] == sizes)])
     ]
     return (
-        f"Changing each text's word embeddings by {words.percent(sizes)} of their size costs "
-        f"accuracy {words.listing(parts)}."
+        f"Changing the {kind.embeddings} of each {kind.noun} by {words.percent(sizes)} of their "
+        f"size costs accuracy {words.listing(parts)}."
     )
 
 
@@ -101,7 +106,7 @@ def _shared_size(rows: pd.DataFrame) -> float | None:
     return float(attacks[attacks == attacks.max()].index.min())
 
 
-def _deletions(table: pd.DataFrame) -> str:
+def _deletions(table: pd.DataFrame, kind: Kind) -> str:
     rows = _untargeted(table, "tokens")
     if rows.empty:
         return ""
@@ -111,8 +116,8 @@ def _deletions(table: pd.DataFrame) -> str:
     if chosen.empty:
         return ""
     said = (
-        f"Without the {words.plural(int(most), 'token')} that matter most, accuracy falls by "
-        f"{words.number(chosen.iloc[0]['drop'])} ({_span(chosen.iloc[0])})"
+        f"Without the {words.plural(int(most), kind.unit, kind.units)} that matter most, accuracy "
+        f"falls by {words.number(chosen.iloc[0]['drop'])} ({_span(chosen.iloc[0])})"
     )
     if len(twin):
         said += f"; without as many random ones, by {words.number(twin.iloc[0]['drop'])}"
@@ -143,7 +148,7 @@ def _untargeted(table: pd.DataFrame, unit: str) -> pd.DataFrame:
 # ---- figures ---------------------------------------------------------------------------------
 
 
-def _group(table: pd.DataFrame) -> Group:
+def _group(table: pd.DataFrame, kind: Kind) -> Group:
     sized, counted = _untargeted(table, "relative"), _untargeted(table, "tokens")
     gradients = [
         line(shown, style, rows, DROP)
@@ -154,16 +159,26 @@ def _group(table: pd.DataFrame) -> Group:
     gone = [
         make(name, style, rows, DROP)
         for make, name, style, rows in (
-            (banded, "random tokens deleted", MATCHED, counted[~chosen]),
-            (line, "tokens that matter most deleted", TOP._replace(dash="dash"), counted[chosen]),
+            (banded, f"random {kind.units} deleted", MATCHED, counted[~chosen]),
+            (line, f"{kind.units} that matter most deleted", DASHED, counted[chosen]),
         )
         if len(rows)
     ]
+    gone_title = f"{kind.units} deleted"
     figures = (
-        *_panel("A gradient, or noise as large", gradients, SIZES),
-        *_panel("Tokens deleted", gone, TOKENS),
+        *_panel("A gradient, or noise as large", gradients, _sizes(kind)),
+        *_panel(gone_title.capitalize(), gone, Axes(gone_title, "accuracy lost", FROM_ZERO)),
     )
     return Group("", figures, legend([gradients[::-1], gone[::-1]]))
+
+
+def _sizes(kind: Kind) -> Axes:
+    return Axes(
+        f"size relative to the {kind.noun}",
+        "accuracy lost",
+        {"tickformat": ".0%", **FROM_ZERO},
+        {"range": [-0.06, 1.03], "tickformat": ".1f", "dtick": 0.2},
+    )
 
 
 def _panel(title: str, lines: list[Line], axes: Axes) -> tuple[Figure, ...]:
@@ -196,10 +211,12 @@ def _dots(name: str, style: Style, rows: pd.DataFrame, column: str) -> Line:
     return Line(name, style._replace(dash="none"), list(range(len(rows))), value, low, high)
 
 
-def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
+def _tables(table: pd.DataFrame, kind: Kind) -> tuple[Table, ...]:
+    names = NAMES | {"deletion": f"{kind.units} deleted"}
+    units = UNITS | {"tokens": kind.units}
     shown = with_intervals(table, "drop", "redirect", "collateral").assign(
-        attack=table["attack"].map(lambda name: NAMES.get(name, name)),
-        unit=table["unit"].map(lambda unit: UNITS.get(unit, unit)),
+        attack=table["attack"].map(lambda name: names.get(name, name)),
+        unit=table["unit"].map(lambda unit: units.get(unit, unit)),
     )
     made = table_of("Attacks on the input", shown, ATTACK_TABLE)
     return (made,) if made.rows else ()

@@ -5,12 +5,14 @@ Reads the manifest, the summary and the routes in ``effects``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from synapse_audit.report import lookup, words
+from synapse_audit.report.kinds import kind_of
 from synapse_audit.report.parts import Result, Section, Table
 from synapse_audit.report.tables import facts_table
 
@@ -20,7 +22,7 @@ READING = (
     "Layers: 0 is the embeddings, l the output of block l. A share of neurons is always a share of "
     "each layer, because scores of different layers do not compare.",
     "Silencing: mean puts a neuron's average over fit in its place (headline), zero puts 0. The "
-    "pooled position is the token that the head reads.",
+    "pooled position is the token that the head reads, or the mean of those it reads.",
     "Random twins: sets of the same size in each layer, from one permutation per draw, so that "
     "they are nested over shares. Norm-matched twins also share the profile of activation size.",
     "Plateau: the largest share up to which the lower bound of the paired difference stays at or "
@@ -32,8 +34,9 @@ READING = (
     "bootstrap degenerates Wilson's for a share, Bonett and Price's for a drop. Tests of curves: t "
     "over the random draws, adjusted after Benjamini and Yekutieli (2001).",
     "Two-phase: a cell at the pooled position may be run along the pooled row alone on every "
-    "example, and exactly on a random part of them whose size a pilot on other examples sets, per "
-    "kind of cell; the effect is then a difference estimate from both. Accuracies, drops, recalls "
+    "example, and exactly on a random part of them, dense where that leaves the answer in doubt "
+    "(how dense, a pilot on other examples says per kind of cell); the effect is then a difference "
+    "estimate from both. Accuracies, drops, recalls "
     "and whatever is resampled from them (plateau, half point, fragility, matrix) carry the "
     "uncertainty of both phases.",
 )
@@ -57,8 +60,8 @@ FEW = 30
 """Classes with fewer evaluate examples are named as such."""
 EMPTY = "The run holds no manifest, so hashes, versions and times are unknown."
 OTHER = "Further facts"
-REPEATED = "identity."
-"""Block of the manifest that says again what others say."""
+REPEATED = ("identity.", "data.n_used")
+"""What of the manifest says again what other entries say."""
 HOMES = {
     "model": "What was audited",
     "data": "What was audited",
@@ -81,12 +84,13 @@ HOMES = {
 
 def method(result: Result) -> Section:
     """Definitions, provenance, cost and the list of limitations."""
+    tokens = kind_of(result).token
     return Section(
         label="Method and provenance",
         heading="How was this measured?",
         answer=_answer(result),
         tables=_tables(result),
-        reading=READING,
+        reading=(*READING, tokens) if tokens else READING,
         limits=(*LIMITS, _small(result)),
     )
 
@@ -117,7 +121,25 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"{words.whole(facts.draws)} random draws per curve, {words.whole(facts.resamples)} "
         f"bootstrap resamples, {tests}."
     )
-    return made, *_cut(result), _routes(result), *_estimated(result)
+    return made, *_rows(result), *_cut(result), _routes(result), *_estimated(result)
+
+
+def _rows(result: Result) -> tuple[str, ...]:
+    """How many rows were read, and what became of them."""
+    names = ("n_rows", "n_repeats", "n_rows_used")
+    counts = [words.as_float(lookup.dig(result.manifest, "data", name)) for name in names]
+    read, repeats, used = counts
+    if math.isnan(sum(counts)):
+        return ()
+    kind, beyond = kind_of(result), read - repeats - used
+    windows = lookup.dig(result.manifest, "data", "windows")
+    become = "were used" if windows else "were used, each as one example"
+    left = [f"{words.whole(repeats)} were repeats"] if repeats > 0 else []
+    left += [f"{words.whole(beyond)} were beyond the cap on rows"] if beyond > 0 else []
+    if not left:
+        return (f"All {words.whole(read)} {kind.many} that were read {become}.",)
+    said = f"Of {words.whole(read)} {kind.many} that were read, {words.listing(left)}; "
+    return (f"{said}{words.whole(used)} {become}.",)
 
 
 def _cut(result: Result) -> tuple[str, ...]:
@@ -128,26 +150,28 @@ def _cut(result: Result) -> tuple[str, ...]:
         return (_windows(result),)
     if not truncated > 0:
         return ()
+    used = words.whole(lookup.dig(result.manifest, "data", "n_used"))
     return (
-        f"{words.whole(truncated)} of {words.whole(lookup.dig(result.manifest, 'data', 'n_used'))} "
-        "inputs were longer than the model can read and were cut at their end; nothing here speaks "
-        "of what was cut off.",
+        f"{words.whole(truncated)} of {used} {kind_of(result).many} were longer than the model can "
+        "read and were cut to fit; nothing here speaks of what was cut off.",
     )
 
 
 def _windows(result: Result) -> str:
     size, stride = (lookup.dig(result.manifest, "config", name) for name in ("window", "stride"))
-    rows, windows, repeats = (
-        words.whole(lookup.dig(result.manifest, "data", "windows", name))
-        for name in ("n_rows", "n_windows", "n_repeats")
-    )
+    names = ("n_rows", "n_windows", "n_repeats")
+    cut = lookup.dig(result.manifest, "data", "windows")
+    counts = [words.as_float(lookup.dig(cut, name)) for name in names]
+    rows, windows, repeats = map(words.whole, counts)
+    left = words.whole(counts[1] - counts[2])
     apart = "without overlap" if stride is None else f"one every {words.whole(stride)} tokens"
     return (
         f"{rows} rows became {windows} windows of at most {words.whole(size)} tokens, {apart}, of "
-        f"which {repeats} repeated another one and were dropped. Each window counts as an example "
-        "with the label of its row, so that every figure is one per window and long rows count "
-        "more; windows of one row never fall into different splits and are resampled together. "
-        "McNemar's p values and Wilson's intervals know no rows: they take windows for independent."
+        f"which {repeats} repeated another one and were dropped. Each of the {left} left counts as "
+        "an example with the label of its row, so that every figure is one per window and long "
+        "rows count more; windows of one row never fall into different splits and are resampled "
+        "together. McNemar's p values and Wilson's intervals know no rows: they take windows for "
+        "independent."
     )
 
 
@@ -168,7 +192,7 @@ def _estimated(result: Result) -> tuple[str, ...]:
         return ()
     precision = words.as_float(lookup.dig(result.manifest, "config", "precision"))
     target = (
-        f", sized from a pilot to add at most {words.number(precision)} to the half width of the "
+        f", drawn so as to add at most {words.number(precision)} to the half width of the "
         "interval of accuracy"
         if precision == precision
         else ""
@@ -188,8 +212,10 @@ def _median(values: pd.Series) -> str:
 def _tables(result: Result) -> tuple[Table, ...]:
     facts: dict[str, dict[str, str]] = {}
     tree = {**result.manifest, "cost": lookup.dig(result.summary, "cost") or {}}
+    # An option that only texts and token ids have; its default says "text" of every run.
+    left_out = REPEATED if kind_of(result).unit == "token" else (*REPEATED, "config.tokens")
     for name, value in _flat(tree):
-        if name.startswith(REPEATED):
+        if name.startswith(left_out):
             continue
         facts.setdefault(HOMES.get(name.partition(".")[0], OTHER), {})[name] = value
     order = lookup.in_order(list(facts), tuple(dict.fromkeys(HOMES.values())))

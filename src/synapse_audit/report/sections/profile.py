@@ -42,7 +42,7 @@ EMPTY = "This section is empty: the run holds no profile of spaces (table profil
 READING = (
     "A budget is the size of a change relative to what is changed: silenced or moved neurons "
     "against the states of all blocks, an edit against the head's weights, a constant against the "
-    "length of the logits, an attack against a text's embeddings. Each line shows the best that "
+    "length of the logits, an attack against an input's embeddings. Each line shows the best that "
     "was tried within the budget. Flipped bits are counted instead.",
     "The long-dashed line is a ceiling for the head's weights: no single edit of any row within "
     "the budget can redirect a larger share.",
@@ -55,7 +55,7 @@ LIMITS = (
     "Each space is only as weak as the attacks tried in it.",
     "The best of many tried is slightly flattered by chance; the table holds the range of each "
     "smallest budget over resamples.",
-    "Edits of weights outside the head and deleted tokens have no place on the axis.",
+    "Edits of weights outside the head and deletions from the input have no place on the axis.",
 )
 
 

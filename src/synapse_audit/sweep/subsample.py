@@ -1,0 +1,204 @@
+"""Who is run exactly: for each cell examples of its own, denser where the stream is in doubt.
+
+Where the pooled row alone leaves the true class far ahead of its rivals, or far behind, what the
+other tokens add hardly ever changes who wins; where it stands on the edge, it often does. So every
+pair of cell and example is put in a *stratum* of doubt, by the margin that the stream gave it. A
+pilot says how often the two routes name different classes in each stratum, and each stratum is
+then sampled as densely as that calls for (Neyman 1934): those in doubt nearly all, the rest
+sparsely.
+
+An example carries one random number for all cells (Poisson sampling with permanent random numbers,
+Ohlsson 1995): it is run exactly where that number lies below the share of its stratum. So a ranked
+set and its random twins are held against each other on much the same examples.
+
+Three rules keep the estimate free of bias. The margins that make the strata come from the stream
+alone. The rates come from a pilot on other examples than those that are then run: were they the
+same, a share would grow where they hold a disagreement, which would then be scaled up less, and
+stay small where they hold none, which corrects nothing. And rates are shared by a *kind* of cell
+(operator, strength, site, one layer or all, size), which says nothing of why neurons were chosen.
+There is no optional stopping.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from synapse_audit.artifacts import ALL_LAYERS, Cell
+from synapse_audit.statistics import Z_975
+
+PILOT = 50
+"""Least number of examples of the pilot; with as few in all, everything is exact."""
+
+PILOT_SHARE = 0.05
+
+PILOT_CELLS = 8
+"""Most cells of each kind that the pilot runs."""
+
+PILOT_PART = 4
+"""It runs one cell in so many of a small kind, and at least one."""
+
+FLOOR = 30
+"""Examples that every cell is run on exactly at least, on average, wherever the stream is sure."""
+
+MOST = 0.8
+"""Share of the examples beyond which a cell is run on all of them."""
+
+PRIOR = 100.0
+"""Pairs of cell and example that an operator counts for in the rate of each of its kinds."""
+
+EDGES = (0.03, 0.06, 0.125, 0.25, 0.5, 1.0)
+"""Between the strata: margins of the true class, relative to the median margin."""
+
+STRATA = len(EDGES) + 1
+
+DENSITIES = np.geomspace(0.05, 2000.0, 80)
+"""Tried for the factor of proportion between a stratum's share and the root of its rate."""
+
+
+@dataclass(frozen=True)
+class Subsampling:
+    """What decides who is run exactly, before anything is known of any cell."""
+
+    rows: Int[np.ndarray, " evaluate"]
+    """The examples, ascending."""
+    numbers: Float[np.ndarray, " evaluate"]
+    """Each one's random number, uniform from 0 to 1, evenly spread within every class."""
+    pilot: int
+    """Examples of the pilot."""
+    precision: float
+
+    @property
+    def tail(self) -> Int[np.ndarray, " pilot"]:
+        """The pilot's examples: the largest numbers, which hardly any stratum's share reaches."""
+        return np.sort(self.rows[np.argsort(self.numbers)[len(self.rows) - self.pilot :]])
+
+    @property
+    def all_exact(self) -> bool:
+        """Whether the pilot is everybody, so that nothing is estimated."""
+        return self.pilot >= len(self.rows)
+
+    @property
+    def floor(self) -> float:
+        """Smallest share of any stratum."""
+        return min(1.0, FLOOR / max(1, len(self.rows)))
+
+    def shares(
+        self, sizes: Int[np.ndarray, "cells strata"], rates: Float[np.ndarray, "cells strata"]
+    ) -> Float[np.ndarray, "cells strata"]:
+        """How densely each stratum is sampled, from ``floor`` to 1.
+
+        In proportion to √rate, and no denser than it takes for a second-phase half width of
+        z √(Σ size · rate · (1/share − 1)) / N below the precision.
+
+        Args:
+            sizes: examples of each stratum; N in all.
+            rates: share of them on which the routes are expected to disagree.
+        """
+        total = max(1, len(self.rows))
+        allowed = (self.precision * total / Z_975) ** 2
+        found, open_ = np.ones(rates.shape), np.ones(len(rates), dtype=bool)
+        for density in DENSITIES:
+            tried = np.clip(density * np.sqrt(rates[open_]), self.floor, 1.0)
+            enough = (sizes[open_] * rates[open_] * (1 / tried - 1)).sum(axis=1) <= allowed
+            rows = np.flatnonzero(open_)[enough]
+            found[rows], open_[rows] = tried[enough], False
+        found[(sizes * found).sum(axis=1) >= MOST * total] = 1.0
+        return found
+
+
+def subsampling(
+    rows: Int[np.ndarray, " evaluate"],
+    labels: Int[np.ndarray, " evaluate"],
+    *,
+    precision: float,
+    seed: int,
+) -> Subsampling:
+    """Draws the random numbers: within each class of n, one in every n-th part of 0 to 1.
+
+    Args:
+        rows: ascending.
+    """
+    generator = np.random.default_rng(np.random.SeedSequence([seed, 2]))
+    numbers = np.zeros(len(rows))
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        place = generator.permutation(len(members)) + generator.random()
+        numbers[members] = place / len(members)
+    pilot = min(len(rows), max(PILOT, round(PILOT_SHARE * len(rows))))
+    return Subsampling(rows, numbers, pilot, precision)
+
+
+def strata_of(margins: Float[np.ndarray, "cells examples"]) -> Int[np.ndarray, "cells examples"]:
+    """Stratum of doubt of every pair: 0 where it stands on the edge.
+
+    Args:
+        margins: of the true class over its best rival, by the stream.
+    """
+    apart = np.abs(margins)
+    typical = float(np.median(apart)) if apart.size else 1.0
+    edges = np.array(EDGES, dtype=apart.dtype) * max(typical, 1e-12)
+    return np.searchsorted(edges, apart, side="right")
+
+
+def kind(cell: Cell) -> tuple[object, ...]:
+    """What cells share whose routes are taken to disagree about as often.
+
+    Set sizes count as equal within a factor of about √2.
+    """
+    size = round(2 * float(np.log2(cell.k))) if cell.k else -1
+    return (*_operator(cell), cell.site, cell.layers == ALL_LAYERS, size)
+
+
+def _operator(cell: Cell) -> tuple[object, ...]:
+    return (cell.operator, cell.strength)
+
+
+def pilot_cells(cells: Sequence[Cell]) -> tuple[Cell, ...]:
+    """Some of every kind, evenly spread over the list."""
+    kinds: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        kinds.setdefault(kind(cell), []).append(cell)
+    found: list[Cell] = []
+    for members in kinds.values():
+        some = min(PILOT_CELLS, -(-len(members) // PILOT_PART))
+        places = np.linspace(0, len(members) - 1, some + 2)[1:-1]
+        found += [members[i] for i in np.unique(places.astype(int))]
+    return tuple(found)
+
+
+def stratum_rates(
+    cells: Sequence[Cell],
+    tried: Sequence[Cell],
+    strata: Int[np.ndarray, "tried pilot"],
+    differing: Bool[np.ndarray, "tried pilot"],
+) -> Float[np.ndarray, "cells strata"]:
+    """Share of each stratum on which the routes are expected to disagree, one rate per kind.
+
+    A kind's own rate is drawn toward its operator's as if that had been seen on ``PRIOR`` pairs
+    of cell and example, and an operator counts half a disagreement more than was seen: none in a
+    pilot is not none at all (empirical Bayes).
+
+    Args:
+        strata: of the pilot's pairs.
+        differing: where the routes name different classes.
+    """
+    nothing = np.zeros((2, STRATA))
+    counts: dict[tuple[object, ...], np.ndarray] = {}
+    for cell, stratum, differs in zip(tried, strata, differing, strict=True):
+        seen = np.stack(
+            [np.bincount(stratum, w, minlength=STRATA) for w in (differs, np.ones(len(differs)))]
+        )
+        for group in (kind(cell), _operator(cell)):
+            counts[group] = counts.get(group, nothing) + seen
+
+    def rates(cell: Cell) -> Float[np.ndarray, " strata"]:
+        own, common = counts.get(kind(cell), nothing), counts.get(_operator(cell), nothing)
+        expected = (common[0] + 0.5) / (common[1] + 1)
+        return np.asarray((own[0] + PRIOR * expected) / (own[1] + PRIOR))
+
+    known = {kind(cell): rates(cell) for cell in cells}
+    return np.array([known[kind(cell)] for cell in cells]).reshape(len(cells), STRATA)

@@ -1,0 +1,172 @@
+"""Who is run exactly: numbers, strata, shares and rates by hand, and the draw over many seeds."""
+
+import numpy as np
+import pytest
+
+from synapse_audit.artifacts import Cell, Outcomes
+from synapse_audit.neurons import NeuronSet
+from synapse_audit.statistics import Z_975
+from synapse_audit.sweep.subsample import (
+    FLOOR,
+    PILOT,
+    PILOT_CELLS,
+    PRIOR,
+    STRATA,
+    Subsampling,
+    kind,
+    pilot_cells,
+    strata_of,
+    stratum_rates,
+    subsampling,
+)
+from synapse_audit.sweep.two_phase import draw
+
+ROWS = np.arange(100, 1100)
+LABELS = np.array([0] * 700 + [1] * 280 + [2] * 20)
+
+
+def chosen(seed: int = 0, precision: float = 0.01) -> Subsampling:
+    return subsampling(ROWS, LABELS, precision=precision, seed=seed)
+
+
+def cell(operator: str, draw: int, k: int = 10, **purpose: object) -> Cell:
+    given = {"selection": "random", "layers": "all", "neurons": NeuronSet.of({1: range(k)})}
+    return Cell(
+        space="neuron", operator=operator, site="block_output", draw=draw, **(given | purpose)
+    )
+
+
+def outcomes(cells: list[Cell], predicted: np.ndarray, margin: np.ndarray) -> Outcomes:
+    blank = np.zeros(predicted.shape, dtype=np.float32)
+    actions = tuple(cell.action for cell in cells)
+    held = margin.astype(np.float32)
+    return Outcomes(actions, predicted.astype(np.uint16), blank, held, blank, blank)
+
+
+def test_numbers_depend_on_the_seed_and_spread_evenly_within_a_class() -> None:
+    numbers = chosen().numbers
+    assert numbers.tolist() == chosen().numbers.tolist() != chosen(seed=1).numbers.tolist()
+    for label, size in enumerate((700, 280, 20)):
+        parts = np.floor(numbers[label == LABELS] * size)
+        assert sorted(parts) == list(range(size)), "one in every part"
+
+
+def test_every_number_is_uniform_over_seeds() -> None:
+    rare = np.array([chosen(seed).numbers[-1] for seed in range(2000)])
+    for share in (0.02, 0.1, 0.5):
+        error = np.sqrt(share * (1 - share) / len(rare))
+        assert (rare < share).mean() == pytest.approx(share, abs=4 * error)
+
+
+def test_the_pilot_takes_other_examples_than_those_that_are_run_first() -> None:
+    plan = chosen()
+    assert plan.pilot == PILOT == len(plan.tail) and (np.diff(plan.tail) > 0).all()
+    assert plan.numbers[plan.tail - 100].min() > 0.93
+    assert len(subsampling(ROWS[:60], LABELS[:60], precision=0.01, seed=0).tail) == PILOT
+    assert subsampling(ROWS[:40], LABELS[:40], precision=0.01, seed=0).all_exact
+    assert (
+        subsampling(np.arange(4000), np.zeros(4000, dtype=np.int64), precision=0.01, seed=0).pilot
+        == 200
+    )
+
+
+def test_strata_of_margins_by_hand() -> None:
+    """The typical margin is 2: edges at .06, .12, .25, .5, 1 and 2; either side counts alike."""
+    margins = np.array([[0.05, -0.07, 0.2, -0.4, 0.9, 2.0, 2.0, 5.0, -9.0, 2.0, 2.0]])
+    assert strata_of(margins).tolist() == [[0, 1, 2, 3, 4, 6, 6, 6, 6, 6, 6]]
+    assert strata_of(np.zeros((2, 0))).shape == (2, 0)
+
+
+def test_doubtful_strata_are_sampled_as_densely_as_the_precision_asks() -> None:
+    plan = chosen()
+    sizes = np.array([[20, 20, 60, 100, 200, 300, 300]] * 4)
+    none, sure = np.full(STRATA, 1e-9), np.full(STRATA, 1e-5)
+    some = np.array([0.2, 0.1, 0.02, 0.01, 1e-3, 1e-4, 1e-4])
+    rates = np.stack([none, sure, some, np.full(STRATA, 0.5)])
+    shares = plan.shares(sizes, rates)
+    assert shares[0].tolist() == [FLOOR / 1000] * STRATA
+    assert (shares[3] == 1).all(), "so much disagreement: everybody"
+    half = Z_975 * np.sqrt((sizes * rates * (1 / shares - 1)).sum(axis=1)) / 1000
+    assert (half <= 0.01).all()
+    assert (np.diff(shares[2]) <= 0).all() and shares[2, 0] > 5 * shares[2, -1]
+    # No denser than needed: the next coarser factor (14 % less) misses the precision.
+    coarser = np.clip(shares[2] * 0.86, FLOOR / 1000, 1)
+    assert Z_975 * np.sqrt((sizes[2] * some * (1 / coarser - 1)).sum()) / 1000 > 0.01
+    # In proportion to the root of the rate, above the floor and below everybody.
+    inner = (shares[2] > FLOOR / 1000) & (shares[2] < 1)
+    assert inner.sum() >= 2
+    assert np.ptp((shares[2] / np.sqrt(some))[inner]) < 1e-9
+    assert (chosen(precision=0.05).shares(sizes, rates)[2] <= shares[2]).all()
+    assert plan.shares(sizes[:0], rates[:0]).shape == (0, STRATA)
+
+
+def test_nearly_everybody_becomes_everybody() -> None:
+    sizes = np.array([[900, 0, 0, 0, 0, 0, 100]])
+    rates = np.array([[0.3, *[1e-6] * 6]])
+    assert (chosen().shares(sizes, rates) == 1).all()
+
+
+def test_a_ranked_set_and_its_twins_are_of_one_kind() -> None:
+    top = cell("mean", 0, selection="top", ranking="probe")
+    assert kind(top) == kind(cell("mean", 3)) == kind(cell("mean", 3, k=11))
+    others = [
+        cell("zero", 0),
+        cell("mean", 0, k=20),
+        cell("mean", 0, layers="2"),
+        cell("mean", 0, strength=0.5),
+        cell("mean", 0, neurons=None),
+    ]
+    assert len({kind(other) for other in [top, *others]}) == 6
+
+
+def test_the_pilot_runs_a_few_cells_of_every_kind() -> None:
+    cells = [cell("mean", draw, k) for k in (10, 40) for draw in range(40)] + [cell("zero", 0)]
+    cells += [cell("flip", draw) for draw in range(9)]
+    tried = pilot_cells(cells)
+    assert len(set(tried)) == len(tried) == 2 * PILOT_CELLS + 1 + 3
+    # Of 40 draws every fifth or so, neither the first nor the last.
+    assert [c.draw for c in tried[:PILOT_CELLS]] == [4, 8, 13, 17, 21, 26, 30, 34]
+    assert [c.draw for c in tried[-3:]] == [2, 4, 6]
+
+
+def test_rates_by_hand() -> None:
+    """Two kinds of one operator and one of another; two strata are seen, the rest are not."""
+    tried = [cell("mean", 0), cell("mean", 1), cell("mean", 0, 40), cell("zero", 0)]
+    strata = np.array([[0] * 10 + [6] * 40] * 4)
+    differing = np.zeros((4, 50), dtype=bool)
+    differing[2, :3] = differing[3, :5] = True
+    rates = stratum_rates([*tried, cell("mean", 9)], tried, strata, differing)
+    common = (3 + 0.5) / (30 + 1)
+    assert rates[0, 0] == rates[1, 0] == rates[4, 0]
+    assert rates[0, 0] == pytest.approx(PRIOR * common / (20 + PRIOR))
+    assert rates[2, 0] == pytest.approx((3 + PRIOR * common) / (10 + PRIOR))
+    assert rates[3, 0] == pytest.approx((5 + PRIOR * 5.5 / 11) / (10 + PRIOR))
+    assert rates[0, 6] == pytest.approx(PRIOR * 0.5 / 121 / (80 + PRIOR))
+    assert rates[0, 3] == 0.5, "nothing is known of a stratum that no pilot pair was in"
+
+
+def test_pairs_are_run_as_often_as_their_stratum_says() -> None:
+    """Over many seeds, each pair's frequency is its share; where nobody differs, few are run."""
+    cells = [cell("mean", d) for d in range(40)]
+    margin = np.random.default_rng(0).normal(0, 3, (40, 1000))
+    stream, seen = outcomes(cells, np.zeros((40, 1000)), margin), np.zeros((40, 1000))
+    for seed in range(300):
+        plan = chosen(seed)
+        tail = np.searchsorted(ROWS, plan.tail)
+        exact = (np.abs(margin[:, tail]) < 0.1).astype(int)
+        sample = draw(plan, cells, stream, outcomes(cells, exact, margin[:, tail]))
+        assert sample.partial.all() and sample.wanted.shape == (40, 1000)
+        seen += sample.wanted / sample.share / 300
+        assert (sample.error * Z_975 <= 0.01).all() and (sample.disagreement > 0).all()
+        assert sample.wanted.sum(axis=1).min() >= 5
+    # The 40 cells share an example's number: 1,000 × 300 numbers, 1 / share at most 33.
+    assert seen.mean() == pytest.approx(1, abs=4 * np.sqrt(33 / (1000 * 300)))
+    assert np.abs(seen.mean(axis=0) - 1).max() < 5 * np.sqrt(33 / 300)
+
+
+def test_where_routes_often_differ_everything_is_exact() -> None:
+    cells = [cell("flip", d) for d in range(4)]
+    stream = outcomes(cells, np.zeros((4, 1000)), np.ones((4, 1000)))
+    pilot = outcomes(cells[:1], np.ones((1, PILOT)), np.ones((1, PILOT)))
+    sample = draw(chosen(), cells, stream, pilot)
+    assert not sample.partial.any() and sample.wanted.all() and not sample.error.any()
