@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from synapse_audit.findings.exact import population
 from synapse_audit.metrics import detection as measures
@@ -66,25 +65,23 @@ def measured(
     *,
     thresholds: Mapping[str, float],
     spread: Bool[np.ndarray, " rows"],
-) -> pd.DataFrame:
+) -> dict[str, Shaped[np.ndarray, " rows"]]:
     """The columns ``MEASURES``; ``CURVE`` has intervals for the rows marked by ``spread`` only."""
-    columns: dict[str, Any] = {
-        "n_benign": int((~seen.attack).sum()),
-        "n_attack": int(seen.attack.sum()),
-    }
-    table = pd.DataFrame(columns, index=range(len(seen.score)))
+    rows = len(seen.score)
+    columns: dict[str, Any] = {name: np.full(rows, np.nan) for name in MEASURES}
+    columns["n_benign"] = np.full(rows, int((~seen.attack).sum()))
+    columns["n_attack"] = np.full(rows, int(seen.attack.sum()))
     if not (seen.attack.any() and (~seen.attack).any()):
-        return table.reindex(columns=MEASURES)
+        return columns | {"failure": np.full(rows, None, dtype=object)}
     estimates = _rates(seen, weights, resampled, thresholds) | _curves(
         seen, weights, resampled, spread
     )
     for name, found in estimates.items():
-        ends = {f"{name}_low": found.low, f"{name}_high": found.high}
-        table = table.assign(**{name: found.value}, **ends)
-    return table.assign(failure=failures(table)).reindex(columns=MEASURES)
+        columns |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+    return columns | {"failure": np.array(failures(columns), dtype=object)}
 
 
-def failures(table: pd.DataFrame) -> list[str]:
+def failures(table: Mapping[str, Shaped[np.ndarray, " rows"]]) -> list[str]:
     """How each row fails.
 
     silent: attacks pass that were flagged (missed alarms rise by ``NOTABLE`` or more, the interval

@@ -23,6 +23,7 @@ from synapse_audit.findings.exact import (
     Sample,
     drawn,
     headline_names,
+    per_action,
     population,
     removal_curves,
     samples,
@@ -127,15 +128,14 @@ def _at_temperature(evidence: Evidence, value: float) -> tuple[float, ...]:
 def _actions(
     evidence: Evidence, actions: list[str], spread: Bool[np.ndarray, " actions"]
 ) -> pd.DataFrame:
-    parts = [pd.DataFrame(columns=["action", "n", *MEASURES])]
-    for sample in samples(evidence, actions):
-        found = measured(
+    return per_action(
+        evidence,
+        actions,
+        lambda sample: measured(
             _said(evidence, sample), sample.weights, sample.resampled, spread[sample.places]
-        )
-        names = [actions[place] for place in sample.places]
-        parts.append(found.assign(action=names, n=len(sample.known)))
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+        ),
+        MEASURES,
+    )
 
 
 def _said(evidence: Evidence, sample: Sample) -> Said:
@@ -155,8 +155,8 @@ def _clean_said(evidence: Evidence, temperature: float = 1.0) -> Said:
 
 def _clean(evidence: Evidence, temperature: float = 1.0) -> pd.DataFrame:
     everyone, said = whole(evidence), _clean_said(evidence, temperature)
-    table = measured(said, everyone.weights, everyone.resampled, np.ones(1, dtype=bool))
-    return table.assign(n=len(everyone.known))
+    found = measured(said, everyone.weights, everyone.resampled, np.ones(1, dtype=bool))
+    return pd.DataFrame(found).assign(n=len(everyone.known))
 
 
 def _bins(said: Said, row: int, sample: Sample) -> pd.DataFrame:

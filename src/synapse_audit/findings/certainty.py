@@ -5,11 +5,10 @@ In: confidences and who was right, on weighted examples. Out: one row per action
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Shaped
 
 from synapse_audit.findings.exact import population
 from synapse_audit.metrics import calibration as measures
@@ -49,22 +48,26 @@ def measured(
     weights: Float[np.ndarray, "examples 1"],
     resampled: Float[np.ndarray, "examples resamples"],
     spread: Bool[np.ndarray, " rows"],
-) -> pd.DataFrame:
+) -> dict[str, Shaped[np.ndarray, " rows"]]:
     """The columns ``MEASURES``; intervals for the rows marked by ``spread`` only."""
-    table = _values(said, weights[:, 0]).reindex(columns=MEASURES)
+    values = _values(said, weights[:, 0])
+    columns = {name: np.full(len(spread), np.nan) for name in MEASURES} | values
     if spread.any():
-        ends = _bounds(said.take(spread), table["ece"].to_numpy()[spread], weights, resampled)
-        table.loc[spread, list(ends)] = np.stack(list(ends.values()), axis=1)
-    return table
+        ends = _bounds(said.take(spread), values["ece"][spread], weights, resampled)
+        for name, found in ends.items():
+            columns[name][spread] = found
+    return columns
 
 
-def _values(said: Said, weights: Float[np.ndarray, " examples"]) -> pd.DataFrame:
+def _values(
+    said: Said, weights: Float[np.ndarray, " examples"]
+) -> dict[str, Shaped[np.ndarray, " rows"]]:
     sure, wrong, total = said.confidence.astype(np.float64), ~said.right, weights.sum()
     bins, mass = measures.equal_width(sure), measures.equal_mass(sure, weights)
     column = weights[:, None]
     errors = wrong @ weights
     loss = -np.log(np.maximum(said.probability.astype(np.float64), measures.SMALLEST))
-    columns: dict[str, Any] = {
+    return {
         "ece": measures.calibration_error(sure, said.right, bins, column)[:, 0],
         "chance_ece": measures.chance_error(sure, bins, weights),
         "ece_mass": measures.calibration_error(sure, said.right, mass, column)[:, 0],
@@ -77,7 +80,6 @@ def _values(said: Said, weights: Float[np.ndarray, " examples"]) -> pd.DataFrame
         "brier": (sure - said.right) ** 2 @ weights / total,
         "log_loss": loss @ weights / total,
     }
-    return pd.DataFrame(columns)
 
 
 def _bounds(

@@ -37,6 +37,7 @@ from synapse_audit.findings.exact import (
     Sample,
     drawn,
     headline_names,
+    per_action,
     removal_curves,
     samples,
     whole,
@@ -108,13 +109,14 @@ def cells_table(evidence: Evidence) -> pd.DataFrame:
     found = _actions(evidence, list(spread.index), spread.to_numpy(dtype=bool))
     named = effects[[*NAMES, "action"]].merge(found, on="action", how="left")
     everyone = whole(evidence)
-    clean = measured(
+    found_clean = measured(
         _clean_seen(evidence),
         everyone.weights,
         everyone.resampled,
         thresholds=_thresholds(evidence),
         spread=np.ones(1, dtype=bool),
-    ).assign(cell="clean", space="clean", n=len(everyone.known))
+    )
+    clean = pd.DataFrame(found_clean).assign(cell="clean", space="clean", n=len(everyone.known))
     parts = [part.reindex(columns=CELLS) for part in (clean, named) if len(part)]
     return pd.concat(parts, ignore_index=True).astype({"draw": "Int64"})
 
@@ -180,19 +182,19 @@ def _with_curves(evidence: Evidence, effects: pd.DataFrame) -> Bool[np.ndarray, 
 def _actions(
     evidence: Evidence, actions: list[str], spread: Bool[np.ndarray, " actions"]
 ) -> pd.DataFrame:
-    parts, thresholds = [pd.DataFrame(columns=["action", "n", *MEASURES])], _thresholds(evidence)
-    for sample in samples(evidence, actions):
-        found = measured(
+    thresholds = _thresholds(evidence)
+    return per_action(
+        evidence,
+        actions,
+        lambda sample: measured(
             _seen(evidence, sample),
             sample.weights,
             sample.resampled,
             thresholds=thresholds,
             spread=spread[sample.places],
-        )
-        names = [actions[place] for place in sample.places]
-        parts.append(found.assign(action=names, n=len(sample.known)))
-    filled = [part for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else parts[0]
+        ),
+        MEASURES,
+    )
 
 
 def _seen(evidence: Evidence, sample: Sample) -> Seen:

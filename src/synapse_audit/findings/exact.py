@@ -8,12 +8,12 @@ all (:class:`Raised`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.artifacts import GLOBAL, Evidence
 from synapse_audit.findings.curves import HEADLINE, draw_range, twins, where
@@ -69,6 +69,25 @@ def samples(evidence: Evidence, actions: Sequence[str]) -> Iterator[Sample]:
         growth = direct.growth[rows[place]]
         raised = weights.exact(growth), resampled.exact(growth)
         yield Sample(np.array([place]), rows[[place]], np.flatnonzero(growth), *raised)
+
+
+def per_action(
+    evidence: Evidence,
+    actions: Sequence[str],
+    measured: Callable[[Sample], Mapping[str, Shaped[np.ndarray, " chosen"]]],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    """``action``, ``n`` (exact examples) and the columns, one row per action."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ("action", "n", *columns)}
+    for sample in samples(evidence, actions):
+        places = sample.places
+        found["action"].append(np.array([actions[place] for place in places], dtype=object))
+        found["n"].append(np.full(len(places), len(sample.known)))
+        for name, values in measured(sample).items():
+            found[name].append(values)
+    if not actions:
+        return pd.DataFrame(found).astype({"action": "str"})
+    return pd.DataFrame({name: np.concatenate(parts) for name, parts in found.items()})
 
 
 def whole(evidence: Evidence) -> Sample:
