@@ -141,7 +141,7 @@ def strata_of(margins: Float[np.ndarray, "cells examples"]) -> Int[np.ndarray, "
     apart = np.abs(margins)
     typical = float(np.median(apart)) if apart.size else 1.0
     edges = np.array(EDGES, dtype=apart.dtype) * max(typical, 1e-12)
-    return np.searchsorted(edges, apart, side="right")
+    return np.searchsorted(edges, apart, side="right").astype(np.int8)
 
 
 def kind(cell: Cell) -> tuple[object, ...]:

@@ -123,7 +123,7 @@ def draw(chosen: Subsampling, cells: Sequence[Cell], stream: Outcomes, pilot: Ou
     )
     sizes = np.stack([(strata == s).sum(axis=1) for s in range(rates.shape[1])], axis=1)
     shares = chosen.shares(sizes, rates)
-    share = np.take_along_axis(shares, strata, axis=1).astype(np.float32)
+    share = np.take_along_axis(shares.astype(np.float32), strata, axis=1)
     total, expected = max(1, len(chosen.rows)), sizes * rates
     error = np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total
     return Sample(share, chosen.numbers < share, expected.sum(axis=1) / total, error)

@@ -37,17 +37,16 @@ READING = (
     "A through part above 0 is damage that other tokens pass on; below 0, they repair what the "
     "pooled row lost. Bars are 95% intervals over examples and, where estimated, over the "
     "subsample; the band is the middle 95% of the random twins.",
-    "Disagreement is the share of the exactly run examples on which the two routes answer with "
-    "different classes; it can be large while both lose the same accuracy.",
+    "Disagreement is the share of examples on which the two routes answer with different classes, "
+    "as the exactly run ones let estimate it; it can be large while both lose the same accuracy.",
 )
 LIMITS = (
     "Only sets that the pooled position carries are split, and only where the routes can part: in "
     "the last two layers the effect is direct by construction, and a rewrite at every token has no "
     "direct part of its own.",
     "Where the whole effect is a two-phase estimate, so is the part through other tokens. Where "
-    "both routes were right on the same examples, its interval is 3 / n either way, n the number "
-    "of exact examples. It takes each cell by itself, while the interval of the whole drop "
-    "also draws on cells of the same kind, so it can be the wider of the two.",
+    "the routes differ on fewer than five exactly run examples, its interval is a closed form with "
+    "the error that the pilot lets expect, so it can be wider than that of the whole drop.",
     "The range of random twins shows how draws differ, not what few exact examples may hide.",
     "The largest of several parts is quoted, so it leans away from 0.",
 )
