@@ -138,7 +138,7 @@ def _apart(row: pd.Series) -> str:
     said = (
         "the answers agree on every exact example"
         if most == 0
-        else f"the answers differ on at most {words.percent(most)} of any cell's exact examples"
+        else f"the answers differ on at most about {words.percent(most)} of any cell's examples"
     )
     return f"under {words.plain(row['operator'])} silencing {said} ({cells})"
 
