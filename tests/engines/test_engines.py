@@ -190,19 +190,25 @@ def threads() -> Iterator[int]:
     torch.set_num_threads(before)
 
 
+def _every_third(cells: int, examples: int) -> np.ndarray:
+    return np.indices((cells, examples)).sum(axis=0) % 3 == 0
+
+
 def test_a_seat_gives_the_scores_of_the_host_and_leaves_it_alone(
     rig: Rig, plan: Plan, threads: int
 ) -> None:
     before = rig.classifier.fingerprint()
     with rig.engine() as engine:
         units = tuple(Unit(c, rows) for rows in (rig.rows[:8], rig.rows[8:]) for c in chunks(plan))
+        some = [u for u in units if u.chunk.route == SUFFIX]
+        units += tuple(replace(u, wanted=_every_third(len(u.chunk.cells), 8)) for u in some[:1])
         work = Work(engine, rig.encoded, rig.labels, units)
         expected = [scores for _, scores in in_order(work)]
         kit = seat.make_kit(engine, threads=threads)
         shards = [seat.make_shard(work, unit) for unit in units]
     taken = seat.take_seat(kit)
     for unit, shard, scores in zip(units, shards, expected, strict=True):
-        found = seat.run_unit(taken, shard, unit.chunk)
+        found = seat.run_unit(taken, shard, unit.chunk, unit.wanted)
         assert {name: a.tobytes() for name, a in found.items()} == {
             name: a.tobytes() for name, a in scores.items()
         }

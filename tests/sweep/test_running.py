@@ -161,6 +161,23 @@ def test_equal_actions_run_once(rig: Rig, ran: Counter[str]) -> None:
     assert outcomes.actions == (cell.action,)
 
 
+def test_wanted_pairs_alone_are_run_and_kept(rig: Rig) -> None:
+    """Rows are given in disorder: a pair's outcome belongs to its row in ascending order."""
+    cells = [cell for cell in _plan().actions if _plan().routes[cell.action] == SUFFIX]
+    plan, box, done = Plan(tuple(cells), {c.action: SUFFIX for c in cells}), Box(), []
+    whole = _sweep(rig, plan, Box())
+    wanted = np.random.default_rng(0).random(whole.predicted.shape) < 0.2
+    wanted[0], wanted[:, rig.rows[:8]] = False, False
+    some = {"rows": rig.rows[::-1], "wanted": wanted, "progress": done.append}
+    found = _sweep(rig, plan, box, **some)
+    for name in FIELDS:
+        expected = np.where(wanted, getattr(whole, name), 0)
+        np.testing.assert_allclose(getattr(found, name), expected, atol=MARGIN)
+    assert sum(done) == wanted.sum()
+    again = _sweep(rig, plan, box, **some)  # the box refuses to keep anything twice
+    assert again.margin.tobytes() == found.margin.tobytes()
+
+
 def test_progress_adds_up_to_all_the_work(rig: Rig) -> None:
     plan, done = _plan(), []
     _sweep(rig, plan, Box(), progress=done.append)

@@ -6,9 +6,9 @@ f over examples is
 
     Σ_all w f(x) + Σ_exact g w (f(y) − f(x)).
 
-It is unbiased however often the routes disagree, since who is run exactly depends on nothing that
-the exact route says of the same example (Cochran 1977, 7.4 and 12.9; Horvitz & Thompson 1952). A
-coefficient of x, chosen on the sample, would be a little more precise where x says little of y;
+It is unbiased however often the routes disagree, as long as who is run exactly depends on nothing
+that the exact route says of the same example (Cochran 1977, 7.4 and 12.9; Horvitz & Thompson 1952).
+A coefficient of x, chosen on the sample, would be a little more precise where x says little of y;
 but where disagreements are rare it moves exactly when the sample holds one, which biases the
 estimate. So each example counts as f(x) + g (f(y) − f(x)), its *corrected* value, and everything
 else stays as it is for exact outcomes. Totals of classes are not touched.
@@ -43,7 +43,9 @@ class Phases(NamedTuple):
 
     def take(self, rows: Int[np.ndarray, " some"]) -> Phases:
         """Some of the rows."""
-        return Phases(*(None if part is None else part[rows] for part in self))  # type: ignore[arg-type]
+        if self.stream is None or self.growth is None:
+            return Phases(self.predicted[rows])
+        return Phases(self.predicted[rows], self.stream[rows], self.growth[rows])
 
     def of(
         self, value: Callable[[Num[np.ndarray, "rows examples"]], Shaped[np.ndarray, "rows _"]]

@@ -39,7 +39,7 @@ class Cost:
     """Action → seconds on all examples by its own route."""
     stream: dict[str, float]
     """Action that may be estimated → seconds of the first phase on all examples."""
-    pilot: float
+    floor: float
     """Share of the examples that every such action is run on exactly at least."""
     cells: dict[str, int]
     """Route → distinct actions."""
@@ -54,7 +54,7 @@ class Cost:
     @property
     def least(self) -> float:
         """Seconds if the fewest exact examples do for every action that may be estimated."""
-        saved = sum(self.seconds[action] for action in self.stream) * (1 - self.pilot)
+        saved = sum(self.seconds[action] for action in self.stream) * (1 - self.floor)
         return self.most - saved
 
     def of(self, actions: Iterable[str]) -> float:
@@ -86,11 +86,11 @@ def estimate(
         scale = tokens if route in (SUFFIX, FULL) else examples
         seconds |= {c.action: unit * scale * _work([c], route, layers) for c in cells}
     stream = _stream_seconds(engine, clean, plan, chosen)
-    pilot = 1.0 if chosen.all_exact else chosen.floor
+    floor = 1.0 if chosen.all_exact else chosen.floor
     full = max(1, layers * len(plan.actions))
     ran = sum(blocks(cell, plan.routes[cell.action], layers) for cell in plan.actions)
     cells_of = {route: len(cells) for route, cells in groups.items()}
-    return Cost(seconds, stream, pilot, cells_of, 1.0 - ran / full)
+    return Cost(seconds, stream, floor, cells_of, 1.0 - ran / full)
 
 
 def blocks(cell: Cell, route: str, n_layers: int) -> float:

@@ -12,9 +12,10 @@ Ohlsson 1995): it is run exactly where that number lies below the share of its s
 set and its random twins are held against each other on much the same examples.
 
 Three rules keep the estimate free of bias. The margins that make the strata come from the stream
-alone. The rates come from a pilot on other examples than those that are then run: were they the
-same, a share would grow where they hold a disagreement, which would then be scaled up less, and
-stay small where they hold none, which corrects nothing. And rates are shared by a *kind* of cell
+alone. The rates come from a pilot on the examples with the largest numbers, which only strata that
+are run nearly in full reach: were they those that are then run, a share would grow where they hold
+a disagreement, which would then be scaled up less, and stay small where they hold none, which
+corrects nothing. And rates are shared by a *kind* of cell
 (operator, strength, site, one layer or all, size), which says nothing of why neurons were chosen.
 There is no optional stopping.
 """
