@@ -35,7 +35,7 @@ READING = (
     "over the random draws, adjusted after Benjamini and Yekutieli (2001).",
     "Two-phase: a cell at the pooled position may be run along the pooled row alone on every "
     "example, and exactly on a random part of them, dense where that leaves the answer in doubt "
-    "(how dense, a pilot on other examples says per kind of cell); the effect is then a difference "
+    "(how dense, a pilot says per kind of cell); the effect is then a difference "
     "estimate from both. Accuracies, drops, recalls "
     "and whatever is resampled from them (plateau, half point, fragility, matrix) carry the "
     "uncertainty of both phases.",
