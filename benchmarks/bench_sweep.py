@@ -7,14 +7,14 @@ number of cells: sums over the plan are extrapolations, ratios of them are what 
 Two-phase at equal interval width: a two-phase estimate is noisier than an exact one on the same N
 examples. Interval widths shrink as 1/√N, so plain hooks would reach the two-phase width on
 N · Σ w²_exact / Σ w²_two-phase examples already; the ratio of times is multiplied by that factor.
-The time of two-phase counts everything it ran: stream on all N, the pilot, every further example
-that it decided to run exactly (``n_exact``), and each cell's share of the clean passes.
+The time of two-phase counts everything it ran: stream on all N, every example that it decided to
+run exactly (``n_exact``), and each cell's share of the pilot and of the clean passes.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -29,13 +29,14 @@ from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics import measure
 from synapse_audit.plan import HEAD, STREAM, SUFFIX
-from synapse_audit.progress import Silent
 from synapse_audit.statistics import resample_counts
 from synapse_audit.sweep import Chunk, Engine, running, subsampling, sweep_two_phase, tapped
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.cost import blocks
 from synapse_audit.sweep.runners import RUNNERS, stack_size
 from synapse_audit.sweep.running import run_chunk
+from synapse_audit.sweep.subsample import pilot_cells
+from synapse_audit.sweep.two_phase import eligible
 
 BATCH = 32
 """Examples per batch of the rivals, padded to the longest among them, in the file's order."""
@@ -154,55 +155,74 @@ def _ours(engine: Engine, subject: Subject, rows: np.ndarray, cell: Cell) -> tor
     return logits
 
 
-@contextmanager
-def clean_passes_timed() -> Iterator[Spent]:
-    """Adds up what the clean passes of the sweeps inside the ``with`` take."""
-    spent, original = Spent(), running.clean_pass
+class Stages:
+    """Progress that keeps what each stage of a sweep took, its clean passes apart."""
 
-    def measured(*arguments: Any) -> CleanStates:
-        with spent.timing():
-            return original(*arguments)
+    def __init__(self) -> None:
+        self.spent: dict[str, Spent] = {}
+        self.clean = Spent()
 
-    running.clean_pass = measured
-    try:
-        yield spent
-    finally:
-        running.clean_pass = original
+    @contextmanager
+    def stage(self, title: str, total: int | float) -> Iterator[Callable[[float], None]]:
+        """Times the stage, less the clean passes inside it."""
+        original, inside, whole = running.clean_pass, Spent(), Spent()
+
+        def measured(*arguments: Any) -> CleanStates:
+            with inside.timing():
+                return original(*arguments)
+
+        running.clean_pass = measured
+        try:
+            with whole.timing():
+                yield lambda done: None
+        finally:
+            running.clean_pass = original
+        self.spent[title] = whole + inside * -1.0
+        self.clean += inside
+
+    def note(self, text: str) -> None:
+        """Drops the line."""
 
 
 def time_two_phase(
     engine: Engine, subject: Subject, cells: Sequence[Cell], precision: float
 ) -> dict[str, Any]:
-    """A real two-phase sweep of some cells on all rows: its time, n_exact and interval widths."""
+    """A real two-phase sweep of some cells on all rows: its time, n_exact and interval widths.
+
+    What all cells of a plan share must not be paid by the few that are timed: a cell's time is its
+    share of both phases, its share of the clean passes, and the time of a pilot cell times the
+    pilot cells per cell of the whole plan.
+    """
     rows, plan = subject.evaluate, subject.plan
     chosen = subsampling(rows, subject.labels[rows], precision=precision, seed=0)
     part = Plan(tuple(cells), {cell.action: plan.routes[cell.action] for cell in cells})
-    with clean_passes_timed() as clean:
-        (routed, outcomes), spent = timed(
-            lambda: sweep_two_phase(
-                engine,
-                subject.encoded,
-                part,
-                subject.labels,
-                chosen=chosen,
-                batch_size=None,
-                shelf=Forgetful(),
-                progress=Silent(),
-            )
-        )
-    # All cells of a plan share the clean passes; the few that are timed must not pay for them all.
+    stages = Stages()
+    routed, outcomes = sweep_two_phase(
+        engine,
+        subject.encoded,
+        part,
+        subject.labels,
+        chosen=chosen,
+        batch_size=None,
+        shelf=Forgetful(),
+        progress=stages,
+    )
     everyone = sum(plan.routes[cell.action] != HEAD for cell in plan.actions)
-    alone = (spent + clean * -1.0) * (1 / len(cells)) + clean * (1 / everyone)
+    estimated = [cell for cell in plan.actions if eligible(plan, cell)]
+    phases = (stages.spent["first phase"] + stages.spent["second phase"]) * (1 / len(cells))
+    pilot = stages.spent["pilot"] * (1 / len(pilot_cells(cells)))
+    share = len(pilot_cells(estimated)) / len(estimated)
     assert outcomes.direct is not None
     n_exact = outcomes.direct.exact.sum(axis=1)
     return {
         "cells": len(cells),
         "examples": len(rows),
-        "spent": alone,
+        "spent": phases + pilot * share + stages.clean * (1 / everyone),
         "n_exact_mean": float(n_exact.mean()),
         "all_exact_share": float((n_exact == len(rows)).mean()),
         "disagreement": float(outcomes.direct.disagreement.mean()),
         "efficiency": _efficiency(subject, routed, outcomes),
+        "stages": {name: spent * (1 / len(cells)) for name, spent in stages.spent.items()},
     }
 
 
@@ -393,6 +413,9 @@ def _two_phase_line(
         "ratio, CPU": cpu,
         "equal width of accuracy, CPU": cpu * accuracy,
         "equal width of the drop, CPU": cpu * drop,
+        "ms per cell and example": {
+            name: 1000 * spent.wall / found["examples"] for name, spent in found["stages"].items()
+        },
     }
 
 
@@ -404,8 +427,8 @@ def main() -> None:
     parser.add_argument("--examples", type=int, default=96, help="rows that every engine runs")
     parser.add_argument("--base-examples", type=int, default=32, help="likewise, BERT-base shape")
     parser.add_argument("--rival-cells", type=int, default=3)
-    parser.add_argument("--mean-cells", type=int, default=48)
-    parser.add_argument("--zero-cells", type=int, default=24)
+    parser.add_argument("--mean-cells", type=int, default=96)
+    parser.add_argument("--zero-cells", type=int, default=48)
     parser.add_argument("--precision", type=float, default=0.01)
     options = parser.parse_args()
     at_start, results = machine(), {}

@@ -13,7 +13,7 @@ from jaxtyping import Int
 
 from synapse_audit import demo
 from synapse_audit.activations import Extraction, extract
-from synapse_audit.artifacts import Cell, LayerStatistics, Plan, Splits
+from synapse_audit.artifacts import Cell, Plan, Splits
 from synapse_audit.classifier import FAMILIES, Classifier, Encoded
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.data import load_data
@@ -31,6 +31,12 @@ FIT = 256
 
 RANKED = ("probeless", "random")
 """Rankings of the benchmark's cells: as many as the standard plan sweeps, without its probes."""
+
+
+STANDARD = PRESETS["standard"].model_copy(
+    update={"compared": (), "attacks": (), "bit_formats": (), "edits": ()}
+)
+"""The standard plan, but for rankings that need gradients and edits that no rival can run."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,7 @@ def load_subject(name: str, *, evaluate: int, grid: Grid | None = None) -> Subje
     fit, rest = np.sort(order[:FIT]), np.sort(order[FIT:])
     part = Encoded(tuple(encoded.features[i] for i in fit), encoded.lengths[fit], 0)
     found = extract(classifier, part, fit=np.arange(len(fit)))
-    site, sources = _sources(classifier, found, data.labels[fit], grid or PRESETS["standard"])
+    site, sources = _sources(classifier, found, data.labels[fit], grid or STANDARD)
     plan = make_plan(build_cells(sources), classifier.n_layers, frozenset({STREAM, SUFFIX}))
     return Subject(name, classifier, encoded, data.labels, rest, site, plan)
 
@@ -75,7 +81,9 @@ def _sources(
 ) -> tuple[Site, Sources]:
     every, none = np.arange(len(labels)), np.arange(0)
     splits = Splits(fit=every, select=none, evaluate=none)
-    statistics = layer_statistics(found.activations, splits)
+    statistics = layer_statistics(
+        found.activations, splits, labels=labels, classes=classifier.classes
+    )
     weights = np.ones(len(labels))
     context = RankingContext(
         found.activations, labels, classifier.classes, splits, (), seed=0, weights=weights
@@ -91,11 +99,7 @@ def _sources(
         classes=classifier.classes,
         seed=0,
     )
-    return Site(_pooled(statistics), found.others), sources
-
-
-def _pooled(statistics: Sequence[LayerStatistics]) -> tuple[LayerStatistics, ...]:
-    return tuple(statistics)
+    return Site(statistics, found.others), sources
 
 
 def _column_scores(classifier: Classifier) -> Mapping[str, list[np.ndarray]]:

@@ -124,10 +124,11 @@ def simulate(population: Population, number: int, label: int, *, size: int | Non
         *(getattr(pilot, name)[tried] for name in ("predicted", *FIELDS)),
     )
     sample = draw(chosen, population.cells, stream, seen)
-    share = sample.share if size is None else np.full(stream.margin.shape, size / n)
-    known = chosen.numbers < share
-    outcomes = population.outcomes(np.where(known, population.exact, population.direct))
-    growth = np.where(known, 1 / share, 0).astype(np.float32)
+    growth = sample.growth
+    if size is not None:
+        growth = np.where(chosen.numbers < size / n, n / size, np.zeros_like(growth))
+        growth = growth.astype(np.float32)
+    outcomes = population.outcomes(np.where(growth > 0, population.exact, population.direct))
     held = Direct(growth, population.direct, outcomes.kl, sample.disagreement, sample.error)
     logits = np.eye(len(population.classes), dtype=np.float32)[population.clean]
     tables = measure(

@@ -156,7 +156,7 @@ def test_pairs_are_run_as_often_as_their_stratum_says() -> None:
         exact = (np.abs(margin[:, tail]) < 0.1).astype(int)
         sample = draw(plan, cells, stream, outcomes(cells, exact, margin[:, tail]))
         assert sample.partial.all() and sample.wanted.shape == (40, 1000)
-        seen += sample.wanted / sample.share / 300
+        seen += sample.growth / 300
         assert (sample.error * Z_975 <= 0.01).all() and (sample.disagreement > 0).all()
         assert sample.wanted.sum(axis=1).min() >= 5
     # The 40 cells share an example's number: 1,000 × 300 numbers, 1 / share at most 33.

@@ -119,6 +119,7 @@ def sweep(
     *,
     rows: Int[np.ndarray, " evaluate"],
     wanted: Bool[np.ndarray, "actions evaluate"] | None = None,
+    onto: Scores | None = None,
     batch_size: int | None = None,
     shelf: Shelf,
     progress: Callable[[int], None] = lambda pairs: None,
@@ -128,18 +129,17 @@ def sweep(
 
     Args:
         labels: of all examples of ``encoded``.
-        wanted: the pairs of action and example (ascending) to run, where not all; the outcomes of
-            the others are 0. For actions on the suffix route that rewrite pooled rows alone.
+        wanted: the pairs of action and example (ascending) to run, where not all. For actions on
+            the suffix route that rewrite pooled rows alone.
+        onto: what the outcomes are written on, (actions, examples), in the order of the plan's
+            actions; pairs that are not run keep what stands there. Zeros where None.
         progress: called after each unit with its number of pairs.
         execute: who runs the units; :func:`in_order` where None.
     """
     actions = tuple(cell.action for cell in plan.actions)
     at = {action: i for i, action in enumerate(actions)}
     rows = np.sort(rows)
-    shape = (len(actions), len(rows))
-    result: dict[str, Any] = {
-        name: np.zeros(shape, dtype) for name, dtype in fields(engine.benign).items()
-    }
+    result: Any = blank(len(actions), len(rows), engine.benign) if onto is None else onto
 
     def put(unit: Unit, scores: Scores) -> None:
         here = np.array([at[cell.action] for cell in unit.chunk.cells])
@@ -170,6 +170,11 @@ def sweep(
         shelf.save(unit.name, scores)
         put(unit, scores)
     return Outcomes(actions, **result)
+
+
+def blank(actions: int, examples: int, benign: int | None) -> Scores:
+    """Zeros for all that is kept of every pair."""
+    return {name: np.zeros((actions, examples), dtype) for name, dtype in fields(benign).items()}
 
 
 def chunks(plan: Plan) -> tuple[Chunk, ...]:

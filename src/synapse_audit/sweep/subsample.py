@@ -110,6 +110,13 @@ class Subsampling:
         found[(sizes * found).sum(axis=1) >= MOST * total] = 1.0
         return found
 
+    def growth(
+        self, shares: Float[np.ndarray, "cells strata"], strata: Int[np.ndarray, "cells evaluate"]
+    ) -> Float[np.ndarray, "cells evaluate"]:
+        """How many examples each one stands for that is run exactly, 0 for the others; float32."""
+        share = np.take_along_axis(shares.astype(np.float32), strata, axis=1)
+        return np.divide(1, share, out=np.zeros_like(share), where=self.numbers < share)
+
 
 def subsampling(
     rows: Int[np.ndarray, " evaluate"],

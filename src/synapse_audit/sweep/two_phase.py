@@ -23,8 +23,8 @@ from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.pairs import may_pair
-from synapse_audit.sweep.running import Execute, Shelf, sweep
-from synapse_audit.sweep.score import BENIGN, FIELDS
+from synapse_audit.sweep.running import Execute, Shelf, blank, sweep
+from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.subsample import Subsampling, pilot_cells, strata_of, stratum_rates
 
 
@@ -50,7 +50,11 @@ def sweep_two_phase(
     Returns:
         The plan with route ``two-phase`` for the cells that were estimated, and the outcomes.
     """
+    first = [cell for cell in plan.actions if eligible(plan, cell)]
+    rest = [cell for cell in plan.actions if not eligible(plan, cell)]
     options: dict[str, Any] = {"batch_size": batch_size, "shelf": shelf, "execute": execute}
+    board = blank(len(first) + len(rest), len(chosen.rows), engine.benign)
+    upper, lower = _part(board, slice(len(first))), _part(board, slice(len(first), None))
 
     def stage(
         title: str,
@@ -59,6 +63,7 @@ def sweep_two_phase(
         *,
         on: Int[np.ndarray, " some"] = chosen.rows,
         wanted: Bool[np.ndarray, "cells some"] | None = None,
+        onto: Scores | None = None,
     ) -> Outcomes:
         routes = plan.routes if route is None else {cell.action: route for cell in cells}
         pairs = len(cells) * len(on) if wanted is None else int(wanted.sum())
@@ -70,38 +75,48 @@ def sweep_two_phase(
                 labels,
                 rows=on,
                 wanted=wanted,
+                onto=onto,
                 progress=advance,
                 **options,
             )
 
-    first = [cell for cell in plan.actions if eligible(plan, cell)]
-    rest = stage("exact cells", [c for c in plan.actions if not eligible(plan, c)], None)
+    exact = stage("exact cells", rest, None, onto=lower)
     if not first:
-        return plan, rest
-    stream = stage("first phase", first, STREAM)
+        return plan, exact
+    stream = stage("first phase", first, STREAM, onto=upper)
     tried = pilot_cells(first)
     sample = draw(chosen, first, stream, stage("pilot", tried, SUFFIX, on=chosen.tail))
-    board = _Board(stream, sample)
-    board.put(stage("second phase", first, SUFFIX, wanted=sample.wanted))
+    direct = _direct(board, sample)  # from here on exact outcomes are written over the stream's
+    stage("second phase", first, SUFFIX, wanted=sample.wanted, onto=upper)
     estimated = {first[i].action: TWO_PHASE for i in np.flatnonzero(sample.partial)}
-    return replace(plan, routes={**plan.routes, **estimated}), _join(board, rest)
+    found = Outcomes((*stream.actions, *exact.actions), **board, direct=direct)
+    return replace(plan, routes={**plan.routes, **estimated}), found
+
+
+def _part(board: Scores, rows: slice) -> Scores:
+    """Some rows of every array: views, on which a sweep writes."""
+    return {name: values[rows] for name, values in board.items()}
 
 
 class Sample(NamedTuple):
     """Which pairs of cell and example the second phase runs."""
 
-    share: Float[np.ndarray, "cells evaluate"]
-    """Chance of each pair to be run exactly, float32."""
-    wanted: Bool[np.ndarray, "cells evaluate"]
+    growth: Float[np.ndarray, "cells evaluate"]
+    """1 over the chance of a pair to be run exactly, where it is run; 0 elsewhere; float32."""
     disagreement: Float[np.ndarray, " cells"]
     """Expected share of examples on which the routes name different classes."""
     error: Float[np.ndarray, " cells"]
     """Standard error of accuracy to be expected of the second phase."""
 
     @property
+    def wanted(self) -> Bool[np.ndarray, "cells evaluate"]:
+        """The pairs that are run exactly."""
+        return np.asarray(self.growth > 0)
+
+    @property
     def partial(self) -> Bool[np.ndarray, " cells"]:
         """Cells that are estimated."""
-        return np.asarray((self.share < 1).any(axis=1))
+        return np.asarray((self.growth != 1).any(axis=1))
 
 
 def draw(chosen: Subsampling, cells: Sequence[Cell], stream: Outcomes, pilot: Outcomes) -> Sample:
@@ -123,40 +138,20 @@ def draw(chosen: Subsampling, cells: Sequence[Cell], stream: Outcomes, pilot: Ou
     )
     sizes = np.stack([(strata == s).sum(axis=1) for s in range(rates.shape[1])], axis=1)
     shares = chosen.shares(sizes, rates)
-    share = np.take_along_axis(shares.astype(np.float32), strata, axis=1)
     total, expected = max(1, len(chosen.rows)), sizes * rates
     error = np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total
-    return Sample(share, chosen.numbers < share, expected.sum(axis=1) / total, error)
+    return Sample(chosen.growth(shares, strata), expected.sum(axis=1) / total, error)
 
 
-class _Board:
-    """Stream outcomes on which exact ones are written, pair by pair."""
-
-    def __init__(self, stream: Outcomes, sample: Sample) -> None:
-        self.stream, self.sample = stream, sample
-        found = {name: getattr(stream, name) for name in (*FIELDS, BENIGN)}
-        self.values = {name: values.copy() for name, values in found.items() if values is not None}
-
-    def put(self, found: Outcomes) -> None:
-        """Writes exact outcomes where they were wanted."""
-        wanted = self.sample.wanted
-        for name, values in self.values.items():
-            values[wanted] = getattr(found, name)[wanted]
-
-
-def _join(board: _Board, rest: Outcomes) -> Outcomes:
-    """Estimated and exact actions in one table."""
-    stream, sample = board.stream, board.sample
-    values: dict[str, Any] = {
-        name: np.concatenate([found, getattr(rest, name)]) for name, found in board.values.items()
-    }
-    every = np.ones(rest.predicted.shape, dtype=np.float32)
-    growth = np.where(sample.wanted, 1 / sample.share, 0).astype(np.float32)
-    direct = Direct(
-        growth=np.concatenate([growth, every]),
-        predicted=np.concatenate([stream.predicted, rest.predicted]),
-        kl=np.concatenate([stream.kl, rest.kl]),
-        disagreement=np.concatenate([sample.disagreement, np.zeros(len(rest.actions))]),
-        error=np.concatenate([sample.error, np.zeros(len(rest.actions))]),
+def _direct(board: Scores, sample: Sample) -> Direct:
+    """What the stream said, before exact outcomes are written over it; ``sample``: of its rows."""
+    actions, examples = board["predicted"].shape
+    more = np.zeros(actions - len(sample.growth))
+    every = np.ones((len(more), examples), dtype=np.float32)
+    return Direct(
+        growth=np.concatenate([sample.growth, every]),
+        predicted=board["predicted"].copy(),
+        kl=board["kl"].copy(),
+        disagreement=np.concatenate([sample.disagreement, more]),
+        error=np.concatenate([sample.error, more]),
     )
-    return Outcomes((*stream.actions, *rest.actions), **values, direct=direct)

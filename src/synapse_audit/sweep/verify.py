@@ -30,7 +30,7 @@ order, and each of a model's many sums is rounded to those bits (logits of 4 to 
 LARGE = 100.0
 """Logits beyond it are compared relatively: float32 holds no more than seven digits."""
 
-EXAMPLES = 8
+EXAMPLES = 4
 """Examples per verification batch: enough to pad, few enough to be quick."""
 
 FAILURES = (RuntimeError, IndexError, TypeError, ValueError, AttributeError, KeyError)
