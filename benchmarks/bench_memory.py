@@ -73,7 +73,7 @@ def child(rows: int) -> dict[str, Any]:
             subject.classifier,
             encoded,
             fit=np.arange(0),
-            allocate=lambda name, shape: run.allocate("activations", name, shape),
+            allocate=run.allocate("activations"),
         )
         groups: dict[str, list[Any]] = {}
         for cell in subject.plan.actions:

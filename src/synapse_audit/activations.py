@@ -26,7 +26,7 @@ from synapse_audit.classifier import (
 )
 from synapse_audit.errors import ModelError
 from synapse_audit.hooks import OutputHook, forward_pre_hooks, point_hooks
-from synapse_audit.memory import give_back
+from synapse_audit.memory import Allocate, give_back, in_memory
 
 TOKENS_PER_BATCH = 4096
 """Padded tokens of one batch: large enough to keep two cores busy, small enough for any laptop."""
@@ -141,15 +141,6 @@ class Extraction:
     """Per layer, over the other tokens of the ``fit`` examples."""
     sites: Mapping[str, SiteActivations] = field(default_factory=dict)
     """The same at the sites besides the block output; layers without the site are 0 wide."""
-
-
-Allocate = Callable[[str, tuple[int, int]], np.ndarray]
-"""(name, shape) → a writable float32 array, in memory or memory-mapped."""
-
-
-def in_memory(name: str, shape: tuple[int, int]) -> np.ndarray:
-    """Plain arrays; a run folder offers memory-mapped ones instead."""
-    return np.zeros(shape, dtype=np.float32)
 
 
 def extract(

@@ -1,4 +1,4 @@
-"""Freed memory goes back to the system, so that the peak does not grow with the number of batches.
+"""Memory that does not grow with the data: where large arrays lie, and what is freed is given back.
 
 Each batch allocates and frees large tensors among small objects that stay, and the C library keeps
 the holes for itself: live data stay the same while the resident set grows. glibc's ``malloc_trim``
@@ -11,6 +11,24 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Callable
 from functools import cache
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+
+@runtime_checkable
+class Allocate(Protocol):
+    """Makes a writable array of zeros, in memory or memory-mapped."""
+
+    def __call__(
+        self, name: str, shape: tuple[int, int], dtype: type[np.generic] = np.float32
+    ) -> np.ndarray:
+        """The array; ``name``: of its file, where it has one."""
+
+
+def in_memory(name: str, shape: tuple[int, int], dtype: Any = np.float32) -> np.ndarray:
+    """A plain array; a run folder offers memory-mapped ones instead."""
+    return np.zeros(shape, dtype)
 
 
 def give_back() -> None:

@@ -149,7 +149,7 @@ def simulate(population: Population, number: int, label: int, *, size: int | Non
             mine[name].to_numpy(dtype=np.float64)
             for name in ("recall", "recall_low", "recall_high")
         ),
-        known.sum(axis=1),
+        (growth > 0).sum(axis=1),
     )
 
 

@@ -200,7 +200,8 @@ def _phases(plan: Plan, outcomes: Outcomes, base: Base) -> dict[str, pd.Series[A
     rows = outcomes.rows([cell.action for cell in plan.cells])
     weights = base.weights[:, 0] / base.weights.sum()
     clean = float(weights @ (base.clean == base.labels))
-    drops = clean - (outcomes.direct.predicted == base.labels) @ weights
+    # Row by row: a product of truth values and weights would make numbers of the whole array.
+    drops = clean - np.array([weights @ (row == base.labels) for row in outcomes.direct.predicted])
     n_exact = outcomes.direct.exact.sum(axis=1)
     ran = [c.position == "pooled" and plan.routes[c.action] in ESTIMABLE for c in plan.cells]
     return {

@@ -87,7 +87,9 @@ def phase_error(
     direct = outcomes.direct
     if direct is None:
         return np.full(len(outcomes.actions), np.nan)
-    error = (outcomes.predicted == labels) != (direct.predicted == labels)
-    spread = np.where(error, direct.growth * (direct.growth - 1), 0.0)
-    found = np.sqrt(spread @ weights**2) / weights.sum()
-    return np.where(direct.estimated, found, np.nan)
+    found = np.full(len(outcomes.actions), np.nan)
+    for row in np.flatnonzero(direct.estimated):
+        growth = direct.growth[row]
+        differs = (outcomes.predicted[row] == labels) != (direct.predicted[row] == labels)
+        found[row] = np.sqrt(np.sum((growth * (growth - 1) * weights**2)[differs]))
+    return found / weights.sum()

@@ -35,7 +35,7 @@ def represent(run: Run, subject: Subject) -> Extraction:
                 fit=splits.fit,
                 sites=sites,
                 batch_size=run.config.batch_size,
-                allocate=lambda name, shape: run.folder.allocate("activations", name, shape),
+                allocate=run.folder.allocate("activations"),
                 progress=advance,
             )
         run.folder.publish("activations")

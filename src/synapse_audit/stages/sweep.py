@@ -10,8 +10,11 @@ from synapse_audit.artifacts import Outcomes, Plan
 from synapse_audit.engines import start as start_engine
 from synapse_audit.stages.plan import Prepared
 from synapse_audit.stages.run import Run, Subject
-from synapse_audit.store import DIRECT_FIELDS, FIELDS, AuditResult, RunFolder
-from synapse_audit.sweep import Engine, Execute, sweep, sweep_two_phase
+from synapse_audit.store import AuditResult, RunFolder
+from synapse_audit.sweep import Engine, Execute, blank, sweep, sweep_two_phase
+
+OUTCOMES = "outcomes"
+"""Folder of the outcomes' arrays."""
 
 
 def run_sweep(
@@ -27,7 +30,7 @@ def run_sweep(
     if not run.folder.has("outcomes/actions.parquet"):
         with start_engine(run.config) as execute:
             plan, outcomes = _sweep(run, subject, engine, prepared, execute)
-        _write_outcomes(run.folder, plan, outcomes)
+        _keep(run.folder, plan, outcomes)
         run.folder.shelf.clear()
     table = run.folder.read_table("outcomes/actions")
     routes = dict(zip(table["action"], table["route"], strict=True))
@@ -40,6 +43,7 @@ def _sweep(
 ) -> tuple[Plan, Outcomes]:
     plan, rows, config = prepared.plan, subject.evaluated, run.config
     encoded, labels = subject.encoded, subject.data.labels
+    allocate = run.folder.allocate(OUTCOMES)
     if not prepared.chosen.all_exact:
         return sweep_two_phase(
             engine,
@@ -51,7 +55,9 @@ def _sweep(
             shelf=run.folder.shelf,
             progress=run.progress,
             execute=execute,
+            allocate=allocate,
         )
+    board = blank(len(plan.actions), len(rows), engine.benign, allocate)
     with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
         return plan, sweep(
             engine,
@@ -59,6 +65,7 @@ def _sweep(
             plan,
             labels,
             rows=rows,
+            onto=board,
             batch_size=config.batch_size,
             shelf=run.folder.shelf,
             progress=advance,
@@ -66,15 +73,12 @@ def _sweep(
         )
 
 
-def _write_outcomes(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
-    """The table of actions is written last: with it the outcomes count as finished."""
-    for name in FIELDS:
-        folder.write_array(f"outcomes/{name}", getattr(outcomes, name))
-    if outcomes.benign is not None:
-        folder.write_array("outcomes/benign", outcomes.benign)
+def _keep(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
+    """Names the finished arrays; with the table of actions, the last, they count as finished."""
+    folder.publish(OUTCOMES)
     if outcomes.direct is not None:
-        for name in DIRECT_FIELDS:
-            folder.write_array(f"outcomes/direct_{name}", getattr(outcomes.direct, name))
+        for name in ("disagreement", "error"):
+            folder.write_array(f"{OUTCOMES}/direct_{name}", getattr(outcomes.direct, name))
     routes = [plan.routes[action] for action in outcomes.actions]
     table = pd.DataFrame({"action": outcomes.actions, "route": routes})
-    folder.write_table("outcomes/actions", table)
+    folder.write_table(f"{OUTCOMES}/actions", table)

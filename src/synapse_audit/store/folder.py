@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.errors import RunFolderError
+from synapse_audit.memory import Allocate
 from synapse_audit.store import atomic
 
 MANIFEST = "manifest.json"
@@ -129,11 +130,17 @@ class RunFolder:
         with np.load(self.path / f"{name}.npz", allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
 
-    def allocate(self, folder: str, name: str, shape: tuple[int, int]) -> np.ndarray:
-        """A new memory-mapped float32 array, under a temporary name until :meth:`publish`."""
-        target = self.path / folder / f"{name}.npy{atomic.SUFFIX}"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        return np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=shape)
+    def allocate(self, folder: str) -> Allocate:
+        """Makes memory-mapped arrays, under temporary names until :meth:`publish`."""
+
+        def make(
+            name: str, shape: tuple[int, int], dtype: type[np.generic] = np.float32
+        ) -> np.ndarray:
+            target = self.path / folder / f"{name}.npy{atomic.SUFFIX}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            return np.lib.format.open_memmap(target, mode="w+", dtype=dtype, shape=shape)
+
+        return make
 
     def publish(self, folder: str) -> None:
         """Gives all finished arrays of a folder their names."""

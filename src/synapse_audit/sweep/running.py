@@ -23,7 +23,7 @@ from torch import Tensor
 from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, ParameterEdit, Plan
 from synapse_audit.classifier import Encoded
-from synapse_audit.memory import give_back
+from synapse_audit.memory import Allocate, give_back, in_memory
 from synapse_audit.plan import HEAD, STREAM
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
@@ -172,9 +172,12 @@ def sweep(
     return Outcomes(actions, **result)
 
 
-def blank(actions: int, examples: int, benign: int | None) -> Scores:
+def blank(
+    actions: int, examples: int, benign: int | None, allocate: Allocate = in_memory
+) -> Scores:
     """Zeros for all that is kept of every pair."""
-    return {name: np.zeros((actions, examples), dtype) for name, dtype in fields(benign).items()}
+    shape = (actions, examples)
+    return {name: allocate(name, shape, dtype) for name, dtype in fields(benign).items()}
 
 
 def chunks(plan: Plan) -> tuple[Chunk, ...]:

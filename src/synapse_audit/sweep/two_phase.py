@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan
 from synapse_audit.classifier import Encoded
+from synapse_audit.memory import Allocate, in_memory
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
 from synapse_audit.sweep.engine import Engine
@@ -44,8 +45,12 @@ def sweep_two_phase(
     shelf: Shelf,
     progress: Progress,
     execute: Execute | None = None,
+    allocate: Allocate = in_memory,
 ) -> tuple[Plan, Outcomes]:
     """Runs the plan on the examples of ``chosen``, estimating where that is precise enough.
+
+    Args:
+        allocate: where the outcomes' large arrays lie; those of ``direct`` are named direct_*.
 
     Returns:
         The plan with route ``two-phase`` for the cells that were estimated, and the outcomes.
@@ -53,7 +58,7 @@ def sweep_two_phase(
     first = [cell for cell in plan.actions if eligible(plan, cell)]
     rest = [cell for cell in plan.actions if not eligible(plan, cell)]
     options: dict[str, Any] = {"batch_size": batch_size, "shelf": shelf, "execute": execute}
-    board = blank(len(first) + len(rest), len(chosen.rows), engine.benign)
+    board = blank(len(first) + len(rest), len(chosen.rows), engine.benign, allocate)
     upper, lower = _part(board, slice(len(first))), _part(board, slice(len(first), None))
 
     def stage(
@@ -86,7 +91,9 @@ def sweep_two_phase(
     stream = stage("first phase", first, STREAM, onto=upper)
     tried = pilot_cells(first)
     sample = draw(chosen, first, stream, stage("pilot", tried, SUFFIX, on=chosen.tail))
-    direct = _direct(board, sample)  # from here on exact outcomes are written over the stream's
+    direct = _direct(
+        board, sample, allocate
+    )  # from here on exact outcomes are written over the stream's
     stage("second phase", first, SUFFIX, wanted=sample.wanted, onto=upper)
     estimated = {first[i].action: TWO_PHASE for i in np.flatnonzero(sample.partial)}
     found = Outcomes((*stream.actions, *exact.actions), **board, direct=direct)
@@ -143,15 +150,19 @@ def draw(chosen: Subsampling, cells: Sequence[Cell], stream: Outcomes, pilot: Ou
     return Sample(chosen.growth(shares, strata), expected.sum(axis=1) / total, error)
 
 
-def _direct(board: Scores, sample: Sample) -> Direct:
+def _direct(board: Scores, sample: Sample, allocate: Allocate) -> Direct:
     """What the stream said, before exact outcomes are written over it; ``sample``: of its rows."""
-    actions, examples = board["predicted"].shape
-    more = np.zeros(actions - len(sample.growth))
-    every = np.ones((len(more), examples), dtype=np.float32)
+    shape, cells = board["predicted"].shape, len(sample.growth)
+    growth = allocate("direct_growth", shape, np.float32)
+    growth[:cells], growth[cells:] = sample.growth, 1
+    kept = {n: allocate(f"direct_{n}", shape, board[n].dtype.type) for n in ("predicted", "kl")}
+    for name, values in kept.items():
+        values[:] = board[name]
+    more = np.zeros(len(growth) - cells)
     return Direct(
-        growth=np.concatenate([sample.growth, every]),
-        predicted=board["predicted"].copy(),
-        kl=board["kl"].copy(),
+        growth=growth,
+        predicted=kept["predicted"],
+        kl=kept["kl"],
         disagreement=np.concatenate([sample.disagreement, more]),
         error=np.concatenate([sample.error, more]),
     )
