@@ -91,7 +91,7 @@ def test_a_folder_of_classes_is_audited(
     scripts = re.compile(r"<(script|style)\b.*?</\1>", re.DOTALL)
     read = html.unescape(re.sub(r"<[^>]+>", " ", scripts.sub(" ", page)))
     if modality in NOUNS:
-        assert f"Changing the {NOUNS[modality]} by 10% of their size" in read
+        assert f"With the {NOUNS[modality]} changed by 10% of their size" in read
     # Neither prose nor tables, descriptions of figures included, call these inputs texts.
     said = [*re.findall(r'aria-label="([^"]*)"', page), read.replace(str(saved.data.parent), "")]
     assert not re.findall(r"\btexts?\b|\bword embeddings", " ".join(said), re.IGNORECASE)

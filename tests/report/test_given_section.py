@@ -10,9 +10,10 @@ from .fakes import FakeResult, make_result
 def test_the_answer_names_the_set_its_cost_and_the_random_one(full: FakeResult) -> None:
     section = SECTIONS["given"](full)
     said = " ".join(section.answer)
-    assert "Silencing 2 chosen neurons (4:block_output:5,77) by mean costs 0.011" in said
-    assert "as many random neurons cost 0.001 on average (5 draws: 0.000 to 0.002)" in said
-    assert "loses most recall: 0.040, with random neurons 0.001" in said  # the last of five
+    assert "With 2 chosen neurons (4:block_output:5,77) silenced by mean, accuracy falls" in said
+    assert "falls by 0.011 (0.001 to 0.021) and 0.031 of the predictions change" in said
+    assert "accuracy on average falls by 0.001 (5 draws: 0.000 to 0.002)" in said
+    assert "loses most recall: 0.040; with random neurons its recall falls by 0.001" in said
     assert [group.figures[0].title for group in section.groups] == [
         "block_output, layer 4",
         "mlp_activation, layer 3",

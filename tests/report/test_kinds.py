@@ -54,10 +54,10 @@ def test_no_section_calls_other_inputs_texts(full: FakeResult, kind: str | None)
 
 def test_the_attacks_name_what_they_attack(full: FakeResult) -> None:
     said = _said(SECTIONS["inputs"](full))
-    assert "Changing the word embeddings of each text by" in said
+    assert "With the word embeddings of each text changed by" in said
     assert "Start, separator and padding tokens are never touched." in said
     of_images = _said(SECTIONS["inputs"](_of(full, kind="image")))
-    assert "Changing the patch embeddings of each image by" in of_images
+    assert "With the patch embeddings of each image changed by" in of_images
     assert "patches that matter most" in of_images and "size relative to the image" in of_images
     assert "token" not in of_images
     assert kind_of(_of(full, kind=None)) is UNKNOWN

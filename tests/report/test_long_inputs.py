@@ -37,3 +37,12 @@ def test_rows_that_became_windows(stride: int | None, words: str) -> None:
     said = _said({"data": {"windows": WINDOWS}, "config": {"window": 128, "stride": stride}})
     assert f"1\u202f200 rows became 3\u202f400 windows of at most 128 tokens, {words}" in said
     assert "of which 15 repeated another one" in said and "one per window" in said
+
+
+def test_inputs_that_the_model_cannot_tell_apart() -> None:
+    few = _said({"data": {"n_alike": 7, "n_rows_used": 1200}})
+    assert "7 of 1\u202f200 inputs become the same token ids as another one" in few
+    assert "tokenizer" not in few
+    many = _said({"data": {"n_alike": 700, "n_rows_used": 1200}})
+    assert "The tokenizer may not be the one that the model was trained with." in many
+    assert "same token ids" not in _said({"data": {"n_rows_used": 1200}})

@@ -33,11 +33,11 @@ def test_a_curve_among_its_twins_is_called_so(full: FakeResult) -> None:
 
 
 def test_harmless_sets_are_called_harmless(full: FakeResult) -> None:
-    assert "do no harm beyond" in said(full)
+    assert "do no harm: at worst accuracy rises by 0.010 (−0.010" in said(full)
     tables = full.findings["paper"]
     harmful = tables["exclusive"].assign(drop=0.3, drop_high=0.35)
     findings = {**full.findings, "paper": {**tables, "exclusive": harmful}}
-    assert "cost at most 0.300" in said(replace(full, findings=findings))
+    assert "can do harm: at worst accuracy falls by 0.300" in said(replace(full, findings=findings))
 
 
 def test_published_numbers_are_named_as_others(full: FakeResult) -> None:

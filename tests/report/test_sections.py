@@ -172,7 +172,7 @@ def test_overlapping_classes_are_not_ordered() -> None:
 def test_separate_classes_are_ordered() -> None:
     result = small(fragility=fragility(("a", 0.4, 0.35, 0.45), ("b", 0.15, 0.05, 0.25)))
     said = answer("classes", result)
-    assert "“a” loses 0.400 of recall (0.350 to 0.450) and so breaks first" in said
+    assert "“a” falls by 0.400 (0.350 to 0.450), so that it breaks first" in said
     assert "above that of every other class" in said
 
 
@@ -242,8 +242,8 @@ def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
 
 def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult) -> None:
     said = answer("pathways", full)
-    assert "0.010 (−0.020 to 0.040), at 50% of neurons, where the whole loss is 0.200" in said
-    assert "and the direct part 0.190: it cannot be told apart from none" in said
+    assert "0.010 (−0.020 to 0.040), at 50% of neurons, where accuracy falls by 0.200 in" in said
+    assert "in all and falls by 0.190 directly: it cannot be told apart from none" in said
     assert "0.080 (0.050 to 0.110)" in said
     assert "they pass on part of the damage" in said
     assert "under mean silencing the answers agree on every exact example (242 cells)" in said

@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from synapse_audit.artifacts import DenseLayer
-from synapse_audit.classifier.discovery import Discovered, Given, discover
+from synapse_audit.classifier.discovery import Discovered, Given
 from synapse_audit.classifier.encoded import (
     Batch,
     Collator,
@@ -29,19 +29,18 @@ from synapse_audit.classifier.encoded import (
     either,
     sent,
 )
-from synapse_audit.classifier.loading import Reads, load_parts, unknown_type
+from synapse_audit.classifier.loading import Parts, Reads, load_parts, unknown_type
+from synapse_audit.classifier.locating import locate
 from synapse_audit.classifier.options import Loading
 from synapse_audit.classifier.reading import Position, Reading, read_batch
 from synapse_audit.classifier.record import TEXT, Family
 from synapse_audit.classifier.sites import (
     BLOCK_OUTPUT,
     HEAD_INPUT,
-    Stacks,
     block_widths,
     dense_layer,
     inner_points,
     layer_points,
-    recorded_parts,
 )
 from synapse_audit.classifier.tail import logits_of
 from synapse_audit.classifier.weights import count_weights, digest
@@ -154,20 +153,7 @@ class Classifier:
             output_layer=output_layer,
         )
         parts = load_parts(str(path), loading, Reads(tokens, window))
-        try:
-            classifier = cls.wrap(
-                parts.model,
-                classes=parts.classes,
-                inputs=parts.inputs,
-                family=parts.family,
-                name=str(path),
-                **loading.parts,
-            )
-        except ModelError as error:
-            if parts.family is not None or loading.parts:
-                raise
-            config: Any = parts.model.config
-            raise unknown_type(config.model_type, error) from error
+        classifier = _wrapped(parts, str(path), loading.parts)
         notes = (*classifier.notes, *parts.notes)
         read = replace(classifier, notes=notes, origin=parts.origin)
         return read.to(device) if parts.device is None else replace(read, device=parts.device)
@@ -213,26 +199,18 @@ class Classifier:
             UsageError: both a family and a part of its own are given, or inputs twice or never.
         """
         read = either(inputs, encoder, collator, examples)
-        given = Given(blocks, embeddings, output_layer, position, head)
-        if family is not None and given != Given():
-            raise UsageError(f"family {family.name} and parts given; expected one of the two")
-        if family is None:
-            found = discover(
-                module.eval(),
-                n_classes=len(classes),
-                encoder=read.encoder,
-                collator=read.collator,
-                examples=read.examples,
-                given=given,
-            )
-            family, stacks = found.family, Stacks(found.blocks, 0)
-            start, output = found.embeddings, found.output_layer
-        else:
-            found = None
-            stacks, start, output = recorded_parts(module, family, name)
+        found = locate(
+            module.eval(),
+            name=name,
+            n_classes=len(classes),
+            inputs=read,
+            family=family,
+            given=Given(blocks, embeddings, output_layer, position, head),
+        )
+        family, (stacks, start, output) = found.family, found.parts
         return cls(
             name=name,
-            model=module.eval(),
+            model=module,
             classes=tuple(classes),
             architecture=family.name,
             embeddings=start,
@@ -248,8 +226,8 @@ class Classifier:
             causal=family.causal,
             resumable=stacks.resumable,
             embeddings_side=family.embeddings_side,
-            notes=(*(found.notes if found else filter(None, [family.note])), *read.notes),
-            discovered=found,
+            notes=(*found.notes, *read.notes),
+            discovered=found.discovered,
             modality=read.modality,
             reads=read.reads,
         )
@@ -389,3 +367,21 @@ class Classifier:
                 raise ModelError(
                     f"'{self.name}' was altered: expected equal weights and no new hook"
                 )
+
+
+def _wrapped(parts: Parts, name: str, named: Mapping[str, Any]) -> Classifier:
+    """What was loaded behind its face; ``named``: parts of the model that the user names."""
+    try:
+        return Classifier.wrap(
+            parts.model,
+            classes=parts.classes,
+            inputs=parts.inputs,
+            family=parts.family,
+            name=name,
+            **named,
+        )
+    except ModelError as error:
+        if parts.family is not None or named:
+            raise
+        config: Any = parts.model.config
+        raise unknown_type(config.model_type, error) from error

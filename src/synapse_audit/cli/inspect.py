@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from synapse_audit.cli.loading import (
-    MODEL,
-    Attention,
-    BaseModel,
-    Blocks,
-    DeviceMap,
-    Head,
-    HeadReads,
-    NoMerge,
-    Quantization,
-    Revision,
-)
+from synapse_audit.cli.options import DEVICE, MODEL, LoadingOptions, given, spelled_out
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,37 +16,19 @@ if TYPE_CHECKING:
     from synapse_audit.classifier import Classifier
 
 
+@spelled_out
 def inspect(
     model: Annotated[str, typer.Argument(help=MODEL)],
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, mps.")] = "cpu",
+    device: Annotated[str, typer.Option(help=DEVICE)] = "cpu",
     tokens: Annotated[
         str, typer.Option(help="What it is given: text, or ids where it has no tokenizer.")
     ] = "text",
-    revision: Revision = None,
-    attn_implementation: Attention = None,
-    device_map: DeviceMap = None,
-    quantization: Quantization = None,
-    base_model: BaseModel = None,
-    no_merge: NoMerge = False,
-    blocks: Blocks = None,
-    position: HeadReads = None,
-    head: Head = None,
+    **options: Unpack[LoadingOptions],
 ) -> None:
     """Print family, parts, pooled position, head, label map, sites and routes of a classifier."""
     from synapse_audit.classifier import Loading, Reads, open_classifier
 
-    loading = Loading(
-        device=device,
-        revision=revision,
-        attn_implementation=attn_implementation,
-        device_map=device_map,
-        quantization=quantization,
-        base_model=base_model,
-        merge_adapter=not no_merge,
-        blocks=blocks,
-        position=position,
-        output_layer=head,
-    )
+    loading = Loading(device=device, **given(options))
     classifier = open_classifier(model, loading, Reads(tokens))
     for name, value in facts(classifier).items():
         typer.echo(f"{name:<17}{value}".replace("\n", f"\n{'':<17}"))

@@ -17,11 +17,10 @@ from typing import Annotated
 import typer
 
 from synapse_audit.cli.inspect import inspect
+from synapse_audit.cli.interrupts import INTERRUPTED, noticed
 from synapse_audit.cli.report import report
 from synapse_audit.cli.run import run
 from synapse_audit.errors import AuditError
-
-INTERRUPTED = 130
 
 app = typer.Typer(
     name="synapse-audit",
@@ -60,12 +59,18 @@ def main() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    try:
-        app()
-    except AuditError as error:
-        typer.echo(f"synapse-audit: {' '.join(str(error).split())}", err=True)
-        sys.exit(2)
-    except SystemExit as stop:  # typer turns KeyboardInterrupt into this
-        if stop.code == INTERRUPTED:
-            typer.echo("synapse-audit: interrupted; the same command goes on from here", err=True)
-        raise
+    with noticed() as interrupts:
+        try:
+            app()
+        except BaseException as end:
+            if interrupts.explain(end):
+                _say("interrupted; the same command goes on from here")
+                sys.exit(INTERRUPTED)
+            if isinstance(end, AuditError):
+                _say(" ".join(str(end).split()))
+                sys.exit(2)
+            raise
+
+
+def _say(line: str) -> None:
+    typer.echo(f"synapse-audit: {line}", err=True)

@@ -18,15 +18,16 @@ In: the name of a file and the model's class names. Out: :class:`LabelledData` a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
 from synapse_audit.data.label_map import check_label_map
 from synapse_audit.data.media import MEDIA
 from synapse_audit.data.reading import read_table
-from synapse_audit.data.rows import ROW, TABLE, as_rows
+from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
 from synapse_audit.data.splitting import split
-from synapse_audit.data.tables import DATA, Table, listing
+from synapse_audit.data.tables import DATA, Pool, Table, listing
 from synapse_audit.data.thinning import cap, class_weights, drop_repeats, require_two_classes
 from synapse_audit.data.token_ids import ids_as_texts, read_ids
 from synapse_audit.data.validating import validate
@@ -87,26 +88,28 @@ def load_data(
     medium = MEDIA.get(modality)
     inputs = the_input_column(text_column, input_column, text_pair_column, medium)
     tables = [read_table(name, medium) for name in (source, fit_data) if name is not None]
-    numbers: tuple[str, ...] = ()
     if columns or modality == TABLE:
         asked = [columns] if isinstance(columns, str) else list(columns)
         _check_columns(asked, inputs or text_pair_column, modality, vocabulary)
         medium = ROW
-        tables, chosen, numbers = as_rows(tables, asked, label=label_column, group=group_column)
+        read = as_rows(tables, asked, label=label_column, group=group_column)
     else:
-        chosen = choose_columns(
-            tables[0],
-            text=inputs,
-            pair=text_pair_column,
-            label=label_column,
-            group=group_column,
-            medium=medium,
-        )
-    for table in tables[1:]:
-        require_columns(table, chosen)
+        names = {"pair": text_pair_column, "label": label_column, "group": group_column}
+        read = Rows(tables, choose_columns(tables[0], text=inputs, medium=medium, **names))
+    for table in read.tables[1:]:
+        require_columns(table, read.columns)
     if vocabulary is not None:
-        tables = [ids_as_texts(table, chosen, vocabulary) for table in tables]
-    rows = validate(tables, chosen, classes, medium)
+        tables = [ids_as_texts(table, read.columns, vocabulary) for table in read.tables]
+        read = read._replace(tables=tables)
+    pool = validate(read.tables, read.columns, classes, medium)
+    data = _labelled(pool, classes, source, max_examples, seed)
+    return replace(data, source=_sources(read.tables), columns=read.numbers)
+
+
+def _labelled(
+    rows: Pool, classes: Sequence[str], source: str, max_examples: int | None, seed: int
+) -> LabelledData:
+    """Rows without repeats, as many as asked for, with weights for those left out."""
     whole = drop_repeats(rows)
     require_two_classes(whole.labels[whole.origin == DATA], classes, source)
     kept = cap(whole, max_examples, seed=seed)
@@ -118,10 +121,9 @@ def load_data(
         origin=kept.origin,
         groups=kept.groups,
         sha256=rows.digest(classes),
-        source=_sources(tables),
+        source=source,
         n_rows=len(rows.inputs),
         n_repeats=len(rows.inputs) - len(whole.inputs),
-        columns=numbers,
     )
 
 

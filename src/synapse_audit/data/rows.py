@@ -33,12 +33,12 @@ ROW = Medium(one="row of numbers", columns=((VECTOR,),), suffixes=())
 
 
 class Rows(NamedTuple):
-    """Tables whose inputs are vectors, and where these came from."""
+    """Tables, and which of their columns hold what."""
 
     tables: list[Table]
     columns: Columns
-    numbers: tuple[str, ...]
-    """Columns that the vectors hold, in order."""
+    numbers: tuple[str, ...] = ()
+    """Columns that vectors were made of, in order; empty where inputs are no vectors."""
 
 
 def as_rows(

@@ -85,9 +85,8 @@ def compare(found: Gap, p: float, tests: bool) -> str:
         verdict = f"hurt {'more' if found.excess > 0 else 'less'} than equally many random ones"
     return (
         f"With {words.percent(found.fraction)} of all neurons silenced, the top-ranked neurons "
-        f"{verdict}: accuracy falls by {words.number(found.top)} against "
-        f"{words.number(found.random)} (middle 95% of the draws: "
-        f"{words.span(found.low, found.high)}); over the whole curve {words.p_phrase(p)}."
+        f"{verdict}: accuracy {words.falls(found.top)}, with random ones it {_by_chance(found)}; "
+        f"over the whole curve {words.p_phrase(p)}."
     )
 
 
@@ -97,10 +96,13 @@ def _untested(found: Gap, tests: bool) -> str:
     why = "the draws allow none" if tests else "this preset has too few draws"
     return (
         f"With {words.percent(found.fraction)} of all neurons silenced, top-ranked first, accuracy "
-        f"falls by {words.number(found.top)}, against {words.number(found.random)} with equally "
-        f"many random neurons: {place} the range of the draws "
-        f"({words.span(found.low, found.high)}). No test is reported: {why}."
+        f"{words.falls(found.top)}; with equally many random neurons it {_by_chance(found)}. The "
+        f"first figure lies {place} the range of the draws. No test is reported: {why}."
     )
+
+
+def _by_chance(found: Gap) -> str:
+    return words.falls(found.random, found.low, found.high, bounds="middle 95% of the draws")
 
 
 def plateau_sentence(result: Result) -> str:

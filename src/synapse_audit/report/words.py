@@ -104,6 +104,39 @@ def with_interval(estimate: Estimate) -> str:
     return text if bounds == UNKNOWN else f"{text} ({bounds})"
 
 
+def falls(drop: Any, low: Any = math.nan, high: Any = math.nan, *, bounds: str = "") -> str:
+    """What a rate does that loses ``drop``; the interval of a rise is turned with it.
+
+    Args:
+        bounds: what ``low`` and ``high`` are, where they are no interval of the estimate.
+
+    >>> falls(0.027, 0.01, 0.041), falls(-0.027, -0.041, 0.001), falls(0.0)
+    ('falls by 0.027 (0.010 to 0.041)', 'rises by 0.027 (−0.001 to 0.041)', 'does not change')
+    """
+    given, named = as_float(drop), f"{bounds}: " if bounds else ""
+    if math.isnan(given):
+        return "changes by an unknown amount"
+    if number(given) == number(0):
+        limits = span(low, high)
+        still = limits in (UNKNOWN, span(0, 0))
+        return "does not change" + ("" if still else f" ({named}drop {limits})")
+    verb = "falls" if given > 0 else "rises"
+    limits = span(low, high) if given > 0 else span(-as_float(high), -as_float(low))
+    return f"{verb} by {number(abs(given))}" + ("" if limits == UNKNOWN else f" ({named}{limits})")
+
+
+def more(excess: Any, low: Any = math.nan, high: Any = math.nan) -> str:
+    """How much more, or less, than something else; the interval of a deficit is turned with it.
+
+    >>> more(0.027), more(-0.027, -0.041, 0.001)
+    ('0.027 more', '0.027 (−0.001 to 0.041) less')
+    """
+    given = Estimate(as_float(excess), as_float(low), as_float(high))
+    if number(given.value).startswith("−"):
+        return f"{with_interval(Estimate(-given.value, -given.high, -given.low))} less"
+    return f"{with_interval(given)} more"
+
+
 def plain(text: Any) -> str:
     """A name from the data without control or direction characters, which could hide text."""
     return "".join(

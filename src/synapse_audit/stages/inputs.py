@@ -23,6 +23,7 @@ from synapse_audit.operators import AIMED, OPERATORS
 from synapse_audit.plan.inputs import BUILDERS
 from synapse_audit.plan.weights import WEIGHT_CELLS
 from synapse_audit.rankings import RANKINGS
+from synapse_audit.stages.alike import find_alike
 from synapse_audit.stages.run import Subject
 from synapse_audit.stages.windows import by_window
 
@@ -86,9 +87,12 @@ def read_subject(config: AuditConfig) -> Subject:
     classifier = read_classifier(config)
     benign = benign_index(config, classifier)
     rows = read_data(config, classifier)
-    data, encoded = by_window(rows, classifier.encode(rows.inputs))
-    heard = replace(classifier, notes=(*classifier.notes, *encoded.notes))
-    return Subject(heard, data, split(data, seed=config.seed), encoded, benign)
+    read = classifier.encode(rows.inputs)
+    alike = find_alike(rows.inputs, read)
+    data, encoded = by_window(rows, read)
+    told = (*encoded.notes, *filter(None, [alike.note]))
+    heard = replace(classifier, notes=(*classifier.notes, *told))
+    return Subject(heard, data, split(data, seed=config.seed), encoded, benign, alike)
 
 
 def read_classifier(config: AuditConfig) -> Classifier:

@@ -19,6 +19,7 @@ from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.classifier.record import TEXT
 from synapse_audit.config import AuditConfig
 from synapse_audit.progress import Progress
+from synapse_audit.stages.alike import NOT_COMPARED, Alike
 from synapse_audit.store import RunFolder
 
 SCHEMA = 1
@@ -63,6 +64,8 @@ class Subject:
     encoded: Encoded
     benign: int | None = None
     """Output index of the class that means no alarm, where one was named."""
+    alike: Alike = NOT_COMPARED
+    """Inputs that the model reads exactly as others."""
 
     @property
     def evaluated(self) -> Int[np.ndarray, " evaluate"]:
@@ -96,6 +99,8 @@ def identify(run: Run, subject: Subject) -> None:
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
+    if subject.alike.note:
+        run.progress.note(f"warning: {subject.alike.note}")
 
 
 def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:
@@ -105,6 +110,7 @@ def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:
     ``n_rows_used`` left after the cap. ``n_examples`` counts what every figure counts, rows or,
     where windows were cut, windows; ``n_used`` is its older name. ``windows`` has the counts of the
     cutting, with repeats of its own. ``columns`` are those of a table, in the model's order.
+    ``n_alike``: distinct rows used that the model reads exactly as another one, if there are any.
     """
     data = subject.data
     return {
@@ -117,6 +123,7 @@ def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:
         "n_examples": len(data),
         "n_used": len(data),
         **({"columns": list(data.columns)} if data.columns else {}),
+        **({"n_alike": subject.alike.n} if subject.alike.n else {}),
         **_windows(data),
     }
 

@@ -132,7 +132,7 @@ def _worth(result: Result) -> str:
     verdict = "" if best.low > 0 and outside else "; single random draws cost as much"
     return (
         f"Silencing the top of {_method(result, 'most_effective', 'method')} costs "
-        f"{words.with_interval(best)} more accuracy than random sets do{among}{verdict}."
+        f"{words.more(*best[:3])} accuracy than random sets do{among}{verdict}."
     )
 
 
@@ -169,7 +169,7 @@ def _cost(result: Result, kind: str) -> str:
     at = lookup.estimate(result.summary, "agreement", "dissociated", kind, "fraction").value
     return (
         f"the {words.percent(at)} of neurons that are {KINDS[kind][0]} cost "
-        f"{words.with_interval(found)} beyond random ones"
+        f"{words.more(*found[:3])} accuracy than random ones"
     )
 
 

@@ -62,8 +62,8 @@ def classes(result: Result) -> Section:
 def _answer(fragility: pd.DataFrame) -> tuple[str, ...]:
     first, last = fragility.iloc[0], fragility.iloc[-1]
     order = (
-        f"On average over the shares silenced, {_loss(first)} and so breaks first; {_loss(last)} "
-        "and holds longest."
+        f"On average over the shares silenced, the recall of {_loss(first)}, so that it breaks "
+        f"first; that of {_loss(last)}, so that it holds longest."
     )
     apart = first["mean_drop_low"] > last["mean_drop_high"]
     second = fragility.iloc[1] if len(fragility) > 2 else last
@@ -93,10 +93,8 @@ def _collapse(table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _loss(row: pd.Series) -> str:
-    bounds = words.span(row["mean_drop_low"], row["mean_drop_high"])
-    return (
-        f"{words.quoted(row['class'])} loses {words.number(row['mean_drop'])} of recall ({bounds})"
-    )
+    change = words.falls(row["mean_drop"], row["mean_drop_low"], row["mean_drop_high"])
+    return f"{words.quoted(row['class'])} {change}"
 
 
 def _overview(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:

@@ -66,11 +66,11 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
         f"found among {words.plural(len(table), 'candidate')}."
     )
     detail = (
-        f"Neuron {words.plain(worst['address'])} costs {words.number(worst['zero_drop'])} "
-        f"({words.span(worst['zero_low'], worst['zero_high'])}) when zeroed and "
-        f"{words.number(worst['mean_drop'])} "
-        f"({words.span(worst['mean_low'], worst['mean_high'])}) when held at its mean of "
-        f"{words.number(worst['mean'], 2)} (spread {words.number(worst['spread'], 2)})."
+        f"With neuron {words.plain(worst['address'])} set to 0 accuracy "
+        f"{words.falls(worst['zero_drop'], worst['zero_low'], worst['zero_high'])}; with the "
+        f"neuron held at its mean of {words.number(worst['mean'], 2)} (spread "
+        f"{words.number(worst['spread'], 2)}) it "
+        f"{words.falls(worst['mean_drop'], worst['mean_low'], worst['mean_high'])}."
     )
     return found, detail
 

@@ -109,19 +109,18 @@ def _random(flips: pd.DataFrame) -> Iterator[str]:
         for kind, name in (("exponent_msb", "top exponent"), ("mantissa", "mantissa")):
             mine = lookup.rows(rows, kind=kind).sort_values("bits")
             if len(mine):
-                said.append(f"{_loss(mine.iloc[0])} for {_bits(mine.iloc[0], name)}")
+                said.append(f"{_change(mine.iloc[0])} for {_bits(mine.iloc[0], name)}")
         if said:
-            yield f"Random flips in the head ({words.plain(format)}) cost {words.listing(said)}."
+            where = f"the head ({words.plain(format)})"
+            yield f"With random flips in {where} accuracy {words.listing(said)}."
 
 
 def _bits(row: pd.Series, name: str) -> str:
     return words.plural(int(row["bits"]), f"{name} bit")
 
 
-def _loss(row: pd.Series) -> str:
-    bounds = words.span(row["drop_low"], row["drop_high"])
-    shown = words.number(row["drop"])
-    return shown if bounds == words.UNKNOWN else f"{shown} ({bounds})"
+def _change(row: pd.Series) -> str:
+    return words.falls(row["drop"], row["drop_low"], row["drop_high"])
 
 
 def _blocks(halving: pd.DataFrame) -> Iterator[str]:
@@ -156,15 +155,16 @@ def _others(noise: pd.DataFrame, gains: pd.DataFrame) -> Iterator[str]:
         if len(rows):
             worst = lookup.extreme(rows, "drop")
             yield (
-                f"Gaussian noise on {name} costs at most {_loss(worst)}, at "
-                f"{words.number(worst[size], 1)} times the weight's root mean square."
+                f"Gaussian noise on {name} costs most at {words.number(worst[size], 1)} times the "
+                f"weight's root mean square: accuracy {_change(worst)}."
             )
     if len(gains):
         worst = lookup.extreme(gains, "drop")
         yield (
-            f"Scaling gains of a block's last norm costs at most {_loss(worst)}: factor "
+            f"Scaling gains of a block's last norm costs most by factor "
             f"{words.number(worst['factor'], 1)} on {words.percent(worst['share'])} of layer "
-            f"{words.whole(worst['layer'])} ({_chosen(worst['selection'])})."
+            f"{words.whole(worst['layer'])} ({_chosen(worst['selection'])}): accuracy "
+            f"{_change(worst)}."
         )
 
 

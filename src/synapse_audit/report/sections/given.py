@@ -78,14 +78,13 @@ def _answer(effects: pd.DataFrame, classes: pd.DataFrame) -> tuple[str, ...]:
 
 def _sentence(row: pd.Series[Any]) -> str:
     name = words.short(row["neurons"], LONGEST)
-    drop = words.Estimate(float(row["drop"]), float(row["drop_low"]), float(row["drop_high"]))
+    change = words.falls(row["drop"], row["drop_low"], row["drop_high"])
+    draws = words.plural(int(row["draws"]), "draw")
+    random = words.falls(row["random_drop"], row["random_low"], row["random_high"], bounds=draws)
     return (
-        f"Silencing {words.plural(int(row['k']), 'chosen neuron')} ({name}) by "
-        f"{words.plain(row['operator'])} costs {words.with_interval(drop)} of accuracy and changes "
-        f"{words.number(row['flip_rate'])} of the predictions; as many random neurons cost "
-        f"{words.number(row['random_drop'])} on average "
-        f"({words.plural(int(row['draws']), 'draw')}: "
-        f"{words.span(row['random_low'], row['random_high'])})."
+        f"With {words.plural(int(row['k']), 'chosen neuron')} ({name}) silenced by "
+        f"{words.plain(row['operator'])}, accuracy {change} and {words.number(row['flip_rate'])} "
+        f"of the predictions change; with as many random neurons accuracy on average {random}."
     )
 
 
@@ -96,8 +95,8 @@ def _worst_class(classes: pd.DataFrame) -> list[str]:
     worst = lookup.extreme(classes, "recall_drop")
     return [
         f"Of the classes {words.quoted(worst['class'])} loses most recall: "
-        f"{words.number(worst['recall_drop'])}, with random neurons "
-        f"{words.number(worst['random_drop'])}."
+        f"{words.number(worst['recall_drop'])}; with random neurons its recall "
+        f"{words.falls(worst['random_drop'])}."
     ]
 
 

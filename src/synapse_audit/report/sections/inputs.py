@@ -88,13 +88,13 @@ def _gradients(table: pd.DataFrame, kind: Kind) -> str:
     if sizes is None:
         return ""
     parts = [
-        f"{words.number(found.iloc[0]['drop'])} ({_span(found.iloc[0])}) by {shown}"
+        f"{_change(found.iloc[0])} under {shown}"
         for name, shown, _ in reversed(LINES)
         if len(found := rows[(rows["attack"] == name) & (rows["strength"] == sizes)])
     ]
     return (
-        f"Changing the {kind.embeddings} of each {kind.noun} by {words.percent(sizes)} of their "
-        f"size costs accuracy {words.listing(parts)}."
+        f"With the {kind.embeddings} of each {kind.noun} changed by {words.percent(sizes)} of "
+        f"their size, accuracy {'; '.join(parts)}."
     )
 
 
@@ -117,10 +117,10 @@ def _deletions(table: pd.DataFrame, kind: Kind) -> str:
         return ""
     said = (
         f"Without the {words.plural(int(most), kind.unit, kind.units)} that matter most, accuracy "
-        f"falls by {words.number(chosen.iloc[0]['drop'])} ({_span(chosen.iloc[0])})"
+        f"{_change(chosen.iloc[0])}"
     )
     if len(twin):
-        said += f"; without as many random ones, by {words.number(twin.iloc[0]['drop'])}"
+        said += f"; without as many random ones it {words.falls(twin.iloc[0]['drop'])}"
     return said + "."
 
 
@@ -137,8 +137,8 @@ def _easiest(table: pd.DataFrame) -> str:
     )
 
 
-def _span(row: pd.Series) -> str:
-    return words.span(row["drop_low"], row["drop_high"])
+def _change(row: pd.Series) -> str:
+    return words.falls(row["drop"], row["drop_low"], row["drop_high"])
 
 
 def _untargeted(table: pd.DataFrame, unit: str) -> pd.DataFrame:

@@ -51,9 +51,9 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     outside = _outside(rows)
     first = (
         f"The single layer that costs most under {operators[0]} silencing is layer "
-        f"{words.plain(worst['layer'])}: {words.percent(worst['fraction'])} of its neurons cost "
-        f"{words.number(worst['drop'])} ({words.span(worst['drop_low'], worst['drop_high'])}), "
-        f"random ones of the same layer {words.number(worst['random_drop'])}."
+        f"{words.plain(worst['layer'])}: with {words.percent(worst['fraction'])} of its neurons "
+        f"silenced accuracy {words.falls(worst['drop'], worst['drop_low'], worst['drop_high'])}, "
+        f"with random ones of the same layer it {words.falls(worst['random_drop'])}."
     )
     above = int((outside & (rows["excess"] > 0)).sum())
     second = (

@@ -73,8 +73,8 @@ def _answer(rows: pd.DataFrame, tests: bool) -> tuple[str, ...]:
     start = (
         f"With the top {words.percent(rows['fraction'].iloc[0])} ranked for a class "
         f"{words.plain(rows['operator'].iloc[0])}-silenced, that class loses "
-        f"{words.number(own['value'].mean())} of recall more than with random neurons, averaged "
-        f"over classes; for the other classes this is {words.number(other['value'].mean())}."
+        f"{words.more(own['value'].mean())} recall than with random neurons, averaged over "
+        f"classes; the other classes lose {words.more(other['value'].mean())}."
     )
     if not tests:
         return start, "No test is reported, because this preset has too few draws."

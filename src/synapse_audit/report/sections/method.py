@@ -121,7 +121,8 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"{words.whole(facts.draws)} random draws per curve, {words.whole(facts.resamples)} "
         f"bootstrap resamples, {tests}."
     )
-    return made, *_rows(result), *_cut(result), _routes(result), *_estimated(result)
+    read = (*_rows(result), *_cut(result), *_alike(result))
+    return made, *read, _routes(result), *_estimated(result)
 
 
 def _rows(result: Result) -> tuple[str, ...]:
@@ -154,6 +155,22 @@ def _cut(result: Result) -> tuple[str, ...]:
     return (
         f"{words.whole(truncated)} of {used} {kind_of(result).many} were longer than the model can "
         "read and were cut to fit; nothing here speaks of what was cut off.",
+    )
+
+
+def _alike(result: Result) -> tuple[str, ...]:
+    """How many inputs the model cannot tell apart, because it reads the same of them."""
+    alike, used = (
+        words.as_float(lookup.dig(result.manifest, "data", name))
+        for name in ("n_alike", "n_rows_used")
+    )
+    if not alike > 0:
+        return ()
+    much = " The tokenizer may not be the one that the model was trained with."
+    return (
+        f"{words.whole(alike)} of {words.whole(used)} {kind_of(result).many} become the same token "
+        f"ids as another one, so that the model cannot tell them apart."
+        f"{much if 2 * alike > used else ''}",
     )
 
 

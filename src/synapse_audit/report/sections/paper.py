@@ -156,13 +156,12 @@ def _exclusive(result: Result) -> list[str]:
     if not len(mass):
         return []
     worst = lookup.extreme(mass, "drop")
-    harm = "do no harm" if worst["drop_high"] <= HARMLESS else "cost at most"
+    harm = "do no harm" if worst["drop_high"] <= HARMLESS else "can do harm"
     size = f"{words.whole(mass['k'].min())} to {words.whole(mass['k'].max())}"
-    cost = f"{words.number(worst['drop'])} ({words.span(worst['drop_low'], worst['drop_high'])})"
-    tail = f" beyond {cost} of accuracy" if harm == "do no harm" else f" {cost} of accuracy"
+    change = words.falls(worst["drop"], worst["drop_low"], worst["drop_high"])
     return [
         f"Sets of one class alone, a tenth of its weight mass ({size} neurons), set to 0, "
-        f"{harm}{tail}."
+        f"{harm}: at worst accuracy {change}."
     ]
 
 

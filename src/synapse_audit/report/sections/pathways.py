@@ -110,9 +110,8 @@ def _largest(result: Result, operator: str) -> str:
     direct = lookup.estimate(result.summary, *path, "direct_drop").value
     return (
         f"With {operator} silencing the largest part that travels through other tokens is "
-        f"{words.with_interval(found)}, at {words.percent(at)} of neurons, where the whole "
-        f"loss is {words.number(drop)} and the direct part {words.number(direct)}: "
-        f"{_verdict(found)}."
+        f"{words.with_interval(found)}, at {words.percent(at)} of neurons, where accuracy "
+        f"{words.falls(drop)} in all and {words.falls(direct)} directly: {_verdict(found)}."
     )
 
 

@@ -97,8 +97,8 @@ def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
     zero = gap(table, "zero")
     if found and zero:
         sentences.append(
-            f"Zeroing the same neurons costs {words.number(zero.top)} (random twins "
-            f"{words.number(zero.random)}), so {_zero_against_mean(found, zero)}."
+            f"With the same neurons set to 0 accuracy {words.falls(zero.top)} (with random twins "
+            f"it {words.falls(zero.random)}), so {_zero_against_mean(found, zero)}."
         )
     return tuple(sentences)
 

@@ -74,11 +74,11 @@ def _answer(sublayers: pd.DataFrame) -> tuple[str, ...]:
         if not len(rows):
             continue
         worst = lookup.extreme(rows, "drop")
+        change = words.falls(worst["drop"], worst["drop_low"], worst["drop_high"])
         where = "" if site == "head_input" else f" in layer {words.whole(worst['layer'])}"
         sentences.append(
-            f"Silencing the whole {name}{where} costs {words.number(worst['drop'])} of accuracy "
-            f"({words.span(worst['drop_low'], worst['drop_high'])})"
-            + ("" if len(rows) == 1 else ", the most of all layers")
+            f"With the whole {name}{where} silenced, accuracy {change}"
+            + ("" if len(rows) == 1 else "; no other layer costs more")
             + "."
         )
     return tuple(sentences)

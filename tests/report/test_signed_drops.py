@@ -1,0 +1,142 @@
+"""Drops are said with their direction: no sentence falls by a negative number."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from synapse_audit.report import SECTIONS, words
+
+from .fakes import FakeResult
+
+BACKWARDS = re.compile(r"\b(by|costs?|loses?|lost|loss is|against|beyond|this is) −[\d.]+")
+"""A fall by less than nothing, as the report must not write it."""
+
+BOTH_ENDS = ("low", "high")
+
+
+@pytest.mark.parametrize(
+    ("drop", "said"),
+    [
+        ((0.027,), "falls by 0.027"),
+        ((-0.027,), "rises by 0.027"),
+        ((0.0004,), "does not change"),
+        ((-0.0004, -0.0004, 0.0004), "does not change"),
+        ((0.0, -0.01, 0.02), "does not change (drop −0.010 to 0.020)"),
+        ((0.027, 0.01, 0.04), "falls by 0.027 (0.010 to 0.040)"),
+        ((0.027, -0.01, 0.06), "falls by 0.027 (−0.010 to 0.060)"),
+        ((-0.027, -0.06, 0.01), "rises by 0.027 (−0.010 to 0.060)"),
+        ((-0.027, math.nan, 0.01), "rises by 0.027"),
+        ((math.nan, 0.0, 0.1), "changes by an unknown amount"),
+        ((None,), "changes by an unknown amount"),
+    ],
+)
+def test_the_direction_is_in_the_verb(drop: tuple[object, ...], said: str) -> None:
+    assert words.falls(*drop) == said
+
+
+def test_other_bounds_are_named_and_turned_too() -> None:
+    assert words.falls(-0.02, -0.05, 0.0, bounds="5 draws") == (
+        "rises by 0.020 (5 draws: 0.000 to 0.050)"
+    )
+    assert words.falls(0, -0.01, 0.0, bounds="5 draws") == (
+        "does not change (5 draws: drop −0.010 to 0.000)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("excess", "said"),
+    [
+        ((0.108, 0.104, 0.112), "0.108 (0.104 to 0.112) more"),
+        ((-0.027, -0.06, 0.01), "0.027 (−0.010 to 0.060) less"),
+        ((-0.0001,), "0.000 more"),
+        ((math.nan,), "– more"),
+    ],
+)
+def test_an_excess_is_more_or_less(excess: tuple[float, ...], said: str) -> None:
+    assert words.more(*excess) == said
+
+
+def test_a_section_on_a_rise_says_that_it_rises() -> None:
+    layers = pd.DataFrame([
+        {"operator": "mean", "layer": 2, "fraction": 0.5, "drop": -0.027, "drop_low": -0.041,
+         "drop_high": -0.01, "random_drop": -0.004, "random_low": -0.01, "random_high": 0.002},
+        {"operator": "mean", "layer": 1, "fraction": 0.5, "drop": -0.05, "drop_low": -0.06,
+         "drop_high": -0.04, "random_drop": 0.0, "random_low": 0.0, "random_high": 0.0},
+    ])  # fmt: skip
+    section = SECTIONS["layers"](FakeResult(findings={"redundancy": {"layers": layers}}))
+    assert section.answer[0] == (
+        "The single layer that costs most under mean silencing is layer 2: with 50% of its neurons "
+        "silenced accuracy rises by 0.027 (0.010 to 0.041), with random ones of the same layer it "
+        "rises by 0.004."
+    )
+
+
+TURNED = (
+    "removal", "layers", "classes", "sites", "constants", "faults", "inputs", "pathways", "given",
+)  # fmt: skip
+"""Sections that say how far accuracy or recall falls, where the fake run loses some."""
+
+
+@pytest.mark.parametrize("name", TURNED)
+def test_where_everything_rises_nothing_is_said_to_fall(full: FakeResult, name: str) -> None:
+    assert "rises by" not in " ".join(SECTIONS[name](full).answer)
+    said = " ".join(SECTIONS[name](_turned(full)).answer)
+    assert "rises by" in said
+    assert "falls by" not in said
+
+
+def test_no_section_speaks_backwards(full: FakeResult) -> None:
+    turned = _turned(full)
+    for name, build in SECTIONS.items():
+        assert BACKWARDS.findall(" ".join(build(turned).answer)) == [], name
+
+
+def _turned(result: FakeResult) -> FakeResult:
+    """The same run with every drop and excess turned into a rise."""
+    tables = {
+        finding: {name: _rising(table) for name, table in tables.items()}
+        for finding, tables in result.findings.items()
+    }
+    return replace(result, findings=tables, summary=_summary(result.summary))
+
+
+def _rising(table: pd.DataFrame) -> pd.DataFrame:
+    """Minus the size of every drop, its interval ends swapped with it."""
+    turned = table.copy()
+    for column in table.columns:
+        stem = str(column).removesuffix("_drop") if column != "drop" else "drop"
+        if not (str(column).endswith("drop") or column in ("excess", "value")):
+            continue
+        size = pd.to_numeric(table[column], errors="coerce").abs() + 0.001
+        turned[column] = -size
+        for names in {(f"{column}_low", f"{column}_high"), (f"{stem}_low", f"{stem}_high")}:
+            if {*names} <= {*table.columns}:
+                turned[names[0]], turned[names[1]] = -size - 0.01, -size + 0.01
+    return turned
+
+
+def _summary(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Drops of the summary turned likewise; all of ``agreement`` and ``pathways`` are drops."""
+    turned = dict(given)
+    for part in ("agreement", "pathways"):
+        turned[part] = _negative(given[part])
+    return turned
+
+
+def _negative(given: Any) -> Any:
+    if not isinstance(given, Mapping):
+        return given
+    found = {name: _negative(value) for name, value in given.items()}
+    if "low" in given and isinstance(given["low"], float):
+        found |= {"value": -given["value"], "low": -given["high"], "high": -given["low"]}
+    for name in ("drop", "direct_drop"):
+        if name in given:
+            found[name] = -abs(given[name])
+    return found
