@@ -194,7 +194,13 @@ def time_two_phase(
     pilot cells per cell of the whole plan.
     """
     rows, plan = subject.evaluate, subject.plan
-    chosen = subsampling(rows, subject.labels[rows], precision=precision, seed=0)
+    chosen = subsampling(
+        rows,
+        subject.labels[rows],
+        lengths=subject.encoded.lengths[rows],
+        precision=precision,
+        seed=0,
+    )
     part = Plan(tuple(cells), {cell.action: plan.routes[cell.action] for cell in cells})
     stages = Stages()
     routed, outcomes = sweep_two_phase(

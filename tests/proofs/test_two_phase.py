@@ -38,6 +38,7 @@ class Population:
     cells: tuple[Cell, ...]
     classes: tuple[str, ...]
     labels: np.ndarray
+    lengths: np.ndarray
     clean: np.ndarray
     direct: np.ndarray
     margin: np.ndarray
@@ -54,6 +55,7 @@ class Population:
             self.cells,
             self.classes,
             self.labels[chosen],
+            self.lengths[chosen],
             self.clean[chosen],
             self.direct[:, chosen],
             self.margin[:, chosen],
@@ -101,6 +103,7 @@ def population(ready: Ready, request: pytest.FixtureRequest) -> Population:
         tuple(cells),
         ready.classifier.classes,
         ready.labels,
+        ready.encoded.lengths[ready.rows],
         ready.predictions.predicted,
         stream.predicted,
         stream.margin,
@@ -115,7 +118,13 @@ def simulate(population: Population, number: int, label: int, *, size: int | Non
     """
     n, operator = len(population.labels), population.cells[0].operator
     every, stream = np.arange(n), population.outcomes(population.direct)
-    chosen = subsampling(every, population.labels, precision=PRECISION[operator], seed=number)
+    chosen = subsampling(
+        every,
+        population.labels,
+        lengths=population.lengths,
+        precision=PRECISION[operator],
+        seed=number,
+    )
     tried = stream.rows([cell.action for cell in pilot_cells(population.cells)])
     tail = population.take(chosen.tail)
     pilot = tail.outcomes(tail.exact)

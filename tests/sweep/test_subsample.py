@@ -100,6 +100,31 @@ def test_doubtful_strata_are_sampled_as_densely_as_the_precision_asks() -> None:
     assert plan.shares(sizes[:0], rates[:0]).shape == (0, STRATA)
 
 
+def test_long_examples_are_run_more_rarely() -> None:
+    """Two thirds are of length 10, a third of 40: bands of half the mean of 20 and twice it."""
+    lengths = np.array([10, 10, 40] * 333 + [10])
+    plan = subsampling(ROWS, LABELS, lengths=lengths, precision=0.01, seed=0)
+    assert plan.band.tolist() == [0, 0, 1] * 333 + [0]
+    assert plan.costs == pytest.approx(np.array([10, 40]) / lengths.mean())
+    strata = np.zeros((1, 1000), dtype=np.int8)
+    strata[0, 500:] = STRATA - 1
+    places = plan.places(strata)
+    assert np.unique(places[0, :500]).tolist() == [0, 1]
+    assert np.unique(places[0, 500:]).tolist() == [2 * STRATA - 2, 2 * STRATA - 1]
+    sizes = np.bincount(places[0], minlength=2 * STRATA)[None]
+    rates = np.repeat([[0.1, *[1e-7] * (STRATA - 1)]], 2, axis=1)
+    shares = plan.shares(sizes, rates)
+    # The cost is four times as high: half as dense, in doubt and at the floor alike.
+    assert shares[0, 0] == pytest.approx(2 * shares[0, 1]) and 0.05 < shares[0, 0] < 1
+    assert shares[0, -2:] == pytest.approx(FLOOR / 1000 / np.sqrt(plan.costs))
+    equal = subsampling(ROWS, LABELS, precision=0.01, seed=0).shares(sizes, rates)
+    each = np.tile(plan.costs, STRATA)
+    cost, plain = (float((sizes * some)[0] @ each) for some in (shares, equal))
+    assert cost < 0.95 * plain, "the same precision for less"
+    half = Z_975 * np.sqrt((sizes * rates * (1 / shares - 1)).sum()) / 1000
+    assert half <= 0.01
+
+
 def test_nearly_everybody_becomes_everybody() -> None:
     sizes = np.array([[900, 0, 0, 0, 0, 0, 100]])
     rates = np.array([[0.3, *[1e-6] * 6]])

@@ -159,7 +159,11 @@ def _trimmed(run: Run, plan: Plan, cost: Cost) -> tuple[Plan, tuple[str, ...]]:
 def _subsampling(config: AuditConfig, plan: Plan, subject: Subject) -> Subsampling:
     rows = subject.evaluated
     chosen = subsampling(
-        rows, subject.data.labels[rows], precision=config.precision, seed=config.seed
+        rows,
+        subject.data.labels[rows],
+        lengths=subject.encoded.lengths[rows],
+        precision=config.precision,
+        seed=config.seed,
     )
     if config.exact or STREAM not in set(plan.routes.values()):
         return replace(chosen, pilot=len(rows))

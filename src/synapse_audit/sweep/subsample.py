@@ -5,7 +5,8 @@ other tokens add hardly ever changes who wins; where it stands on the edge, it o
 pair of cell and example is put in a *stratum* of doubt, by the margin that the stream gave it. A
 pilot says how often the two routes name different classes in each stratum, and each stratum is
 then sampled as densely as that calls for (Neyman 1934): those in doubt nearly all, the rest
-sparsely.
+sparsely. Of two in equal doubt the shorter one is run more often, since it costs less (Cochran
+1977, 5.5).
 
 An example carries one random number for all cells (Poisson sampling with permanent random numbers,
 Ohlsson 1995): it is run exactly where that number lies below the share of its stratum. So a ranked
@@ -56,6 +57,9 @@ EDGES = (0.03, 0.06, 0.125, 0.25, 0.5, 1.0)
 
 STRATA = len(EDGES) + 1
 
+BANDS = (0.5, 1.0, 2.0, 4.0)
+"""Between the bands of cost: lengths relative to the mean length."""
+
 DENSITIES = np.geomspace(0.05, 2000.0, 80)
 """Tried for the factor of proportion between a stratum's share and the root of its rate."""
 
@@ -71,6 +75,10 @@ class Subsampling:
     pilot: int
     """Examples of the pilot."""
     precision: float
+    band: Int[np.ndarray, " evaluate"]
+    """Band of cost of each example."""
+    costs: Float[np.ndarray, " bands"]
+    """What running an example of each band costs, relative to the mean."""
 
     @property
     def tail(self) -> Int[np.ndarray, " pilot"]:
@@ -84,37 +92,46 @@ class Subsampling:
 
     @property
     def floor(self) -> float:
-        """Smallest share of any stratum."""
+        """Smallest share of an example of mean cost."""
         return min(1.0, FLOOR / max(1, len(self.rows)))
 
-    def shares(
-        self, sizes: Int[np.ndarray, "cells strata"], rates: Float[np.ndarray, "cells strata"]
-    ) -> Float[np.ndarray, "cells strata"]:
-        """How densely each stratum is sampled, from ``floor`` to 1.
+    def places(
+        self, strata: Int[np.ndarray, "cells evaluate"]
+    ) -> Int[np.ndarray, "cells evaluate"]:
+        """Stratum of doubt and band of cost in one number, the band fastest."""
+        return strata * len(self.costs) + self.band
 
-        In proportion to √rate, and no denser than it takes for a second-phase half width of
-        z √(Σ size · rate · (1/share − 1)) / N below the precision.
+    def shares(
+        self, sizes: Int[np.ndarray, "cells places"], rates: Float[np.ndarray, "cells places"]
+    ) -> Float[np.ndarray, "cells places"]:
+        """How densely each place is sampled, up to 1.
+
+        In proportion to √(rate / cost), but to ``floor`` / √cost at least, and no denser than it
+        takes for a second-phase half width of z √(Σ size · rate · (1/share − 1)) / N below the
+        precision.
 
         Args:
-            sizes: examples of each stratum; N in all.
+            sizes: examples of each place, as :meth:`places` counts them; N in all.
             rates: share of them on which the routes are expected to disagree.
         """
         total = max(1, len(self.rows))
         allowed = (self.precision * total / Z_975) ** 2
+        costs = np.tile(self.costs, rates.shape[1] // len(self.costs))
+        least = np.minimum(1.0, self.floor / np.sqrt(costs))
         found, open_ = np.ones(rates.shape), np.ones(len(rates), dtype=bool)
         for density in DENSITIES:
-            tried = np.clip(density * np.sqrt(rates[open_]), self.floor, 1.0)
+            tried = np.clip(density * np.sqrt(rates[open_] / costs), least, 1.0)
             enough = (sizes[open_] * rates[open_] * (1 / tried - 1)).sum(axis=1) <= allowed
             rows = np.flatnonzero(open_)[enough]
             found[rows], open_[rows] = tried[enough], False
-        found[(sizes * found).sum(axis=1) >= MOST * total] = 1.0
+        found[(sizes * found) @ costs >= MOST * (sizes @ costs)] = 1.0
         return found
 
     def growth(
-        self, shares: Float[np.ndarray, "cells strata"], strata: Int[np.ndarray, "cells evaluate"]
+        self, shares: Float[np.ndarray, "cells places"], places: Int[np.ndarray, "cells evaluate"]
     ) -> Float[np.ndarray, "cells evaluate"]:
         """How many examples each one stands for that is run exactly, 0 for the others; float32."""
-        share = np.take_along_axis(shares.astype(np.float32), strata, axis=1)
+        share = np.take_along_axis(shares.astype(np.float32), places, axis=1)
         return np.divide(1, share, out=np.zeros_like(share), where=self.numbers < share)
 
 
@@ -122,6 +139,7 @@ def subsampling(
     rows: Int[np.ndarray, " evaluate"],
     labels: Int[np.ndarray, " evaluate"],
     *,
+    lengths: Int[np.ndarray, " evaluate"] | None = None,
     precision: float,
     seed: int,
 ) -> Subsampling:
@@ -129,6 +147,8 @@ def subsampling(
 
     Args:
         rows: ascending.
+        labels: of these rows.
+        lengths: of these rows, to which their cost is in proportion; all cost alike where None.
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, 2]))
     numbers = np.zeros(len(rows))
@@ -137,7 +157,10 @@ def subsampling(
         place = generator.permutation(len(members)) + generator.random()
         numbers[members] = place / len(members)
     pilot = min(len(rows), max(PILOT, round(PILOT_SHARE * len(rows))))
-    return Subsampling(rows, numbers, pilot, precision)
+    relative = np.ones(len(rows)) if lengths is None else lengths / max(1.0, lengths.mean())
+    filled, band = np.unique(np.searchsorted(BANDS, relative), return_inverse=True)
+    costs = np.array([relative[band == i].mean() for i in range(len(filled))])
+    return Subsampling(rows, numbers, pilot, precision, band.astype(np.int8), costs)
 
 
 def strata_of(margins: Float[np.ndarray, "cells examples"]) -> Int[np.ndarray, "cells examples"]:

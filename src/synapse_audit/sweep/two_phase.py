@@ -143,11 +143,12 @@ def draw(chosen: Subsampling, cells: Sequence[Cell], stream: Outcomes, pilot: Ou
         strata[tail],
         pilot.predicted != stream.predicted[tail],
     )
-    sizes = np.stack([(strata == s).sum(axis=1) for s in range(rates.shape[1])], axis=1)
+    places, rates = chosen.places(strata), np.repeat(rates, len(chosen.costs), axis=1)
+    sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
     shares = chosen.shares(sizes, rates)
     total, expected = max(1, len(chosen.rows)), sizes * rates
     error = np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total
-    return Sample(chosen.growth(shares, strata), expected.sum(axis=1) / total, error)
+    return Sample(chosen.growth(shares, places), expected.sum(axis=1) / total, error)
 
 
 def _direct(board: Scores, sample: Sample, allocate: Allocate) -> Direct:
