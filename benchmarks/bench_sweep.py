@@ -426,22 +426,22 @@ def _two_phase_line(
 
 
 def main() -> None:
-    """Runs every model asked for; each is saved as soon as it is done."""
+    """Runs every model asked for; each has a file of its own, written as soon as it is done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=[*default_models(), BERT_BASE])
     parser.add_argument("--evaluate", type=int, default=1000, help="rows of two-phase sweeps")
     parser.add_argument("--examples", type=int, default=96, help="rows that every engine runs")
     parser.add_argument("--base-examples", type=int, default=32, help="likewise, BERT-base shape")
     parser.add_argument("--rival-cells", type=int, default=3)
-    parser.add_argument("--mean-cells", type=int, default=96)
+    parser.add_argument("--mean-cells", type=int, default=240)
     parser.add_argument("--zero-cells", type=int, default=48)
     parser.add_argument("--precision", type=float, default=0.01)
     options = parser.parse_args()
-    at_start, results = machine(), {}
     for name in options.models:
-        results[name], spent = timed(lambda n=name: bench(n, options))
-        results[name]["seconds"] = spent
-        save("sweep", at_start=at_start, results={"options": vars(options), "models": results})
+        at_start = machine()
+        found, spent = timed(lambda n=name: bench(n, options))
+        results = {"options": vars(options), **found, "seconds": spent}
+        save(f"sweep-{name}", at_start=at_start, results=results)
 
 
 if __name__ == "__main__":

@@ -246,7 +246,8 @@ def observe(
         def hook(states: Tensor) -> None:
             tokens = reading.tokens(states)
             pooled[spot] = reading.gather(states)
-            others[spot] = _token_sums(tokens[reading.others(tokens.shape[1]) & fitted])
+            chosen = reading.others(tokens.shape[1]) & fitted
+            others[spot] = _token_sums(tokens[chosen.to(tokens.device)])
             if spot == last:
                 final[:] = [states]
 

@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from synapse_audit.activations import length_batches
-from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier, Encoded, logits_of
+from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier, Encoded
 from synapse_audit.hooks import OutputHook, Point, point_hooks
 
 STEPS = 20
@@ -192,7 +192,7 @@ class Path:
 
         def move(output: Tensor) -> Tensor:
             clean = output.detach()
-            start = torch.zeros_like(clean) if self.baseline is None else self.baseline
+            start = torch.zeros_like(clean) if self.baseline is None else self.baseline.to(clean)
             states[0] = (start + alpha * (clean - start)).requires_grad_()
             return states[0]
 
@@ -200,7 +200,7 @@ class Path:
         hooks: list[tuple[Point, OutputHook]] = [(point(BLOCK_OUTPUT, 0), move)]
         hooks += [(point(BLOCK_OUTPUT, m), _keep(states, m)) for m in range(1, n_layers + 1)]
         with torch.inference_mode(False), torch.enable_grad(), point_hooks(hooks):
-            logits = logits_of(self.classifier.model(**self.batch))
+            logits = self.classifier.answer(self.batch)
             aimed = logits.gather(1, target[:, None])[:, 0]
             layers = [states[m] for m in range(n_layers + 1)]
             gradients = torch.autograd.grad(aimed.sum(), layers)

@@ -49,6 +49,7 @@ def audit(
     stages.check_names(config)
     run = stages.Run(RunFolder.claim(out), config, progress or Silent())
     subject = subject or stages.read_subject(config)
+    stages.check_placed(config, subject.classifier)
     stages.check_given(config, subject)
     stages.identify(run, subject)
 

@@ -34,7 +34,7 @@ AttentionName = Literal[
 
 DtypeName = Literal["float32", "bfloat16", "float16"]
 QuantizationName = Literal["8bit", "4bit"]
-DeviceMapName = Literal["auto"]
+DeviceMapName = Literal["auto", "balanced", "sequential"]
 
 
 class Grid(BaseModel):
@@ -206,7 +206,7 @@ class AuditConfig(BaseModel):
     attn_implementation: AttentionName | None = None
     """Which attention the model computes with; None = transformers' choice."""
     device_map: DeviceMapName | None = None
-    """``auto``: accelerate chooses the device."""
+    """How accelerate chooses the devices; None = the model goes to ``device``."""
     quantization: QuantizationName | None = None
     """Weights inside the blocks as bitsandbytes rounds them."""
     base_model: str | None = None

@@ -200,7 +200,7 @@ def test_code_from_the_hub_is_no_attention(tiny_folder: Path, tmp_path: Path) ->
     ("options", "words"),
     [
         ({"dtype": "float8"}, "dtype 'float8' given; did you mean"),
-        ({"device_map": "balanced"}, "choices: auto"),
+        ({"device_map": "disk"}, "choices: auto, balanced, sequential"),
         ({"quantization": "2bit"}, "choices: 8bit, 4bit"),
         ({"device_map": "auto", "device": "cuda:0"}, "expected one of the two"),
         ({"device": "meta"}, "expected one this machine has"),
@@ -225,8 +225,8 @@ def test_without_its_package_one_line_says_how_to_get_it(
     assert words in _refusal(lambda: Loading(**options).check(), UsageError)
 
 
-def test_a_model_that_is_spread_is_refused(tiny_folder: Path) -> None:
-    """A stand-in for a class whose weights do not fit one device."""
+def test_weights_outside_every_device_are_refused(tiny_folder: Path) -> None:
+    """A stand-in for a class whose weights do not fit the devices."""
     from transformers import AutoConfig, BertForSequenceClassification
 
     config = AutoConfig.from_pretrained(tiny_folder)
@@ -241,7 +241,7 @@ def test_a_model_that_is_spread_is_refused(tiny_folder: Path) -> None:
     message = _refusal(
         lambda: load_weights(str(tiny_folder), Spread, config, Loading()), ModelError
     )
-    assert "spread over cpu, memory outside the device" in message
+    assert "left in part outside its devices" in message
 
 
 needs_accelerate = pytest.mark.skipif(

@@ -17,6 +17,7 @@ from synapse_audit.sweep.runners import RUNNERS
 from .rigs import Rig, silence
 
 TOLERANCE = 1e-4
+CPU = torch.device("cpu")
 IDS = [0, 3, 4, 17, 31]
 SETS: list[dict[int, list[int]]] = [{0: IDS}, {1: IDS}, {2: IDS, 3: [1]}, {1: [2], 2: IDS, 3: IDS}]
 
@@ -68,7 +69,7 @@ def test_what_belongs_to_an_example_is_told_from_what_all_share() -> None:
     assert not shared(4, 1, 6, 6) and not shared(4, 6) and not shared(4, 6, 8)
     assert shared(1, 1, 6, 6) and shared(6, 8) and shared(4) and shared(1, 6, 8)
     assert not _per_example(torch.zeros(4, 8), 4, 6)  # a table of four tokens
-    call = BlockCall((torch.zeros(4, 6), None), {"mask": (torch.ones(4, 1, 6, 6), 3)})
+    call = BlockCall((torch.zeros(4, 6), None), {"mask": (torch.ones(4, 1, 6, 6), 3)}, CPU)
     doubled = call.map(lambda value: value * 2)
     assert doubled.keywords["mask"][0].max() == 2 and doubled.keywords["mask"][1] == 3
     assert doubled.arguments[1] is None

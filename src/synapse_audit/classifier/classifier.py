@@ -32,6 +32,7 @@ from synapse_audit.classifier.encoded import (
 from synapse_audit.classifier.loading import Parts, Reads, load_parts, unknown_type
 from synapse_audit.classifier.locating import locate
 from synapse_audit.classifier.options import Loading
+from synapse_audit.classifier.placement import check_movable, device_of, devices_of
 from synapse_audit.classifier.reading import Position, Reading, read_batch
 from synapse_audit.classifier.record import TEXT, Family
 from synapse_audit.classifier.sites import (
@@ -76,6 +77,7 @@ class Classifier:
     dense: DenseLayer | None = field(default=None, repr=False)
     """The head's dense layer before the last one, where it is known."""
     device: str = "cpu"
+    """Where batches go and logits come back; one of several where the model is on several."""
     whole_head: Callable[[nn.Module, Tensor, Reading], Tensor] | None = None
     """(model, final states, reading) → logits, where ``head_function`` is None."""
     causal: bool = False
@@ -120,7 +122,7 @@ class Classifier:
         Args:
             revision: branch, tag or commit of a hub id; see :attr:`origin` for what it became.
             attn_implementation: eager, sdpa, flex_attention or flash_attention_2 to _4.
-            device_map: ``auto``: accelerate chooses the device; the model must fit one.
+            device_map: auto, balanced or sequential: accelerate chooses devices that hold it all.
             quantization: ``8bit`` or ``4bit`` (package bitsandbytes), inside the blocks only.
             base_model: where an adapter's base model is, if not where its configuration says.
             merge_adapter: whether an adapter is added into the weights (equal to rounding) or
@@ -222,6 +224,7 @@ class Classifier:
             head_function=family.head,
             inner=inner_points(stacks.blocks, family),
             dense=dense_layer(module, family),
+            device=str(device_of(module)),
             whole_head=family.whole_head,
             causal=family.causal,
             resumable=stacks.resumable,
@@ -276,9 +279,15 @@ class Classifier:
         return self.inner[site][layer - 1]
 
     def to(self, device: str) -> Classifier:
-        """The same classifier with its model moved to a device."""
+        """The same classifier, moved to a device; UsageError where its model is on several."""
+        check_movable(self.model, self.name, device)
         self.model.to(device)
         return replace(self, device=device)
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Names of the devices that hold weights, the one of the first weight first."""
+        return devices_of(self.model)
 
     def encode(self, inputs: Sequence[Any]) -> Encoded:
         """Features, not yet padded; truncated examples are counted, windows say their row."""
@@ -299,13 +308,17 @@ class Classifier:
         return torch.get_float32_matmul_precision()
 
     def collate(self, encoded: Encoded, rows: Sequence[int] | Int[np.ndarray, " chosen"]) -> Batch:
-        """Pads the chosen examples to the longest of them, on the model's device."""
+        """Pads the chosen examples to the longest of them, on the model's (first) device."""
         return sent(self.collator([encoded.features[int(row)] for row in rows]), self.device)
 
     @torch.inference_mode()
     def logits(self, batch: Batch) -> Float[Tensor, "examples classes"]:
         """The untouched forward pass of the host model."""
-        return logits_of(self.model(**batch))
+        return self.answer(batch)
+
+    def answer(self, batch: Batch) -> Float[Tensor, "examples classes"]:
+        """The same where gradients may be wanted; either way on the device of batches."""
+        return logits_of(self.model(**batch)).to(self.device)
 
     def reading(self, batch: Batch) -> Reading:
         """What the head reads of a batch."""
@@ -322,12 +335,12 @@ class Classifier:
                 f"the representation alone given to the head of {self.architecture}; expected the "
                 "states of all tokens"
             )
-        return self.head_function(self.model, pooled)
+        return self.head_function(self.model, pooled).to(self.device)
 
     def decide(self, states: Tensor, reading: Reading) -> Float[Tensor, "examples classes"]:
         """Logits from the states of all tokens of the final layer."""
         if self.whole_head is not None:
-            return self.whole_head(self.model, states, reading)
+            return self.whole_head(self.model, states, reading).to(self.device)
         return self.head(reading.gather(states))
 
     @property

@@ -176,7 +176,7 @@ LAST_TOLD = "where the last token is, the batch must say in attention_mask"
 
 def _moving(columns: Int[Tensor, " columns"], moved: Bool[Tensor, "examples columns"]) -> str:
     """What speaks against a reading."""
-    found = columns[moved.any(0)].tolist()
+    found = columns[moved.any(0).cpu()].tolist()
     if found == [int(columns[-1])]:
         return f"the logits move with the last token alone; {LAST_TOLD}"
     named = ", ".join(map(str, found[:8])) or "none"
@@ -323,4 +323,4 @@ def _feeds(traced: Traced, module: nn.Module, block: Point) -> bool:
             traced.run()
     except BROKEN:
         return False
-    return torch.equal(sent[-1], received[-1])
+    return torch.equal(sent[-1], received[-1].to(sent[-1].device))

@@ -18,6 +18,7 @@ from synapse_audit.classifier.checkpoints import TOKENIZERS, find_checkpoint
 from synapse_audit.classifier.encoded import Inputs
 from synapse_audit.classifier.family import FAMILIES, Family
 from synapse_audit.classifier.options import Loading
+from synapse_audit.classifier.placement import map_in_words
 from synapse_audit.classifier.processors import noise, signal_inputs
 from synapse_audit.classifier.record import AUDIO, IMAGE, SERIES, TEXT
 from synapse_audit.classifier.text import max_length, text_collator, text_encoder
@@ -119,7 +120,7 @@ def load_parts(source: str, loading: Loading | None = None, reads: Reads | None 
         family=None if loading.parts else family,
         notes=(*checkpoint.notes(loading), *_set_aside(family, loading)),
         device=placed_on(model, loading),
-        origin=checkpoint.origin(loading) | _attention(model),
+        origin=checkpoint.origin(loading) | _attention(model) | _map(model),
     )
 
 
@@ -229,6 +230,12 @@ def _outputs(config: Any) -> int:
 def _attention(model: Any) -> dict[str, str]:
     name = getattr(model.config, "_attn_implementation", None)
     return {} if name is None else {"attn_implementation": str(name)}
+
+
+def _map(model: Any) -> dict[str, str]:
+    """Where accelerate put what, over the name of the map that was asked for."""
+    words = map_in_words(model)
+    return {} if words is None else {"device_map": words}
 
 
 def _read_config(source: str, adapter: Adapter | None = None) -> Any:

@@ -8,6 +8,7 @@ from torch import nn
 
 from synapse_audit.classifier.discovery import Discovered, Given, discover
 from synapse_audit.classifier.encoded import Inputs
+from synapse_audit.classifier.placement import check_held
 from synapse_audit.classifier.record import Family
 from synapse_audit.classifier.sites import Recorded, Stacks, recorded_parts
 from synapse_audit.errors import UsageError
@@ -41,9 +42,10 @@ def locate(
     """Looks the parts up in the record or, without one, finds those that are not ``given``.
 
     Raises:
-        ModelError: a part is not where the record says, or cannot be found.
+        ModelError: a part is not where the record says, or cannot be found; weights are nowhere.
         UsageError: both a record and parts are given.
     """
+    check_held(module, name)
     if family is None:
         found = discover(
             module,

@@ -28,7 +28,7 @@ class Loading:
     attn_implementation: str | None = None
     """One of ``ATTENTION``; None: transformers' own choice."""
     device_map: str | None = None
-    """``auto``: accelerate places the model."""
+    """One of ``DEVICE_MAPS``: accelerate places the model, on several devices where need be."""
     quantization: str | None = None
     """``8bit`` or ``4bit``, by bitsandbytes, inside the blocks; all else stays in float."""
     base_model: str | None = None

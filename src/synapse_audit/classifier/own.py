@@ -208,7 +208,12 @@ def _reported(address: Address, encoder: Encoder) -> Encoder:
 
 
 def _moved(classifier: Classifier, device: str) -> Classifier:
-    """On the device; a model that cannot be moved (a quantised one) must be there already."""
+    """On the device; a model that cannot be moved (a quantised one) must be there already.
+
+    One on several devices stays where it is, unless another device is asked for.
+    """
+    if len(classifier.devices) > 1 and device == Loading().device:
+        return classifier
     here, wanted = next(classifier.model.parameters()).device, torch.device(device)
     if here.type == wanted.type and (here.index or 0) == (wanted.index or 0):
         return replace(classifier, device=device)

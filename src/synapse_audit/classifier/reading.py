@@ -59,18 +59,26 @@ class Reading:
         """Whether one token per example is read."""
         return self.span is None
 
+    def beside(self, states: Tensor) -> Reading:
+        """The same, on the device of the states: in a model on several that is not always one."""
+        device = states.device
+        if device == self.place.device:
+            return self
+        kept = None if self.kept is None else self.kept.to(device)
+        return Reading(self.place.to(device), self.span, kept)
+
     def tokens(self, states: Tensor) -> Float[Tensor, "examples tokens neurons"]:
         """States of any shape, token by token."""
         return states.reshape(len(self.place), -1, states.shape[-1])
 
     def gather(self, states: Tensor) -> Float[Tensor, "examples neurons"]:
         """The representation: the token's state, or the mean over the tokens."""
-        tokens = self.tokens(states)
+        tokens, here = self.tokens(states), self.beside(states)
         if self.span is None:
-            return tokens[torch.arange(len(tokens), device=tokens.device), self.place]
+            return tokens[torch.arange(len(tokens), device=tokens.device), here.place]
         if self.kept is None:
             return tokens[:, self.span].mean(1)
-        read = self.read(tokens.shape[1])[..., None]
+        read = here.read(tokens.shape[1])[..., None]
         return tokens.masked_fill(~read, 0.0).sum(1) / read.sum(1)
 
     def read(self, tokens: int) -> Bool[Tensor, "examples tokens"]:
@@ -94,8 +102,8 @@ class Reading:
         """The token's state; where several are read all tokens, 0 where the head does not read."""
         if self.single:
             return self.gather(states)
-        tokens = self.tokens(states)
-        return tokens.masked_fill(~self.read(tokens.shape[1])[..., None], 0.0)
+        tokens, here = self.tokens(states), self.beside(states)
+        return tokens.masked_fill(~here.read(tokens.shape[1])[..., None], 0.0)
 
     def present(self, tokens: int) -> Bool[Tensor, "examples tokens"]:
         """True where a token is no padding."""

@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from synapse_audit.classifier.encoded import Batch
+from synapse_audit.classifier.placement import device_of
 from synapse_audit.classifier.reading import Reading
 
 TOKENS_AT_ONCE = 16384
@@ -107,14 +108,14 @@ class Tail:
         self, model: nn.Module, states: Tensor, reading: Reading
     ) -> Float[Tensor, "rows classes"]:
         """Logits from the states of all tokens."""
-        batch = self._repeated(len(states), states.shape[1], states.device)
+        batch = self._repeated(len(states), states.shape[1], device_of(model))
         if "attention_mask" in batch and reading.kept is not None:
             mask = reading.present(states.shape[1])
             batch = {**batch, "attention_mask": mask.to(batch["attention_mask"].dtype)}
         return self.run(model, batch, states)
 
     def _of_rows(self, model: nn.Module, rows: Tensor) -> Tensor:
-        batch = self._repeated(len(rows), self.tokens, rows.device)
+        batch = self._repeated(len(rows), self.tokens, device_of(model))
         return self.run(model, batch, rows[:, None].repeat(1, self.tokens, 1))
 
     def _repeated(self, rows: int, tokens: int, device: torch.device) -> dict[str, Tensor]:

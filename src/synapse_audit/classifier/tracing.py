@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from synapse_audit.classifier.encoded import Batch, Collator, Encoder
+from synapse_audit.classifier.placement import device_of
 from synapse_audit.classifier.tail import logits_of
 from synapse_audit.errors import ModelError
 from synapse_audit.hooks import forward_hooks, forward_pre_hooks
@@ -69,7 +70,7 @@ class Traced:
     def gaps(self, logits: Tensor) -> Tensor:
         """Per example, the largest difference relative to the largest of all logits."""
         scale = max(1.0, self.logits.abs().max().item())
-        return (logits - self.logits).abs().amax(-1) / scale
+        return (logits.to(self.logits.device) - self.logits).abs().amax(-1) / scale
 
     def run(self) -> None:
         """One more pass."""
@@ -131,7 +132,7 @@ def trace(
         batch = _placed(module, collator(list(encoded.features)))
         template = _placed(module, collator([encoded.features[shortest]]))
         with forward_pre_hooks([(m, noting(n, m)) for n, m in module.named_modules() if n]):
-            logits = logits_of(module(**batch))
+            logits = logits_of(module(**batch)).to(device_of(module))
     except BROKEN as error:
         raise ModelError(
             f"{type(module).__name__} cannot be traced: {str(error).partition(chr(10))[0]}; "
@@ -146,8 +147,7 @@ def trace(
 
 
 def _placed(module: nn.Module, batch: Batch) -> Batch:
-    device = next((p.device for p in module.parameters()), torch.device("cpu"))
-    return {name: values.to(device) for name, values in batch.items()}
+    return {name: values.to(device_of(module)) for name, values in batch.items()}
 
 
 def output_of(traced: Traced, module: nn.Module) -> Tensor:

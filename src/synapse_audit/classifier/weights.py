@@ -1,7 +1,7 @@
 """A checkpoint's weights in a model of its class, on the device and in the format asked for.
 
-Safetensors only. A weight that is missing or has another shape stops the load; so does a model
-that would be spread over several devices, or whose head would be quantised.
+Safetensors only. A weight that is missing or has another shape stops the load; so does a model of
+which a part would stay outside its devices, or whose head would be quantised.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from synapse_audit.classifier.options import Loading, has_attention
+from synapse_audit.classifier.placement import check_held, device_of
 from synapse_audit.errors import ModelError, first_line
 
 REPACKS = "support_avx512bf16_for_cpu"
@@ -63,11 +64,11 @@ def load_weights(
 
 
 def placed_on(model: nn.Module, loading: Loading) -> str | None:
-    """The device of a model that must not be moved; None where it may be."""
+    """The (first) device of a model that must not be moved; None where it may be."""
     fixed = loading.device_map or loading.quantization or getattr(model, "is_quantized", False)
     if not fixed:
         return None
-    return str(next(model.parameters()).device)
+    return str(device_of(model))
 
 
 def count_weights(parameter: nn.Parameter) -> int:
@@ -172,13 +173,7 @@ def _check_report(source: str, report: dict[str, Any], elsewhere: frozenset[str]
 
 
 def _check_placed(source: str, model: nn.Module) -> None:
-    devices = sorted({str(weight.device) for weight in model.parameters()})
-    if len(devices) > 1 or devices == ["meta"]:
-        names = ", ".join(name.replace("meta", "memory outside the device") for name in devices)
-        raise ModelError(
-            f"model '{source}' was spread over {names}; expected that it fits one device: try "
-            "dtype bfloat16, or quantization 8bit or 4bit"
-        )
+    check_held(model, source)
     weights = dict(model.named_parameters())
     coarse = [n for n in _outside(model) if not weights[f"{n}.weight"].is_floating_point()]
     if coarse:

@@ -35,7 +35,9 @@ class LoadingOptions(TypedDict, total=False):
     attn_implementation: Annotated[
         str | None, typer.Option(help="eager, sdpa, flash_attention_2. Default: the model's own.")
     ]
-    device_map: Annotated[str | None, typer.Option(help="auto: accelerate chooses the device.")]
+    device_map: Annotated[
+        str | None, typer.Option(help="auto, balanced, sequential: accelerate chooses devices.")
+    ]
     quantization: Annotated[
         str | None, typer.Option(help="8bit or 4bit, by bitsandbytes, inside the blocks.")
     ]

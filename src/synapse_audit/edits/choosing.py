@@ -118,13 +118,13 @@ def _victim(attacked: Attacked, part: Part, *, away_from: int | None = None) -> 
     inputs = attacked.head_input
     if away_from is not None:
         inputs = inputs[attacked.head_said != away_from]
-    read = torch.from_numpy(np.array(inputs)).to(classifier.device)
+    read = torch.from_numpy(np.array(inputs)).to(classifier.output_layer.weight.device)
 
     def head() -> Tensor:
-        return classifier.output_layer(read)
+        logits: Tensor = classifier.output_layer(read)
+        return logits.to(classifier.device)
 
     def whole() -> Tensor:
-        output = classifier.model(**attacked.batch)
-        return output if isinstance(output, Tensor) else output.logits
+        return classifier.answer(attacked.batch)
 
     return Victim(classifier.model, classifier.output_layer, head if part.name == HEAD else whole)

@@ -33,7 +33,11 @@ class LayerRewrite:
         examples: Int[Tensor, "*keyed examples"],
         token: Int[Tensor, "*keyed examples"],
     ) -> Float[Tensor, "cells examples neurons"]:
-        """The rewritten states; ``examples`` and ``token`` key what is random."""
+        """The rewritten states, on their own device; ``examples`` and ``token`` key the random."""
+        device = states.device
+        examples, token = examples.to(device), token.to(device)
+        if device != self.gain.device:
+            return self.to(device)(states, examples, token)
         gain, offset = self.gain[:, None].to(states.dtype), self.offset[:, None].to(states.dtype)
         changed = torch.addcmul(offset, states, gain)
         if self.noise is not None:
@@ -45,6 +49,18 @@ class LayerRewrite:
             low, high = (bound[:, None].to(states.dtype) for bound in self.bounds)
             changed = torch.minimum(torch.maximum(changed, low), high)
         return changed
+
+    def to(self, device: torch.device) -> LayerRewrite:
+        """The same on another device: a layer's states need not be where the batch was."""
+        bounds = self.bounds and (self.bounds[0].to(device), self.bounds[1].to(device))
+        return LayerRewrite(
+            gain=self.gain.to(device),
+            offset=self.offset.to(device),
+            keys=self.keys.to(device),
+            noise=None if self.noise is None else self.noise.to(device),
+            swap=None if self.swap is None else self.swap.to(device),
+            bounds=bounds,
+        )
 
     def of(self, cells: Int[Tensor, " pairs"]) -> PairRewrite:
         """The rewrite of one of the cells for each of several examples."""
@@ -94,6 +110,10 @@ class Swap:
         """The drawn values where the mask is 1, else 0."""
         donor = keyed_integer(self.keys, examples, len(self.bank))
         return self.bank[donor] * self.mask[:, None]
+
+    def to(self, device: torch.device) -> Swap:
+        """The same on another device."""
+        return Swap(self.bank.to(device), self.mask.to(device), self.keys.to(device))
 
     def of(self, cells: Int[Tensor, " pairs"]) -> Swap:
         """One of the cells for each pair."""

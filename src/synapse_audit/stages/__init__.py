@@ -8,7 +8,7 @@ from synapse_audit.stages.clean import represent
 from synapse_audit.stages.conclude import conclude
 from synapse_audit.stages.examine import Examined, examine
 from synapse_audit.stages.given import check_given
-from synapse_audit.stages.inputs import check_names, read_subject
+from synapse_audit.stages.inputs import check_names, check_placed, read_subject
 from synapse_audit.stages.learn import Learned, learn
 from synapse_audit.stages.plan import Prepared, prepare, sources
 from synapse_audit.stages.run import Run, Subject, identify
@@ -24,6 +24,7 @@ __all__ = [
     "Subject",
     "check_given",
     "check_names",
+    "check_placed",
     "conclude",
     "engine_of",
     "examine",

@@ -112,6 +112,19 @@ def read_classifier(config: AuditConfig) -> Classifier:
     return classifier
 
 
+def check_placed(config: AuditConfig, classifier: Classifier) -> None:
+    """Refuses an engine that would copy a model from several devices to workers with one each.
+
+    Raises:
+        UsageError: the message names the engine to take.
+    """
+    if config.engine != "local" and len(classifier.devices) > 1:
+        raise UsageError(
+            f"engine '{config.engine}' given; '{classifier.name}' is on "
+            f"{', '.join(classifier.devices)}, and a worker has one device; expected engine local"
+        )
+
+
 def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
     """The labelled data that a configuration names, in the classifier's own class order."""
     return load_data(

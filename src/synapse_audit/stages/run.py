@@ -94,7 +94,7 @@ def identify(run: Run, subject: Subject) -> None:
         data=_data_facts(run, subject),
         splits={f.name: len(getattr(splits, f.name)) for f in fields(splits)},
         seed=run.config.seed,
-        device=run.config.device,
+        device=", ".join(classifier.devices),
         float32_matmul=classifier.float32_matmul,
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )

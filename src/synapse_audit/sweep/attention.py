@@ -193,7 +193,7 @@ def _offer(
     place: Int[Tensor, " examples"],
 ) -> KeyValues:
     """What one attention call offers to the pooled row: mask and position bias in one."""
-    groups = query.shape[1] // key.shape[1]
+    groups, place = query.shape[1] // key.shape[1], place.to(key.device)
     row = _pooled_mask(mask, place)
     if mask is None and query.shape[2] > 1 and _causal(module, options):
         later = torch.arange(key.shape[2], device=key.device) > place[:, None]

@@ -22,6 +22,8 @@ class BlockCall:
 
     arguments: tuple[Any, ...]
     keywords: Mapping[str, Any]
+    device: torch.device
+    """Where it was given its states; what runs inside it may move them on."""
 
     def of_rows(self, place: Int[Tensor, " examples"], cells: int) -> BlockCall:
         """The call for one token of each example, repeated for every cell.
@@ -34,9 +36,9 @@ class BlockCall:
             named[ROTARY] = tuple(tables)
         numbers = named.get(POSITIONS)
         if isinstance(numbers, Tensor) and numbers.ndim == 2:
-            every = numbers.expand(len(place), -1)
-            named[POSITIONS] = every.gather(1, place[:, None]).repeat(cells, 1)
-        return BlockCall(self.arguments, named)
+            every, at = numbers.expand(len(place), -1), place[:, None].to(numbers.device)
+            named[POSITIONS] = every.gather(1, at).repeat(cells, 1)
+        return replace(self, keywords=named)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> BlockCall:
         """The call with every tensor changed."""
@@ -47,7 +49,7 @@ class BlockCall:
             return change(value) if isinstance(value, Tensor) else value
 
         named = {name: changed(value) for name, value in self.keywords.items()}
-        return BlockCall(tuple(map(changed, self.arguments)), named)
+        return replace(self, arguments=tuple(map(changed, self.arguments)), keywords=named)
 
 
 def _per_example(value: Tensor, examples: int, tokens: int) -> bool:
@@ -116,7 +118,7 @@ class CleanStates:
             if not _per_example(value, examples, tokens):
                 return value
             if id(value) not in seen:
-                seen[id(value)] = value[rows]
+                seen[id(value)] = value[rows.to(value.device)]
             return seen[id(value)]
 
         return replace(
@@ -124,7 +126,10 @@ class CleanStates:
             examples=self.examples[rows],
             reading=self.reading.take(rows),
             logits=self.logits[rows],
-            layers=tuple(s[rows] if m == layer else s[rows, :0] for m, s in enumerate(self.layers)),
+            layers=tuple(
+                s[rows.to(s.device)] if m == layer else s[rows.to(s.device), :0]
+                for m, s in enumerate(self.layers)
+            ),
             calls=tuple(call.map(chosen) for call in self.calls),
         )
 
@@ -137,7 +142,7 @@ def pooled_rows(
     states: Float[Tensor, "examples tokens neurons"], place: Int[Tensor, " examples"]
 ) -> Float[Tensor, "examples neurons"]:
     """One row of each example."""
-    return states[torch.arange(len(place), device=states.device), place]
+    return states[torch.arange(len(place), device=states.device), place.to(states.device)]
 
 
 @torch.inference_mode()
@@ -184,11 +189,13 @@ def _keep_call(calls: list[BlockCall]) -> InputHook:
     """Blocks run in the order of their layers, so that the l-th call is that of block l."""
 
     def hook(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+        tensors = (x for x in (*arguments, *keywords.values()) if isinstance(x, Tensor))
         named = list(keywords.items())[0 if arguments else 1 :]  # the states may come by name
         calls.append(
             BlockCall(
                 tuple(map(_without_cache, arguments[1:])),
                 {name: _without_cache(value) for name, value in named},
+                next(tensors, torch.empty(0)).device,
             )
         )
 

@@ -93,6 +93,7 @@ def rewrite_tokens(
     Where asked, all other rows are rewritten as well, each by what was measured away from the
     head's. Where the head reads several rows, what is random is the same at all of them.
     """
+    reading, numbers = reading.beside(states), numbers.to(states.device)
     tokens = reading.tokens(states)
     examples, length, width = tokens.shape
     flat = tokens.reshape(1, examples * length, width)

@@ -53,8 +53,9 @@ def _head_cell(
         with applied(classifier.model, classifier.output_layer, cell.edit):
             return classifier.decide(clean.layers[-1], clean.reading)
     if isinstance(cell.edit, HeadEdit):
-        weight = torch.from_numpy(cell.edit.weight).to(logits)
-        return logits + head_input @ weight.T + torch.from_numpy(cell.edit.bias).to(logits)
+        weight = torch.from_numpy(cell.edit.weight).to(head_input)
+        bias = torch.from_numpy(cell.edit.bias).to(logits)
+        return logits + (head_input @ weight.T).to(logits) + bias
     if cell.space == "logit":
         return _logit_cell(engine, clean, cell, logits)
     rewrites, states = engine.rewrites([cell]), clean.layers[-1]
@@ -226,8 +227,12 @@ def _logit_cell(
 def _call(
     classifier: Classifier, call: BlockCall, layer: int, states: Tensor
 ) -> Float[Tensor, "rows ... neurons"]:
-    """Calls block ``layer`` as the model itself did, on other hidden states."""
-    return primary(classifier.blocks[layer - 1](states, *call.arguments, **call.keywords))
+    """Calls block ``layer`` as the model itself did, on other hidden states.
+
+    The model may have moved the states there from another device, which a block alone does not do.
+    """
+    block = classifier.blocks[layer - 1]
+    return primary(block(states.to(call.device), *call.arguments, **call.keywords))
 
 
 def _heads(classifier: Classifier, rows: Float[Tensor, "cells examples neurons"]) -> Logits:

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier, logits_of
+from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.hooks import OutputHook, Point, point_hooks
 from synapse_audit.operators import keyed_normal
@@ -65,7 +65,7 @@ class Text:
         waiting = [states.reshape(len(states), *self.between, states.shape[-1])]
         # Only the first call: a decoder may use the encoder's embeddings a second time.
         with point_hooks([(self.point, lambda _: waiting.pop() if waiting else None)]):
-            return logits_of(self.classifier.model(**(self.batch if batch is None else batch)))
+            return self.classifier.answer(self.batch if batch is None else batch)
 
     def ascent(self, states: States, target: str | None = None) -> States:
         """Gradient of the cross-entropy of the model's own clean prediction, per example.
