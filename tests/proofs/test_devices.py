@@ -1,7 +1,7 @@
 """Whole audits on stand-ins for accelerators end in the tables that they end in on the CPU.
 
 On one of them, named by ``--device``, and with the model on two of them, the first block on one and
-the rest on the other. Takes about four minutes on one core; every family's engine, part by part:
+the rest on the other. Takes two minutes on one core; every family's engine, part by part:
 ``tests/sweep/test_devices.py``.
 """
 

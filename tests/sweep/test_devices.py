@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from classifier.families import EXAMPLES, KINDS
 from devices import FIRST, SECOND, pretended, spread
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from synapse_audit.artifacts import Cell, HeadEdit, ParameterChange, ParameterEdit
 from synapse_audit.attributions import attribute, mean_token
@@ -38,10 +39,11 @@ DEFAULT = {("bert", 2), ("llama", 1)}
 
 
 def _wrapped(name: str, devices: int) -> Classifier:
-    """A tiny model whose blocks compute attention by plain products; on the CPU for 0 devices."""
+    """A tiny model with its blocks on so many devices; on the CPU for 0."""
     kind = KINDS[name]
     model, batch = kind.build(), kind.batch()
-    model.set_attn_implementation("eager")
+    if name == "bert":
+        model.set_attn_implementation("eager")  # the others: sdpa where there is a choice
 
     def collate(rows: Sequence[Mapping[str, int]]) -> Batch:
         return {n: values[[row["row"] for row in rows]] for n, values in batch.items()}
@@ -89,9 +91,10 @@ def _routes(rig: Rig) -> Iterator[tuple[str, np.ndarray]]:
                 logits = RUNNERS[route](engine, clean, [cell])
                 yield f"{route} {i}: {cell.operator} at {cell.site}", logits.cpu().numpy()
                 paired += [cell] if route == SUFFIX and may_pair(cell) else []
-        some = Chunk("", SUFFIX, tuple(cell for cell in paired if cell.site == paired[0].site))
-        wanted = np.indices((len(some.cells), EXAMPLES)).sum(axis=0) % 2 == 0
-        yield from run_chunk(engine, clean, some, rig.labels, wanted).items()
+        if clean.rows_alone:  # single pairs are run nowhere else
+            some = Chunk("", SUFFIX, tuple(c for c in paired if c.site == paired[0].site))
+            wanted = np.indices((len(some.cells), EXAMPLES)).sum(axis=0) % 2 == 0
+            yield from run_chunk(engine, clean, some, rig.labels, wanted).items()
 
 
 def _route(rig: Rig, cell: Cell, able: frozenset[str]) -> str:
@@ -171,11 +174,15 @@ def _on_the_cpu(name: str) -> Arrays:
     ],
 )
 def test_every_route_attribution_and_edit_is_the_same(name: str, devices: int) -> None:
-    with pretended():
-        classifier = _wrapped(name, devices)
-        assert classifier.devices == (FIRST, SECOND)[:devices]
-        found = _everything(classifier)
-    expected = _on_the_cpu(name)
+    with sdpa_kernel(SDPBackend.MATH):  # the CPU's own kernel for attention rounds otherwise
+        with pretended():
+            classifier = _wrapped(name, devices)
+            assert classifier.devices == (FIRST, SECOND)[:devices]
+            found = _everything(classifier)
+        expected = _on_the_cpu(name)
     assert list(found) == list(expected)
     for key, numbers in expected.items():
-        np.testing.assert_allclose(found[key], numbers, atol=1e-6, rtol=1e-6, err_msg=key)
+        # Where states branch to another device, gradients are summed in another order.
+        summed = key.startswith(("gradient", "conductance"))
+        close = 1e-5 * float(np.abs(numbers).max()) if summed else 1e-6
+        np.testing.assert_allclose(found[key], numbers, atol=close, rtol=1e-6, err_msg=key)
