@@ -36,7 +36,7 @@ RANKED = ("probeless", "random")
 STANDARD = PRESETS["standard"].model_copy(
     update={"compared": (), "attacks": (), "bit_formats": (), "edits": ()}
 )
-"""The standard plan, but for rankings that need gradients and edits that no rival can run."""
+"""The standard plan without rankings that need gradients, shapes of edit, faults and attacks."""
 
 
 @dataclass(frozen=True)

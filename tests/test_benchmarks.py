@@ -35,6 +35,7 @@ def test_plain_hooks_of_the_benchmark_give_the_logits_of_the_routes(bench: Modul
         if cell.operator in ("mean", "zero") and cell.position == "pooled" and cell.k
     ]
     cells = bench.spread(cells, 6)
+    assert len(cells) == 6
     rows = subject.evaluate[:8]
     batch = subject.classifier.collate(subject.encoded, rows)
     plain = bench.RIVALS["plain hooks"](subject)

@@ -119,12 +119,14 @@ def test_tables_arrays_and_json_come_back(tmp_path: Path) -> None:
 
 def test_allocated_arrays_have_their_names_only_once_published(tmp_path: Path) -> None:
     folder = _claimed(tmp_path)
+    folder.allocate("activations")("stale", (1, 1))
     allocate = folder.allocate("activations")
     array, other = allocate("layer_00", (2, 3)), allocate("classes", (1, 4), np.uint16)
     array[:] = 7
     assert not folder.has("activations/layer_00.npy")
     folder.publish("activations")
     assert (folder.read_array("activations/layer_00") == 7).all()
+    assert not folder.has("activations/stale.npy"), "left by an interrupted run"
     assert array.dtype == np.float32 and other.dtype == np.uint16
     assert folder.read_array("activations/classes").tolist() == [[0] * 4]
 

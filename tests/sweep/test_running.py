@@ -174,6 +174,12 @@ def test_wanted_pairs_alone_are_run_and_kept(rig: Rig) -> None:
         expected = np.where(wanted, getattr(whole, name), 0)
         np.testing.assert_allclose(getattr(found, name), expected, atol=MARGIN)
     assert sum(done) == wanted.sum()
+    board = {name: np.full_like(getattr(whole, name), 7) for name in FIELDS}
+    onto = _sweep(rig, plan, Box(), **some, onto=board)
+    for name in FIELDS:
+        expected = np.where(wanted, getattr(whole, name), 7)
+        np.testing.assert_allclose(getattr(onto, name), expected, atol=MARGIN)
+        assert getattr(onto, name) is board[name]
     again = _sweep(rig, plan, box, **some)  # the box refuses to keep anything twice
     assert again.margin.tobytes() == found.margin.tobytes()
 

@@ -25,6 +25,7 @@ from synapse_audit.classifier.classifier import Classifier
 from synapse_audit.classifier.encoded import Encoded, Encoder
 from synapse_audit.classifier.loading import TOKENS, Reads
 from synapse_audit.classifier.options import Loading
+from synapse_audit.classifier.placement import device_of
 from synapse_audit.classifier.python_file import Ran, beside, brought, imported, run_file
 from synapse_audit.errors import AuditError, DataError, ModelError, UsageError, choices, first_line
 
@@ -214,7 +215,7 @@ def _moved(classifier: Classifier, device: str) -> Classifier:
     """
     if len(classifier.devices) > 1 and device == Loading().device:
         return classifier
-    here, wanted = next(classifier.model.parameters()).device, torch.device(device)
+    here, wanted = device_of(classifier.model), torch.device(device)
     if here.type == wanted.type and (here.index or 0) == (wanted.index or 0):
         return replace(classifier, device=device)
     try:

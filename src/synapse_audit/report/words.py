@@ -125,6 +125,11 @@ def falls(drop: Any, low: Any = math.nan, high: Any = math.nan, *, bounds: str =
     return f"{verb} by {number(abs(given))}" + ("" if limits == UNKNOWN else f" ({named}{limits})")
 
 
+def change(row: Any) -> str:
+    """What accuracy does, by the columns drop, drop_low and drop_high of a row."""
+    return falls(row["drop"], row["drop_low"], row["drop_high"])
+
+
 def more(excess: Any, low: Any = math.nan, high: Any = math.nan) -> str:
     """How much more, or less, than something else; the interval of a deficit is turned with it.
 

@@ -66,7 +66,7 @@ def _digests(encoded: Encoded, n: int) -> list[bytes]:
     """What is read of each input, all its windows together."""
     found = [hashlib.sha256() for _ in range(n)]
     rows = range(n) if encoded.rows is None else encoded.rows.tolist()
-    for row, example in zip(rows, encoded.features, strict=False):
+    for row, example in zip(rows, encoded.features, strict=True):
         for name in READ:
             numbers = np.asarray(example.get(name, ()), dtype=np.int64)
             found[row].update(f"{name} {len(numbers)}".encode() + numbers.tobytes())

@@ -131,7 +131,12 @@ class RunFolder:
             return {key: arrays[key] for key in arrays.files}
 
     def allocate(self, folder: str) -> Allocate:
-        """Makes memory-mapped arrays, under temporary names until :meth:`publish`."""
+        """Makes memory-mapped arrays, under temporary names until :meth:`publish`.
+
+        What an interrupted run left unfinished there is gone: it must not be published.
+        """
+        for leftover in (self.path / folder).glob(f"*{atomic.SUFFIX}"):
+            leftover.unlink()
 
         def make(
             name: str, shape: tuple[int, int], dtype: type[np.generic] = np.float32

@@ -91,9 +91,8 @@ def sweep_two_phase(
     stream = stage("first phase", first, STREAM, onto=upper)
     tried = pilot_cells(first)
     sample = draw(chosen, first, stream, stage("pilot", tried, SUFFIX, on=chosen.tail))
-    direct = _direct(
-        board, sample, allocate
-    )  # from here on exact outcomes are written over the stream's
+    direct = _direct(board, sample, allocate)
+    # From here on exact outcomes are written over the stream's.
     stage("second phase", first, SUFFIX, wanted=sample.wanted, onto=upper)
     estimated = {first[i].action: TWO_PHASE for i in np.flatnonzero(sample.partial)}
     found = Outcomes((*stream.actions, *exact.actions), **board, direct=direct)

@@ -109,7 +109,7 @@ def _random(flips: pd.DataFrame) -> Iterator[str]:
         for kind, name in (("exponent_msb", "top exponent"), ("mantissa", "mantissa")):
             mine = lookup.rows(rows, kind=kind).sort_values("bits")
             if len(mine):
-                said.append(f"{_change(mine.iloc[0])} for {_bits(mine.iloc[0], name)}")
+                said.append(f"{words.change(mine.iloc[0])} for {_bits(mine.iloc[0], name)}")
         if said:
             where = f"the head ({words.plain(format)})"
             yield f"With random flips in {where} accuracy {words.listing(said)}."
@@ -117,10 +117,6 @@ def _random(flips: pd.DataFrame) -> Iterator[str]:
 
 def _bits(row: pd.Series, name: str) -> str:
     return words.plural(int(row["bits"]), f"{name} bit")
-
-
-def _change(row: pd.Series) -> str:
-    return words.falls(row["drop"], row["drop_low"], row["drop_high"])
 
 
 def _blocks(halving: pd.DataFrame) -> Iterator[str]:
@@ -156,7 +152,7 @@ def _others(noise: pd.DataFrame, gains: pd.DataFrame) -> Iterator[str]:
             worst = lookup.extreme(rows, "drop")
             yield (
                 f"Gaussian noise on {name} costs most at {words.number(worst[size], 1)} times the "
-                f"weight's root mean square: accuracy {_change(worst)}."
+                f"weight's root mean square: accuracy {words.change(worst)}."
             )
     if len(gains):
         worst = lookup.extreme(gains, "drop")
@@ -164,7 +160,7 @@ def _others(noise: pd.DataFrame, gains: pd.DataFrame) -> Iterator[str]:
             f"Scaling gains of a block's last norm costs most by factor "
             f"{words.number(worst['factor'], 1)} on {words.percent(worst['share'])} of layer "
             f"{words.whole(worst['layer'])} ({_chosen(worst['selection'])}): accuracy "
-            f"{_change(worst)}."
+            f"{words.change(worst)}."
         )
 
 

@@ -78,13 +78,13 @@ def _answer(effects: pd.DataFrame, classes: pd.DataFrame) -> tuple[str, ...]:
 
 def _sentence(row: pd.Series[Any]) -> str:
     name = words.short(row["neurons"], LONGEST)
-    change = words.falls(row["drop"], row["drop_low"], row["drop_high"])
     draws = words.plural(int(row["draws"]), "draw")
     random = words.falls(row["random_drop"], row["random_low"], row["random_high"], bounds=draws)
     return (
         f"With {words.plural(int(row['k']), 'chosen neuron')} ({name}) silenced by "
-        f"{words.plain(row['operator'])}, accuracy {change} and {words.number(row['flip_rate'])} "
-        f"of the predictions change; with as many random neurons accuracy on average {random}."
+        f"{words.plain(row['operator'])}, accuracy {words.change(row)} and "
+        f"{words.number(row['flip_rate'])} of the predictions change; with as many random neurons "
+        f"accuracy on average {random}."
     )
 
 

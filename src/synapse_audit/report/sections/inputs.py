@@ -88,7 +88,7 @@ def _gradients(table: pd.DataFrame, kind: Kind) -> str:
     if sizes is None:
         return ""
     parts = [
-        f"{_change(found.iloc[0])} under {shown}"
+        f"{words.change(found.iloc[0])} under {shown}"
         for name, shown, _ in reversed(LINES)
         if len(found := rows[(rows["attack"] == name) & (rows["strength"] == sizes)])
     ]
@@ -117,7 +117,7 @@ def _deletions(table: pd.DataFrame, kind: Kind) -> str:
         return ""
     said = (
         f"Without the {words.plural(int(most), kind.unit, kind.units)} that matter most, accuracy "
-        f"{_change(chosen.iloc[0])}"
+        f"{words.change(chosen.iloc[0])}"
     )
     if len(twin):
         said += f"; without as many random ones it {words.falls(twin.iloc[0]['drop'])}"
@@ -135,10 +135,6 @@ def _easiest(table: pd.DataFrame) -> str:
         f"{words.quoted(best['target'])}: {words.number(best['redirect'])} ({bounds}) of the other "
         f"examples, with collateral {words.number(best['collateral'])}."
     )
-
-
-def _change(row: pd.Series) -> str:
-    return words.falls(row["drop"], row["drop_low"], row["drop_high"])
 
 
 def _untargeted(table: pd.DataFrame, unit: str) -> pd.DataFrame:

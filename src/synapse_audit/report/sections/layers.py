@@ -52,7 +52,7 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     first = (
         f"The single layer that costs most under {operators[0]} silencing is layer "
         f"{words.plain(worst['layer'])}: with {words.percent(worst['fraction'])} of its neurons "
-        f"silenced accuracy {words.falls(worst['drop'], worst['drop_low'], worst['drop_high'])}, "
+        f"silenced accuracy {words.change(worst)}, "
         f"with random ones of the same layer it {words.falls(worst['random_drop'])}."
     )
     above = int((outside & (rows["excess"] > 0)).sum())

@@ -158,10 +158,9 @@ def _exclusive(result: Result) -> list[str]:
     worst = lookup.extreme(mass, "drop")
     harm = "do no harm" if worst["drop_high"] <= HARMLESS else "can do harm"
     size = f"{words.whole(mass['k'].min())} to {words.whole(mass['k'].max())}"
-    change = words.falls(worst["drop"], worst["drop_low"], worst["drop_high"])
     return [
         f"Sets of one class alone, a tenth of its weight mass ({size} neurons), set to 0, "
-        f"{harm}: at worst accuracy {change}."
+        f"{harm}: at worst accuracy {words.change(worst)}."
     ]
 
 

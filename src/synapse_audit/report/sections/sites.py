@@ -74,10 +74,9 @@ def _answer(sublayers: pd.DataFrame) -> tuple[str, ...]:
         if not len(rows):
             continue
         worst = lookup.extreme(rows, "drop")
-        change = words.falls(worst["drop"], worst["drop_low"], worst["drop_high"])
         where = "" if site == "head_input" else f" in layer {words.whole(worst['layer'])}"
         sentences.append(
-            f"With the whole {name}{where} silenced, accuracy {change}"
+            f"With the whole {name}{where} silenced, accuracy {words.change(worst)}"
             + ("" if len(rows) == 1 else "; no other layer costs more")
             + "."
         )
