@@ -1,14 +1,19 @@
-"""What a plan costs, told before it runs: one short measurement per route, then arithmetic.
+"""What a plan costs, told before it runs: short measurements of each route, then arithmetic.
 
 A suffix or full cell costs in proportion to the padded tokens of a batch and to the blocks that
-run; stream and head cells in proportion to the examples.
+run; stream and head cells in proportion to the examples. A few cells are timed on batches from
+short to long; the median of these rates is what the plan is reckoned with, so that neither one kind
+of batch nor one interruption of the machine decides.
+
+*Limits.* How many examples a two-phase estimate runs exactly is known only after its pilot: the
+cost is a range, from the fewest to all. What the machine does later is not known at all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from jaxtyping import Int
@@ -21,14 +26,20 @@ from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.inputs import passes
 from synapse_audit.sweep.runners import RUNNERS, stack_size
-from synapse_audit.sweep.subsample import Subsampling
+from synapse_audit.sweep.subsample import Subsampling, pilot_cells
 from synapse_audit.sweep.two_phase import eligible
 
 LAST_BLOCK = 0.3
 """Share of a block's arithmetic that runs where only the pooled row is computed (Q, K, V)."""
 
 SAMPLE = 4
-"""Cells timed per route; stream times one whole stack."""
+"""Cells timed per slow route and batch; stream and head time one whole stack."""
+
+BATCHES = 5
+"""Most batches on which a route is timed."""
+
+ENOUGH = 0.4
+"""Seconds after which a route is timed on no further batch."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,8 @@ class Cost:
     """Action that may be estimated → seconds of the first phase on all examples."""
     floor: float
     """Share of the examples that every such action is run on exactly at least."""
+    pilot: float
+    """Seconds of the pilot."""
     cells: dict[str, int]
     """Route → distinct actions."""
     saved: float
@@ -48,14 +61,14 @@ class Cost:
 
     @property
     def most(self) -> float:
-        """Seconds if every action has to be run exactly on every example."""
+        """Seconds if every action has to be run exactly on every example (the pilot left out)."""
         return self.of(self.seconds)
 
     @property
     def least(self) -> float:
         """Seconds if the fewest exact examples do for every action that may be estimated."""
         saved = sum(self.seconds[action] for action in self.stream) * (1 - self.floor)
-        return self.most - saved
+        return self.most - saved + self.pilot
 
     def of(self, actions: Iterable[str]) -> float:
         """Most seconds that some actions take."""
@@ -71,26 +84,87 @@ def estimate(
     chosen: Subsampling,
     batch_size: int | None = None,
 ) -> Cost:
-    """Times a few cells of each route on a batch of middling length and extrapolates."""
+    """Times a few cells of each route on a few batches and extrapolates."""
     batches = length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
-    middle = batches[len(batches) // 2]
-    batch = engine.classifier.collate(encoded, middle)
-    clean = clean_pass(engine.classifier, batch, middle, engine.tap)
-    tokens = sum(len(b) * int(encoded.lengths[b].max()) for b in batches) / clean.tokens
-    examples = len(rows) / len(middle)
-    layers, groups = engine.classifier.n_layers, _by_route(plan)
+    estimated = [] if chosen.all_exact else [c for c in plan.actions if eligible(plan, c)]
+    groups = _by_route(plan)
+    trials = [Trial(route, tuple(cells)) for route, cells in groups.items()]
+    trials += [Trial(STREAM, tuple(estimated), first_phase=True)] if estimated else []
+    for clean in _clean_states(engine, encoded, batches):
+        for trial in trials:
+            trial.run(engine, clean)
+        if all(trial.known for trial in trials):
+            break
+    padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
+    layers = engine.classifier.n_layers
     seconds: dict[str, float] = {}
-    for route, cells in groups.items():
-        sample = _spread(cells, stack_size(route, clean) if route == STREAM else SAMPLE)
-        unit = _time(engine, clean, route, sample) / _work(sample, route, layers)
-        scale = tokens if route in (SUFFIX, FULL) else examples
-        seconds |= {c.action: unit * scale * _work([c], route, layers) for c in cells}
-    stream = _stream_seconds(engine, clean, plan, chosen)
-    floor = 1.0 if chosen.all_exact else chosen.floor
-    full = max(1, layers * len(plan.actions))
-    ran = sum(blocks(cell, plan.routes[cell.action], layers) for cell in plan.actions)
-    cells_of = {route: len(cells) for route, cells in groups.items()}
-    return Cost(seconds, stream, floor, cells_of, 1.0 - ran / full)
+    stream: dict[str, float] = {}
+    for trial in trials:
+        unit = trial.rate * (padded if trial.slow else len(rows))
+        into = stream if trial.first_phase else seconds
+        into |= {c.action: unit * _work([c], trial.route, layers) for c in trial.cells}
+    tried = sum(seconds[cell.action] for cell in pilot_cells(estimated))
+    return Cost(
+        seconds,
+        stream,
+        floor=1.0 if chosen.all_exact else chosen.floor,
+        pilot=tried * chosen.pilot / max(1, len(rows)),
+        cells={route: len(cells) for route, cells in groups.items()},
+        saved=_saved(plan, layers),
+    )
+
+
+@dataclass
+class Trial:
+    """Cells of one route, some of which are timed until enough is known."""
+
+    route: str
+    cells: tuple[Cell, ...]
+    first_phase: bool = False
+    rates: list[float] = field(default_factory=list)
+    """Seconds per unit of work and padded token (slow routes) or example, batch by batch."""
+    spent: float = 0.0
+
+    @property
+    def slow(self) -> bool:
+        """Whether its time grows with tokens and blocks."""
+        return self.route in (SUFFIX, FULL)
+
+    @property
+    def known(self) -> bool:
+        """Whether it was timed for long enough."""
+        return self.spent > ENOUGH
+
+    @property
+    def rate(self) -> float:
+        """The median over batches."""
+        return float(np.median(self.rates))
+
+    def run(self, engine: Engine, clean: CleanStates) -> None:
+        """Times some cells on a batch, unless enough time was spent on others."""
+        if self.known:
+            return
+        sample = _spread(self.cells, SAMPLE if self.slow else stack_size(self.route, clean))
+        took = _time(engine, clean, self.route, sample)
+        size = clean.tokens if self.slow else len(clean.examples)
+        self.rates.append(took / size / _work(sample, self.route, engine.classifier.n_layers))
+        self.spent += took
+
+
+def _saved(plan: Plan, n_layers: int) -> float:
+    full = max(1, n_layers * len(plan.actions))
+    return 1.0 - sum(blocks(c, plan.routes[c.action], n_layers) for c in plan.actions) / full
+
+
+def _clean_states(
+    engine: Engine, encoded: Encoded, batches: Sequence[Int[np.ndarray, " _"]]
+) -> Iterator[CleanStates]:
+    """Of batches from short to long, the middling one first; each made when it is asked for."""
+    places = np.linspace(0, len(batches) - 1, min(BATCHES, len(batches)) + 2)[1:-1]
+    chosen = np.unique(places.astype(int))
+    for i in sorted(chosen, key=lambda place: abs(place - len(batches) // 2)):
+        batch = engine.classifier.collate(encoded, batches[i])
+        yield clean_pass(engine.classifier, batch, batches[i], engine.tap)
 
 
 def blocks(cell: Cell, route: str, n_layers: int) -> float:
@@ -119,20 +193,8 @@ def _time(engine: Engine, clean: CleanStates, route: str, cells: Sequence[Cell])
     RUNNERS[route](engine, clean, cells[:1])
     start = time.perf_counter()
     for same_site in groups.values():
-        RUNNERS[route](engine, clean, same_site)
+        RUNNERS[route](engine, clean, same_site).cpu()  # waits for an accelerator
     return time.perf_counter() - start
-
-
-def _stream_seconds(
-    engine: Engine, clean: CleanStates, plan: Plan, chosen: Subsampling
-) -> dict[str, float]:
-    cells = [cell for cell in plan.actions if eligible(plan, cell)]
-    if not cells or chosen.all_exact:
-        return {}
-    sample = _spread(cells, stack_size(STREAM, clean))
-    unit = _time(engine, clean, STREAM, sample) / len(sample)
-    seconds = unit * len(chosen.rows) / len(clean.examples)
-    return {cell.action: seconds for cell in cells}
 
 
 def _by_route(plan: Plan) -> dict[str, list[Cell]]:
