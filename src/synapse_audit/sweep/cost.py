@@ -21,6 +21,7 @@ from jaxtyping import Int
 from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, ParameterEdit, Plan
 from synapse_audit.classifier import BLOCK_OUTPUT, Encoded
+from synapse_audit.memory import give_back
 from synapse_audit.plan import FULL, STREAM, SUFFIX
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
@@ -93,6 +94,7 @@ def estimate(
     for clean in _clean_states(engine, encoded, batches):
         for trial in trials:
             trial.run(engine, clean)
+        give_back()
         if all(trial.known for trial in trials):
             break
     padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
@@ -161,7 +163,7 @@ def _clean_states(
 ) -> Iterator[CleanStates]:
     """Of batches from short to long, the middling one first; each made when it is asked for."""
     places = np.linspace(0, len(batches) - 1, min(BATCHES, len(batches)) + 2)[1:-1]
-    chosen = np.unique(places.astype(int))
+    chosen = np.unique(places.round().astype(int))
     for i in sorted(chosen, key=lambda place: abs(place - len(batches) // 2)):
         batch = engine.classifier.collate(encoded, batches[i])
         yield clean_pass(engine.classifier, batch, batches[i], engine.tap)
@@ -190,10 +192,10 @@ def _time(engine: Engine, clean: CleanStates, route: str, cells: Sequence[Cell])
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(cell.site, []).append(cell)
-    RUNNERS[route](engine, clean, cells[:1])
+    RUNNERS[route](engine, clean, cells[:1]).cpu()  # waits for an accelerator, as below
     start = time.perf_counter()
     for same_site in groups.values():
-        RUNNERS[route](engine, clean, same_site).cpu()  # waits for an accelerator
+        RUNNERS[route](engine, clean, same_site).cpu()
     return time.perf_counter() - start
 
 
