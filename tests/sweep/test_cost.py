@@ -27,10 +27,13 @@ class Clock:
     def __init__(self) -> None:
         self.now = 0.0
         self.calls = 0
+        self.lengths: list[int] = []
+        """Of the batches of suffix calls."""
 
     def suffix(self, engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> torch.Tensor:
         work = sum(blocks(cell, SUFFIX, engine.classifier.n_layers) for cell in cells)
         self.calls += 1
+        self.lengths.append(clean.tokens // len(clean.examples))
         interrupted = 100.0 if self.calls == 2 else 1.0  # the first one that is timed
         self.now += interrupted * SUFFIX_SECONDS * clean.tokens * work
         return torch.zeros(len(cells), len(clean.examples), 4)
@@ -124,3 +127,23 @@ def test_enough_is_enough(
     monkeypatch.setattr(cost, "ENOUGH", 0.0)
     _estimate(rig, _plan(), chosen)
     assert clock.calls == 2 < often
+
+
+def test_batches_from_short_to_long_are_timed_the_middling_one_first(
+    rig: Rig, chosen: Subsampling, clock: Clock
+) -> None:
+    _estimate(rig, _plan(), chosen)
+    lengths = np.sort(rig.encoded.lengths[rig.rows])[::-1][::4]
+    assert clock.calls == 2 * cost.BATCHES
+    assert clock.lengths[0] == lengths[len(lengths) // 2]
+    assert min(clock.lengths) < np.median(lengths) < max(clock.lengths)
+
+
+def test_one_batch_is_enough(rig: Rig, chosen: Subsampling, clock: Clock) -> None:
+    clock.calls, plan, rows = 2, _plan(), rig.rows[:3]  # nothing is interrupted any more
+    with rig.engine() as engine:
+        found = estimate(engine, rig.encoded, plan, rows=rows, chosen=chosen, batch_size=3)
+    for cell in (c for c in plan.actions if plan.routes[c.action] == SUFFIX):
+        tokens = 3 * int(rig.encoded.lengths[rows].max())
+        expected = SUFFIX_SECONDS * tokens * blocks(cell, SUFFIX, 3)
+        assert found.seconds[cell.action] == pytest.approx(expected), cell.key

@@ -1,6 +1,7 @@
 """Two phases on a tiny classifier: whose outcomes stand where, and what is said of the stream."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,6 +44,11 @@ def _alone(rig: Rig, engine: Engine, plan: Plan) -> Outcomes:
     return sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows, shelf=Nothing())
 
 
+def _two_phase(rig: Rig, engine: Engine, plan: Plan, **options: Any) -> tuple[Plan, Outcomes]:
+    given: dict[str, Any] = {"batch_size": None, "shelf": Nothing(), "progress": Silent()}
+    return sweep_two_phase(engine, rig.encoded, plan, rig.labels, **given | options)
+
+
 def test_exact_outcomes_stand_where_they_were_wanted_and_the_stream_elsewhere(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,16 +64,8 @@ def test_exact_outcomes_stand_where_they_were_wanted_and_the_stream_elsewhere(
         return np.zeros(shape, dtype)
 
     with rig.engine() as engine:
-        routed, found = sweep_two_phase(
-            engine,
-            rig.encoded,
-            plan,
-            rig.labels,
-            chosen=chosen,
-            batch_size=8,
-            shelf=Nothing(),
-            progress=Silent(),
-            allocate=allocate,
+        routed, found = _two_phase(
+            rig, engine, plan, chosen=chosen, batch_size=8, allocate=allocate
         )
         whole = _alone(rig, engine, plan)
         first = [cell for cell in plan.actions if eligible(plan, cell)]
@@ -111,16 +109,7 @@ def test_with_everybody_in_the_pilot_all_is_exact(rig: Rig) -> None:
     assert chosen.all_exact
     plan = _plan()
     with rig.engine() as engine:
-        routed, found = sweep_two_phase(
-            engine,
-            rig.encoded,
-            plan,
-            rig.labels,
-            chosen=chosen,
-            batch_size=None,
-            shelf=Nothing(),
-            progress=Silent(),
-        )
+        routed, found = _two_phase(rig, engine, plan, chosen=chosen)
         whole = _alone(rig, engine, plan)
     assert TWO_PHASE not in routed.routes.values()
     for cell in plan.actions:

@@ -33,6 +33,9 @@ from synapse_audit.sweep.two_phase import eligible
 LAST_BLOCK = 0.3
 """Share of a block's arithmetic that runs where only the pooled row is computed (Q, K, V)."""
 
+SLOW = (SUFFIX, FULL)
+"""Routes whose time grows with tokens and blocks."""
+
 SAMPLE = 4
 """Cells timed per slow route and batch; stream and head time one whole stack."""
 
@@ -129,8 +132,8 @@ class Trial:
 
     @property
     def slow(self) -> bool:
-        """Whether its time grows with tokens and blocks."""
-        return self.route in (SUFFIX, FULL)
+        """Whether its time grows with tokens and blocks, not with examples alone."""
+        return self.route in SLOW
 
     @property
     def known(self) -> bool:
@@ -183,7 +186,7 @@ def blocks(cell: Cell, route: str, n_layers: int) -> float:
 
 def _work(cells: Sequence[Cell], route: str, n_layers: int) -> float:
     """Units in which the cost of a route is linear."""
-    if route in (SUFFIX, FULL):
+    if route in SLOW:
         return sum(blocks(cell, route, n_layers) * passes(cell) for cell in cells)
     return float(len(cells))
 
