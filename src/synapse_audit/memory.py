@@ -1,4 +1,6 @@
-"""Memory that does not grow with the data: where large arrays lie, and what is freed is given back.
+"""Memory that does not grow with the data: large arrays lie on disk and are read in blocks.
+
+What is freed is given back to the system.
 
 Each batch allocates and frees large tensors among small objects that stay, and the C library keeps
 the holes for itself: live data stay the same while the resident set grows. glibc's ``malloc_trim``
@@ -9,11 +11,26 @@ then each tensor is zeroed page by page anew: in trials that cost half as much C
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+NUMBERS = 2**20
+"""Most numbers of one array on the way: 4 or 8 MB."""
+
+
+def blocks(rows: int, each: int) -> Iterator[slice]:
+    """Rows a few at a time, so that no array on the way grows with the data.
+
+    One empty block where there is no row, so that a result still has its shape.
+
+    Args:
+        each: numbers that one row takes.
+    """
+    step = max(1, NUMBERS // max(1, each))
+    return (slice(start, start + step) for start in range(0, max(1, rows), step))
 
 
 @runtime_checkable

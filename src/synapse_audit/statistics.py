@@ -3,6 +3,8 @@
 | function | answers |
 |---|---|
 | resample_counts | how often each example occurs in each bootstrap resample |
+| resampled_weights | what each example then weighs |
+| weighted_shares | how much of the weight is marked |
 | interval | percentile interval of resampled values |
 | wilson | interval of a proportion where the bootstrap degenerates |
 | bonett_price | interval of a paired difference where the bootstrap degenerates |
@@ -18,10 +20,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Num
+from jaxtyping import Bool, Float, Float32, Int, Num, Shaped
 from scipy import stats
 
 from synapse_audit.errors import DataError, UsageError
+from synapse_audit.memory import blocks
 
 Numbers = Num[np.ndarray, "*#shape"] | float | int
 """An array that broadcasts against its neighbours, or one number."""
@@ -85,6 +88,33 @@ def resample_counts(
         rows = np.flatnonzero(labels == label)
         counts[:, rows] = _multiplicities(len(rows), resamples, generator)
     return counts
+
+
+def resampled_weights(
+    counts: Float[np.ndarray, "resamples examples"], weights: Float[np.ndarray, " examples"]
+) -> Float32[np.ndarray, "examples resamples"]:
+    """What each example weighs in each resample; single precision is enough for intervals."""
+    return np.multiply(counts.T, weights[:, None], order="C", dtype=np.float32)
+
+
+def weighted_shares(
+    hits: Shaped[np.ndarray, "rows examples"],
+    weights: Float[np.ndarray, "examples *draws"],
+    among: Bool[np.ndarray, " examples"] | None = None,
+) -> Float[np.ndarray, "rows *draws"]:
+    """Weighted share of hits, of all examples or of some; NaN where there is no weight.
+
+    Summed in double precision whatever the weights are in: where every resample gives the same
+    share, rounding must not pass for variance.
+    """
+    found = np.zeros((len(hits), *weights.shape[1:]))
+    total = np.zeros(weights.shape[1:])
+    for some in blocks(len(weights), total.size):
+        here = np.flatnonzero(among[some]) if among is not None else slice(None)
+        part = weights[some][here].astype(np.float64)
+        found += hits[:, some][:, here] @ part
+        total += part.sum(axis=0)
+    return found / np.where(total > 0, total, np.nan)
 
 
 def interval(samples: Float[np.ndarray, "*shape resamples"], level: float = 0.95) -> Interval:
@@ -211,8 +241,10 @@ def benjamini_yekutieli(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " t
 def _multiplicities(
     size: int, resamples: int, generator: np.random.Generator
 ) -> Float32[np.ndarray, "resamples size"]:
-    drawn = generator.multinomial(size, np.full(size, 1.0 / size), size=resamples)
-    return drawn.astype(np.float32)
+    drawn, shares = np.empty((resamples, size), dtype=np.float32), np.full(size, 1.0 / size)
+    for some in blocks(resamples, size):
+        drawn[some] = generator.multinomial(size, shares, size=len(drawn[some]))
+    return drawn
 
 
 def _quantile(
@@ -242,7 +274,10 @@ def weighted_quantiles(
 ) -> Float[np.ndarray, "resamples shares"]:
     """Smallest value at or below which each share of the weight lies; NaN without weight."""
     order = np.argsort(values, kind="stable")
-    cumulative = np.cumsum(weights[:, order], axis=1, dtype=np.float64)
-    total = cumulative[:, -1:]
-    places = [(cumulative < share * total * (1 - 1e-12)).sum(axis=1) for share in shares]
-    return np.where(total > 0, values[order][np.stack(places, axis=1)], np.nan)
+    found = np.full((len(weights), len(shares)), np.nan)
+    for some in blocks(len(weights), len(values)):
+        cumulative = np.cumsum(weights[some, order], axis=1, dtype=np.float64)
+        total = cumulative[:, -1:]
+        places = [(cumulative < share * total * (1 - 1e-12)).sum(axis=1) for share in shares]
+        found[some] = np.where(total > 0, values[order][np.stack(places, axis=1)], np.nan)
+    return found

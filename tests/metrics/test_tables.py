@@ -4,9 +4,10 @@ import pytest
 from scipy import stats
 from sklearn.metrics import precision_recall_fscore_support
 
+from synapse_audit import memory
 from synapse_audit.artifacts import HeadEdit
 from synapse_audit.errors import DataError
-from synapse_audit.metrics import curve_tests, tables
+from synapse_audit.metrics import curve_tests
 
 LABELS = np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2])
 CLEAN_ = np.array([0, 0, 0, 1, 1, 1, 2, 2, 2, 0])
@@ -140,7 +141,7 @@ def test_without_tests_there_is_no_adjusted_p(build):
 
 def test_chunks_do_not_show(build, monkeypatch):
     whole = swept(build)
-    monkeypatch.setattr(tables, "CHUNK", 3)
+    monkeypatch.setattr(memory, "NUMBERS", 3000)
     # float32 products may be summed in another order
     pd.testing.assert_frame_equal(swept(build), whole, rtol=1e-5)
 

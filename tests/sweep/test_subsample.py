@@ -13,6 +13,7 @@ from synapse_audit.sweep.subsample import (
     PRIOR,
     STRATA,
     Subsampling,
+    edges_of,
     kind,
     pilot_cells,
     strata_of,
@@ -73,8 +74,9 @@ def test_the_pilot_takes_other_examples_than_those_that_are_run_first() -> None:
 def test_strata_of_margins_by_hand() -> None:
     """The typical margin is 2: edges at .06, .12, .25, .5, 1 and 2; either side counts alike."""
     margins = np.array([[0.05, -0.07, 0.2, -0.4, 0.9, 2.0, 2.0, 5.0, -9.0, 2.0, 2.0]])
-    assert strata_of(margins).tolist() == [[0, 1, 2, 3, 4, 6, 6, 6, 6, 6, 6]]
-    assert strata_of(np.zeros((2, 0))).shape == (2, 0)
+    assert strata_of(margins, edges_of(margins)).tolist() == [[0, 1, 2, 3, 4, 6, 6, 6, 6, 6, 6]]
+    nobody = np.zeros((2, 0))
+    assert strata_of(nobody, edges_of(nobody)).shape == (2, 0)
 
 
 def test_doubtful_strata_are_sampled_as_densely_as_the_precision_asks() -> None:
@@ -180,10 +182,10 @@ def test_pairs_are_run_as_often_as_their_stratum_says() -> None:
         tail = np.searchsorted(ROWS, plan.tail)
         exact = (np.abs(margin[:, tail]) < 0.1).astype(int)
         sample = draw(plan, cells, stream, outcomes(cells, exact, margin[:, tail]))
-        assert sample.partial.all() and sample.wanted.shape == (40, 1000)
+        assert sample.partial.all() and sample.growth.shape == (40, 1000)
         seen += sample.growth / 300
         assert (sample.error * Z_975 <= 0.01).all() and (sample.disagreement > 0).all()
-        assert sample.wanted.sum(axis=1).min() >= 5
+        assert (sample.growth > 0).sum(axis=1).min() >= 5
     # The 40 cells share an example's number: 1,000 × 300 numbers, 1 / share at most 33.
     assert seen.mean() == pytest.approx(1, abs=4 * np.sqrt(33 / (1000 * 300)))
     assert np.abs(seen.mean(axis=0) - 1).max() < 5 * np.sqrt(33 / 300)
@@ -194,4 +196,4 @@ def test_where_routes_often_differ_everything_is_exact() -> None:
     stream = outcomes(cells, np.zeros((4, 1000)), np.ones((4, 1000)))
     pilot = outcomes(cells[:1], np.ones((1, PILOT)), np.ones((1, PILOT)))
     sample = draw(chosen(), cells, stream, pilot)
-    assert not sample.partial.any() and sample.wanted.all() and not sample.error.any()
+    assert not sample.partial.any() and (sample.growth == 1).all() and not sample.error.any()

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, UInt16
+from jaxtyping import Bool, Float, Float32, Int, UInt16
 
 from synapse_audit.artifacts.data import Predictions
 from synapse_audit.artifacts.representation import DenseLayer, LayerStatistics, Ranking
 from synapse_audit.config import Grid
+from synapse_audit.statistics import resampled_weights
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ class Direct:
     error: Float[np.ndarray, " actions"]
     """Standard error of accuracy that it lets expect of the second phase; 0 where all is exact."""
 
-    @property
-    def exact(self) -> Bool[np.ndarray, "actions examples"]:
-        """True where the outcomes are exact."""
-        return self.growth > 0
+    @cached_property
+    def n_exact(self) -> Int[np.ndarray, " actions"]:
+        """Number of examples whose outcome is exact."""
+        return np.array([np.count_nonzero(row) for row in self.growth], dtype=np.int64)
 
     @property
     def estimated(self) -> Bool[np.ndarray, " actions"]:
         """True where some outcomes are not exact."""
-        return np.asarray(~self.exact.all(axis=1))
+        return self.n_exact < self.growth.shape[1]
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ class Evidence:
     """The class that means no alarm, where one was named."""
     temperature: float | None = None
     """By which all logits must be divided for the least log loss on ``select``; NaN: none is."""
+
+    @cached_property
+    def resampled(self) -> Float32[np.ndarray, "examples resamples"]:
+        """What each example weighs in each resample."""
+        return resampled_weights(self.counts, self.weights)
 
 
 @dataclass(frozen=True)

@@ -44,10 +44,20 @@ class Features(Sequence[Example]):
     other one (another modality) as it came.
     """
 
-    def __init__(self, fields: Mapping[str, Sequence[Any]], n: int) -> None:
+    def __init__(self, fields: Mapping[str, Sequence[Any] | Ragged], n: int) -> None:
         """Takes name → one value per example, for ``n`` examples."""
         self._fields = {name: _packed(values) for name, values in fields.items()}
         self._n = n
+
+    @classmethod
+    def joined(cls, parts: Sequence[Sequence[Example]]) -> Sequence[Example]:
+        """The examples of all parts, in order."""
+        packed = [part for part in parts if isinstance(part, Features)]
+        names = {tuple(part._fields) for part in packed}
+        if len(packed) < len(parts) or len(names) > 1:
+            return pack([*chain.from_iterable(parts)])
+        fields = {n: _end_to_end([part._fields[n] for part in packed]) for n in packed[0]._fields}
+        return cls(fields, sum(map(len, packed)))
 
     def __len__(self) -> int:
         return self._n
@@ -86,6 +96,18 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.features)
+
+
+def joined(parts: Sequence[Encoded]) -> Encoded:
+    """Examples one after the other, as if they had been encoded together."""
+    if len(parts) == 1:
+        return parts[0]
+    return Encoded(
+        Features.joined([part.features for part in parts]),
+        np.concatenate([part.lengths for part in parts]),
+        sum(part.n_truncated for part in parts),
+        notes=tuple(dict.fromkeys(chain.from_iterable(part.notes for part in parts))),
+    )
 
 
 Encoder = Callable[[Sequence[Any]], Encoded]
@@ -148,7 +170,7 @@ def pack(examples: Sequence[Example]) -> Sequence[Example]:
     return Features({name: [row[name] for row in examples] for name in names}, len(examples))
 
 
-def _packed(values: Sequence[Any]) -> Sequence[Any] | Ragged:
+def _packed(values: Sequence[Any] | Ragged) -> Sequence[Any] | Ragged:
     if isinstance(values, Ragged) or not all(_plain(value) for value in values):
         return values
     ends = np.cumsum([len(value) for value in values], dtype=np.int64)
@@ -158,6 +180,17 @@ def _packed(values: Sequence[Any]) -> Sequence[Any] | Ragged:
     except OverflowError:
         return values
     return Ragged(flat, ends)
+
+
+def _end_to_end(parts: Sequence[Sequence[Any] | Ragged]) -> Sequence[Any] | Ragged:
+    ragged = [part for part in parts if isinstance(part, Ragged)]
+    if len(ragged) < len(parts):
+        return [part[i] for part in parts for i in range(len(part))]
+    starts = np.cumsum([0, *(len(part.values) for part in ragged)])
+    return Ragged(
+        np.concatenate([part.values for part in ragged]),
+        np.concatenate([part.ends + start for part, start in zip(ragged, starts, strict=False)]),
+    )
 
 
 def _plain(value: object) -> bool:

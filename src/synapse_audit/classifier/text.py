@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from synapse_audit.artifacts import TextInput
-from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder
+from synapse_audit.classifier.encoded import Batch, Collator, Encoded, Encoder, joined
 from synapse_audit.classifier.windows import Window
 from synapse_audit.errors import DataError, ModelError
 
 NUMBERED = ("roberta", "xlm-roberta", "camembert", "longformer", "mpnet")
 """Model types whose positions count from the padding token's number on."""
+
+
+TEXTS = 1024
+"""Texts given to a tokenizer at once: what it returns takes 50 times the memory of the numbers."""
 
 
 def max_length(config: Any, tokenizer: Any = None) -> int:
@@ -40,6 +44,10 @@ def text_encoder(tokenizer: Any, limit: int, window: Window | None = None) -> En
         return _window_encoder(tokenizer, limit, window)
 
     def encode(inputs: Sequence[TextInput]) -> Encoded:
+        starts = range(0, max(1, len(inputs)), TEXTS)
+        return joined([encode_some(inputs[start : start + TEXTS]) for start in starts])
+
+    def encode_some(inputs: Sequence[TextInput]) -> Encoded:
         first = [text if isinstance(text, str) else text[0] for text in inputs]
         pairs = None if not inputs or isinstance(inputs[0], str) else [text[1] for text in inputs]
         rows = tokenizer(first, pairs, truncation=False, verbose=False)

@@ -23,7 +23,7 @@ from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.curves import figure, grid_band, unknown, where
 from synapse_audit.findings.guarantees import Guarantee, guarantees
 from synapse_audit.metrics.estimates import bounded
-from synapse_audit.statistics import weighted_quantiles
+from synapse_audit.statistics import weighted_quantiles, weighted_shares
 
 EVERYONE = "all"
 """The ``class`` of rows over all classes."""
@@ -153,12 +153,9 @@ def _shares(
     members: Bool[np.ndarray, " examples"],
 ) -> _Shares:
     weights = evidence.weights[members].astype(np.float64)
-    resampled = (evidence.counts[:, members] * weights).T
-    hits = safe.astype(np.float64)
-    value = hits @ weights / weights.sum()
+    value = safe.astype(np.float64) @ weights / weights.sum()
     # Groups may leave a resample without an example of the class.
-    total = resampled.sum(axis=0)
-    samples = hits @ resampled / np.where(total > 0, total, np.nan)
+    samples = weighted_shares(safe, evidence.resampled[members])
     size = np.full_like(value, weights.sum() ** 2 / (weights**2).sum())
     return _Shares(*bounded(value, samples, size))
 
@@ -277,9 +274,7 @@ def _medians(evidence: Evidence, found: Sequence[Guarantee]) -> dict[str, Any]:
             figures[one.change] = unknown("no example is right")
             continue
         median = weighted_quantiles(one.distance[right], weights[None], (0.5,))[0, 0]
-        samples = weighted_quantiles(
-            one.distance[right], evidence.counts[:, right] * weights, (0.5,)
-        )
+        samples = weighted_quantiles(one.distance[right], evidence.resampled[right].T, (0.5,))
         low, high = grid_band(samples[:, 0])
         if np.isfinite(median):
             figures[one.change] = figure(median, float(low), float(high))

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.artifacts import GLOBAL, Evidence
 from synapse_audit.findings.curves import HEADLINE, draw_range, twins, where
+from synapse_audit.memory import blocks
 from synapse_audit.metrics import NOBODY, Scored
 from synapse_audit.metrics.two_phase import Phases
 
@@ -28,10 +29,6 @@ NAMES = [
 
 DRAWN = ("random", "matched", "keep_random")
 """Selections drawn at random: their draws' range stands in for an interval."""
-
-AT_ONCE = 256
-"""Rows per product with the resamples; bounds memory."""
-
 
 REMOVAL_KEYS = ["operator", "selection", "fraction"]
 
@@ -50,7 +47,7 @@ class Sample(NamedTuple):
 
 
 def samples(evidence: Evidence, actions: Sequence[str]) -> Iterator[Sample]:
-    """The actions by what they are exact on, at most ``AT_ONCE`` at a time.
+    """The actions by what they are exact on, a few at a time.
 
     Actions that are exact throughout come first; every estimated one has examples of its own.
     """
@@ -58,9 +55,10 @@ def samples(evidence: Evidence, actions: Sequence[str]) -> Iterator[Sample]:
     everyone = whole(evidence)
     partial = np.zeros(len(rows), bool) if direct is None else direct.estimated[rows]
     complete = np.flatnonzero(~partial)
-    for start in range(0, len(complete), AT_ONCE):
-        part = complete[start : start + AT_ONCE]
-        yield everyone._replace(places=part, rows=rows[part])
+    if len(complete):
+        for some in blocks(len(complete), len(everyone.known)):
+            part = complete[some]
+            yield everyone._replace(places=part, rows=rows[part])
     if direct is None:
         return
     labels = evidence.predictions.labels
@@ -94,8 +92,7 @@ def whole(evidence: Evidence) -> Sample:
     """All examples, for what the untouched model says: its probabilities are all exact."""
     nobody = np.zeros(0, dtype=np.int64)
     weights = evidence.weights.astype(np.float64)[:, None]
-    drawn = np.ascontiguousarray((evidence.counts * evidence.weights).T, dtype=np.float32)
-    return Sample(nobody, nobody, np.arange(len(weights)), weights, drawn)
+    return Sample(nobody, nobody, np.arange(len(weights)), weights, evidence.resampled)
 
 
 class Raised(NamedTuple):

@@ -8,14 +8,16 @@ vary with both phases.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Evidence
+from synapse_audit.memory import blocks
 from synapse_audit.metrics.two_phase import Phases, phases
+from synapse_audit.statistics import weighted_shares
 
 
 class Sampled(NamedTuple):
@@ -60,16 +62,20 @@ def supported(evidence: Evidence) -> Int[np.ndarray, " kept"]:
 
 def accuracy(evidence: Evidence, actions: Sequence[str]) -> Sampled:
     """Weighted accuracy under each action: (actions,) and (actions, resamples)."""
-    return _right(evidence, phases(evidence.outcomes, evidence.outcomes.rows(actions)))
+    rows = evidence.outcomes.rows(actions)
+    return _in_blocks(
+        evidence, rows, lambda some: _right(evidence, phases(evidence.outcomes, some))
+    )
 
 
 def direct_accuracy(evidence: Evidence, actions: Sequence[str]) -> Sampled:
     """The same along the pooled row alone; NaN where the sweep ran one phase."""
-    if evidence.outcomes.direct is None:
+    direct = evidence.outcomes.direct
+    if direct is None:
         unknown = np.full((len(actions), len(evidence.counts)), np.nan)
         return Sampled(unknown[:, 0], unknown)
     rows = evidence.outcomes.rows(actions)
-    return _right(evidence, Phases(evidence.outcomes.direct.predicted[rows]))
+    return _in_blocks(evidence, rows, lambda some: _right(evidence, Phases(direct.predicted[some])))
 
 
 def recalls(evidence: Evidence, actions: Sequence[str], kept: Int[np.ndarray, " kept"]) -> Sampled:
@@ -77,41 +83,39 @@ def recalls(evidence: Evidence, actions: Sequence[str], kept: Int[np.ndarray, " 
 
     NaN in a resample that holds no example of the class (possible only with groups).
     """
-    both = phases(evidence.outcomes, evidence.outcomes.rows(actions))
-    return _recalls(evidence, both, kept)
+    rows = evidence.outcomes.rows(actions)
+    return _in_blocks(
+        evidence, rows, lambda some: _recalls(evidence, phases(evidence.outcomes, some), kept)
+    )
 
 
 # ---- small things --------------------------------------------------------------------------------
 
 
+def _in_blocks(
+    evidence: Evidence,
+    rows: Int[np.ndarray, " rows"],
+    statistic: Callable[[Int[np.ndarray, " some"]], Sampled],
+) -> Sampled:
+    """A statistic of some rows of the outcomes, a few rows at a time."""
+    parts = [statistic(rows[some]) for some in blocks(len(rows), len(evidence.weights))]
+    return Sampled(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
 def _right(evidence: Evidence, both: Phases) -> Sampled:
     right = both.of(lambda predicted: predicted == evidence.predictions.labels)
-    weights, resampled = _weights(evidence)
-    return Sampled(_share(right, weights), _share(right, resampled))
+    return Sampled(
+        weighted_shares(right, evidence.weights), weighted_shares(right, evidence.resampled)
+    )
 
 
 def _recalls(evidence: Evidence, both: Phases, kept: Int[np.ndarray, " kept"]) -> Sampled:
-    labels, (weights, resampled) = evidence.predictions.labels, _weights(evidence)
+    labels = evidence.predictions.labels
     right = both.of(lambda predicted: predicted == labels)
     values, samples = [], []
     for index in kept:
         members = labels == index
         # A corrected share may leave [0, 1] by a hair.
-        values.append(np.clip(_share(right[:, members], weights[members]), 0.0, 1.0))
-        samples.append(_share(right[:, members], resampled[members]))
+        values.append(np.clip(weighted_shares(right, evidence.weights, members), 0.0, 1.0))
+        samples.append(weighted_shares(right, evidence.resampled, members))
     return Sampled(np.stack(values, axis=1), np.stack(samples, axis=1))
-
-
-def _weights(
-    evidence: Evidence,
-) -> tuple[Float[np.ndarray, " examples"], Float[np.ndarray, "examples resamples"]]:
-    weights = evidence.weights.astype(np.float64)
-    return weights, (evidence.counts * weights).T
-
-
-def _share(
-    hits: Float[np.ndarray, "rows examples"], weights: Float[np.ndarray, "examples *draws"]
-) -> Float[np.ndarray, "rows *draws"]:
-    """Weighted share of hits; NaN where there is no weight."""
-    total = weights.sum(axis=0)
-    return np.asarray(hits @ weights / np.where(total > 0, total, np.nan))

@@ -17,6 +17,7 @@ from jaxtyping import Bool, Float, Int, Num
 from synapse_audit.artifacts import Evidence
 from synapse_audit.findings.resampled import Sampled
 from synapse_audit.metrics.two_phase import Phases, phases
+from synapse_audit.statistics import weighted_shares
 
 
 class Sample(NamedTuple):
@@ -26,7 +27,7 @@ class Sample(NamedTuple):
     clean: Int[np.ndarray, " examples"]
     """Predicted by the untouched model."""
     phases: Phases
-    weights: Float[np.ndarray, "examples 1"]
+    weights: Float[np.ndarray, " examples"]
     resampled: Float[np.ndarray, "examples resamples"]
 
     def take(self, rows: Int[np.ndarray, " some"]) -> Sample:
@@ -45,9 +46,8 @@ def plain(evidence: Evidence, predicted: Num[np.ndarray, "rows examples"]) -> Sa
 
 
 def _sample(evidence: Evidence, both: Phases) -> Sample:
-    clean, weights = evidence.predictions, evidence.weights.astype(np.float64)
-    resampled = (evidence.counts * weights).T
-    return Sample(clean.labels, clean.predicted, both, weights[:, None], resampled)
+    clean = evidence.predictions
+    return Sample(clean.labels, clean.predicted, both, evidence.weights, evidence.resampled)
 
 
 def redirect(sample: Sample, target: int) -> Sampled:
@@ -83,9 +83,6 @@ def _share(
     sample: Sample, hits: Float[np.ndarray, "rows examples"], among: Bool[np.ndarray, " examples"]
 ) -> Sampled:
     """Weighted share of hits among some examples; NaN where there is no weight."""
-    found = []
-    for weights in (sample.weights[among], sample.resampled[among]):
-        total = weights.sum(axis=0)
-        found.append(hits[:, among] @ weights / np.where(total > 0, total, np.nan))
+    value = weighted_shares(hits, sample.weights, among)
     # A corrected share may leave [0, 1] by a hair.
-    return Sampled(np.clip(found[0][:, 0], 0.0, 1.0), found[1])
+    return Sampled(np.clip(value, 0.0, 1.0), weighted_shares(hits, sample.resampled, among))

@@ -13,6 +13,7 @@ from scipy.sparse import coo_array
 from synapse_audit.artifacts import Predictions
 from synapse_audit.errors import DataError
 from synapse_audit.metrics.two_phase import Phases
+from synapse_audit.statistics import resampled_weights
 
 NOBODY = -1
 """Class index of a target or source that is not set."""
@@ -162,5 +163,5 @@ def untouched(
         source=np.array([NOBODY]),
         n_classes=n_classes,
         weights=weights.astype(np.float64)[:, None],
-        resampled=np.ascontiguousarray((counts * weights).T, dtype=np.float32),
+        resampled=resampled_weights(counts, weights),
     )

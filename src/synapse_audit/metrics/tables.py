@@ -14,19 +14,14 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
+from synapse_audit.memory import blocks
 from synapse_audit.metrics.controls import adjusted, positions
 from synapse_audit.metrics.estimates import bounded
 from synapse_audit.metrics.measures import METRICS, class_sizes
 from synapse_audit.metrics.samples import Base, retested
 from synapse_audit.metrics.scored import Scored
 from synapse_audit.metrics.two_phase import phase_error
-from synapse_audit.statistics import mcnemar
-
-CHUNK = 128
-"""Most rows measured at once."""
-
-NUMBERS = 2**20
-"""Most numbers (rows · classes · resamples) of one array on the way: 4 MB, about ten at a time."""
+from synapse_audit.statistics import mcnemar, resampled_weights
 
 ESTIMABLE = ("suffix", "two-phase")
 """Routes of pooled cells for which the stream route was run as well."""
@@ -130,7 +125,7 @@ def measure(
         predictions.labels.astype(np.int64),
         predictions.predicted.astype(np.int64),
         weights.astype(np.float64)[:, None],
-        np.ascontiguousarray((counts * weights).T, dtype=np.float32),
+        resampled_weights(counts, weights),
         classes,
     )
     measured = _measure_rows(base, list(row_of.values()), outcomes)
@@ -154,10 +149,9 @@ def _measure_rows(
     estimated = np.zeros(len(rows), dtype=bool)
     if outcomes.direct is not None:
         estimated = outcomes.direct.estimated[rows]
-    step = max(1, min(CHUNK, NUMBERS // (len(base.classes) * max(1, base.resampled.shape[1]))))
+    examples, resamples = base.resampled.shape
     parts = []
-    for start in range(0, max(len(rows), 1), step):  # no row still gives every column
-        some = slice(start, start + step)
+    for some in blocks(len(rows), max(examples, len(base.classes) * resamples)):
         values = _measure_chunk(base.score(cells[some], outcomes))
         parts.append(retested(values, estimated[some]))
     return {name: np.concatenate([p[name] for p in parts], axis=-1) for name in parts[0]}
@@ -202,10 +196,9 @@ def _phases(plan: Plan, outcomes: Outcomes, base: Base) -> dict[str, pd.Series[A
     clean = float(weights @ (base.clean == base.labels))
     # Row by row: a product of truth values and weights would make numbers of the whole array.
     drops = clean - np.array([weights @ (row == base.labels) for row in outcomes.direct.predicted])
-    n_exact = outcomes.direct.exact.sum(axis=1)
     ran = [c.position == "pooled" and plan.routes[c.action] in ESTIMABLE for c in plan.cells]
     return {
-        "n_exact": pd.Series(n_exact[rows], dtype="Int64"),
+        "n_exact": pd.Series(outcomes.direct.n_exact[rows], dtype="Int64"),
         "direct_drop": pd.Series(np.where(ran, drops[rows], np.nan), dtype="float64"),
     }
 

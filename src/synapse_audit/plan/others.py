@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from synapse_audit.artifacts import GLOBAL, Cell
+from synapse_audit.memory import blocks
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.operators import AIMED
 from synapse_audit.plan.neurons import best, silence, worst
@@ -66,8 +67,11 @@ def nearest_to_mean(s: Sources, name: str) -> int:
     last = s.statistics[-1]
     if last.bank is None or last.class_means is None:
         raise ValueError("statistics of the pooled position hold single values and class means")
-    distance = np.linalg.norm(last.bank - last.class_means[name], axis=1)
-    return int(distance.argmin())
+    distances = [
+        np.linalg.norm(last.bank[some] - last.class_means[name], axis=1)
+        for some in blocks(*last.bank.shape)
+    ]
+    return int(np.concatenate(distances).argmin())
 
 
 def _twins(s: Sources, base: Cell, chosen: NeuronSet) -> Iterator[Cell]:

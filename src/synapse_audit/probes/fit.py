@@ -16,6 +16,8 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
 from synapse_audit.errors import DataError
+from synapse_audit.memory import Allocate, in_memory
+from synapse_audit.probes.design import Design
 from synapse_audit.probes.solver import Coefficients, Reduced, reduce, solve
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -24,28 +26,6 @@ ABSENT_BIAS = -1000.0
 """Bias of a class without a ``fit`` example: finite, and so low that it is never predicted."""
 SEARCH, CONTROL, FINAL = 1e-2, 1e-3, 1e-6
 """Tolerances: while a strength is chosen, for the control task, for the probe reported."""
-_CONSTANT = 1e-6
-"""A feature whose spread is below this share of its mean is constant up to float32 rounding."""
-
-
-class Scaler(NamedTuple):
-    """Mean and standard deviation over ``fit``, float64; the scale of a constant is 1."""
-
-    mean: Float[np.ndarray, " features"]
-    scale: Float[np.ndarray, " features"]
-
-    @classmethod
-    def of(cls, features: Float[np.ndarray, "examples features"]) -> Scaler:
-        """Measures the examples given."""
-        mean = features.mean(axis=0, dtype=np.float64)
-        spread = features.std(axis=0, dtype=np.float64)
-        return cls(mean, np.where(spread > _CONSTANT * np.abs(mean), spread, 1.0))
-
-    def __call__(
-        self, features: Float[np.ndarray, "examples features"]
-    ) -> Float[np.ndarray, "examples features"]:
-        """Standardised features, float64."""
-        return (features - self.mean) / self.scale
 
 
 class Task(NamedTuple):
@@ -97,7 +77,12 @@ class Task(NamedTuple):
 
 
 def fit_probes(
-    activations: Activations, data: LabelledData, splits: Splits, *, seed: int
+    activations: Activations,
+    data: LabelledData,
+    splits: Splits,
+    *,
+    seed: int,
+    allocate: Allocate = in_memory,
 ) -> tuple[Probe, ...]:
     """Probes of scopes ``"0"`` to ``"L"``, ``joint`` and ``head_input``, in this order.
 
@@ -105,12 +90,15 @@ def fit_probes(
     cap; every accuracy is weighted back to the data's own class shares. The control task permutes
     the labels over inputs by the same seeded permutation in every scope.
 
+    Args:
+        allocate: where the principal coordinates of the ``fit`` examples lie.
+
     Raises:
         DataError: ``fit`` holds fewer than two classes.
     """
     return tuple(
-        fit_probe(scope, features, data, splits, seed=seed)
-        for scope, features in _scopes(activations)
+        _fit_scope(scope, Design.fitted(arrays, splits.fit), data, splits, seed, allocate)
+        for scope, arrays in _scopes(activations)
     )
 
 
@@ -123,15 +111,21 @@ def fit_probe(
     seed: int,
 ) -> Probe:
     """One probe, on any features; ``scope`` is only its name. Otherwise as :func:`fit_probes`."""
+    return _fit_scope(scope, Design.fitted([features], splits.fit), data, splits, seed, in_memory)
+
+
+def _fit_scope(
+    scope: str, design: Design, data: LabelledData, splits: Splits, seed: int, allocate: Allocate
+) -> Probe:
     task, fit, evaluate = Task.of(data, splits), splits.fit, splits.evaluate
-    scaler = Scaler.of(features[fit])
-    reduced = reduce(scaler(features[fit]))
-    chosen = choose_strength(reduced, task, splits, scaler(features[splits.select]))
+    reduced = reduce(design, allocate)
+    chosen = choose_strength(reduced, task, splits, design.on(splits.select))
     solution = _fitted(reduced, task, fit, strength=chosen.strength, start=chosen.solution)
     order = np.random.default_rng(np.random.SeedSequence([seed, 0])).permutation(fit)
     null = _fitted(reduced, task, order, strength=chosen.strength, start=None)
-    held_out = scaler(features[evaluate])
-    predicted = solution.predict(held_out)
+    held_out = design.on(evaluate)
+    predicted = held_out.map(solution.predict)
+    scaler = design.scaler
     return Probe(
         scope=scope,
         weights=solution.weights,
@@ -142,10 +136,10 @@ def fit_probe(
         accuracy=task.accuracy(predicted, evaluate),
         macro_f1=macro_f1(task, predicted, evaluate),
         majority_accuracy=task.majority(evaluate),
-        fit_accuracy=task.accuracy(solution.predict(reduced.features), fit),
+        fit_accuracy=task.accuracy(design.map(solution.predict), fit),
         # Weights restore class shares, so they are permuted together with the labels.
-        control_accuracy=task.accuracy(null.predict(reduced.features), order),
-        null_accuracy=task.accuracy(null.predict(held_out), evaluate),
+        control_accuracy=task.accuracy(design.map(null.predict), order),
+        null_accuracy=task.accuracy(held_out.map(null.predict), evaluate),
     )
 
 
@@ -163,7 +157,7 @@ def choose_strength(
     reduced: Reduced,
     task: Task,
     splits: Splits,
-    select: Float[np.ndarray, "select features"],
+    select: Design,
 ) -> Choice:
     """The strength of :data:`STRENGTHS` most accurate on ``select``; ties: the most regularised.
 
@@ -172,7 +166,7 @@ def choose_strength(
     targets, solution, choices = task.targets(task.labels[splits.fit]), None, []
     for strength in STRENGTHS:
         solution = solve(reduced, targets, strength=strength, tolerance=SEARCH, start=solution)
-        predicted = task.complete(reduced.lift(solution)).predict(select)
+        predicted = select.map(task.complete(reduced.lift(solution)).predict)
         choices.append(Choice(strength, task.accuracy(predicted, splits.select), solution))
     return max(choices, key=lambda choice: choice.accuracy)
 
@@ -194,11 +188,11 @@ def probe_table(probes: Sequence[Probe]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def _scopes(activations: Activations) -> Iterator[tuple[str, np.ndarray]]:
+def _scopes(activations: Activations) -> Iterator[tuple[str, list[np.ndarray]]]:
     for layer, features in enumerate(activations.layers):
-        yield str(layer), features
-    yield "joint", np.concatenate([activations.layers[m] for m in activations.blocks], axis=1)
-    yield "head_input", activations.head_input
+        yield str(layer), [features]
+    yield "joint", [activations.layers[m] for m in activations.blocks]
+    yield "head_input", [activations.head_input]
 
 
 def _fitted(

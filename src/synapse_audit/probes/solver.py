@@ -25,6 +25,9 @@ from scipy.linalg import eigh
 from scipy.optimize import minimize
 from scipy.special import softmax
 
+from synapse_audit.memory import Allocate, in_memory
+from synapse_audit.probes.design import Design
+
 _RANK_TOLERANCE = 1e-10
 """Directions with less than this share of the largest squared singular value are dropped."""
 _ITERATIONS = 2000
@@ -46,32 +49,47 @@ class Coefficients(NamedTuple):
 
 
 class Reduced(NamedTuple):
-    """A feature matrix and its principal coordinates: ``coordinates = features @ V``."""
+    """The principal coordinates of a feature matrix X: ``coordinates = X V``."""
 
-    features: Float[np.ndarray, "examples features"]
     coordinates: Float[np.ndarray, "examples rank"]
     squares: Float[np.ndarray, " rank"]
     """Squared singular values λ, ascending."""
+    basis: Float[np.ndarray, "_ features"]
+    """Vᵀ; X itself where there are more features than examples, so that V is never formed."""
+    dual: bool
+    """Whether it is X."""
 
     def lift(self, solution: Coefficients) -> Coefficients:
-        """The same model on the features: W Vᵀ, with V = Xᵀ Z / λ never formed."""
-        dual = (solution.weights / self.squares) @ self.coordinates.T
-        return Coefficients(dual @ self.features, solution.bias)
+        """The same model on the features: W Vᵀ, with V = Xᵀ Z / λ where X is the basis."""
+        weights = solution.weights
+        if self.dual:
+            weights = (weights / self.squares) @ self.coordinates.T
+        return Coefficients(weights @ self.basis, solution.bias)
 
 
-def reduce(features: Float[np.ndarray, "examples features"]) -> Reduced:
+def reduce(features: Design, allocate: Allocate = in_memory) -> Reduced:
     """Principal coordinates from the smaller Gram matrix; rank 0 where all features are 0.
 
+    Besides the coordinates it holds one square matrix, as wide as the features or the examples,
+    whichever are fewer.
+
     Args:
-        features: float64, centred over the examples.
+        features: centred over the examples.
+        allocate: where the coordinates lie if there are more examples than features.
     """
-    wide = features.shape[1] > features.shape[0]
-    gram = features @ features.T if wide else features.T @ features
-    squares, vectors = eigh(gram, driver="evd", check_finite=False)
+    n, width = features.shape
+    squares, vectors = eigh(features.gram, driver="evd", check_finite=False)
     kept = squares > max(_RANK_TOLERANCE * squares[-1], np.finfo(np.float64).tiny)
     squares, vectors = squares[kept], vectors[:, kept]
-    coordinates = vectors * np.sqrt(squares) if wide else features @ vectors
-    return Reduced(features, coordinates, squares)
+    if width > n:
+        whole = np.concatenate([*features.blocks])
+        return Reduced(vectors * np.sqrt(squares), squares, whole, dual=True)
+    coordinates = allocate("coordinates", (n, len(squares)), np.float64)
+    start = 0
+    for block in features.blocks:
+        coordinates[start : start + len(block)] = block @ vectors
+        start += len(block)
+    return Reduced(coordinates, squares, vectors.T, dual=False)
 
 
 def solve(
@@ -101,9 +119,8 @@ def solve(
     curvature = strength * max(float((shares * (1 - shares)).mean()), 1e-6)
     scale = np.append(np.sqrt(1 + curvature * reduced.squares), np.sqrt(curvature * len(targets)))
     penalty = np.append(1 / scale[:-1] ** 2, 0.0)
-    design = np.column_stack([reduced.coordinates, np.ones(len(targets))]) / scale
     found = minimize(
-        _objective(design, targets, strength, penalty),
+        _objective(reduced.coordinates, targets, strength=strength, scale=scale, penalty=penalty),
         (np.column_stack([start.weights, start.bias]) * scale).ravel(),
         jac=True,
         method="L-BFGS-B",
@@ -114,20 +131,27 @@ def solve(
 
 
 def _objective(
-    design: Float[np.ndarray, "examples parameters"],
+    coordinates: Float[np.ndarray, "examples rank"],
     targets: Float[np.ndarray, "examples classes"],
+    *,
     strength: float,
+    scale: Float[np.ndarray, " parameters"],
     penalty: Float[np.ndarray, " parameters"],
 ) -> Objective:
+    """In coordinates and a constant column, divided by ``scale`` (the copy is never made)."""
+
     def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         parameters = flat.reshape(targets.shape[1], -1)
-        logits = design @ parameters.T
+        inner = parameters / scale
+        logits = coordinates @ inner[:, :-1].T + inner[:, -1]
         shifted = logits - logits.max(axis=1, keepdims=True)
         exponentials = np.exp(shifted)
         sums = exponentials.sum(axis=1, keepdims=True)
         loss = np.log(sums).sum() - (shifted * targets).sum()
         pull = parameters * penalty
-        gradient = strength * ((exponentials / sums - targets).T @ design) + pull
+        away = exponentials / sums - targets
+        slope = np.column_stack([away.T @ coordinates, away.sum(axis=0)]) / scale
+        gradient = strength * slope + pull
         return strength * loss + 0.5 * (parameters * pull).sum(), gradient.ravel()
 
     return value_and_gradient

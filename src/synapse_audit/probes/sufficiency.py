@@ -15,8 +15,10 @@ import pandas as pd
 
 from synapse_audit import neurons
 from synapse_audit.artifacts import GLOBAL, Activations, LabelledData, Ranking, Splits
+from synapse_audit.memory import Allocate, in_memory
 from synapse_audit.neurons import NeuronSet, Scores
-from synapse_audit.probes.fit import SEARCH, Scaler, Task, choose_strength
+from synapse_audit.probes.design import Design
+from synapse_audit.probes.fit import SEARCH, Task, choose_strength
 from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.statistics import wilson
 
@@ -59,13 +61,17 @@ class Row(NamedTuple):
 class Bench:
     """Fits the joint probe on any set of neurons of blocks 1 to L; each set once."""
 
-    def __init__(self, activations: Activations, data: LabelledData, splits: Splits) -> None:
+    def __init__(
+        self,
+        activations: Activations,
+        data: LabelledData,
+        splits: Splits,
+        allocate: Allocate = in_memory,
+    ) -> None:
         self.widths, self.blocks = activations.widths, activations.blocks
         self.splits, self.task = splits, Task.of(data, splits)
-        joint = np.concatenate([activations.layers[m] for m in self.blocks], axis=1)
-        self._features = Scaler.of(joint[splits.fit])(joint)
-        starts = np.cumsum([0, *(self.widths[m] for m in self.blocks)])
-        self._starts = dict(zip(self.blocks, starts[:-1].tolist(), strict=True))
+        self._allocate = allocate
+        self._design = Design.fitted([activations.layers[m] for m in self.blocks], splits.fit)
         self._scores: dict[NeuronSet, Score] = {}
         self._variance = self._choose_variance()
 
@@ -81,23 +87,27 @@ class Bench:
         return self._scores[chosen]
 
     def _choose_variance(self) -> float:
-        fit, select = self._features[self.splits.fit], self._features[self.splits.select]
-        chosen = choose_strength(reduce(fit), self.task, self.splits, select)
-        return chosen.strength * fit.shape[1]
+        reduced = reduce(self._design, self._allocate)
+        select = self._design.on(self.splits.select)
+        chosen = choose_strength(reduced, self.task, self.splits, select)
+        return chosen.strength * self._design.shape[1]
 
     def _fit(self, chosen: NeuronSet) -> Score:
-        columns = np.concatenate([self._starts[m] + ids for m, ids in chosen.by_layer.items()])
-        features, splits, task = self._features[:, columns], self.splits, self.task
-        reduced = reduce(features[splits.fit])
+        parts = dict(zip(self.blocks, self._design.parts, strict=True))
+        some = tuple(parts[m].take(ids) for m, ids in chosen.by_layer.items())
+        design, splits, task = Design(some, self.splits.fit), self.splits, self.task
+        reduced = reduce(design, self._allocate)
         found = solve(
             reduced,
             task.targets(task.labels[splits.fit]),
-            strength=self._variance / len(columns),
+            strength=self._variance / len(chosen),
             tolerance=SEARCH,
         )
         probe = task.complete(reduced.lift(found))
-        parts = (splits.select, splits.evaluate)
-        return Score(*(task.accuracy(probe.predict(features[rows]), rows) for rows in parts))
+        held_out = (splits.select, splits.evaluate)
+        return Score(
+            *(task.accuracy(design.on(rows).map(probe.predict), rows) for rows in held_out)
+        )
 
 
 def sufficiency(
@@ -108,6 +118,7 @@ def sufficiency(
     *,
     seed: int,
     draws: int = 5,
+    allocate: Allocate = in_memory,
 ) -> pd.DataFrame:
     """Probe accuracy of ever more neurons, ranked or drawn, and of disjoint sufficient sets.
 
@@ -124,6 +135,9 @@ def sufficiency(
     that strength × total variance stays the same. Accuracies are weighted; intervals are Wilson's
     with the effective sample size (Σw)²/Σw² of ``evaluate``.
 
+    Args:
+        allocate: where the principal coordinates of the ``fit`` examples lie.
+
     Returns:
         Columns :data:`COLUMNS`; ``draw`` is null for ``top``; ``fraction`` of a disjoint set is
         its share of all neurons of the blocks.
@@ -131,7 +145,7 @@ def sufficiency(
     Raises:
         DataError: ``fit`` holds fewer than two classes.
     """
-    bench = Bench(activations, data, splits)
+    bench = Bench(activations, data, splits, allocate)
     rows = [*_curves(bench, ranking, seed, draws), *_disjoint(bench, ranking)]
     return _table(ranking.method, rows, bench)
 

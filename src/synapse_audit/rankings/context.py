@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Activations, Probe, Splits
 from synapse_audit.attributions import Attributions
+from synapse_audit.memory import blocks
 from synapse_audit.probes import Scaler
 
 
@@ -37,7 +39,17 @@ class RankingContext:
         """Classes with a ``fit`` example: the only ones that can be ranked for."""
         return tuple(int(label) for label in np.unique(self.fit_labels))
 
-    def features(self, layer: int) -> Float[np.ndarray, "fit neurons"]:
-        """Activations of one layer on ``fit``, standardised there (constants become 0)."""
-        values = self.activations.layers[layer][self.splits.fit]
-        return Scaler.of(values)(values)
+    def by_neuron(
+        self,
+        layer: int,
+        score: Callable[[Float[np.ndarray, "fit neurons"]], Float[np.ndarray, "*_ neurons"]],
+    ) -> Float[np.ndarray, "*_ neurons"]:
+        """Scores of a layer's neurons, each of which is looked at alone; a few at a time.
+
+        Args:
+            score: reads activations on ``fit``, standardised there (constants become 0); neurons
+                are the last axis of what it returns.
+        """
+        values, fit = self.activations.layers[layer], self.splits.fit
+        parts = (values[fit, some] for some in blocks(values.shape[1], len(fit)))
+        return np.concatenate([score(Scaler.of(part)(part)) for part in parts], axis=-1)

@@ -19,15 +19,19 @@ def rank_iou(context: RankingContext) -> Ranking:
     is above that by chance, the more so the rarer the class. A class without a ``fit`` example
     has no scores.
     """
-    layers = [_precisions(context, layer) for layer in range(len(context.activations.layers))]
+    layers = [
+        context.by_neuron(layer, lambda values: _precisions(context, values))
+        for layer in range(len(context.activations.layers))
+    ]
     scores = {GLOBAL: tuple(precisions.mean(axis=0) for precisions in layers)}
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(precisions[row] for precisions in layers)
     return Ranking("iou", scores)
 
 
-def _precisions(context: RankingContext, layer: int) -> Float[np.ndarray, "present neurons"]:
-    values = context.features(layer)
+def _precisions(
+    context: RankingContext, values: Float[np.ndarray, "fit neurons"]
+) -> Float[np.ndarray, "present neurons"]:
     weights = context.weights[context.splits.fit]
     order = np.argsort(values, axis=0, kind="stable")
     ordered = np.take_along_axis(values, order, axis=0)

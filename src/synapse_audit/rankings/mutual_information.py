@@ -21,7 +21,10 @@ def rank_mutual_information(context: RankingContext) -> Ranking:
     each neuron alone; two copies of one neuron both score high. A class without a ``fit`` example
     has no scores.
     """
-    layers = [joint_shares(context, layer) for layer in range(len(context.activations.layers))]
+    layers = [
+        context.by_neuron(layer, lambda values: joint_shares(context, values))
+        for layer in range(len(context.activations.layers))
+    ]
     scores = {GLOBAL: tuple(information(shares) for shares in layers)}
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(
@@ -41,24 +44,26 @@ def quantile_bins(
     return found
 
 
-def joint_shares(context: RankingContext, layer: int) -> Float[np.ndarray, "neurons bins present"]:
+def joint_shares(
+    context: RankingContext, values: Float[np.ndarray, "fit neurons"]
+) -> Float[np.ndarray, "bins present neurons"]:
     """Weighted share of ``fit`` in each bin and class."""
-    binned = quantile_bins(context.features(layer))
+    binned = quantile_bins(values)
     own = context.fit_labels[:, None] == np.asarray(context.present)
     mass = own * context.weights[context.splits.fit][:, None]
-    tables = [(binned == b).astype(np.float64).T @ mass for b in range(BINS)]
-    return np.stack(tables, axis=1) / mass.sum()
+    tables = [mass.T @ (binned == b).astype(np.float64) for b in range(BINS)]
+    return np.stack(tables) / mass.sum()
 
 
-def information(joint: Float[np.ndarray, "neurons bins labels"]) -> Float[np.ndarray, " neurons"]:
+def information(joint: Float[np.ndarray, "bins labels neurons"]) -> Float[np.ndarray, " neurons"]:
     """Mutual information of bin and label, in nats; never below 0."""
-    apart = joint.sum(axis=1, keepdims=True) * joint.sum(axis=2, keepdims=True)
+    apart = joint.sum(axis=0, keepdims=True) * joint.sum(axis=1, keepdims=True)
     ratio = np.divide(joint, apart, out=np.ones_like(joint), where=joint > 0)
-    return np.maximum((joint * np.log(ratio)).sum(axis=(1, 2)), 0.0)
+    return np.maximum((joint * np.log(ratio)).sum(axis=(0, 1)), 0.0)
 
 
 def _one_against_rest(
-    joint: Float[np.ndarray, "neurons bins present"], row: int
-) -> Float[np.ndarray, "neurons bins 2"]:
-    own = joint[:, :, row]
-    return np.stack([own, joint.sum(axis=2) - own], axis=2)
+    joint: Float[np.ndarray, "bins present neurons"], row: int
+) -> Float[np.ndarray, "bins 2 neurons"]:
+    own = joint[:, row]
+    return np.stack([own, joint.sum(axis=1) - own], axis=1)

@@ -17,7 +17,10 @@ def rank_probeless(context: RankingContext) -> Ranking:
     Limits: sees each neuron alone, and only its mean. A class without a ``fit`` example has no
     scores and takes part in no pair.
     """
-    layers = [_distances(context, layer) for layer in range(len(context.activations.layers))]
+    layers = [
+        context.by_neuron(layer, lambda values: _distances(context, values))
+        for layer in range(len(context.activations.layers))
+    ]
     # Every pair occurs twice in the sum over classes of the distances to the others.
     scores = {GLOBAL: tuple(distances.sum(axis=0) / 2 for distances in layers)}
     for row, label in enumerate(context.present):
@@ -25,9 +28,10 @@ def rank_probeless(context: RankingContext) -> Ranking:
     return Ranking("probeless", scores)
 
 
-def _distances(context: RankingContext, layer: int) -> Float[np.ndarray, "present neurons"]:
-    features, labels = context.features(layer), context.fit_labels
-    weights = context.weights[context.splits.fit]
+def _distances(
+    context: RankingContext, features: Float[np.ndarray, "fit neurons"]
+) -> Float[np.ndarray, "present neurons"]:
+    labels, weights = context.fit_labels, context.weights[context.splits.fit]
     means = np.stack(
         [
             np.average(features[labels == label], axis=0, weights=weights[labels == label])

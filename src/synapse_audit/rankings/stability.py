@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from synapse_audit.artifacts import GLOBAL, Probe, Ranking, Splits
 from synapse_audit.attributions import Attributions
 from synapse_audit.neurons import Scores, count
-from synapse_audit.probes import Scaler
+from synapse_audit.probes import Design
 from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.rankings import RankingContext, rank
 from synapse_audit.statistics import resample_counts
@@ -132,8 +132,8 @@ def _again(context: RankingContext, rows: Int[np.ndarray, " fit"], number: int) 
 
 
 def _refit(context: RankingContext, probe: Probe) -> Probe:
-    values = context.activations.layers[int(probe.scope)][context.splits.fit]
-    reduced = reduce(Scaler.of(values)(values))
+    values = context.activations.layers[int(probe.scope)]
+    reduced = reduce(Design.fitted([values], context.splits.fit))
     own = context.fit_labels[:, None] == np.asarray(context.present)
     solution = reduced.lift(
         solve(reduced, own.astype(np.float64), strength=probe.strength, tolerance=REFIT_TOLERANCE)

@@ -18,6 +18,7 @@ from synapse_audit.artifacts import (
 )
 from synapse_audit.classifier import Classifier
 from synapse_audit.findings import FINDINGS
+from synapse_audit.memory import give_back
 from synapse_audit.metrics import METRICS, measure, untouched
 from synapse_audit.metrics.calibration import fit_temperature
 from synapse_audit.probes import participation_ratio, probe_table
@@ -83,6 +84,7 @@ def gather(
         )
         run.folder.write_table("effects", tables.effects)
         run.folder.write_table("class_effects", tables.class_effects)
+        give_back()
         advance(1)
     return Evidence(
         classes=data.classes,
@@ -124,6 +126,7 @@ def interpret(run: Run, evidence: Evidence) -> list[Finding]:
             found.append(finding(evidence))
             for table, rows in found[-1].tables.items():
                 run.folder.write_table(f"findings/{name}.{table}", rows)
+            give_back()
             advance(1)
     return found
 

@@ -34,7 +34,12 @@ def suffice(run: Run, subject: Subject, found: Extraction, learned: Learned) -> 
         headline = learned.rankings[run.config.grid.rankings[0]]
         with run.progress.stage("sufficient sets", 1) as advance:
             table = sufficiency(
-                found.activations, subject.data, subject.splits, headline, seed=run.config.seed
+                found.activations,
+                subject.data,
+                subject.splits,
+                headline,
+                seed=run.config.seed,
+                allocate=run.folder.scratch,
             )
             run.folder.write_table("sufficiency", table)
             advance(1)

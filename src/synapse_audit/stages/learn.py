@@ -38,7 +38,7 @@ def learn(run: Run, subject: Subject, found: Extraction) -> Learned:
     attributions = attribute_fit(run, subject)
     context = context_of(run, subject, found.activations, probes, attributions)
     rankings = rank_all(run, context)
-    return Learned(probes, attributions, rankings, statistics_of(subject, found))
+    return Learned(probes, attributions, rankings, statistics_of(run, subject, found))
 
 
 def context_of(

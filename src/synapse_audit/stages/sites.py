@@ -17,14 +17,22 @@ SITE_RANKING = "probeless"
 """What ranks neurons at sites besides the block output: it needs no probe per site and layer."""
 
 
-def statistics_of(subject: Subject, found: Extraction) -> Mapping[str, tuple[LayerStatistics, ...]]:
+def statistics_of(
+    run: Run, subject: Subject, found: Extraction
+) -> Mapping[str, tuple[LayerStatistics, ...]]:
     """Site → statistics of the pooled position over ``fit``, layer 0 first."""
     data, splits = subject.data, subject.splits
     activations = {BLOCK_OUTPUT: found.activations} | {
         name: site.activations for name, site in found.sites.items()
     }
     return {
-        name: layer_statistics(held, splits, labels=data.labels, classes=data.classes)
+        name: layer_statistics(
+            held,
+            splits,
+            labels=data.labels,
+            classes=data.classes,
+            allocate=run.folder.scratch,
+        )
         for name, held in activations.items()
     }
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ from synapse_audit.memory import Allocate
 from synapse_audit.store import atomic
 
 MANIFEST = "manifest.json"
+
+SMALL = 2**24
+"""Bytes below which a scratch array is kept in memory."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +155,21 @@ class RunFolder:
         """Gives all finished arrays of a folder their names."""
         for temporary in sorted((self.path / folder).glob(f"*{atomic.SUFFIX}")):
             temporary.replace(temporary.with_name(temporary.name.removesuffix(atomic.SUFFIX)))
+
+    @property
+    def scratch(self) -> Allocate:
+        """Makes arrays for one calculation: large ones memory-mapped, gone as soon as unused."""
+
+        def make(
+            name: str, shape: tuple[int, int], dtype: type[np.generic] = np.float32
+        ) -> np.ndarray:
+            if np.dtype(dtype).itemsize * shape[0] * shape[1] < SMALL:
+                return np.zeros(shape, dtype)
+            # Without a name from the start: nothing is left even by a process that is killed.
+            with tempfile.TemporaryFile(dir=self.path) as file:
+                return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
+
+        return make
 
     @property
     def shelf(self) -> UnitShelf:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from synapse_audit.activations import length_batches
@@ -118,7 +118,7 @@ def sweep(
     labels: Int[np.ndarray, " examples"],
     *,
     rows: Int[np.ndarray, " evaluate"],
-    wanted: Bool[np.ndarray, "actions evaluate"] | None = None,
+    wanted: Shaped[np.ndarray, "actions evaluate"] | None = None,
     onto: Scores | None = None,
     batch_size: int | None = None,
     shelf: Shelf,
@@ -129,8 +129,8 @@ def sweep(
 
     Args:
         labels: of all examples of ``encoded``.
-        wanted: the pairs of action and example (ascending) to run, where not all. For actions on
-            the suffix route that rewrite pooled rows alone.
+        wanted: not 0 for the pairs of action and example (ascending) to run, where not all. For
+            actions on the suffix route that rewrite pooled rows alone.
         onto: what the outcomes are written on, (actions, examples), in the order of the plan's
             actions; pairs that are not run keep what stands there. Zeros where None.
         progress: called after each unit with its number of pairs.
@@ -154,7 +154,7 @@ def sweep(
         if wanted is None:
             return unit
         here = np.array([at[cell.action] for cell in unit.chunk.cells])
-        return replace(unit, wanted=wanted[np.ix_(here, np.searchsorted(rows, unit.rows))])
+        return replace(unit, wanted=wanted[np.ix_(here, np.searchsorted(rows, unit.rows))] != 0)
 
     waiting: list[Unit] = []
     batches = length_batches(encoded.lengths, rows, batch_size=batch_size)

@@ -163,16 +163,21 @@ def subsampling(
     return Subsampling(rows, numbers, pilot, precision, band.astype(np.int8), costs)
 
 
-def strata_of(margins: Float[np.ndarray, "cells examples"]) -> Int[np.ndarray, "cells examples"]:
-    """Stratum of doubt of every pair: 0 where it stands on the edge.
+def edges_of(margins: Float[np.ndarray, "cells examples"]) -> Float[np.ndarray, " edges"]:
+    """Margins between the strata.
 
     Args:
-        margins: of the true class over its best rival, by the stream.
+        margins: of the true class over its best rival, by the stream; some examples' will do.
     """
-    apart = np.abs(margins)
-    typical = float(np.median(apart)) if apart.size else 1.0
-    edges = np.array(EDGES, dtype=apart.dtype) * max(typical, 1e-12)
-    return np.searchsorted(edges, apart, side="right").astype(np.int8)
+    typical = float(np.median(np.abs(margins))) if margins.size else 1.0
+    return np.array(EDGES, dtype=margins.dtype) * max(typical, 1e-12)
+
+
+def strata_of(
+    margins: Float[np.ndarray, "cells examples"], edges: Float[np.ndarray, " edges"]
+) -> Int[np.ndarray, "cells examples"]:
+    """Stratum of doubt of every pair: 0 where it stands on the edge."""
+    return np.searchsorted(edges, np.abs(margins), side="right").astype(np.int8)
 
 
 def kind(cell: Cell) -> tuple[object, ...]:

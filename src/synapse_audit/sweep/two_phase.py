@@ -19,14 +19,20 @@ from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan
 from synapse_audit.classifier import Encoded
-from synapse_audit.memory import Allocate, in_memory
+from synapse_audit.memory import Allocate, blocks, in_memory
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.pairs import may_pair
 from synapse_audit.sweep.running import Execute, Shelf, blank, sweep
 from synapse_audit.sweep.score import Scores
-from synapse_audit.sweep.subsample import Subsampling, pilot_cells, strata_of, stratum_rates
+from synapse_audit.sweep.subsample import (
+    Subsampling,
+    edges_of,
+    pilot_cells,
+    strata_of,
+    stratum_rates,
+)
 
 
 def eligible(plan: Plan, cell: Cell) -> bool:
@@ -67,11 +73,11 @@ def sweep_two_phase(
         route: str | None,
         *,
         on: Int[np.ndarray, " some"] = chosen.rows,
-        wanted: Bool[np.ndarray, "cells some"] | None = None,
+        wanted: Float[np.ndarray, "cells some"] | None = None,
         onto: Scores | None = None,
     ) -> Outcomes:
         routes = plan.routes if route is None else {cell.action: route for cell in cells}
-        pairs = len(cells) * len(on) if wanted is None else int(wanted.sum())
+        pairs = len(cells) * len(on) if wanted is None else int(np.count_nonzero(wanted))
         with progress.stage(title, max(1, pairs)) as advance:
             return sweep(
                 engine,
@@ -90,10 +96,13 @@ def sweep_two_phase(
         return plan, exact
     stream = stage("first phase", first, STREAM, onto=upper)
     tried = pilot_cells(first)
-    sample = draw(chosen, first, stream, stage("pilot", tried, SUFFIX, on=chosen.tail))
-    direct = _direct(board, sample, allocate)
+    pilot = stage("pilot", tried, SUFFIX, on=chosen.tail)
+    growth = allocate("direct_growth", board["predicted"].shape, np.float32)
+    growth[len(first) :] = 1
+    sample = draw(chosen, first, stream, pilot, onto=growth[: len(first)])
+    direct = _direct(board, growth, sample, allocate)
     # From here on exact outcomes are written over the stream's.
-    stage("second phase", first, SUFFIX, wanted=sample.wanted, onto=upper)
+    stage("second phase", first, SUFFIX, wanted=sample.growth, onto=upper)
     estimated = {first[i].action: TWO_PHASE for i in np.flatnonzero(sample.partial)}
     found = Outcomes((*stream.actions, *exact.actions), **board, direct=direct)
     return replace(plan, routes={**plan.routes, **estimated}), found
@@ -109,56 +118,66 @@ class Sample(NamedTuple):
 
     growth: Float[np.ndarray, "cells evaluate"]
     """1 over the chance of a pair to be run exactly, where it is run; 0 elsewhere; float32."""
+    partial: Bool[np.ndarray, " cells"]
+    """Cells that are estimated."""
     disagreement: Float[np.ndarray, " cells"]
     """Expected share of examples on which the routes name different classes."""
     error: Float[np.ndarray, " cells"]
     """Standard error of accuracy to be expected of the second phase."""
 
-    @property
-    def wanted(self) -> Bool[np.ndarray, "cells evaluate"]:
-        """The pairs that are run exactly."""
-        return np.asarray(self.growth > 0)
 
-    @property
-    def partial(self) -> Bool[np.ndarray, " cells"]:
-        """Cells that are estimated."""
-        return np.asarray((self.growth != 1).any(axis=1))
-
-
-def draw(chosen: Subsampling, cells: Sequence[Cell], stream: Outcomes, pilot: Outcomes) -> Sample:
+def draw(
+    chosen: Subsampling,
+    cells: Sequence[Cell],
+    stream: Outcomes,
+    pilot: Outcomes,
+    onto: Float[np.ndarray, "cells evaluate"] | None = None,
+) -> Sample:
     """Who is run exactly, from what the stream said of all and the exact route of the pilot.
 
     Args:
         cells: those that may be estimated, in the order of ``stream``.
         pilot: exact outcomes of some of them on ``chosen.tail``.
+        onto: zeros on which the growth is written; a new array where None.
     """
-    strata = strata_of(stream.margin)
     known = {cell.action: cell for cell in cells}
-    tried = stream.rows(pilot.actions)
-    tail = np.ix_(tried, np.searchsorted(chosen.rows, chosen.tail))
+    tail = np.searchsorted(chosen.rows, chosen.tail)
+    edges = edges_of(stream.margin[:, tail])
+    tried = np.ix_(stream.rows(pilot.actions), tail)
     rates = stratum_rates(
         cells,
         [known[action] for action in pilot.actions],
-        strata[tail],
-        pilot.predicted != stream.predicted[tail],
+        strata_of(stream.margin[tried], edges),
+        pilot.predicted != stream.predicted[tried],
     )
-    places, rates = chosen.places(strata), np.repeat(rates, len(chosen.costs), axis=1)
-    sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
-    shares = chosen.shares(sizes, rates)
-    total, expected = max(1, len(chosen.rows)), sizes * rates
-    error = np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total
-    return Sample(chosen.growth(shares, places), expected.sum(axis=1) / total, error)
+    rates = np.repeat(rates, len(chosen.costs), axis=1)
+    growth = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
+    partial, disagreement, error = [], [], []
+    for some in blocks(*growth.shape):
+        places = chosen.places(strata_of(stream.margin[some], edges))
+        sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
+        shares, expected = chosen.shares(sizes, rates[some]), sizes * rates[some]
+        growth[some] = chosen.growth(shares, places)
+        partial.append((growth[some] != 1).any(axis=1))
+        disagreement.append(expected.sum(axis=1))
+        error.append(np.sqrt((expected * (1 / shares - 1)).sum(axis=1)))
+    total = max(1, len(chosen.rows))
+    columns = (np.concatenate(parts) for parts in (disagreement, error))
+    return Sample(growth, np.concatenate(partial), *(column / total for column in columns))
 
 
-def _direct(board: Scores, sample: Sample, allocate: Allocate) -> Direct:
-    """What the stream said, before exact outcomes are written over it; ``sample``: of its rows."""
-    shape, cells = board["predicted"].shape, len(sample.growth)
-    growth = allocate("direct_growth", shape, np.float32)
-    growth[:cells], growth[cells:] = sample.growth, 1
+def _direct(
+    board: Scores, growth: Float[np.ndarray, "actions evaluate"], sample: Sample, allocate: Allocate
+) -> Direct:
+    """What the stream said, before exact outcomes are written over it.
+
+    ``sample``: of the first rows of ``growth``, which has all.
+    """
+    shape = growth.shape
     kept = {n: allocate(f"direct_{n}", shape, board[n].dtype.type) for n in ("predicted", "kl")}
     for name, values in kept.items():
         values[:] = board[name]
-    more = np.zeros(len(growth) - cells)
+    more = np.zeros(len(growth) - len(sample.partial))
     return Direct(
         growth=growth,
         predicted=kept["predicted"],
