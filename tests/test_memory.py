@@ -3,9 +3,11 @@
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from synapse_audit import memory
+from synapse_audit.memory import blocks
 
 HOLES = """
 from pathlib import Path
@@ -43,3 +45,13 @@ def test_it_does_nothing_without_glibc(monkeypatch: pytest.MonkeyPatch):
         assert memory._malloc_trim() is None
     finally:
         memory._malloc_trim.cache_clear()
+
+
+@pytest.mark.parametrize("each", [1, 7, 100, 101])
+def test_blocks_hold_every_row_once_and_few_numbers(monkeypatch, each: int) -> None:
+    monkeypatch.setattr(memory, "NUMBERS", 100)
+    rows = np.arange(23)
+    parts = [rows[some] for some in blocks(len(rows), each)]
+    assert np.concatenate(parts).tolist() == rows.tolist()
+    assert max(map(len, parts)) == min(23, max(1, 100 // each))
+    assert len(rows[:0][next(iter(blocks(0, each)))]) == 0, "one empty block"

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from synapse_audit import memory
 from synapse_audit.errors import DataError, UsageError
 from synapse_audit.statistics import (
     benjamini_yekutieli,
@@ -11,6 +12,9 @@ from synapse_audit.statistics import (
     interval,
     mcnemar,
     resample_counts,
+    resampled_weights,
+    weighted_quantiles,
+    weighted_shares,
     wilson,
 )
 
@@ -198,3 +202,37 @@ def test_benjamini_yekutieli_matches_scipy():
 def test_benjamini_yekutieli_of_unknowns_is_unknown():
     assert np.isnan(benjamini_yekutieli(np.array([np.nan]))).all()
     assert benjamini_yekutieli(np.array([])).shape == (0,)
+
+
+def test_weighted_shares_by_hand():
+    hits = np.array([[1, 0, 1], [0, 0, 1]])
+    weights = np.array([[1.0, 2.0], [2.0, 0.0], [1.0, 0.0]])
+    np.testing.assert_allclose(weighted_shares(hits, weights), [[0.5, 1.0], [0.25, 0.0]])
+    np.testing.assert_allclose(weighted_shares(hits, weights[:, 0]), [0.5, 0.25])
+    last = np.array([False, True, True])
+    np.testing.assert_array_equal(weighted_shares(hits, weights, last)[:, 1], [np.nan, np.nan])
+    np.testing.assert_allclose(weighted_shares(hits, weights, last)[:, 0], [1 / 3, 1 / 3])
+
+
+def test_what_never_varies_has_no_variance_whatever_the_weights_are_in():
+    weights = np.random.default_rng(0).uniform(0.1, 3, 5000)
+    counts = resample_counts(np.zeros(5000, dtype=np.int64), resamples=50, seed=0)
+    shares = weighted_shares(np.ones((1, 5000)), resampled_weights(counts, weights))
+    assert np.ptp(shares) < 1e-14
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch):
+    generator = np.random.default_rng(0)
+    labels, values = generator.integers(0, 3, 40), generator.normal(size=40)
+    hits, weights = generator.integers(0, 2, (4, 40)), generator.uniform(0.1, 1, 40)
+
+    def found() -> list[np.ndarray]:
+        counts = resample_counts(labels, resamples=30, seed=1)
+        drawn = resampled_weights(counts, weights)
+        quantiles = weighted_quantiles(values, drawn.T, (0.1, 0.5))
+        return [counts, quantiles, weighted_shares(hits, drawn, labels > 0)]
+
+    whole = found()
+    monkeypatch.setattr(memory, "NUMBERS", 90)
+    for one, other in zip(found(), whole, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-12)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from synapse_audit.classifier import FAMILIES, Classifier
+from synapse_audit.classifier import FAMILIES, Classifier, text
 from synapse_audit.classifier.family import family_of
 from synapse_audit.errors import ModelError
 
@@ -109,3 +109,15 @@ def test_head_weights_are_copies(classifier: Classifier) -> None:
     assert isinstance(classifier.output_layer, nn.Linear)
     assert classifier.output_layer.weight.abs().sum() > 0
     assert classifier.output_layer.bias.abs().sum() > 0
+
+
+def test_texts_encoded_a_few_at_a_time_read_the_same(
+    classifier: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"{word} " * n for n in (1, 900, 3, 2, 700) for word in ("select", "img")]
+    whole = classifier.encode(texts)
+    monkeypatch.setattr(text, "TEXTS", 3)
+    found = classifier.encode(texts)
+    assert found.n_truncated == whole.n_truncated == 4, "in two of four parts"
+    assert list(found.features) == list(whole.features)
+    assert found.lengths.tolist() == whole.lengths.tolist()

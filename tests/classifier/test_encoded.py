@@ -2,12 +2,13 @@
 
 import pickle
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from synapse_audit.classifier import Encoded
-from synapse_audit.classifier.encoded import Features, Ragged, pack
+from synapse_audit.classifier.encoded import Features, Ragged, joined, pack
 
 ROWS = [
     {"input_ids": [101, 7, 102], "attention_mask": [1, 1, 1]},
@@ -67,3 +68,19 @@ def test_a_number_takes_four_bytes():
     assert isinstance(flat, Ragged) and flat.values.dtype == np.int32
     assert flat.values.nbytes == 4 * 20_000
     assert flat.values.nbytes < sum(sys.getsizeof(row["input_ids"]) for row in rows)
+
+
+def test_parts_read_as_if_encoded_together():
+    found = joined([encoded(ROWS[:1]), encoded(ROWS[1:]), encoded([])])
+    assert isinstance(found.features, Features) and list(found.features) == ROWS
+    assert found.lengths.tolist() == [3, 0, 2] and found.n_truncated == 0
+    assert joined([replace(encoded(ROWS), n_truncated=n) for n in (2, 3)]).n_truncated == 5
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [{"input_ids": [2**31], "attention_mask": [1]}, {"input_ids": [4]}],
+    ids=["no int32", "other fields"],
+)
+def test_a_part_of_another_kind_is_joined_as_it_is(odd: dict[str, object]):
+    assert list(joined([encoded(ROWS), encoded([odd])]).features) == [*ROWS, odd]

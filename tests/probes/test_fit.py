@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.preprocessing import StandardScaler
 
+from synapse_audit import memory
 from synapse_audit.artifacts import Splits
 from synapse_audit.errors import DataError
 from synapse_audit.probes import Scaler, fit_probe, fit_probes, probe_table
@@ -145,3 +146,16 @@ def test_layers_may_differ_in_width() -> None:
     held = activations([generator.normal(size=(90, width)) for width in (4, 6, 3)])
     probes = fit_probes(held, labelled(np.arange(90) // 3 % 2, 2), thirds(90), seed=0)
     assert [probe.weights.shape[1] for probe in probes] == [4, 6, 3, 9, 3]
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = planted()
+    whole = fit_probes(*problem, seed=0)
+    monkeypatch.setattr(memory, "NUMBERS", 200)  # seven rows of the joint probe at a time
+    for probe, before in zip(fit_probes(*problem, seed=0), whole, strict=True):
+        assert (probe.scope, probe.strength) == (before.scope, before.strength)
+        np.testing.assert_allclose(probe.weights, before.weights, atol=1e-5)
+        np.testing.assert_allclose(probe.mean, before.mean)
+        np.testing.assert_allclose(probe.scale, before.scale)
+        assert probe.control_accuracy == before.control_accuracy
+        assert probe.accuracy == before.accuracy

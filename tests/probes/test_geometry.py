@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from synapse_audit import memory
 from synapse_audit.artifacts import Splits
 from synapse_audit.probes import layer_statistics, participation_ratio
 
@@ -41,3 +42,24 @@ def test_participation_equals_the_eigenvalues_of_the_covariance(shape: tuple[int
     eigenvalues = np.linalg.eigvalsh(np.cov(held.layers[0].astype(np.float64).T))
     expected = eigenvalues.sum() ** 2 / (eigenvalues**2).sum()
     assert participation_ratio(held, whole(shape[0]))[0] == pytest.approx(expected)
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = np.random.default_rng(0)
+    held, labels = activations([generator.normal(3, 2, (50, 9))]), np.arange(50) % 2
+    splits = Splits(np.arange(0, 50, 2)[::-1].copy(), np.array([1]), np.array([3]))
+
+    def measured() -> tuple[dict[str, np.ndarray], float]:
+        (found,) = layer_statistics(held, splits, labels=labels, classes=("a", "b"))
+        assert found.bank is not None and found.class_means is not None
+        numbers = {n: getattr(found, n) for n in ("mean", "spread", "norm", "low", "high", "bank")}
+        return numbers | dict(found.class_means), participation_ratio(held, splits)[0]
+
+    whole_numbers, whole_ratio = measured()
+    np.testing.assert_array_equal(whole_numbers["bank"], held.layers[0][splits.fit])
+    monkeypatch.setattr(memory, "NUMBERS", 60)
+    numbers, ratio = measured()
+    assert ratio == pytest.approx(whole_ratio)
+    assert numbers.keys() == whole_numbers.keys() == {*numbers} and "a" in numbers
+    for name, values in numbers.items():
+        np.testing.assert_allclose(values, whole_numbers[name], rtol=1e-6)

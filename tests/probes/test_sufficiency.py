@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synapse_audit import neurons
+from synapse_audit import memory, neurons
 from synapse_audit.artifacts import Activations, LabelledData, Ranking, Splits
 from synapse_audit.probes import fit_probe, sufficiency
 from synapse_audit.statistics import wilson
@@ -122,3 +122,10 @@ def test_the_same_call_gives_the_same_table() -> None:
         sufficiency(*problem, ranking(COPIES, 20, 2), seed=4, draws=2) for _ in range(2)
     )
     pd.testing.assert_frame_equal(first, again)
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = (*two_copies(), ranking(COPIES, 20, 2))
+    whole = sufficiency(*given, seed=0, draws=2)
+    monkeypatch.setattr(memory, "NUMBERS", 300)
+    pd.testing.assert_frame_equal(sufficiency(*given, seed=0, draws=2), whole)

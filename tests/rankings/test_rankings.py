@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from synapse_audit import neurons
+from synapse_audit import memory, neurons
 from synapse_audit.artifacts import Activations, Ranking, Splits
 from synapse_audit.errors import UsageError
 from synapse_audit.rankings import ATTRIBUTED, RANKINGS, RankingContext, rank, ranking_table
 
-from .problems import CLASSES, PLANTED, build, context
+from .problems import CLASSES, PLANTED, WIDTH, N, build, context
 
 DETERMINED = sorted(set(RANKINGS) - {"random", "paper"})
 """Rankings that belong to the neurons alone; that of the paper starts from random weights by
@@ -122,3 +122,17 @@ def test_an_unknown_method_names_the_choices(plain: RankingContext) -> None:
 def test_without_attributions_gradient_rankings_say_so(method: str, plain: RankingContext) -> None:
     with pytest.raises(UsageError, match=f"'{method}' given without attributions"):
         rank(method, replace(plain, attributions=None))
+
+
+@pytest.mark.parametrize("name", ["probeless", "iou", "mutual_information"])
+def test_neurons_looked_at_a_few_at_a_time_score_the_same(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = rank(name, context()).scores
+    monkeypatch.setattr(memory, "NUMBERS", 5 * N // 3)  # five of twelve neurons
+    found = rank(name, context()).scores
+    assert found.keys() == whole.keys() == {"global", *CLASSES}
+    for key, layers in found.items():
+        for layer, before in zip(layers, whole[key], strict=True):
+            assert len(layer) == WIDTH
+            np.testing.assert_allclose(layer, before, rtol=1e-12, atol=1e-15)

@@ -10,6 +10,7 @@ import pytest
 
 from synapse_audit.errors import RunFolderError
 from synapse_audit.store import RunFolder
+from synapse_audit.store import folder as store_folder
 
 IDENTITY = {"config": {"seed": 0, "model": "m"}, "weights": "abc", "data": "def"}
 
@@ -140,3 +141,15 @@ def test_a_shelf_keeps_units_whole_and_forgets_them_all(tmp_path: Path) -> None:
     shelf.clear()
     shelf.clear()
     assert shelf.load("unit") is None
+
+
+def test_scratch_arrays_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_folder, "SMALL", 800)
+    make = _claimed(tmp_path).scratch
+    small, large = make("a", (9, 10), np.float64), make("b", (10, 10), np.float64)
+    large[3] = 7
+    mapped = Path("/proc/self/maps")
+    if mapped.exists():
+        assert mapped.read_text().count(str(tmp_path)) == 1
+    assert small.shape == (9, 10) and not small.any() and large.sum() == 70
+    assert [file.name for file in tmp_path.iterdir()] == ["manifest.json"]

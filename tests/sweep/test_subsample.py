@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from synapse_audit import memory
 from synapse_audit.artifacts import Cell, Outcomes
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import Z_975
@@ -197,3 +198,18 @@ def test_where_routes_often_differ_everything_is_exact() -> None:
     pilot = outcomes(cells[:1], np.ones((1, PILOT)), np.ones((1, PILOT)))
     sample = draw(chosen(), cells, stream, pilot)
     assert not sample.partial.any() and (sample.growth == 1).all() and not sample.error.any()
+
+
+def test_who_is_drawn_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    cells = [cell("mean", d) for d in range(10)]
+    margin = np.random.default_rng(0).normal(0, 3, (10, 1000))
+    tail = np.searchsorted(ROWS, chosen().tail)
+    exact = (np.abs(margin[:, tail]) < 0.1).astype(int)
+    given = (outcomes(cells, np.zeros((10, 1000)), margin), outcomes(cells, exact, margin[:, tail]))
+    whole = draw(chosen(), cells, *given)
+    monkeypatch.setattr(memory, "NUMBERS", 3000)
+    onto = np.zeros((10, 1000), dtype=np.float32)
+    found = draw(chosen(), cells, *given, onto=onto)
+    assert found.growth is onto and onto.any()
+    for one, other in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(one, other)
