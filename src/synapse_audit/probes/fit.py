@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
 from synapse_audit.errors import DataError
-from synapse_audit.memory import Allocate, in_memory
+from synapse_audit.memory import Allocate, give_back, in_memory
 from synapse_audit.probes.design import Design
 from synapse_audit.probes.solver import Coefficients, Reduced, reduce, solve
 
@@ -96,10 +96,12 @@ def fit_probes(
     Raises:
         DataError: ``fit`` holds fewer than two classes.
     """
-    return tuple(
-        _fit_scope(scope, Design.fitted(arrays, splits.fit), data, splits, seed, allocate)
-        for scope, arrays in _scopes(activations)
-    )
+    found = []
+    for scope, arrays in _scopes(activations):
+        design = Design.fitted(arrays, splits.fit)
+        found.append(_fit_scope(scope, design, data, splits, seed, allocate))
+        give_back()
+    return tuple(found)
 
 
 def fit_probe(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from synapse_audit import neurons
 from synapse_audit.artifacts import GLOBAL, Activations, LabelledData, Ranking, Splits
-from synapse_audit.memory import Allocate, in_memory
+from synapse_audit.memory import Allocate, give_back, in_memory
 from synapse_audit.neurons import NeuronSet, Scores
 from synapse_audit.probes.design import Design
 from synapse_audit.probes.fit import SEARCH, Task, choose_strength
@@ -84,6 +84,7 @@ class Bench:
         """Accuracy on ``select`` and on ``evaluate`` of the probe on these neurons."""
         if chosen not in self._scores:
             self._scores[chosen] = self._fit(chosen)
+            give_back()
         return self._scores[chosen]
 
     def _choose_variance(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.memory import blocks
 from synapse_audit.probes.paper import fit_published
 from synapse_audit.rankings.context import RankingContext
 
@@ -19,13 +20,16 @@ def rank_paper(context: RankingContext) -> Ranking:
     without a ``fit`` example has no scores.
     """
     held, fit = context.activations, context.splits.fit
-    joint = np.concatenate([held.layers[m][fit] for m in held.blocks], axis=1).astype(np.float32)
+    ends = np.cumsum([held.widths[m] for m in held.blocks])
+    joint = np.empty((len(fit), int(ends[-1])), dtype=np.float32)
+    for m, into in zip(held.blocks, np.split(joint, ends[:-1], axis=1), strict=True):
+        for some in blocks(*into.shape):
+            into[some] = held.layers[m][fit[some]]
     labels = np.searchsorted(context.present, context.fit_labels)
     found = fit_published(joint, labels, len(context.present), seed=context.seed)
-    ends = np.cumsum([held.widths[m] for m in held.blocks])[:-1]
-    blocks = np.split(np.abs(found.weights), ends, axis=1)
-    layers = [np.zeros((len(context.present), held.widths[0])), *blocks]
-    scores = {GLOBAL: tuple(weights.sum(axis=0) for weights in layers)}
+    weights = np.split(np.abs(found.weights), ends[:-1], axis=1)
+    layers = [np.zeros((len(context.present), held.widths[0])), *weights]
+    scores = {GLOBAL: tuple(layer.sum(axis=0) for layer in layers)}
     for row, label in enumerate(context.present):
-        scores[context.classes[label]] = tuple(weights[row] for weights in layers)
+        scores[context.classes[label]] = tuple(layer[row] for layer in layers)
     return Ranking("paper", scores, across=True)

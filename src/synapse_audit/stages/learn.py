@@ -9,6 +9,7 @@ from synapse_audit.activations import Extraction
 from synapse_audit.artifacts import Activations, LayerStatistics, Probe, Ranking
 from synapse_audit.attributions import Attributions
 from synapse_audit.classifier import BLOCK_OUTPUT
+from synapse_audit.memory import give_back
 from synapse_audit.rankings import ATTRIBUTED, RANKINGS, RankingContext, rank, ranking_table
 from synapse_audit.stages.attributing import attribute_fit
 from synapse_audit.stages.probing import fit_all
@@ -71,6 +72,7 @@ def rank_all(run: Run, context: RankingContext) -> dict[str, Ranking]:
         rankings = {}
         for name in names:
             rankings[name] = rank(name, context)
+            give_back()
             advance(1)
     if not run.folder.has("rankings.parquet"):
         run.folder.write_table("rankings", ranking_table(list(rankings.values())))

@@ -18,6 +18,7 @@ from synapse_audit.artifacts import LabelledData, Splits
 from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.classifier.record import TEXT
 from synapse_audit.config import AuditConfig
+from synapse_audit.memory import give_back
 from synapse_audit.progress import Progress
 from synapse_audit.stages.alike import NOT_COMPARED, Alike
 from synapse_audit.store import RunFolder
@@ -42,11 +43,15 @@ class Run:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Adds the seconds of a stage to the manifest, so that a resumed run keeps them."""
+        """Adds the seconds of a stage to the manifest, so that a resumed run keeps them.
+
+        What the stage no longer needs is given back to the system.
+        """
         start = time.perf_counter()
         try:
             yield
         finally:
+            give_back()
             before = self.folder.manifest.get("times", {})
             self.times = before | {
                 stage: round(before.get(stage, 0) + time.perf_counter() - start, 3)
