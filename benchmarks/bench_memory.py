@@ -4,7 +4,8 @@ Each size runs in a process of its own: the bundled classifier, texts resampled 
 made unique, extraction to memory-mapped files and a small sweep (eight cells of each route) over
 all rows, outcomes kept. The peak resident set counts memory-mapped pages that happen to be cached
 as well, so the same process also tells its peak of anonymous memory, which is what cannot be
-dropped.
+dropped. With ``--audit`` whole audits (``run --preset quick``) are watched instead, on the bundled
+texts or on a file of one's own.
 """
 
 from __future__ import annotations
@@ -33,17 +34,58 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[*SIZES])
     parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--audit", action="store_true", help="whole audits instead")
+    parser.add_argument("--data", help="of these audits, with columns text and label")
     options = parser.parse_args()
     if options.child is not None:
         print(json.dumps(child(options.child)))
         return
     at_start, lines = machine(), []
+    if options.audit:
+        lines = [audit(rows, options.data) for rows in options.rows]
+        show("Peak memory of whole audits (quick), MiB", lines)
+        save("memory_audit", at_start=at_start, results={"sizes": lines})
+        return
     for rows in options.rows:
         command = [sys.executable, __file__, "--child", str(rows)]
         said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         lines.append(json.loads(said.splitlines()[-1]))
     show("Peak memory of extraction and a small sweep, MiB", lines)
     save("memory", at_start=at_start, results={"sizes": lines})
+
+
+def audit(rows: int, data: str | None) -> dict[str, Any]:
+    """A whole audit of so many rows in a process of its own."""
+    import numpy as np
+    import pandas as pd
+
+    from synapse_audit import demo
+
+    known = pd.read_csv(demo.bundled_data())
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(data or f"{folder}/data.csv")
+        if data is None:
+            share = 1 / known.groupby("label")["text"].transform("size").to_numpy()
+            drawn = np.random.default_rng(0).choice(len(known), rows, p=share / share.sum())
+            made = pd.DataFrame({"text": _texts(drawn), "label": known["label"].to_numpy()[drawn]})
+            made.to_csv(file, index=False)
+        command = [sys.executable, "-m", "synapse_audit", "run", str(demo.bundled_model())]
+        command += ["--data", str(file), "--max-examples", str(rows), "--preset", "quick"]
+        with subprocess.Popen(
+            [*command, "--out", f"{folder}/run"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        ) as process:
+            watch = _Watch(process.pid)
+            with watch:
+                _, said = process.communicate()
+        if process.returncode:
+            raise SystemExit(said.decode())
+    return {
+        "rows": rows,
+        "anonymous peak": watch.peak,
+        "resident peak": watch.resident,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
 
 
 def child(rows: int) -> dict[str, Any]:
@@ -125,10 +167,12 @@ class _Disk:
 
 
 class _Watch:
-    """Peak of anonymous resident memory, MiB, sampled every 20 ms."""
+    """Peak of anonymous and of all resident memory, MiB, sampled every 20 ms."""
 
-    def __init__(self) -> None:
-        self.before = self.peak = self._now()
+    def __init__(self, process: int | None = None) -> None:
+        self.status = Path(f"/proc/{process or os.getpid()}/status")
+        self.before, self.resident = self._now()
+        self.peak = self.before
         self.done = threading.Event()
 
     def __enter__(self) -> None:
@@ -141,13 +185,18 @@ class _Watch:
 
     def _look(self) -> None:
         while not self.done.wait(0.02):
-            self.peak = max(self.peak, self._now())
+            anonymous, resident = self._now()
+            self.peak, self.resident = max(self.peak, anonymous), max(self.resident, resident)
 
-    @staticmethod
-    def _now() -> float:
-        status = Path(f"/proc/{os.getpid()}/status").read_text(encoding="utf-8")
-        line = next(x for x in status.splitlines() if x.startswith("RssAnon"))
-        return _mib(int(line.split()[1]))
+    def _now(self) -> tuple[float, float]:
+        """Zeros once the process has ended."""
+        try:
+            lines = self.status.read_text(encoding="utf-8").splitlines()
+        except (FileNotFoundError, ProcessLookupError):
+            return 0.0, 0.0
+        found = dict(line.split(":", 1) for line in lines if line.startswith(("RssAnon", "VmRSS")))
+        anonymous, resident = (found.get(name, "0 kB").split()[0] for name in ("RssAnon", "VmRSS"))
+        return _mib(int(anonymous)), _mib(int(resident))
 
 
 def _mib(kib: int) -> float:

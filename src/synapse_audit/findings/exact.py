@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.artifacts import GLOBAL, Evidence
 from synapse_audit.findings.curves import HEADLINE, draw_range, twins, where
-from synapse_audit.memory import blocks
+from synapse_audit.memory import blocks, give_back
 from synapse_audit.metrics import NOBODY, Scored
 from synapse_audit.metrics.two_phase import Phases
 
@@ -83,6 +83,7 @@ def per_action(
         found["n"].append(np.full(len(places), len(sample.known)))
         for name, values in measured(sample).items():
             found[name].append(values)
+        give_back()
     if not actions:
         return pd.DataFrame(found).astype({"action": "str"})
     return pd.DataFrame({name: np.concatenate(parts) for name, parts in found.items()})
