@@ -31,7 +31,8 @@ from synapse_audit.activations import extract
 from synapse_audit.classifier import Classifier
 from synapse_audit.data import load_data
 from synapse_audit.neurons import mass_across
-from synapse_audit.probes.paper import BATCH, EPOCHS, PENALTY, fit_published, solve_elastic
+from synapse_audit.probes.elastic import solve_elastic
+from synapse_audit.probes.paper import BATCH, EPOCHS, PENALTY, fit_published
 from synapse_audit.probes.solver import Coefficients
 
 MASSES = (0.05, 0.1, 0.25, 0.5)

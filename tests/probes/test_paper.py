@@ -7,17 +7,11 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from synapse_audit import memory
 from synapse_audit.probes import fit_paper_probes, probe_table
+from synapse_audit.probes.elastic import FINAL, soft, solve_elastic, subgradient
 from synapse_audit.probes.fit import ABSENT_BIAS
-from synapse_audit.probes.paper import (
-    FINAL,
-    PENALTIES,
-    PENALTY,
-    fit_published,
-    soft,
-    solve_elastic,
-    subgradient,
-)
+from synapse_audit.probes.paper import PENALTIES, PENALTY, fit_published
 from synapse_audit.probes.solver import Coefficients
 
 from .problems import planted
@@ -187,3 +181,18 @@ def test_the_gap_is_within_the_tolerance() -> None:
     for penalty in PENALTIES:
         found = solve_elastic(features, np.eye(3)[labels], penalty=penalty)
         assert found.gap <= FINAL
+
+
+def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    held, data, splits = planted()
+    whole = fit_paper_probes(held, data, splits, seed=0)
+    monkeypatch.setattr(memory, "NUMBERS", 300)  # seven examples of 40 neurons at a time
+    for one, other in zip(whole, fit_paper_probes(held, data, splits, seed=0), strict=True):
+        np.testing.assert_allclose(one.weights, other.weights, atol=1e-9)
+        np.testing.assert_allclose(one.bias, other.bias, atol=1e-9)
+        assert (one.accuracy, one.fit_accuracy, one.control_accuracy, one.null_accuracy) == (
+            other.accuracy,
+            other.fit_accuracy,
+            other.control_accuracy,
+            other.null_accuracy,
+        )

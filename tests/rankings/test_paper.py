@@ -7,7 +7,7 @@ import pytest
 
 from synapse_audit.artifacts import GLOBAL, Activations, LabelledData, Splits
 from synapse_audit.probes import fit_paper_probes
-from synapse_audit.probes.paper import solve_elastic
+from synapse_audit.probes.elastic import solve_elastic
 from synapse_audit.rankings import RankingContext, rank
 
 from .problems import CLASSES, context

@@ -21,12 +21,12 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
-from scipy.sparse.linalg import svds
-from scipy.special import softmax
+from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
+from synapse_audit.memory import Allocate, blocks, in_memory
+from synapse_audit.probes.elastic import FINAL, solve_elastic
 from synapse_audit.probes.fit import ABSENT_BIAS, Task, macro_f1
 from synapse_audit.probes.solver import Coefficients
 
@@ -41,17 +41,8 @@ RATE, EPOCHS, BATCH = 1e-3, 10, 32
 PENALTIES = (0.1, 0.03, 0.01, 0.003, 0.001)
 """Candidates on ``select``, from strong to weak: larger = more regularised."""
 
-SEARCH, FINAL = 3e-2, 1e-3
-"""Tolerances: while a penalty is chosen or labels are permuted, and for the probe reported."""
-
-STEPS = 4000
-"""Of the proximal method on one working set, at most."""
-
-ROUNDS = 30
-"""Working sets, at most."""
-
-SMALLEST = 100
-"""Features that may join a working set at a time, at least."""
+SEARCH = 3e-2
+"""Tolerance while a penalty is chosen or labels are permuted."""
 
 Solver = Callable[
     [Float[np.ndarray, "fit features"], Int[np.ndarray, " fit"]],
@@ -60,8 +51,42 @@ Solver = Callable[
 """(features, labels among the classes present) → rows for the classes present."""
 
 
+class Joint(NamedTuple):
+    """All blocks side by side, of the examples of each split."""
+
+    fit: Float32[np.ndarray, "fit features"]
+    select: Float32[np.ndarray, "select features"]
+    evaluate: Float32[np.ndarray, "evaluate features"]
+
+    @classmethod
+    def of(cls, activations: Activations, splits: Splits, allocate: Allocate) -> Joint:
+        """Reads them."""
+        return cls(
+            side_by_side(activations, splits.fit, allocate),
+            side_by_side(activations, splits.select, allocate),
+            side_by_side(activations, splits.evaluate, allocate),
+        )
+
+
+def side_by_side(
+    activations: Activations, rows: Int[np.ndarray, " chosen"], allocate: Allocate
+) -> Float32[np.ndarray, "chosen features"]:
+    """All blocks of some examples, the embeddings left out."""
+    ends = np.cumsum([activations.widths[m] for m in activations.blocks])
+    joint = allocate("joint", (len(rows), int(ends[-1])), np.float32)
+    for m, into in zip(activations.blocks, np.split(joint, ends[:-1], axis=1), strict=True):
+        for some in blocks(*into.shape):
+            into[some] = activations.layers[m][rows[some]]
+    return joint
+
+
 def fit_paper_probes(
-    activations: Activations, data: LabelledData, splits: Splits, *, seed: int
+    activations: Activations,
+    data: LabelledData,
+    splits: Splits,
+    *,
+    seed: int,
+    allocate: Allocate = in_memory,
 ) -> tuple[Probe, Probe]:
     """The probes of scopes ``paper`` and ``paper_converged``.
 
@@ -69,21 +94,25 @@ def fit_paper_probes(
     over classes; ``strength`` is the penalty. Otherwise as
     :func:`synapse_audit.probes.fit_probes`.
 
+    Args:
+        allocate: where all blocks side by side and the solver's working set lie.
+
     Raises:
         DataError: ``fit`` holds fewer than two classes.
     """
-    joint = np.concatenate([activations.layers[m] for m in activations.blocks], axis=1)
-    task, features = Task.of(data, splits), joint.astype(np.float32)
+    task, features = Task.of(data, splits), Joint.of(activations, splits, allocate)
 
     def published(rows: np.ndarray, labels: np.ndarray) -> Coefficients:
         return fit_published(rows, labels, len(task.present), seed=seed)
 
-    penalty = choose_penalty(features, task, splits)
+    penalty = choose_penalty(features, task, splits, allocate)
 
     def converged(tolerance: float) -> Solver:
         def solver(rows: np.ndarray, labels: np.ndarray) -> Coefficients:
             targets = np.eye(len(task.present))[labels]
-            return solve_elastic(rows, targets, penalty=penalty, tolerance=tolerance).coefficients
+            return solve_elastic(
+                rows, targets, penalty=penalty, tolerance=tolerance, allocate=allocate
+            ).coefficients
 
         return solver
 
@@ -137,169 +166,27 @@ def _loss(weight: Tensor, bias: Tensor, inputs: Tensor, targets: Tensor) -> Tens
     return fitted + PENALTY * torch.abs(weight).sum() + PENALTY * size
 
 
-# ---- solved to the end ---------------------------------------------------------------------------
-
-
-class Elastic(NamedTuple):
-    """A minimum of the objective, and how far from one it is."""
-
-    coefficients: Coefficients
-    gap: float
-    """Largest entry of the least subgradient, relative to the penalty; 0 at the minimum."""
+# ---- solved to the end: the penalty -------------------------------------------------------------
 
 
 def choose_penalty(
-    features: Float[np.ndarray, "examples features"], task: Task, splits: Splits
+    features: Joint, task: Task, splits: Splits, allocate: Allocate = in_memory
 ) -> float:
     """The penalty of :data:`PENALTIES` most accurate on ``select``; ties: the most regularised."""
     targets = task.targets(task.labels[splits.fit])
     start, scores = None, []
     for penalty in PENALTIES:
-        found = solve_elastic(
-            features[splits.fit], targets, penalty=penalty, tolerance=SEARCH, start=start
-        )
-        start = found.coefficients
-        predicted = _complete(task, start).predict(features[splits.select])
+        start = solve_elastic(
+            features.fit,
+            targets,
+            penalty=penalty,
+            tolerance=SEARCH,
+            start=start,
+            allocate=allocate,
+        ).coefficients
+        predicted = _predict(_complete(task, start), features.select)
         scores.append(task.accuracy(predicted, splits.select))
     return PENALTIES[int(np.argmax(scores))]
-
-
-def solve_elastic(
-    features: Float[np.ndarray, "examples features"],
-    targets: Float[np.ndarray, "examples classes"],
-    *,
-    penalty: float,
-    tolerance: float = FINAL,
-    start: Coefficients | None = None,
-) -> Elastic:
-    """Minimises mean cross-entropy + ``penalty`` · (‖W‖₁ + ‖W‖₂), to ``tolerance`` · penalty.
-
-    Accelerated proximal gradient (FISTA, Beck & Teboulle 2009, with restarts) on a working set of
-    features that grows until the optimality condition holds on all of them. Features are centred,
-    which the free bias undoes exactly: they then lie around 0 and the problem is well conditioned.
-    The proximal step of both penalties together is exact (soft threshold, then shrinking of the
-    whole matrix).
-
-    Args:
-        targets: one-hot rows; every class occurs.
-        start: coefficients for the features as given.
-    """
-    centre = features.mean(axis=0, dtype=np.float64)
-    rows = features.astype(np.float64) - centre
-    weights = np.zeros((targets.shape[1], rows.shape[1])) if start is None else start.weights.copy()
-    bias = np.zeros(targets.shape[1]) if start is None else start.bias + start.weights @ centre
-    gap = np.inf
-    for _ in range(ROUNDS):
-        slope, slope_of_bias = gradient(rows, targets, Coefficients(weights, bias))
-        found = subgradient(weights, slope, penalty)
-        gap = max(np.abs(found).max(initial=0.0), np.abs(slope_of_bias).max()) / penalty
-        if gap <= tolerance:
-            break
-        active = _working_set(weights, slope, penalty)
-        inner = Coefficients(weights[:, active], bias)
-        solved = _descend(rows[:, active], targets, inner, penalty, tolerance / 2)
-        weights[:, active], bias = solved
-    return Elastic(Coefficients(weights, bias - weights @ centre), float(gap))
-
-
-def _working_set(
-    weights: Float[np.ndarray, "classes features"],
-    slope: Float[np.ndarray, "classes features"],
-    penalty: float,
-) -> Bool[np.ndarray, " features"]:
-    """Features in use, and as many again of those that most want to be."""
-    used = (weights != 0).any(axis=0)
-    wish = np.where(used, 0.0, np.abs(slope).max(axis=0))
-    most = max(SMALLEST, int(used.sum()))
-    floor = np.sort(wish)[-most] if most < len(wish) else 0.0
-    active: Bool[np.ndarray, " features"] = used | (wish >= max(floor, 0.9 * penalty))
-    return active
-
-
-def gradient(
-    rows: Float[np.ndarray, "examples features"],
-    targets: Float[np.ndarray, "examples classes"],
-    at: Coefficients,
-) -> Coefficients:
-    """Gradient of the mean cross-entropy."""
-    error = (softmax(rows @ at.weights.T + at.bias, axis=1) - targets) / len(rows)
-    return Coefficients(error.T @ rows, error.sum(axis=0))
-
-
-def subgradient(
-    weights: Float[np.ndarray, "classes features"],
-    slope: Float[np.ndarray, "classes features"],
-    penalty: float,
-) -> Float[np.ndarray, "classes features"]:
-    """The least subgradient of the whole objective in W: 0 everywhere at, and only at, a minimum.
-
-    At an entry that is not 0 there is one value, slope + penalty · (sign + W/‖W‖); at one that is
-    0 the l1 term takes up to ``penalty`` off. At W = 0 the norm takes off as much again as a whole.
-    """
-    size = float(np.linalg.norm(weights))
-    shrunk = soft(slope, penalty)
-    if size == 0:
-        length = float(np.linalg.norm(shrunk))
-        return shrunk * max(0.0, 1 - penalty / length) if length else shrunk
-    settled = slope + penalty * (np.sign(weights) + weights / size)
-    return np.where(weights != 0, settled, shrunk)
-
-
-def soft(
-    values: Float[np.ndarray, "classes features"], by: float
-) -> Float[np.ndarray, "classes features"]:
-    """Each entry moved toward 0 by ``by``, not past it."""
-    return np.sign(values) * np.maximum(np.abs(values) - by, 0.0)
-
-
-def _descend(
-    rows: Float[np.ndarray, "examples active"],
-    targets: Float[np.ndarray, "examples classes"],
-    start: Coefficients,
-    penalty: float,
-    tolerance: float,
-) -> Coefficients:
-    """FISTA on one working set; the softmax has curvature at most 1/2."""
-    curvature = 0.5 * _largest_square(rows) / len(rows) or 1.0  # no feature at all
-    rate, rate_of_bias = 1 / curvature, 2.0
-    here = ahead = start
-    momentum = 1.0
-    for _ in range(STEPS):
-        slope = gradient(rows, targets, ahead)
-        weights = _proximal(ahead.weights - rate * slope.weights, rate * penalty)
-        moved = Coefficients(weights, ahead.bias - rate_of_bias * slope.bias)
-        # The step divided by its length bounds the subgradient at the point it leads to.
-        step = max(
-            np.abs(moved.weights - ahead.weights).max(initial=0.0) / rate,
-            np.abs(moved.bias - ahead.bias).max() / rate_of_bias,
-        )
-        if step <= tolerance * penalty:
-            return moved
-        uphill = np.vdot(ahead.weights - moved.weights, moved.weights - here.weights) > 0
-        following = 1.0 if uphill else (1 + np.sqrt(1 + 4 * momentum**2)) / 2
-        push = 0.0 if uphill else (momentum - 1) / following
-        ahead = Coefficients(
-            moved.weights + push * (moved.weights - here.weights),
-            moved.bias + push * (moved.bias - here.bias),
-        )
-        here, momentum = moved, following
-    return here
-
-
-def _proximal(
-    values: Float[np.ndarray, "classes active"], by: float
-) -> Float[np.ndarray, "classes active"]:
-    shrunk = soft(values, by)
-    length = float(np.linalg.norm(shrunk))
-    return shrunk * max(0.0, 1 - by / length) if length else shrunk
-
-
-def _largest_square(rows: Float[np.ndarray, "examples active"]) -> float:
-    """Squared largest singular value, with a little to spare."""
-    if min(rows.shape) <= 2:
-        return float(np.linalg.norm(rows) ** 2)
-    start = np.ones(min(rows.shape))
-    return 1.02 * float(svds(rows, k=1, return_singular_vectors=False, v0=start, tol=1e-2)[0]) ** 2
 
 
 # ---- what is reported ----------------------------------------------------------------------------
@@ -308,7 +195,7 @@ def _largest_square(rows: Float[np.ndarray, "examples active"]) -> float:
 def _probe(
     scope: str,
     strength: float,
-    features: Float[np.ndarray, "examples features"],
+    features: Joint,
     task: Task,
     *,
     splits: Splits,
@@ -317,23 +204,30 @@ def _probe(
 ) -> Probe:
     fit, evaluate = splits.fit, splits.evaluate
     order = np.random.default_rng(np.random.SeedSequence([seed, 0])).permutation(fit)
-    solution = _fitted(features[fit], task, fit, solvers[0])
-    null = _fitted(features[fit], task, order, solvers[1])
-    predicted = solution.predict(features[evaluate])
+    solution = _fitted(features.fit, task, fit, solvers[0])
+    null = _fitted(features.fit, task, order, solvers[1])
+    predicted, width = _predict(solution, features.evaluate), features.fit.shape[1]
     return Probe(
         scope=scope,
         weights=solution.weights,
         bias=solution.bias,
-        mean=np.zeros(features.shape[1]),
-        scale=np.ones(features.shape[1]),
+        mean=np.zeros(width),
+        scale=np.ones(width),
         strength=strength,
         accuracy=task.accuracy(predicted, evaluate),
         macro_f1=macro_f1(task, predicted, evaluate),
         majority_accuracy=task.majority(evaluate),
-        fit_accuracy=task.accuracy(solution.predict(features[fit]), fit),
-        control_accuracy=task.accuracy(null.predict(features[fit]), order),
-        null_accuracy=task.accuracy(null.predict(features[evaluate]), evaluate),
+        fit_accuracy=task.accuracy(_predict(solution, features.fit), fit),
+        control_accuracy=task.accuracy(_predict(null, features.fit), order),
+        null_accuracy=task.accuracy(_predict(null, features.evaluate), evaluate),
     )
+
+
+def _predict(
+    solution: Coefficients, features: Float32[np.ndarray, "examples features"]
+) -> Int[np.ndarray, " examples"]:
+    """Block by block, so that no copy of all in double precision is made."""
+    return np.concatenate([solution.predict(features[some]) for some in blocks(*features.shape)])
 
 
 def _fitted(

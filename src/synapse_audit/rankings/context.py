@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Activations, Probe, Splits
 from synapse_audit.attributions import Attributions
-from synapse_audit.memory import blocks
+from synapse_audit.memory import Allocate, blocks, in_memory
 from synapse_audit.probes import Scaler
 
 
@@ -28,6 +28,8 @@ class RankingContext:
     """Weight of each example, as in :class:`~synapse_audit.artifacts.LabelledData`."""
     attributions: Attributions | None = None
     """What gradient rankings read; None where none were computed."""
+    allocate: Allocate = in_memory
+    """Where a copy of all blocks on ``fit`` lies, for a method that needs one."""
 
     @property
     def fit_labels(self) -> Int[np.ndarray, " fit"]:

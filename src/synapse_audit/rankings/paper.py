@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from synapse_audit.artifacts import GLOBAL, Ranking
-from synapse_audit.memory import blocks
-from synapse_audit.probes.paper import fit_published
+from synapse_audit.probes.paper import fit_published, side_by_side
 from synapse_audit.rankings.context import RankingContext
 
 
@@ -21,10 +20,7 @@ def rank_paper(context: RankingContext) -> Ranking:
     """
     held, fit = context.activations, context.splits.fit
     ends = np.cumsum([held.widths[m] for m in held.blocks])
-    joint = np.empty((len(fit), int(ends[-1])), dtype=np.float32)
-    for m, into in zip(held.blocks, np.split(joint, ends[:-1], axis=1), strict=True):
-        for some in blocks(*into.shape):
-            into[some] = held.layers[m][fit[some]]
+    joint = side_by_side(held, fit, context.allocate)
     labels = np.searchsorted(context.present, context.fit_labels)
     found = fit_published(joint, labels, len(context.present), seed=context.seed)
     weights = np.split(np.abs(found.weights), ends[:-1], axis=1)

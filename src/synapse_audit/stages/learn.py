@@ -59,6 +59,7 @@ def context_of(
         seed=run.config.seed,
         weights=subject.data.weights,
         attributions=attributions,
+        allocate=run.folder.scratch,
     )
 
 
