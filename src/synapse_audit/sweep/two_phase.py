@@ -10,8 +10,8 @@ accuracy stays below ``precision``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -63,49 +63,63 @@ def sweep_two_phase(
     """
     first = [cell for cell in plan.actions if eligible(plan, cell)]
     rest = [cell for cell in plan.actions if not eligible(plan, cell)]
-    options: dict[str, Any] = {"batch_size": batch_size, "shelf": shelf, "execute": execute}
+    options = {"batch_size": batch_size, "shelf": shelf, "execute": execute}
+    stage = _Stage(engine, encoded, labels, plan.routes, progress, options)
     board = blank(len(first) + len(rest), len(chosen.rows), engine.benign, allocate)
     upper, lower = _part(board, slice(len(first))), _part(board, slice(len(first), None))
 
-    def stage(
-        title: str,
-        cells: Sequence[Cell],
-        route: str | None,
-        *,
-        on: Int[np.ndarray, " some"] = chosen.rows,
-        wanted: Float[np.ndarray, "cells some"] | None = None,
-        onto: Scores | None = None,
-    ) -> Outcomes:
-        routes = plan.routes if route is None else {cell.action: route for cell in cells}
-        pairs = len(cells) * len(on) if wanted is None else int(np.count_nonzero(wanted))
-        with progress.stage(title, max(1, pairs)) as advance:
-            return sweep(
-                engine,
-                encoded,
-                Plan(tuple(cells), routes),
-                labels,
-                rows=on,
-                wanted=wanted,
-                onto=onto,
-                progress=advance,
-                **options,
-            )
-
-    exact = stage("exact cells", rest, None, onto=lower)
+    exact = stage("exact cells", rest, chosen.rows, onto=lower)
     if not first:
         return plan, exact
-    stream = stage("first phase", first, STREAM, onto=upper)
-    tried = pilot_cells(first)
-    pilot = stage("pilot", tried, SUFFIX, on=chosen.tail)
+    stream = stage("first phase", first, chosen.rows, STREAM, onto=upper)
+    pilot = stage("pilot", pilot_cells(first), chosen.tail)
     growth = allocate("direct_growth", board["predicted"].shape, np.float32)
     growth[len(first) :] = 1
     sample = draw(chosen, first, stream, pilot, onto=growth[: len(first)])
     direct = _direct(board, growth, sample, allocate)
     # From here on exact outcomes are written over the stream's.
-    stage("second phase", first, SUFFIX, wanted=sample.growth, onto=upper)
+    stage("second phase", first, chosen.rows, wanted=sample.growth, onto=upper)
     estimated = {first[i].action: TWO_PHASE for i in np.flatnonzero(sample.partial)}
     found = Outcomes((*stream.actions, *exact.actions), **board, direct=direct)
     return replace(plan, routes={**plan.routes, **estimated}), found
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A sweep over some of the cells and examples, under a title of its own."""
+
+    engine: Engine
+    encoded: Encoded
+    labels: Int[np.ndarray, " examples"]
+    routes: Mapping[str, str]
+    progress: Progress
+    options: Mapping[str, Any]
+
+    def __call__(
+        self,
+        title: str,
+        cells: Sequence[Cell],
+        on: Int[np.ndarray, " some"],
+        route: str | None = None,
+        *,
+        wanted: Float[np.ndarray, "cells some"] | None = None,
+        onto: Scores | None = None,
+    ) -> Outcomes:
+        """``route``: of all cells, instead of the planned ones."""
+        planned = {cell.action: route or self.routes[cell.action] for cell in cells}
+        pairs = len(cells) * len(on) if wanted is None else int(np.count_nonzero(wanted))
+        with self.progress.stage(title, max(1, pairs)) as advance:
+            return sweep(
+                self.engine,
+                self.encoded,
+                Plan(tuple(cells), planned),
+                self.labels,
+                rows=on,
+                wanted=wanted,
+                onto=onto,
+                progress=advance,
+                **self.options,
+            )
 
 
 def _part(board: Scores, rows: slice) -> Scores:
