@@ -23,7 +23,7 @@ from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics import measure
 from synapse_audit.plan import HEAD
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import Engine, running, subsampling, sweep_two_phase
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.subsample import pilot_cells
@@ -131,7 +131,7 @@ def _efficiency(subject: Subject, plan: Plan, outcomes: Outcomes) -> dict[str, f
             seen,
             predictions=Predictions(labels, logits),
             weights=np.ones(len(rows)),
-            counts=resample_counts(labels, resamples=500, seed=0),
+            resampled=resampled_weights(labels, np.ones(len(rows)), resamples=500, seed=0),
             classes=subject.classifier.classes,
             tests=False,
         ).effects

@@ -172,12 +172,13 @@ print("outcomes (cells, examples):", outcomes.predicted.shape)
 
 # %%
 clean_predictions = sa.Predictions(data.labels, found.logits).take(splits.evaluate)
+weights = data.weights[splits.evaluate]
 tables = sa.measure(
     plan,
     outcomes,
     predictions=clean_predictions,
-    weights=data.weights[splits.evaluate],
-    counts=sa.resample_counts(clean_predictions.labels, resamples=200, seed=SEED),
+    weights=weights,
+    resampled=sa.resampled_weights(clean_predictions.labels, weights, resamples=200, seed=SEED),
     classes=data.classes,
     tests=False,
 )

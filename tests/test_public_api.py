@@ -22,7 +22,7 @@ PUBLIC = {
     *("extract", "Extraction", "fit_probe", "fit_probes", "probe_table", "layer_statistics"),
     *("rank", "RankingContext", "RANKINGS", "ranking_table", "HeadView", "Sources"),
     *("build_cells", "make_plan", "plan", "Engine", "Site", "supports_tap", "tapped", "sweep"),
-    *("intervene", "OPERATORS", "EDITS", "measure", "METRICS", "resample_counts", "FINDINGS"),
+    *("intervene", "OPERATORS", "EDITS", "measure", "METRICS", "resampled_weights", "FINDINGS"),
     # nouns
     *("LabelledData", "Splits", "Activations", "LayerStatistics", "Predictions", "Probe"),
     *("Ranking", "NeuronSet", "Cell", "HeadEdit", "Plan", "Outcomes", "Evidence", "Finding"),

@@ -11,7 +11,6 @@ from synapse_audit.statistics import (
     draw_position,
     interval,
     mcnemar,
-    resample_counts,
     resampled_weights,
     weighted_quantiles,
     weighted_shares,
@@ -21,8 +20,13 @@ from synapse_audit.statistics import (
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 
 
+def drawn(labels: np.ndarray, **options) -> np.ndarray:
+    """(resamples, examples): how often each example is drawn."""
+    return resampled_weights(labels, np.ones(len(labels)), **options).T
+
+
 def test_resamples_keep_every_class_count():
-    counts = resample_counts(LABELS, resamples=50, seed=0)
+    counts = drawn(LABELS, resamples=50, seed=0)
     assert counts.shape == (50, 6)
     assert counts.dtype == np.float32
     for label, size in ((0, 3), (1, 2), (2, 1)):
@@ -30,21 +34,31 @@ def test_resamples_keep_every_class_count():
 
 
 def test_resampling_depends_on_the_seed_alone():
-    first, again = (resample_counts(LABELS, resamples=50, seed=3) for _ in range(2))
+    first, again = (drawn(LABELS, resamples=50, seed=3) for _ in range(2))
     np.testing.assert_array_equal(first, again)
-    assert (resample_counts(LABELS, resamples=50, seed=4) != first).any()
+    assert (drawn(LABELS, resamples=50, seed=4) != first).any()
 
 
 def test_multiplicities_have_the_moments_of_drawing_with_replacement():
-    counts = resample_counts(np.zeros(10, dtype=np.int64), resamples=4000, seed=0)
+    counts = drawn(np.zeros(10, dtype=np.int64), resamples=4000, seed=0)
     # Multinomial: mean 1 exactly over a resample, variance 1 - 1/10; 4 standard errors allowed.
     assert counts.mean() == pytest.approx(1.0)
     assert counts.var(axis=0).mean() == pytest.approx(0.9, abs=0.04)
 
 
+def test_an_example_weighs_as_often_as_it_was_drawn():
+    weights = np.array([0.5, 1, 2, 3, 4, 5])
+    resampled = resampled_weights(LABELS, weights, resamples=50, seed=0)
+    np.testing.assert_array_equal(resampled.T, drawn(LABELS, resamples=50, seed=0) * weights)
+    groups = np.array([7, 7, 7, 9, 9, 4])
+    counts = drawn(LABELS, groups=groups, resamples=50, seed=0)
+    resampled = resampled_weights(LABELS, weights, groups=groups, resamples=50, seed=0)
+    np.testing.assert_array_equal(resampled.T, counts * weights)
+
+
 def test_groups_are_resampled_whole():
     groups = np.array([7, 7, 7, 9, 9, 4])
-    counts = resample_counts(LABELS, groups=groups, resamples=50, seed=0)
+    counts = drawn(LABELS, groups=groups, resamples=50, seed=0)
     assert (counts[:, [0, 0]] == counts[:, [1, 2]]).all()
     assert (counts[:, 3] == counts[:, 4]).all()
     assert (counts[:, 0] + counts[:, 3] + counts[:, 5] == 3).all()
@@ -52,7 +66,7 @@ def test_groups_are_resampled_whole():
 
 def test_resampling_nothing_is_refused():
     with pytest.raises(DataError, match="0 examples given"):
-        resample_counts(np.array([], dtype=np.int64), resamples=5, seed=0)
+        drawn(np.array([], dtype=np.int64), resamples=5, seed=0)
 
 
 def test_interval_matches_numpy_quantiles():
@@ -79,7 +93,7 @@ def test_paired_bootstrap_covers_a_known_bernoulli_difference():
     truth = (lost - won).mean()
     uniform = generator.random((1000, 200))
     change = (uniform < lost).astype(np.float32) - (uniform > 1 - won)
-    counts = resample_counts(labels, resamples=500, seed=0)
+    counts = drawn(labels, resamples=500, seed=0)
     low, high = interval(change @ counts.T / 200)
     covered = ((low <= truth) & (truth <= high)).mean()
     # Monte Carlo error of 1,000 replications is 0.007 (3 sd: 0.021), and percentile intervals
@@ -216,8 +230,9 @@ def test_weighted_shares_by_hand():
 
 def test_what_never_varies_has_no_variance_whatever_the_weights_are_in():
     weights = np.random.default_rng(0).uniform(0.1, 3, 5000)
-    counts = resample_counts(np.zeros(5000, dtype=np.int64), resamples=50, seed=0)
-    shares = weighted_shares(np.ones((1, 5000)), resampled_weights(counts, weights))
+    everyone = np.zeros(5000, dtype=np.int64)
+    resampled = resampled_weights(everyone, weights, resamples=50, seed=0)
+    shares = weighted_shares(np.ones((1, 5000)), resampled)
     assert np.ptp(shares) < 1e-14
 
 
@@ -227,10 +242,10 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch):
     hits, weights = generator.integers(0, 2, (4, 40)), generator.uniform(0.1, 1, 40)
 
     def found() -> list[np.ndarray]:
-        counts = resample_counts(labels, resamples=30, seed=1)
-        drawn = resampled_weights(counts, weights)
-        quantiles = weighted_quantiles(values, drawn.T, (0.1, 0.5))
-        return [counts, quantiles, weighted_shares(hits, drawn, labels > 0)]
+        some = resampled_weights(labels, weights, resamples=30, seed=1)
+        groups = resampled_weights(labels, weights, groups=labels, resamples=30, seed=1)
+        quantiles = weighted_quantiles(values, some.T, (0.1, 0.5))
+        return [some, groups, quantiles, weighted_shares(hits, some, labels > 0)]
 
     whole = found()
     monkeypatch.setattr(memory, "NUMBERS", 90)

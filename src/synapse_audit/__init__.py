@@ -74,7 +74,7 @@ if TYPE_CHECKING:
     from synapse_audit.rankings import RANKINGS, RankingContext, rank, ranking_table
     from synapse_audit.report import SECTIONS, render
     from synapse_audit.seeds import audit_seeds
-    from synapse_audit.statistics import resample_counts
+    from synapse_audit.statistics import resampled_weights
     from synapse_audit.store import AuditResult
     from synapse_audit.sweep import Engine, Site, intervene, supports_tap, sweep, tapped
 
@@ -149,7 +149,7 @@ __all__ = [
     "rank",
     "ranking_table",
     "render",
-    "resample_counts",
+    "resampled_weights",
     "split",
     "supports_tap",
     "sweep",
@@ -257,7 +257,7 @@ _HOME: dict[str, tuple[str, ...]] = {
         "render",
     ),
     "seeds": ("audit_seeds",),
-    "statistics": ("resample_counts",),
+    "statistics": ("resampled_weights",),
     "store": ("AuditResult",),
     "sweep": (
         "Engine",

@@ -2,8 +2,7 @@
 
 | function | answers |
 |---|---|
-| resample_counts | how often each example occurs in each bootstrap resample |
-| resampled_weights | what each example then weighs |
+| resampled_weights | what each example weighs in each bootstrap resample |
 | weighted_shares | how much of the weight is marked |
 | interval | percentile interval of resampled values |
 | wilson | interval of a proportion where the bootstrap degenerates |
@@ -16,7 +15,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +23,7 @@ from jaxtyping import Bool, Float, Float32, Int, Num, Shaped
 from scipy import stats
 
 from synapse_audit.errors import DataError, UsageError
-from synapse_audit.memory import blocks
+from synapse_audit.memory import Allocate, blocks, in_memory
 
 Numbers = Num[np.ndarray, "*#shape"] | float | int
 """An array that broadcasts against its neighbours, or one number."""
@@ -58,19 +57,24 @@ class DrawPosition(NamedTuple):
     p: float
 
 
-def resample_counts(
+def resampled_weights(
     labels: Int[np.ndarray, " examples"],
+    weights: Float[np.ndarray, " examples"],
     *,
     groups: Int[np.ndarray, " examples"] | None = None,
     resamples: int,
     seed: int,
-) -> Float32[np.ndarray, "resamples examples"]:
-    """Bootstrap multiplicities: how often each resample holds each example.
+    allocate: Allocate = in_memory,
+) -> Float32[np.ndarray, "examples resamples"]:
+    """What each example weighs in each bootstrap resample: how often it was drawn × its weight.
 
     Without groups each class is resampled within itself, so class counts are the same in every
     resample. With groups whole groups are resampled and nothing is stratified by label: a class
     confined to few groups may be absent from a resample. One matrix serves every statistic of a
-    run; that is what makes them paired.
+    run; that is what makes them paired. Single precision is enough for intervals.
+
+    Args:
+        allocate: where the matrix lies.
 
     Raises:
         DataError: no example.
@@ -80,21 +84,17 @@ def resample_counts(
     if len(labels) == 0:
         raise DataError("0 examples given to resample; expected at least 1")
     generator = np.random.default_rng(seed)
+    resampled = allocate("resampled", (len(labels), resamples), np.float32)
     if groups is not None:
         names, member = np.unique(groups, return_inverse=True)
-        return _multiplicities(len(names), resamples, generator)[:, member.reshape(-1)]
-    counts = np.empty((resamples, len(labels)), dtype=np.float32)
+        for some, drawn in _multiplicities(len(names), resamples, generator):
+            resampled[:, some] = drawn[member.reshape(-1)] * weights[:, None]
+        return resampled
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        counts[:, rows] = _multiplicities(len(rows), resamples, generator)
-    return counts
-
-
-def resampled_weights(
-    counts: Float[np.ndarray, "resamples examples"], weights: Float[np.ndarray, " examples"]
-) -> Float32[np.ndarray, "examples resamples"]:
-    """What each example weighs in each resample; single precision is enough for intervals."""
-    return np.multiply(counts.T, weights[:, None], order="C", dtype=np.float32)
+        for some, drawn in _multiplicities(len(rows), resamples, generator):
+            resampled[rows, some] = drawn * weights[rows, None]
+    return resampled
 
 
 def weighted_shares(
@@ -240,11 +240,12 @@ def benjamini_yekutieli(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " t
 
 def _multiplicities(
     size: int, resamples: int, generator: np.random.Generator
-) -> Float32[np.ndarray, "resamples size"]:
-    drawn, shares = np.empty((resamples, size), dtype=np.float32), np.full(size, 1.0 / size)
+) -> Iterator[tuple[slice, Int[np.ndarray, "size some"]]]:
+    """How often each of ``size`` is drawn, some resamples at a time."""
+    shares = np.full(size, 1.0 / size)
     for some in blocks(resamples, size):
-        drawn[some] = generator.multinomial(size, shares, size=len(drawn[some]))
-    return drawn
+        drawn = len(range(*some.indices(resamples)))
+        yield some, generator.multinomial(size, shares, size=drawn).T
 
 
 def _quantile(

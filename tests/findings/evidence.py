@@ -20,7 +20,7 @@ from synapse_audit.artifacts import (
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.metrics import measure
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 
 GRID = PRESETS["standard"].model_copy(update={"rankings": ("probe",)})
 SUFFICIENCY = [
@@ -88,14 +88,14 @@ def make_evidence(
         outcomes, routes = _two_phase(outcomes, stream), dict.fromkeys(outcomes.actions, "suffix")
     predictions = Predictions(y, logits.astype(np.float32))
     weights = np.ones(len(y)) if weights is None else weights
-    counts = resample_counts(y, resamples=resamples, seed=0)
+    resampled = resampled_weights(y, weights, resamples=resamples, seed=0)
     plan = Plan(cells, routes)
     tables = measure(
         plan,
         outcomes,
         predictions=predictions,
         weights=weights,
-        counts=counts,
+        resampled=resampled,
         classes=classes,
         tests=grid.tests,
     )
@@ -110,7 +110,7 @@ def make_evidence(
         grid=grid,
         predictions=predictions,
         weights=weights,
-        counts=counts,
+        resampled=resampled,
         outcomes=outcomes,
         effects=tables.effects,
         class_effects=tables.class_effects,

@@ -97,7 +97,7 @@ def test_values_and_intervals_against_scikit_learn():
         return np.array(drop) - np.mean(base, axis=0)
 
     assert matrix(table, "value") == pytest.approx(expected(weights))
-    samples = np.array([expected(counts * weights) for counts in evidence.counts])
+    samples = np.array([expected(drawn) for drawn in evidence.resampled.T])
     assert matrix(table, "low") == pytest.approx(np.quantile(samples, 0.025, axis=0))
     special = np.array([interaction(one) for one in samples])
     assert matrix(table, "specificity_high") == pytest.approx(np.quantile(special, 0.975, axis=0))
@@ -209,10 +209,10 @@ def test_resamples_without_a_class_are_passed_over():
     trials = owned(generator.integers(0, 3, (3, 60)).tolist()) + twins([RIGHT, killed(2)])
     trials += [(silence("top", 0.5), killed(1))]
     evidence = make_evidence(RIGHT, trials)
-    counts = evidence.counts.copy()
-    counts[::2, LABELS == 2] = 0
-    grouped = replace(evidence, counts=counts)
-    found, full = asymmetry(grouped), asymmetry(replace(evidence, counts=evidence.counts[1::2]))
+    resampled = evidence.resampled.copy()
+    resampled[LABELS == 2, ::2] = 0
+    found = asymmetry(replace(evidence, resampled=resampled))
+    full = asymmetry(replace(evidence, resampled=evidence.resampled[:, 1::2]))
     mine, other = (one.tables["matrix"].query("`class` == 'c'") for one in (found, full))
     assert mine[["low", "high"]].to_numpy() == pytest.approx(other[["low", "high"]].to_numpy())
     assert found.tables["matrix"]["p_value"].notna().all()

@@ -145,7 +145,7 @@ def test_intervals_of_the_curve_are_bootstrap_percentiles():
     score = -evidence.outcomes.benign[0].astype(np.float64)
     areas = [
         roc_auc_score(np.repeat(ATTACK, times), np.repeat(score, times))
-        for times in evidence.counts.astype(int)
+        for times in evidence.resampled.T.astype(int)
     ]
     assert (row["auc_low"], row["auc_high"]) == pytest.approx(
         tuple(np.quantile(areas, [0.025, 0.975])), abs=1e-5

@@ -114,8 +114,8 @@ def test_tables_and_figures(name: str, make, tmp_path: Path):
 @pytest.mark.parametrize("make", [some_evidence, two_phase_evidence])
 def test_findings_leave_their_evidence_as_it_was(name: str, make):
     evidence = make()
-    before = evidence.effects.copy(), evidence.class_effects.copy(), evidence.counts.copy()
+    before = evidence.effects.copy(), evidence.class_effects.copy(), evidence.resampled.copy()
     FINDINGS[name](evidence)
     pd.testing.assert_frame_equal(evidence.effects, before[0])
     pd.testing.assert_frame_equal(evidence.class_effects, before[1])
-    assert np.array_equal(evidence.counts, before[2])
+    assert np.array_equal(evidence.resampled, before[2])

@@ -35,7 +35,7 @@ def test_values_and_resamples_agree_with_scikit_learn():
     recall = recalls(evidence, [cell.action], supported(evidence))
     base = clean_accuracy(evidence)
     clean = evidence.predictions.predicted
-    for w, at in [(weights, None), *((evidence.counts[b] * weights, b) for b in (0, 7, 199))]:
+    for w, at in [(weights, None), *((evidence.resampled[:, b], b) for b in (0, 7, 199))]:
         pick = (lambda s: s.value) if at is None else (lambda s, at=at: s.samples[..., at])
         expected = accuracy_score(labels, guess, sample_weight=w)
         assert pick(sampled) == pytest.approx([expected])
@@ -80,7 +80,7 @@ def test_two_phase_samples_are_wider_than_those_of_mixed_outcomes():
     assert low == pytest.approx(evidence.effects["accuracy_low"], abs=0.03)
     assert high == pytest.approx(evidence.effects["accuracy_high"], abs=0.03)
     mixed = evidence.outcomes.predicted == evidence.predictions.labels
-    weights = evidence.counts * evidence.weights
+    weights = evidence.resampled.T
     plain = (weights @ mixed.T / weights.sum(axis=1, keepdims=True)).std(axis=0)
     spread = found.samples.std(axis=1)
     assert spread[0] > 1.2 * plain[0]

@@ -7,7 +7,7 @@ from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics import NOBODY, Scored, measure
 from synapse_audit.metrics.two_phase import Phases
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 
 
 def make_scored(labels, clean, predicted, *, target=None, source=None, **rest):
@@ -15,9 +15,9 @@ def make_scored(labels, clean, predicted, *, target=None, source=None, **rest):
     labels = np.asarray(labels, dtype=np.int64)
     predicted = np.atleast_2d(np.asarray(predicted, dtype=np.uint16))
     weights = np.asarray(rest.get("weights", np.ones(len(labels))), dtype=np.float64)
-    counts = rest.get("counts")
-    if counts is None:
-        counts = resample_counts(labels, resamples=200, seed=0)
+    resampled = rest.get("resampled")
+    if resampled is None:
+        resampled = resampled_weights(labels, weights, resamples=200, seed=0)
     nobody = [NOBODY] * len(predicted)
     return Scored(
         labels=labels,
@@ -28,7 +28,7 @@ def make_scored(labels, clean, predicted, *, target=None, source=None, **rest):
         source=np.asarray(nobody if source is None else source, dtype=np.int64),
         n_classes=rest.get("n_classes", 3),
         weights=weights[:, None],
-        resampled=np.ascontiguousarray((counts * weights).T, dtype=np.float32),
+        resampled=resampled,
     )
 
 
@@ -49,11 +49,12 @@ def make_run(cells, predicted, labels, clean, **options):
     labels = np.asarray(labels, dtype=np.int64)
     outcomes = Outcomes(actions, predicted, blank, blank, blank, blank)
     logits = np.eye(len(classes), dtype=np.float32)[np.asarray(clean)]
-    options.setdefault("weights", np.ones(len(labels)))
-    counts = resample_counts(labels, resamples=options.pop("resamples", 100), seed=0)
+    weights = options.setdefault("weights", np.ones(len(labels)))
+    resamples = options.pop("resamples", 100)
+    resampled = resampled_weights(labels, weights, resamples=resamples, seed=0)
     predictions = Predictions(labels, logits)
     return measure(
-        plan, outcomes, predictions=predictions, counts=counts, classes=classes, **options
+        plan, outcomes, predictions=predictions, resampled=resampled, classes=classes, **options
     )
 
 

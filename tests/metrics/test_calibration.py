@@ -19,7 +19,7 @@ from synapse_audit.metrics.calibration import (
     reflected,
     reliability,
 )
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 
 
 def ece(confidence, right, weights=None, bins=equal_width):
@@ -96,10 +96,10 @@ def test_weights_are_repeats():
 
 def test_resamples_are_the_error_of_each_resample():
     confidence, right = said(50)
-    counts = resample_counts(np.zeros(50, dtype=np.int64), resamples=20, seed=0)
+    drawn = resampled_weights(np.zeros(50, dtype=np.int64), np.ones(50), resamples=20, seed=0)
     bins = equal_width(confidence[None])
-    found = calibration_error(confidence[None], right[None], bins, counts.T.astype(float))
-    for draw, row in enumerate(counts.astype(int)):
+    found = calibration_error(confidence[None], right[None], bins, drawn.astype(float))
+    for draw, row in enumerate(drawn.T.astype(int)):
         again = formula(np.repeat(confidence, row), np.repeat(right, row))
         assert found[0, draw] == pytest.approx(again)
 
@@ -117,14 +117,14 @@ def test_chance_error_is_what_calibrated_models_show():
 def test_reflected_intervals_cover_the_true_error():
     """A model overconfident by 0.1 everywhere: its true error is 0.1."""
     generator = np.random.default_rng(4)
+    drawn = resampled_weights(np.zeros(500, dtype=np.int64), np.ones(500), resamples=200, seed=1)
     held = []
     for _ in range(60):
         confidence = generator.uniform(0.6, 1.0, size=500)
         right = generator.random(500) < confidence - 0.1
-        counts = resample_counts(np.zeros(500, dtype=np.int64), resamples=200, seed=1)
         bins = equal_width(confidence[None])
         value = ece(confidence, right)
-        samples = calibration_error(confidence[None], right[None], bins, counts.T.astype(float))
+        samples = calibration_error(confidence[None], right[None], bins, drawn.astype(float))
         bounds = reflected(value, samples)
         assert bounds.low[0] <= value[0] <= bounds.high[0]
         held.append(bounds.low[0] <= 0.1 <= bounds.high[0])

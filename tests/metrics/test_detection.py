@@ -12,7 +12,7 @@ from synapse_audit.metrics.detection import (
     roc,
     threshold,
 )
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 
 
 def scores(seed, *, ties, n=300):
@@ -67,9 +67,9 @@ def test_perfect_and_inverted():
 
 def test_each_draw_is_its_own_sample():
     score, attack, _ = scores(9, ties=True, n=80)
-    counts = resample_counts(attack.astype(np.int64), resamples=15, seed=0)
-    curve = roc(score, attack, counts.T.astype(np.float64))
-    for draw, times in enumerate(counts.astype(int)):
+    drawn = resampled_weights(attack.astype(np.int64), np.ones(80), resamples=15, seed=0)
+    curve = roc(score, attack, drawn.astype(np.float64))
+    for draw, times in enumerate(drawn.T.astype(int)):
         s, a = np.repeat(score, times), np.repeat(attack, times)
         false, true, _ = roc_curve(a, s, drop_intermediate=False)
         assert area(curve)[draw] == pytest.approx(roc_auc_score(a, s))

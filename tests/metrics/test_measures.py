@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from synapse_audit.errors import DataError
 from synapse_audit.metrics import METRICS
-from synapse_audit.statistics import interval, resample_counts, wilson
+from synapse_audit.statistics import interval, resampled_weights, wilson
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 CLEAN_ = [0, 0, 0, 1, 1, 1, 2, 2, 2, 0]
@@ -41,7 +41,7 @@ def test_every_metric_gives_its_known_value(build, name):
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_refuses_empty_input(build, name):
     with pytest.raises(DataError, match="0 examples given"):
-        METRICS[name](build.scored([], [], np.empty((1, 0)), counts=np.ones((5, 0))))
+        METRICS[name](build.scored([], [], np.empty((1, 0)), resampled=np.ones((0, 5), np.float32)))
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -56,7 +56,7 @@ def random_case(build, n_classes=4, present=4, rows=5):
     noise = generator.integers(0, n_classes, (rows, 300))
     predicted = np.where(generator.random((rows, 300)) < 0.6, clean, noise)
     options = {"weights": generator.random(300) + 0.2, "n_classes": n_classes}
-    options["counts"] = resample_counts(labels, resamples=40, seed=1)
+    options["resampled"] = resampled_weights(labels, options["weights"], resamples=40, seed=1)
     return build.scored(labels, clean, predicted, **options)
 
 
@@ -109,8 +109,8 @@ def test_a_class_without_examples_has_no_recall(build):
 
 
 def test_a_class_that_a_resample_lacks_is_left_out_of_its_mean(build):
-    counts = np.array([[1, 1, 1, 1], [1, 1, 0, 0]], dtype=np.float32)
-    scored = build.scored([0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], n_classes=2, counts=counts)
+    drawn = np.array([[1, 1], [1, 1], [1, 0], [1, 0]], dtype=np.float32)
+    scored = build.scored([0, 0, 1, 1], [0, 0, 1, 1], [0, 0, 0, 1], n_classes=2, resampled=drawn)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         low, high = METRICS["macro_f1"](scored)[1:]

@@ -24,7 +24,7 @@ from synapse_audit.plan import STREAM, SUFFIX, Sources, make_plan
 from synapse_audit.plan.cells import removal_cells
 from synapse_audit.probes import fit_probes, layer_statistics
 from synapse_audit.rankings import RankingContext, rank
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import Engine, Site, sweep, tapped
 
 from .bundled import Forgetful
@@ -88,7 +88,7 @@ class Small:
             outcomes,
             predictions=Predictions(labels, self.found.logits).take(rows),
             weights=np.ones(len(rows)),
-            counts=resample_counts(labels[rows], resamples=100, seed=seed),
+            resampled=resampled_weights(labels[rows], np.ones(len(rows)), resamples=100, seed=seed),
             classes=self.classifier.classes,
         )
         return curve_tests(tables.effects).assign(seed=seed)

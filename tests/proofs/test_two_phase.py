@@ -15,7 +15,7 @@ import pytest
 from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan, Predictions
 from synapse_audit.metrics import measure
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE, make_plan
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import subsampling
 from synapse_audit.sweep.subsample import pilot_cells
 from synapse_audit.sweep.two_phase import draw
@@ -145,7 +145,9 @@ def simulate(population: Population, number: int, label: int, *, size: int | Non
         replace(outcomes, direct=held),
         predictions=Predictions(population.labels, logits),
         weights=np.ones(n),
-        counts=resample_counts(population.labels, resamples=RESAMPLES, seed=number),
+        resampled=resampled_weights(
+            population.labels, np.ones(n), resamples=RESAMPLES, seed=number
+        ),
         classes=population.classes,
         tests=False,
     )

@@ -14,7 +14,6 @@ from jaxtyping import Bool, Float, Float32, Int, UInt16
 from synapse_audit.artifacts.data import Predictions
 from synapse_audit.artifacts.representation import DenseLayer, LayerStatistics, Ranking
 from synapse_audit.config import Grid
-from synapse_audit.statistics import resampled_weights
 
 
 @dataclass(frozen=True)
@@ -87,8 +86,9 @@ class Evidence:
     grid: Grid
     predictions: Predictions
     weights: Float[np.ndarray, " examples"]
-    counts: Float[np.ndarray, "resamples examples"]
-    """Bootstrap multiplicities, the same for every statistic of the run (so all are paired)."""
+    resampled: Float32[np.ndarray, "examples resamples"]
+    """What each example weighs in each bootstrap resample, the same for every statistic of the run
+    (so all are paired)."""
     outcomes: Outcomes
     effects: pd.DataFrame
     """The table of the contract, with the extra column ``action`` (row of ``outcomes``)."""
@@ -116,11 +116,6 @@ class Evidence:
     """The class that means no alarm, where one was named."""
     temperature: float | None = None
     """By which all logits must be divided for the least log loss on ``select``; NaN: none is."""
-
-    @cached_property
-    def resampled(self) -> Float32[np.ndarray, "examples resamples"]:
-        """What each example weighs in each resample."""
-        return resampled_weights(self.counts, self.weights)
 
 
 @dataclass(frozen=True)

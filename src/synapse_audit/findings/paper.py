@@ -248,7 +248,7 @@ def _last(layers: pd.DataFrame) -> dict[str, Any]:
 def _clean(evidence: Evidence) -> dict[str, Any]:
     """Weighted F1 of the untouched model."""
     scored = untouched(
-        evidence.predictions, evidence.weights, evidence.counts, len(evidence.classes)
+        evidence.predictions, evidence.weights, evidence.resampled, len(evidence.classes)
     )
     found = METRICS["weighted_f1"](scored)
     return figure(*(float(part[0]) for part in found))

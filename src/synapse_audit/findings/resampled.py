@@ -72,7 +72,7 @@ def direct_accuracy(evidence: Evidence, actions: Sequence[str]) -> Sampled:
     """The same along the pooled row alone; NaN where the sweep ran one phase."""
     direct = evidence.outcomes.direct
     if direct is None:
-        unknown = np.full((len(actions), len(evidence.counts)), np.nan)
+        unknown = np.full((len(actions), evidence.resampled.shape[1]), np.nan)
         return Sampled(unknown[:, 0], unknown)
     rows = evidence.outcomes.rows(actions)
     return _in_blocks(evidence, rows, lambda some: _right(evidence, Phases(direct.predicted[some])))

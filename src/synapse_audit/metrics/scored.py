@@ -13,7 +13,6 @@ from scipy.sparse import coo_array
 from synapse_audit.artifacts import Predictions
 from synapse_audit.errors import DataError
 from synapse_audit.metrics.two_phase import Phases
-from synapse_audit.statistics import resampled_weights
 
 NOBODY = -1
 """Class index of a target or source that is not set."""
@@ -149,7 +148,7 @@ def ratio(
 def untouched(
     predictions: Predictions,
     weights: Float[np.ndarray, " examples"],
-    counts: Float[np.ndarray, "resamples examples"],
+    resampled: Float32[np.ndarray, "examples resamples"],
     n_classes: int,
 ) -> Scored:
     """The clean predictions as one row, of which every metric can be taken."""
@@ -163,5 +162,5 @@ def untouched(
         source=np.array([NOBODY]),
         n_classes=n_classes,
         weights=weights.astype(np.float64)[:, None],
-        resampled=resampled_weights(counts, weights),
+        resampled=resampled,
     )

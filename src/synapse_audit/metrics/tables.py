@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float32, Int
 
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.memory import blocks, give_back
@@ -21,7 +21,7 @@ from synapse_audit.metrics.measures import METRICS, class_sizes
 from synapse_audit.metrics.samples import Base, retested
 from synapse_audit.metrics.scored import Scored
 from synapse_audit.metrics.two_phase import phase_error
-from synapse_audit.statistics import mcnemar, resampled_weights
+from synapse_audit.statistics import mcnemar
 
 ESTIMABLE = ("suffix", "two-phase")
 """Routes of pooled cells for which the stream route was run as well."""
@@ -101,7 +101,7 @@ def measure(
     *,
     predictions: Predictions,
     weights: Float[np.ndarray, " examples"],
-    counts: Float[np.ndarray, "resamples examples"],
+    resampled: Float32[np.ndarray, "examples resamples"],
     classes: tuple[str, ...],
     tests: bool = True,
 ) -> Tables:
@@ -112,7 +112,7 @@ def measure(
         outcomes: what the model said, on the ``evaluate`` examples.
         predictions: what the untouched model said, on the same examples.
         weights: of the same examples.
-        counts: bootstrap multiplicities from ``resample_counts``; all intervals share them.
+        resampled: from ``resampled_weights``; all intervals share them.
         classes: names in the model's output order.
         tests: whether curves are tested; otherwise ``p_adjusted`` is null.
 
@@ -125,7 +125,7 @@ def measure(
         predictions.labels.astype(np.int64),
         predictions.predicted.astype(np.int64),
         weights.astype(np.float64)[:, None],
-        resampled_weights(counts, weights),
+        resampled,
         classes,
     )
     measured = _measure_rows(base, list(row_of.values()), outcomes)

@@ -19,7 +19,7 @@ from synapse_audit.neurons import Scores, count
 from synapse_audit.probes import Design
 from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.rankings import RankingContext, rank
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 
 TOP = 0.1
 """Share of each layer's neurons whose survival is measured."""
@@ -105,13 +105,14 @@ def _resampled(
     context: RankingContext, groups: Int[np.ndarray, " examples"] | None, resamples: int
 ) -> list[RankingContext]:
     fit = context.splits.fit
-    counts = resample_counts(
+    times = resampled_weights(
         context.fit_labels,
+        np.ones(len(fit)),
         groups=None if groups is None else groups[fit],
         resamples=resamples,
         seed=context.seed,
     ).astype(np.int64)
-    drawn = [np.repeat(fit, times) for times in counts]
+    drawn = [np.repeat(fit, resample) for resample in times.T]
     # Whole groups may leave a class out; with one class left there is nothing to rank by.
     return [
         _again(context, rows, number)

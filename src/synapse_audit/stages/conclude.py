@@ -26,7 +26,7 @@ from synapse_audit.stages.examine import Examined
 from synapse_audit.stages.learn import Learned
 from synapse_audit.stages.plan import Prepared
 from synapse_audit.stages.run import Run, Subject
-from synapse_audit.statistics import resample_counts
+from synapse_audit.statistics import resampled_weights
 
 
 def conclude(
@@ -69,8 +69,13 @@ def gather(
     predictions = Predictions(data.labels, found.logits).take(splits.evaluate)
     weights = data.weights[splits.evaluate]
     groups = None if data.groups is None else data.groups[splits.evaluate]
-    counts = resample_counts(
-        predictions.labels, groups=groups, resamples=run.config.resamples, seed=run.config.seed
+    resampled = resampled_weights(
+        predictions.labels,
+        weights,
+        groups=groups,
+        resamples=run.config.resamples,
+        seed=run.config.seed,
+        allocate=run.folder.scratch,
     )
     with run.progress.stage("effects", 1) as advance:
         tables = measure(
@@ -78,7 +83,7 @@ def gather(
             outcomes,
             predictions=predictions,
             weights=weights,
-            counts=counts,
+            resampled=resampled,
             classes=data.classes,
             tests=run.config.grid.tests,
         )
@@ -91,7 +96,7 @@ def gather(
         grid=run.config.grid,
         predictions=predictions,
         weights=weights,
-        counts=counts,
+        resampled=resampled,
         outcomes=outcomes,
         effects=tables.effects,
         class_effects=tables.class_effects,
@@ -151,7 +156,7 @@ def summarise(
 
 def _clean(evidence: Evidence) -> dict[str, dict[str, float]]:
     scored = untouched(
-        evidence.predictions, evidence.weights, evidence.counts, len(evidence.classes)
+        evidence.predictions, evidence.weights, evidence.resampled, len(evidence.classes)
     )
     figures = {}
     for name in ("accuracy", "macro_f1"):
