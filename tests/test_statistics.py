@@ -244,7 +244,7 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch):
     def found() -> list[np.ndarray]:
         some = resampled_weights(labels, weights, resamples=30, seed=1)
         groups = resampled_weights(labels, weights, groups=labels, resamples=30, seed=1)
-        quantiles = weighted_quantiles(values, some.T, (0.1, 0.5))
+        quantiles = weighted_quantiles(values, some, (0.1, 0.5), labels > 0)
         return [some, groups, quantiles, weighted_shares(hits, some, labels > 0)]
 
     whole = found()

@@ -270,15 +270,21 @@ def _spread(draws: Float[np.ndarray, " draws"]) -> float:
 
 def weighted_quantiles(
     values: Float[np.ndarray, " examples"],
-    weights: Float[np.ndarray, "resamples examples"],
+    weights: Float[np.ndarray, "examples draws"],
     shares: Sequence[float],
-) -> Float[np.ndarray, "resamples shares"]:
-    """Smallest value at or below which each share of the weight lies; NaN without weight."""
-    order = np.argsort(values, kind="stable")
-    found = np.full((len(weights), len(shares)), np.nan)
-    for some in blocks(len(weights), len(values)):
-        cumulative = np.cumsum(weights[some, order], axis=1, dtype=np.float64)
-        total = cumulative[:, -1:]
-        places = [(cumulative < share * total * (1 - 1e-12)).sum(axis=1) for share in shares]
-        found[some] = np.where(total > 0, values[order][np.stack(places, axis=1)], np.nan)
+    among: Bool[np.ndarray, " examples"] | None = None,
+) -> Float[np.ndarray, "draws shares"]:
+    """Smallest value at or below which each share of the weight lies; NaN without weight.
+
+    Of all examples or of some.
+    """
+    known = np.arange(len(values)) if among is None else np.flatnonzero(among)
+    order = known[np.argsort(values[known], kind="stable")]
+    found = np.full((weights.shape[1], len(shares)), np.nan)
+    for some in blocks(len(found), len(order)):
+        cumulative = np.cumsum(weights[order, some], axis=0, dtype=np.float64)
+        total = cumulative[-1]
+        places = [(cumulative < share * total * (1 - 1e-12)).sum(axis=0) for share in shares]
+        reached = values[order][np.stack(places, axis=1)]
+        found[some] = np.where(total[:, None] > 0, reached, np.nan)
     return found

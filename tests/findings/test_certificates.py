@@ -181,8 +181,10 @@ def test_a_head_of_zeros_has_no_relative_size():
 
 
 def test_quantiles_by_hand():
-    values, weights = np.array([3.0, 1.0, np.inf, 2.0]), np.array([[1.0, 2.0, 1.0, 0.0]])
+    values, weights = np.array([3.0, 1.0, np.inf, 2.0]), np.array([[1.0], [2.0], [1.0], [0.0]])
     assert weighted_quantiles(values, weights, (0.05, 0.5, 0.75, 1.0)).tolist() == [
         [1.0, 1.0, 3.0, np.inf]
     ]
     assert np.isnan(weighted_quantiles(values, 0 * weights, (0.5,))).all()
+    finite = np.isfinite(values)
+    assert weighted_quantiles(values, weights, (0.5, 1.0), finite).tolist() == [[1.0, 3.0]]

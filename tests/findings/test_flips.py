@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from synapse_audit import memory
 from synapse_audit.findings.flips import flip_distances
 
 
@@ -24,23 +25,23 @@ def problem(seed, classes, features=9, examples=12):
     weight, bias = generator.normal(size=(classes, features)), generator.normal(size=classes)
     inputs = generator.normal(0.6, 1.0, size=(examples, features))
     kept = inputs.mean(axis=0) if seed % 2 else np.zeros(features)
-    return inputs @ weight.T + 2 * bias, weight, inputs - kept
+    return inputs @ weight.T + 2 * bias, weight, inputs, kept
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("classes", [2, 4])
 def test_distance_is_what_enumeration_finds(seed, classes):
-    logits, weight, change = problem(seed, classes)
-    found = flip_distances(logits, weight, change)
-    expected = [enumerated(z, weight, d) for z, d in zip(logits, change, strict=True)]
+    logits, weight, inputs, kept = problem(seed, classes)
+    found = flip_distances(logits, weight, inputs, kept)
+    expected = [enumerated(z, weight, h - kept) for z, h in zip(logits, inputs, strict=True)]
     assert found.least.tolist() == expected
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_bound_toward_a_class_is_never_above_the_truth(seed):
-    logits, weight, change = problem(seed, 4, features=8)
-    found = flip_distances(logits, weight, change)
-    for i, (z, d) in enumerate(zip(logits, change, strict=True)):
+    logits, weight, inputs, kept = problem(seed, 4, features=8)
+    found = flip_distances(logits, weight, inputs, kept)
+    for i, (z, d) in enumerate(zip(logits, inputs - kept, strict=True)):
         for target in set(range(4)) - {int(z.argmax())}:
             truth = enumerated(z, weight, d, target)
             assert found.toward[i, target] <= truth
@@ -52,12 +53,19 @@ def test_the_bound_toward_a_class_is_never_above_the_truth(seed):
 
 def test_two_classes_by_hand():
     # d = (3, 1, -2): margin 3.5 needs two inputs, margin 5 is out of reach.
-    weight, change = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), np.array([[3.0, 1.0, -2.0]])
+    weight, inputs = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), np.array([[4.0, 2.0, -1.0]])
     for margin, distance in ((2.0, 1.0), (3.5, 2.0), (4.0, 2.0), (5.0, np.inf)):
-        found = flip_distances(np.array([[margin, 0.0]]), weight, change)
+        found = flip_distances(np.array([[margin, 0.0]]), weight, inputs, np.ones(3))
         assert found.least.tolist() == [distance]
 
 
 def test_some_distances_are_out_of_reach():
     parts = [flip_distances(*problem(seed, 2)).least for seed in range(8)]
     assert np.isinf(np.concatenate(parts)).any()
+
+
+def test_blocks_do_not_show(monkeypatch):
+    whole = flip_distances(*problem(0, 4))
+    monkeypatch.setattr(memory, "NUMBERS", 30)
+    for one, other in zip(flip_distances(*problem(0, 4)), whole, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -8,6 +8,7 @@ from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_sc
 
 from synapse_audit.errors import DataError
 from synapse_audit.metrics import METRICS
+from synapse_audit.metrics.estimates import bounded
 from synapse_audit.statistics import interval, resampled_weights, wilson
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
@@ -212,3 +213,10 @@ def test_a_rare_class_is_not_known_from_the_large_ones(build):
     # Of two such classes the rare one decides: half the mean of a class of 500 and one of 8.
     size = 4 / (1 / 500 + 1 / 8)
     assert (found.value - found.low)[0] >= 2 / 3 * wilson(0, size).high
+
+
+def test_five_examples_are_enough_however_their_share_is_rounded():
+    size, samples = np.arange(20.0, 2000.0), np.tile([0.1, 0.9], (1980, 1))
+    for share in (5 / size, 1 - (size - 5) / size, (size - 5) / size, 1 - 5 / size):
+        np.testing.assert_allclose(bounded(share, samples, size).high, 0.1 + 0.975 * 0.8)
+    assert (bounded(4.9 / size, samples, size).high < 0.6).all()

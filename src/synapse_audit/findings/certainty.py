@@ -13,7 +13,7 @@ from jaxtyping import Bool, Float, Shaped
 from synapse_audit.findings.exact import population
 from synapse_audit.metrics import calibration as measures
 from synapse_audit.metrics.estimates import FEW, proportion
-from synapse_audit.statistics import Interval, interval
+from synapse_audit.statistics import Interval, interval, weighted_shares
 
 SURE = 0.9
 """Confidence from which an answer counts as sure."""
@@ -92,8 +92,8 @@ def _bounds(
     sure, wrong = said.confidence.astype(np.float64), ~said.right
     bins = measures.equal_width(sure)
     again = measures.calibration_error(sure, said.right, bins, resampled)
-    over = _ratio((sure - said.right) @ resampled, resampled.sum(axis=0))
-    meant = _ratio((sure * wrong) @ resampled, wrong @ resampled)
+    over = weighted_shares(sure - said.right, resampled)
+    meant = _ratio(weighted_shares(sure * wrong, resampled), weighted_shares(wrong, resampled))
     meant[wrong.sum(axis=1) < FEW] = np.nan
     found = proportion(population(weights, resampled), sure >= SURE, wrong)
     return {

@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.curves import figure, grid_band, unknown, where
 from synapse_audit.findings.guarantees import Guarantee, guarantees
+from synapse_audit.memory import give_back
 from synapse_audit.metrics.estimates import bounded
 from synapse_audit.statistics import weighted_quantiles, weighted_shares
 
@@ -78,12 +79,13 @@ def certificates(evidence: Evidence) -> Finding:
 def curves_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame:
     """Guaranteed accuracy at every budget: of all examples, and of each true class (its recall)."""
     parts = []
+    safe = np.concatenate([_safe(evidence, one) for one in found])
     for group in _groups(evidence):
-        safe = np.concatenate([_safe(evidence, one)[:, group.members] for one in found])
         accuracy, low, high = _shares(evidence, safe, group.members)
         rows = pd.concat([_frame(one, {"budget": one.budgets}) for one in found])
         rows["accuracy"], rows["accuracy_low"], rows["accuracy_high"] = accuracy, low, high
         parts.append(rows.assign(**{"class": group.name}))
+        give_back()
     return pd.concat(parts, ignore_index=True)[CURVES]
 
 
@@ -149,13 +151,14 @@ class _Shares(NamedTuple):
 
 def _shares(
     evidence: Evidence,
-    safe: Bool[np.ndarray, "rows members"],
+    safe: Bool[np.ndarray, "rows examples"],
     members: Bool[np.ndarray, " examples"],
 ) -> _Shares:
-    weights = evidence.weights[members].astype(np.float64)
-    value = safe.astype(np.float64) @ weights / weights.sum()
+    weights = evidence.weights.astype(np.float64)
+    value = weighted_shares(safe, weights, members)
     # Groups may leave a resample without an example of the class.
-    samples = weighted_shares(safe, evidence.resampled[members])
+    samples = weighted_shares(safe, evidence.resampled, members)
+    weights = weights[members]
     size = np.full_like(value, weights.sum() ** 2 / (weights**2).sum())
     return _Shares(*bounded(value, samples, size))
 
@@ -180,7 +183,7 @@ def _distances(
 ) -> dict[str, Any]:
     if not len(distance):
         return {"n": 0, "p05": np.nan, "median": np.nan, "never": np.nan, "attained": np.nan}
-    p05, median = weighted_quantiles(distance, weights[None].astype(np.float64), (0.05, 0.5))[0]
+    p05, median = weighted_quantiles(distance, weights[:, None].astype(np.float64), (0.05, 0.5))[0]
     share = weights / weights.sum()
     return {
         "n": len(distance),
@@ -267,14 +270,14 @@ def _sizes(curves: pd.DataFrame, change: str, reason: str) -> dict[str, Any]:
 
 def _medians(evidence: Evidence, found: Sequence[Guarantee]) -> dict[str, Any]:
     right = _right(evidence)
-    weights = evidence.weights[right].astype(np.float64)
+    weights = evidence.weights.astype(np.float64)[:, None]
     figures = {}
     for one in (one for one in found if one.place == "head_input"):
         if not right.any():
             figures[one.change] = unknown("no example is right")
             continue
-        median = weighted_quantiles(one.distance[right], weights[None], (0.5,))[0, 0]
-        samples = weighted_quantiles(one.distance[right], evidence.resampled[right].T, (0.5,))
+        median = weighted_quantiles(one.distance, weights, (0.5,), right)[0, 0]
+        samples = weighted_quantiles(one.distance, evidence.resampled, (0.5,), right)
         low, high = grid_band(samples[:, 0])
         if np.isfinite(median):
             figures[one.change] = figure(median, float(low), float(high))

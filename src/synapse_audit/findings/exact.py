@@ -139,7 +139,7 @@ def population(
         source=np.array([NOBODY]),
         n_classes=1,
         weights=weights,
-        resampled=resampled.astype(np.float32),
+        resampled=resampled.astype(np.float32, copy=False),
     )
 
 

@@ -1,11 +1,11 @@
 """Flip distance: the fewest inputs of a linear head that must be silenced to change the argmax.
 
-In: logits (examples, classes), the head's weight, and what silencing takes away from each input
-(h for zero, h − μ for mean silencing, which puts the average μ in its place). Out: per example the
-exact distance, and toward each class a lower bound.
+In: logits (examples, classes), the head's weight and inputs h, and what silencing puts in an
+input's place (0, or its mean μ). Out: per example the exact distance, and toward each class a lower
+bound.
 
-Silencing the inputs S moves z_p − z_r by −Σ_{j∈S} d_j with d_j = (W_pj − W_rj)·change_j. One rival
-r overtakes the predicted class p with the fewest inputs when the largest d_j go first, so its
+Silencing the inputs S moves z_p − z_r by −Σ_{j∈S} d_j with d_j = (W_pj − W_rj)(h_j − μ_j). One
+rival r overtakes the predicted class p with the fewest inputs when the largest d_j go first, so its
 distance is the first k at which the sum of the k largest reaches the margin (exchange argument).
 Some rival must overtake for the argmax to change, and once one has, it has changed: the minimum
 over rivals is exact. Toward one *named* class it must overtake every other class at once, an
@@ -22,6 +22,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from synapse_audit.memory import blocks
+
 
 class Flips(NamedTuple):
     """Numbers of silenced inputs; infinite where silencing all of them in any set is not enough."""
@@ -37,16 +39,31 @@ class Flips(NamedTuple):
 def flip_distances(
     logits: Float[np.ndarray, "examples classes"],
     weight: Float[np.ndarray, "classes features"],
-    change: Float[np.ndarray, "examples features"],
+    inputs: Float[np.ndarray, "examples features"],
+    replacement: Float[np.ndarray, " features"],
 ) -> Flips:
     """Flip distances of every example, at large and toward each class.
 
     Args:
         logits: of the untouched head.
         weight: of the head's last linear layer.
-        change: what silencing subtracts from each input, h − replacement.
+        inputs: that layer's.
+        replacement: what a silenced input becomes.
     """
-    wide, rows, moved = (part.astype(np.float64) for part in (logits, weight, change))
+    wide, rows = logits.astype(np.float64), weight.astype(np.float64)
+    parts = [
+        _flips(wide[some], rows, inputs[some] - replacement.astype(np.float64))
+        for some in blocks(*inputs.shape)
+    ]
+    return Flips(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _flips(
+    wide: Float[np.ndarray, "examples classes"],
+    rows: Float[np.ndarray, "classes features"],
+    moved: Float[np.ndarray, "examples features"],
+) -> Flips:
+    """``moved``: what silencing subtracts from each input."""
     predicted = wide.argmax(axis=1)
     toward = np.zeros_like(wide)
     attained = np.ones(wide.shape, dtype=bool)

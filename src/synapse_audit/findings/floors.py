@@ -26,6 +26,8 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
+from synapse_audit.memory import blocks
+
 Logits = Float[np.ndarray, "examples classes"]
 Inputs = Float[np.ndarray, "examples features"]
 
@@ -75,7 +77,7 @@ def all_rows_floor(
 
 def with_bias(head_input: Inputs) -> Float[np.ndarray, "examples inputs"]:
     """(h, 1): the bias as the weight of a constant input."""
-    return np.pad(head_input.astype(np.float64), ((0, 0), (0, 1)), constant_values=1.0)
+    return np.pad(head_input, ((0, 0), (0, 1)), constant_values=1.0)
 
 
 def floors(logits: Logits, inputs: Inputs) -> Floors:
@@ -97,18 +99,28 @@ def floors(logits: Logits, inputs: Inputs) -> Floors:
         logits: of the untouched head.
         inputs: what the changed weights multiply: h, or :func:`with_bias` of it.
     """
-    wide, given = logits.astype(np.float64), inputs.astype(np.float64)
+    wide = logits.astype(np.float64)
     descending = -np.sort(-wide, axis=1)
     reach = np.maximum(descending[:, :1] - wide, 0.0)
     raised = _raise(wide, descending)
     lowered = sum(np.maximum(top[:, None] - wide - raised, 0.0) ** 2 for top in descending.T)
-    l1, l2 = np.abs(given).sum(axis=1)[:, None], np.linalg.norm(given, axis=1)[:, None]
+    l1, l2 = _norms(inputs)
     return Floors(
         row_l2=_over(reach, l2),
         row_linf=_over(reach, l1),
         rows_l2=_over(np.sqrt(raised**2 + lowered), l2),
         rows_linf=_over(reach, 2 * l1),
     )
+
+
+def _norms(inputs: Inputs) -> tuple[Float[np.ndarray, "examples 1"], ...]:
+    """L1 and L2 of every example, in double precision."""
+    norms = np.empty((2, len(inputs), 1))
+    for some in blocks(*inputs.shape):
+        given = inputs[some].astype(np.float64)
+        norms[0, some, 0] = np.abs(given).sum(axis=1)
+        norms[1, some, 0] = np.linalg.norm(given, axis=1)
+    return norms[0], norms[1]
 
 
 def least(

@@ -102,7 +102,7 @@ def head_guarantees(evidence: Evidence) -> Guarantees:
     sizes = {"l2": float(np.linalg.norm(weight)), "linf": float(np.abs(weight).max(initial=0.0))}
     if not sizes["linf"]:
         return Guarantees([], {"head": "all weights of the head are 0"})
-    plain, found = evidence.head_input.astype(np.float64), []
+    plain, found = evidence.head_input, []
     for bias, inputs in ((True, with_bias(plain)), (False, plain)):
         floor = floors(evidence.predictions.logits, inputs)
         kinds = [(rows, norm, bias) for rows in ("all", "one") for norm in sizes]
@@ -129,10 +129,9 @@ def _head(evidence: Evidence, found: Floors, kind: tuple[str, str, bool], size: 
 
 def input_guarantees(evidence: Evidence) -> Guarantees:
     """Flip distances: inputs of the last layer put at 0, or at their mean."""
-    inputs = evidence.head_input.astype(np.float64)
-    parts = []
+    logits, inputs, parts = evidence.predictions.logits, evidence.head_input, []
     for change, kept in (("zero", np.zeros(inputs.shape[1])), ("mean", mean_input(evidence))):
-        flips = flip_distances(evidence.predictions.logits, evidence.head_weight, inputs - kept)
+        flips = flip_distances(logits, evidence.head_weight, inputs, kept)
         parts.append(
             Guarantee(
                 place="head_input",

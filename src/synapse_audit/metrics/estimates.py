@@ -84,7 +84,7 @@ def bounded(
 
     ``beyond``: what the samples cannot show.
     """
-    few = np.minimum(value, 1.0 - value) * size < FEW
+    few = _too_few(np.minimum(value, 1.0 - value) * size)
     wide = _widened(value, interval(samples), beyond)
     wide = Interval(np.maximum(wide.low, 0.0), np.minimum(wide.high, 1.0))
     return _mend(value, wide, few, wilson(value * size, size))
@@ -104,7 +104,7 @@ def paired_drop(
     change = before.astype(np.float32) - now
     samples = (change @ scored.resampled) / _sums(everyone, scored.resampled)
     size = np.broadcast_to(effective_size(scored, everyone), lost.shape)
-    few = (np.maximum(lost, 0) + np.maximum(won, 0)) * size < FEW
+    few = _too_few((np.maximum(lost, 0) + np.maximum(won, 0)) * size)
     closed = bonett_price(np.maximum(lost, 0) * size, np.maximum(won, 0) * size, size)
     kinds = {-1: winning, 0: 1 - losing - winning, 1: losing}
     wide = _widened(lost - won, interval(samples), unseen(scored, kinds))
@@ -144,7 +144,7 @@ def unseen(
     total = (among * weights) @ members
     exceptions = np.nan_to_num(np.clip(ratio(total - kinds.max(axis=0), total), 0.0, 1.0))
     size = ratio(total**2, (among * weights**2) @ members)
-    steady = (total > 0) & (exceptions * size < FEW)
+    steady = (total > 0) & _too_few(exceptions * size)
     parts = (total > 0).astype(np.float64) if alike else total
     share = np.broadcast_to(ratio(parts, parts.sum(1, keepdims=True)), steady.shape)
     variance = share**2 * exceptions * (1 - exceptions) / size
@@ -171,6 +171,11 @@ def effective_size(
 ) -> Float[np.ndarray, " rows"]:
     """Kish's (Σw)² / Σw² over the examples of each row; NaN for an empty row."""
     return ratio((among @ scored.weights) ** 2, among @ scored.weights**2)[:, 0]
+
+
+def _too_few(examples: Float[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+    """Below :data:`FEW`; exactly that many are enough, however their share was rounded."""
+    return np.asarray(examples < FEW * (1 - 1e-9))
 
 
 def _sums(
