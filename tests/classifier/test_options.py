@@ -120,7 +120,8 @@ def test_attention_is_what_was_asked_for(tiny_folder: Path) -> None:
     )
     assert eager.origin["attn_implementation"] == "eager"
     assert sdpa.origin["attn_implementation"] == "sdpa"
-    assert torch.allclose(_logits(eager), _logits(sdpa), atol=1e-5)
+    # Sums in another order: float32 logits of about 10 differ by 1.2e-5 on some processors.
+    assert torch.allclose(_logits(eager), _logits(sdpa), atol=1e-4)
 
 
 @pytest.mark.parametrize("implementation", ["eager", "sdpa"])
