@@ -55,3 +55,18 @@ def test_blocks_hold_every_row_once_and_few_numbers(monkeypatch, each: int) -> N
     assert np.concatenate(parts).tolist() == rows.tolist()
     assert max(map(len, parts)) == min(23, max(1, 100 // each))
     assert len(rows[:0][next(iter(blocks(0, each)))]) == 0, "one empty block"
+
+
+@pytest.mark.parametrize(("rows", "times"), [(0, 0), (100, 0), (101, 1), (300, 2)])
+def test_what_is_freed_is_given_back_between_two_blocks(
+    monkeypatch: pytest.MonkeyPatch, rows: int, times: int
+):
+    calls: list[int] = []
+    monkeypatch.setattr(memory, "NUMBERS", 100)
+    monkeypatch.setattr(memory, "give_back", lambda: calls.append(1))
+    monkeypatch.setattr(memory, "PAUSE", 0.0)
+    assert len([*blocks(rows, 1)]) == times + 1
+    assert len(calls) == times
+    monkeypatch.setattr(memory, "PAUSE", 60.0)
+    assert len([*blocks(rows, 1)]) == times + 1
+    assert len(calls) == times, "not again so soon"

@@ -22,7 +22,6 @@ from jaxtyping import Bool, Float
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.curves import figure, grid_band, unknown, where
 from synapse_audit.findings.guarantees import Guarantee, guarantees
-from synapse_audit.memory import give_back
 from synapse_audit.metrics.estimates import bounded
 from synapse_audit.statistics import weighted_quantiles, weighted_shares
 
@@ -85,7 +84,6 @@ def curves_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame
         rows = pd.concat([_frame(one, {"budget": one.budgets}) for one in found])
         rows["accuracy"], rows["accuracy_low"], rows["accuracy_high"] = accuracy, low, high
         parts.append(rows.assign(**{"class": group.name}))
-        give_back()
     return pd.concat(parts, ignore_index=True)[CURVES]
 
 

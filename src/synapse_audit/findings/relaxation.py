@@ -35,6 +35,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from synapse_audit.findings.activation import Activation
+from synapse_audit.memory import give_back
 
 Array = Float[np.ndarray, "..."]
 
@@ -272,6 +273,7 @@ def _largest(
             holds = _holds(head, chunk, reach)
             low, high = np.where(holds, middle, low), np.where(holds, high, middle - 1)
         found[rows] = sizes[low]
+        give_back()
     return found
 
 

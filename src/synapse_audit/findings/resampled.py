@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Evidence
-from synapse_audit.memory import blocks, give_back
+from synapse_audit.memory import blocks
 from synapse_audit.metrics.two_phase import Phases, phases
 from synapse_audit.statistics import weighted_shares
 
@@ -98,10 +98,7 @@ def _in_blocks(
     statistic: Callable[[Int[np.ndarray, " some"]], Sampled],
 ) -> Sampled:
     """A statistic of some rows of the outcomes, a few rows at a time."""
-    parts = []
-    for some in blocks(len(rows), len(evidence.weights)):
-        parts.append(statistic(rows[some]))
-        give_back()
+    parts = [statistic(rows[some]) for some in blocks(len(rows), len(evidence.weights))]
     return Sampled(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 

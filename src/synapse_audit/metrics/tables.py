@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import Float, Float32, Int
 
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
-from synapse_audit.memory import blocks, give_back
+from synapse_audit.memory import blocks
 from synapse_audit.metrics.controls import adjusted, positions
 from synapse_audit.metrics.estimates import bounded
 from synapse_audit.metrics.measures import METRICS, class_sizes
@@ -154,7 +154,6 @@ def _measure_rows(
     for some in blocks(len(rows), max(examples, len(base.classes) * resamples)):
         values = _measure_chunk(base.score(cells[some], outcomes))
         parts.append(retested(values, estimated[some]))
-        give_back()
     return {name: np.concatenate([p[name] for p in parts], axis=-1) for name in parts[0]}
 
 
