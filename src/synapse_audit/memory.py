@@ -1,4 +1,4 @@
-"""Memory that does not grow with the data: large arrays lie on disk and are read in blocks.
+"""Memory that hardly grows with the data: large arrays lie on disk and are read in blocks.
 
 What is freed is given back to the system.
 
