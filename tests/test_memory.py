@@ -70,3 +70,14 @@ def test_what_is_freed_is_given_back_between_two_blocks(
     monkeypatch.setattr(memory, "PAUSE", 60.0)
     assert len([*blocks(rows, 1)]) == times + 1
     assert len(calls) == times, "not again so soon"
+
+
+def test_the_time_of_the_first_block_counts(monkeypatch: pytest.MonkeyPatch):
+    calls: list[int] = []
+    now = [0.0]
+    monkeypatch.setattr(memory, "NUMBERS", 100)
+    monkeypatch.setattr(memory, "give_back", lambda: calls.append(1))
+    monkeypatch.setattr(memory, "monotonic", lambda: now[0])
+    for _ in blocks(200, 1):
+        now[0] += 10
+    assert len(calls) == 1

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from synapse_audit import memory
+from synapse_audit import memory, statistics
 from synapse_audit.errors import DataError, UsageError
 from synapse_audit.statistics import (
     benjamini_yekutieli,
@@ -251,3 +251,10 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "NUMBERS", 90)
     for one, other in zip(found(), whole, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-12)
+
+
+def test_few_groups_do_not_make_large_blocks(monkeypatch: pytest.MonkeyPatch):
+    seen: list[int] = []
+    monkeypatch.setattr(statistics, "blocks", lambda rows, each: seen.append(each) or [slice(rows)])
+    resampled_weights(LABELS, np.ones(6), groups=LABELS % 2, resamples=5, seed=0)
+    assert seen == [6], "as many numbers as a resample has examples, not groups"

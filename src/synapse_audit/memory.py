@@ -36,8 +36,8 @@ def blocks(rows: int, each: int) -> Iterator[slice]:
         each: numbers that one row takes.
     """
     step = max(1, NUMBERS // max(1, each))
-    yield slice(0, step)
     last = monotonic()
+    yield slice(0, step)
     for start in range(step, rows, step):
         if monotonic() - last >= PAUSE:
             give_back()

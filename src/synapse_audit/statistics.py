@@ -87,12 +87,12 @@ def resampled_weights(
     resampled = allocate("resampled", (len(labels), resamples), np.float32)
     if groups is not None:
         names, member = np.unique(groups, return_inverse=True)
-        for some, drawn in _multiplicities(len(names), resamples, generator):
+        for some, drawn in _multiplicities(len(names), resamples, generator, each=len(labels)):
             resampled[:, some] = drawn[member.reshape(-1)] * weights[:, None]
         return resampled
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        for some, drawn in _multiplicities(len(rows), resamples, generator):
+        for some, drawn in _multiplicities(len(rows), resamples, generator, each=len(rows)):
             resampled[rows, some] = drawn * weights[rows, None]
     return resampled
 
@@ -239,11 +239,14 @@ def benjamini_yekutieli(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " t
 
 
 def _multiplicities(
-    size: int, resamples: int, generator: np.random.Generator
+    size: int, resamples: int, generator: np.random.Generator, *, each: int
 ) -> Iterator[tuple[slice, Int[np.ndarray, "size some"]]]:
-    """How often each of ``size`` is drawn, some resamples at a time."""
+    """How often each of ``size`` is drawn, some resamples at a time.
+
+    ``each``: examples that one resample fills, of which a group may hold many.
+    """
     shares = np.full(size, 1.0 / size)
-    for some in blocks(resamples, size):
+    for some in blocks(resamples, each):
         drawn = len(range(*some.indices(resamples)))
         yield some, generator.multinomial(size, shares, size=drawn).T
 
@@ -281,6 +284,8 @@ def weighted_quantiles(
     known = np.arange(len(values)) if among is None else np.flatnonzero(among)
     order = known[np.argsort(values[known], kind="stable")]
     found = np.full((weights.shape[1], len(shares)), np.nan)
+    if not len(order):
+        return found
     for some in blocks(len(found), len(order)):
         cumulative = np.cumsum(weights[order, some], axis=0, dtype=np.float64)
         total = cumulative[-1]

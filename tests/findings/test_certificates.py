@@ -186,5 +186,6 @@ def test_quantiles_by_hand():
         [1.0, 1.0, 3.0, np.inf]
     ]
     assert np.isnan(weighted_quantiles(values, 0 * weights, (0.5,))).all()
+    assert np.isnan(weighted_quantiles(values, weights, (0.5,), np.zeros(4, bool))).all()
     finite = np.isfinite(values)
     assert weighted_quantiles(values, weights, (0.5, 1.0), finite).tolist() == [[1.0, 3.0]]

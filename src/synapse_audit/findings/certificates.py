@@ -156,8 +156,8 @@ def _shares(
     value = weighted_shares(safe, weights, members)
     # Groups may leave a resample without an example of the class.
     samples = weighted_shares(safe, evidence.resampled, members)
-    weights = weights[members]
-    size = np.full_like(value, weights.sum() ** 2 / (weights**2).sum())
+    inside = weights[members]
+    size = np.full_like(value, inside.sum() ** 2 / (inside**2).sum())
     return _Shares(*bounded(value, samples, size))
 
 

@@ -16,11 +16,11 @@ def fit_all(run: Run, subject: Subject, activations: Activations) -> tuple[Probe
     """Probes of every layer, all blocks together, and the head's input; the paper's if asked."""
     if not run.folder.has("probes.parquet", "probes.npz"):
         with run.progress.stage("probes", 1) as advance:
-            asked = activations, subject.data, subject.splits
-            options: dict[str, Any] = {"seed": run.config.seed, "allocate": run.folder.scratch}
-            probes = fit_probes(*asked, **options)
+            data, splits, seed = subject.data, subject.splits, run.config.seed
+            scratch = run.folder.scratch
+            probes = fit_probes(activations, data, splits, seed=seed, allocate=scratch)
             if run.config.grid.paper:
-                probes += fit_paper_probes(*asked, **options)
+                probes += fit_paper_probes(activations, data, splits, seed=seed, allocate=scratch)
             run.folder.write_arrays("probes", _probe_arrays(probes))
             run.folder.write_table("probes", probe_table(probes))
             advance(1)
