@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq, linprog, minimize
 
+from synapse_audit import memory
 from synapse_audit.findings.floors import (
     all_rows_floor,
     floors,
@@ -209,3 +210,12 @@ def test_without_input_or_bias_no_edit_helps():
     found = floors(np.array([[1.0, 0.0]]), np.zeros((1, 3)))
     assert found.rows_l2.tolist() == [[0.0, np.inf]]
     assert found.row_linf.tolist() == [[0.0, np.inf]]
+
+
+def test_blocks_do_not_show(monkeypatch):
+    generator = np.random.default_rng(7)
+    logits, inputs = generator.normal(size=(20, 3)), generator.normal(size=(20, 5))
+    whole = floors(logits, with_bias(inputs))
+    monkeypatch.setattr(memory, "NUMBERS", 20)  # three examples at a time
+    for one, other in zip(floors(logits, with_bias(inputs)), whole, strict=True):
+        np.testing.assert_array_equal(one, other)
