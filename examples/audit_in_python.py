@@ -143,7 +143,7 @@ sources = sa.Sources(
 )
 cells = sa.build_cells(sources)
 fast = frozenset({"stream", "suffix"}) if sa.supports_tap(classifier) else frozenset()
-plan = sa.make_plan(cells, classifier.n_layers, fast)
+plan = sa.plan(cells, classifier.n_layers, fast)
 print(f"{len(plan.cells)} cells, {len(plan.actions)} distinct")
 
 # %% [markdown]

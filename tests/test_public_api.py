@@ -21,7 +21,7 @@ PUBLIC = {
     *("Classifier", "Encoded", "Family", "FAMILIES", "load_data", "check_label_map", "split"),
     *("extract", "Extraction", "fit_probe", "fit_probes", "probe_table", "layer_statistics"),
     *("rank", "RankingContext", "RANKINGS", "ranking_table", "HeadView", "Sources"),
-    *("build_cells", "make_plan", "plan", "Engine", "Site", "supports_tap", "tapped", "sweep"),
+    *("build_cells", "plan", "Engine", "Site", "supports_tap", "tapped", "sweep"),
     *("intervene", "OPERATORS", "EDITS", "measure", "METRICS", "resampled_weights", "FINDINGS"),
     # nouns
     *("LabelledData", "Splits", "Activations", "LayerStatistics", "Predictions", "Probe"),
@@ -33,7 +33,8 @@ PUBLIC = {
 VERBS = ("plan", "sweep", "audit")
 """Functions that share their name with a module."""
 
-SECONDS = 1.0
+CPU_SECONDS = 0.05
+"""What importing the package may take; some 10 ms are seen."""
 
 
 def test_exactly_these_names_are_public() -> None:
@@ -47,21 +48,21 @@ def test_every_public_name_is_there(name: str) -> None:
     assert getattr(synapse_audit, name) is not None
 
 
-def test_type_checkers_see_the_same_names() -> None:
-    tree = ast.parse(Path(str(synapse_audit.__file__)).read_text(encoding="utf-8"))
-    block = next(node for node in tree.body if isinstance(node, ast.If))
-    names = {
-        alias.asname or alias.name
-        for node in block.body
+def test_type_checkers_read_the_same_list_and_no_name_is_renamed_there() -> None:
+    stub = Path(str(synapse_audit.__file__)).with_suffix(".pyi")
+    tree = ast.parse(stub.read_text(encoding="utf-8"))
+    names = [
+        (alias.name, alias.asname)
+        for node in tree.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-    }
-    assert ast.unparse(block.test) == "TYPE_CHECKING"
-    assert names == PUBLIC
+    ]
+    # The form "X as X" is what makes a name of a stub public.
+    assert sorted(names) == sorted((name, name) for name in PUBLIC)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'sweeep'"):
+    with pytest.raises(AttributeError, match="sweeep"):
         _ = synapse_audit.sweeep
 
 
@@ -116,10 +117,11 @@ def test_the_modules_of_the_verbs_can_still_be_imported_from(said: dict[str, str
 
 
 def test_importing_the_package_is_light_and_quick() -> None:
+    """CPU time of this process, which another one's load does not change; the best of five."""
     program = (
-        "import sys, time; start = time.perf_counter(); import synapse_audit;"
-        "print(time.perf_counter() - start, *({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
+        "import sys, time; start = time.process_time(); import synapse_audit;"
+        "print(time.process_time() - start, *({'torch', 'numpy', 'pandas'} & set(sys.modules)))"
     )
-    seconds, *heavy = _python(program).split()
-    assert float(seconds) < SECONDS
-    assert heavy == []
+    runs = [_python(program).split() for _ in range(5)]
+    assert min(float(seconds) for seconds, *_ in runs) < CPU_SECONDS
+    assert [heavy for _, *heavy in runs] == [[]] * 5

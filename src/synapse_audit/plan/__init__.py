@@ -5,6 +5,9 @@ from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, ch
 from synapse_audit.plan.sources import GivenNeurons, SiteSource, Sources
 from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
 
+plan = make_plan
+"""The verb of the public API, under which this package is found as an attribute of the whole."""
+
 __all__ = [
     "FULL",
     "HEAD",
@@ -20,5 +23,6 @@ __all__ = [
     "cheapest",
     "leave_out",
     "make_plan",
+    "plan",
     "trim",
 ]
