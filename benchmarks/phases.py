@@ -9,7 +9,7 @@ run exactly (``n_exact``), and each cell's share of the pilot and of the clean p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -28,16 +28,6 @@ from synapse_audit.sweep import Engine, running, subsampling, sweep_two_phase
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.subsample import pilot_cells
 from synapse_audit.sweep.two_phase import eligible
-
-
-class Forgetful:
-    """A shelf that keeps nothing."""
-
-    def load(self, name: str) -> None:
-        """Nothing was kept."""
-
-    def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Drops a unit."""
 
 
 class Stages:
@@ -95,7 +85,6 @@ def time_two_phase(
         subject.labels,
         chosen=chosen,
         batch_size=None,
-        shelf=Forgetful(),
         progress=stages,
     )
     everyone = sum(plan.routes[cell.action] != HEAD for cell in plan.actions)

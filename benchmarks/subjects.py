@@ -92,9 +92,7 @@ def _sources(
         grid=grid.model_copy(update={"rankings": RANKED}),
         rankings={name: rank(name, context) for name in RANKED},
         statistics=statistics,
-        head=HeadView(
-            classifier.head_weight, found.activations.head_input, found.logits.argmax(axis=1)
-        ),
+        head=HeadView.of(classifier, found.activations.head_input, found.logits.argmax(axis=1)),
         column_scores=_column_scores(classifier),
         classes=classifier.classes,
         seed=0,

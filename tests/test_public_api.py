@@ -21,7 +21,7 @@ PUBLIC = {
     *("Classifier", "Encoded", "Family", "FAMILIES", "load_data", "check_label_map", "split"),
     *("extract", "Extraction", "fit_probe", "fit_probes", "probe_table", "layer_statistics"),
     *("rank", "RankingContext", "RANKINGS", "ranking_table", "HeadView", "Sources"),
-    *("build_cells", "plan", "Engine", "Site", "supports_tap", "tapped", "sweep"),
+    *("build_cells", "plan", "Engine", "Site", "tapped", "sweep"),
     *("intervene", "OPERATORS", "EDITS", "measure", "METRICS", "resampled_weights", "FINDINGS"),
     # nouns
     *("LabelledData", "Splits", "Activations", "LayerStatistics", "Predictions", "Probe"),

@@ -76,6 +76,5 @@ from .store import AuditResult as AuditResult
 from .sweep import Engine as Engine
 from .sweep import Site as Site
 from .sweep import intervene as intervene
-from .sweep import supports_tap as supports_tap
 from .sweep import sweep as sweep
 from .sweep import tapped as tapped

@@ -8,14 +8,13 @@ interrupted one stopped.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 
 from synapse_audit import stages
 from synapse_audit.config import AuditConfig
 from synapse_audit.progress import Progress, Silent
 from synapse_audit.store import AuditResult, RunFolder
-from synapse_audit.sweep import supports_tap, tapped
+from synapse_audit.sweep import tapped
 
 
 class Declined(Exception):  # noqa: N818 (a decision of the caller, no error)
@@ -54,8 +53,7 @@ def audit(
     stages.identify(run, subject)
 
     classifier = subject.classifier
-    tapping = tapped(classifier) if supports_tap(classifier) else nullcontext()
-    with classifier.unharmed(), tapping as tap:
+    with classifier.unharmed(), tapped(classifier) as tap:
         with run.timed("clean pass"):
             found = stages.represent(run, subject)
         with run.timed("probes and rankings"):

@@ -62,8 +62,8 @@ def resampled_weights(
     weights: Float[np.ndarray, " examples"],
     *,
     groups: Int[np.ndarray, " examples"] | None = None,
-    resamples: int,
-    seed: int,
+    resamples: int = 1000,
+    seed: int = 0,
     allocate: Allocate = in_memory,
 ) -> Float32[np.ndarray, "examples resamples"]:
     """What each example weighs in each bootstrap resample: how often it was drawn × its weight.

@@ -4,7 +4,7 @@ The contract tests and ``docs/families.md`` are made from the same functions.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -29,7 +29,6 @@ from synapse_audit.sweep import (
     Site,
     available_routes,
     clean_pass,
-    supports_tap,
     tapped,
 )
 from synapse_audit.sweep.runners import RUNNERS
@@ -376,8 +375,7 @@ class Bench:
     @contextmanager
     def engine(self) -> Iterator[Engine]:
         """With the tap in place where the family allows it."""
-        able = supports_tap(self.classifier)
-        with tapped(self.classifier) if able else nullcontext() as tap:
+        with tapped(self.classifier) as tap:
             yield Engine(self.classifier, self.site, 0, tap)
 
     def clean(self, engine: Engine, batch: Batch | None = None) -> CleanStates:

@@ -1,6 +1,6 @@
 """The bundled classifier as an audit has it just before the sweep, and its cells' outcomes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,11 +11,9 @@ from synapse_audit.artifacts import Cell, LabelledData, Outcomes, Plan, Predicti
 from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.data import load_data, split
-from synapse_audit.edits import HeadView
 from synapse_audit.plan import Sources, build_cells
 from synapse_audit.probes import fit_probes, layer_statistics
-from synapse_audit.rankings import RankingContext, rank
-from synapse_audit.stages.plan import column_scores
+from synapse_audit.rankings import RankingContext
 from synapse_audit.sweep import Engine, Site, sweep, tapped
 
 ROWS = 1500
@@ -28,16 +26,6 @@ CORE = PRESETS["standard"].model_copy(
     )
 )
 """The standard preset at block outputs and the head: all that the proofs are about."""
-
-
-class Forgetful:
-    """A shelf that keeps nothing."""
-
-    def load(self, name: str) -> None:
-        return None
-
-    def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        pass
 
 
 @dataclass(frozen=True)
@@ -72,9 +60,7 @@ class Ready:
         plan = Plan(tuple(cells), {cell.action: route for cell in cells})
         with tapped(self.classifier) as tap, self.classifier.unharmed():
             engine = Engine(self.classifier, self.site, 0, tap)
-            return sweep(
-                engine, self.encoded, plan, self.data.labels, rows=self.rows, shelf=Forgetful()
-            )
+            return sweep(engine, self.encoded, plan, self.data.labels, rows=self.rows)
 
 
 def make_ready(grid: Grid = CORE, rows: int = ROWS) -> Ready:
@@ -89,21 +75,7 @@ def make_ready(grid: Grid = CORE, rows: int = ROWS) -> Ready:
     found = extract(classifier, encoded, fit=splits.fit)
     statistics = layer_statistics(found.activations, splits)
     probes = fit_probes(found.activations, data, splits, seed=0)
-    context = RankingContext(
-        found.activations, data.labels, data.classes, splits, probes, seed=0, weights=data.weights
-    )
-    sources = Sources(
-        grid=grid,
-        rankings={name: rank(name, context) for name in grid.rankings},
-        statistics=statistics,
-        head=HeadView(
-            classifier.head_weight,
-            np.asarray(found.activations.head_input[splits.fit]),
-            found.logits[splits.fit].argmax(axis=1),
-        ),
-        column_scores=column_scores(probes, classifier.classes),
-        classes=classifier.classes,
-        seed=0,
-    )
+    context = RankingContext.of(found.activations, data, splits, probes)
+    sources = Sources.of(classifier, found, context, grid=grid, statistics=statistics)
     site = Site(statistics, found.others)
     return Ready(classifier, encoded, data, splits, found, site, sources)

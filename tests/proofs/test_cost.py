@@ -17,7 +17,7 @@ from synapse_audit.plan import STREAM, SUFFIX, make_plan
 from synapse_audit.progress import Silent
 from synapse_audit.sweep import Engine, estimate, subsampling, sweep, sweep_two_phase, tapped
 
-from .bundled import Forgetful, Ready, make_ready
+from .bundled import Ready, make_ready
 
 pytestmark = pytest.mark.proof
 
@@ -56,7 +56,7 @@ def test_planned_cost_is_near_the_measured_one(
             estimate(engine, quick.encoded, plan, rows=quick.rows, chosen=chosen) for _ in range(3)
         ]
         asked = (time.perf_counter() - start) / 3
-        options: dict[str, Any] = {"batch_size": None, "shelf": Forgetful()}
+        options: dict[str, Any] = {"batch_size": None}
         work = (engine, quick.encoded, plan, quick.data.labels)
         start, busy = time.perf_counter(), time.process_time()
         if exact:

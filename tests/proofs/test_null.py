@@ -27,8 +27,6 @@ from synapse_audit.rankings import RankingContext, rank
 from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import Engine, Site, sweep, tapped
 
-from .bundled import Forgetful
-
 pytestmark = pytest.mark.proof
 
 SEEDS = 100
@@ -60,8 +58,8 @@ class Small:
             grid=grid,
             rankings=rankings,
             statistics=self.statistics,
-            head=HeadView(
-                self.classifier.head_weight,
+            head=HeadView.of(
+                self.classifier,
                 self.found.activations.head_input,
                 self.found.logits.argmax(axis=1),
             ),
@@ -81,7 +79,6 @@ class Small:
                 labels,
                 rows=rows,
                 batch_size=len(rows),
-                shelf=Forgetful(),
             )
         tables = measure(
             plan,

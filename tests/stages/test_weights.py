@@ -109,9 +109,7 @@ def bench(
         grid=run.config.grid,
         rankings={"probe": Ranking("probe", dict.fromkeys((GLOBAL, *CLASSES), scores))},
         statistics=statistics,
-        head=HeadView(
-            classifier.head_weight, found.activations.head_input, found.logits.argmax(axis=1)
-        ),
+        head=HeadView.of(classifier, found.activations.head_input, found.logits.argmax(axis=1)),
         column_scores={name: [generator.normal(size=features)] for name in CLASSES},
         classes=classifier.classes,
         seed=0,
@@ -128,19 +126,9 @@ def outcomes(bench: Bench) -> Outcomes:
     before = bench.classifier.fingerprint()
     with tapped(bench.classifier) as tap, bench.classifier.unharmed():
         engine = Engine(bench.classifier, _site(bench), 0, tap)
-        found = sweep(
-            engine, bench.encoded, bench.plan, bench.labels, rows=np.arange(N), shelf=_NoShelf()
-        )
+        found = sweep(engine, bench.encoded, bench.plan, bench.labels, rows=np.arange(N))
     assert bench.classifier.fingerprint() == before
     return found
-
-
-class _NoShelf:
-    def load(self, name: str) -> None:
-        return None
-
-    def save(self, name: str, arrays: object) -> None:
-        pass
 
 
 def _site(bench: Bench) -> Site:

@@ -6,7 +6,6 @@ tensor left on the wrong one stops the test, wherever in the engine it is.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -23,7 +22,7 @@ from synapse_audit.classifier.family import family_for
 from synapse_audit.edits import Attacked, choose_flips, find_parts
 from synapse_audit.operators import OPERATORS
 from synapse_audit.plan import STREAM, SUFFIX, cheapest
-from synapse_audit.sweep import Engine, available_routes, supports_tap, tapped
+from synapse_audit.sweep import Engine, available_routes, tapped
 from synapse_audit.sweep.pairs import may_pair
 from synapse_audit.sweep.runners import RUNNERS
 from synapse_audit.sweep.running import Chunk, run_chunk
@@ -79,8 +78,7 @@ def _everything(classifier: Classifier) -> Arrays:
 
 def _routes(rig: Rig) -> Iterator[tuple[str, np.ndarray]]:
     """Logits on the two cheapest routes of each cell, and the scores of single pairs."""
-    able = supports_tap(rig.classifier)
-    with tapped(rig.classifier) if able else nullcontext() as tap:
+    with tapped(rig.classifier) as tap:
         engine = Engine(rig.classifier, rig.site, 0, tap)
         clean = rig.clean(engine, range(EXAMPLES))
         yield "clean", clean.logits.cpu().numpy()

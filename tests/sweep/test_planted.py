@@ -1,7 +1,7 @@
 """What was planted is found: the sweep says of planted classifiers what arithmetic says."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -22,20 +22,10 @@ Rigged = Callable[[str], Rig]
 EVERY_BLOCK = tuple(range(1, LAYERS + 1))
 
 
-class Nowhere:
-    """Keeps nothing."""
-
-    def load(self, name: str) -> Mapping[str, np.ndarray] | None:
-        return None
-
-    def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        return None
-
-
 def _run(rig: Rig, planned: list[Cell]) -> Outcomes:
     plan = make_plan(planned, LAYERS, frozenset({STREAM, SUFFIX}))
     with rig.engine() as engine, rig.classifier.unharmed():
-        return sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows, shelf=Nowhere())
+        return sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows)
 
 
 def _in_layers(neurons: NeuronSet, layers: tuple[int, ...]) -> NeuronSet:

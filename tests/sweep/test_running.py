@@ -96,6 +96,26 @@ def _assert_close(one: Outcomes, two: Outcomes) -> None:
     np.testing.assert_allclose(one.margin, two.margin, atol=MARGIN)
 
 
+def test_without_a_shelf_and_without_rows_all_examples_are_run_and_nothing_is_kept(
+    rig: Rig,
+) -> None:
+    with rig.engine() as engine:
+        plan = engine.plan(_plan().cells)
+        plain = sweep(engine, rig.encoded, plan, rig.labels, batch_size=8)
+    kept = _sweep(rig, plan, Box())
+    for name in FIELDS:
+        assert getattr(plain, name).tobytes() == getattr(kept, name).tobytes()
+
+
+def test_an_engine_plans_for_what_its_model_can_do(rig: Rig) -> None:
+    cells = _plan().cells
+    with rig.engine() as engine:
+        assert engine.plan(cells) == make_plan(cells, 3, frozenset({STREAM, SUFFIX}))
+    untapped = Engine(rig.classifier, rig.site)
+    assert untapped.plan(cells) == make_plan(cells, 3, frozenset({SUFFIX}))
+    assert set(untapped.plan(cells, frozenset()).routes.values()) == {HEAD, FULL}
+
+
 def test_a_sweep_that_died_goes_on_without_computing_anything_twice(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, ran: Counter[str]
 ) -> None:

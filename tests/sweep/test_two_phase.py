@@ -22,16 +22,6 @@ CLOSE = {"atol": 1e-4, "rtol": 1e-5}
 """Margins and KL come of logits up to 100, and a pair alone is summed in another order."""
 
 
-class Nothing:
-    """A shelf that keeps nothing."""
-
-    def load(self, name: str) -> None:
-        return None
-
-    def save(self, name: str, arrays: object) -> None:
-        pass
-
-
 def _plan() -> Plan:
     """Cells that may be estimated among others, in disorder."""
     cells = [silence("zero", {3: IDS})]
@@ -41,11 +31,11 @@ def _plan() -> Plan:
 
 
 def _alone(rig: Rig, engine: Engine, plan: Plan) -> Outcomes:
-    return sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows, shelf=Nothing())
+    return sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows)
 
 
 def _two_phase(rig: Rig, engine: Engine, plan: Plan, **options: Any) -> tuple[Plan, Outcomes]:
-    given: dict[str, Any] = {"batch_size": None, "shelf": Nothing(), "progress": Silent()}
+    given: dict[str, Any] = {"batch_size": None, "progress": Silent()}
     return sweep_two_phase(engine, rig.encoded, plan, rig.labels, **given | options)
 
 

@@ -28,7 +28,7 @@ class _Deal(NamedTuple):
     """Examples of each class in each part."""
 
 
-def split(data: LabelledData, *, seed: int) -> Splits:
+def split(data: LabelledData, *, seed: int = 0) -> Splits:
     """Divides the examples; the same data and seed give the same splits.
 
     Without groups each class is divided by itself: a fifth (at least 5) to select, half of the

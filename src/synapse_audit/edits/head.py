@@ -8,11 +8,15 @@ pooler lies between).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import HeadEdit
+
+if TYPE_CHECKING:
+    from synapse_audit.classifier import Classifier
 
 Indices = Int[np.ndarray, " columns"]
 
@@ -28,6 +32,18 @@ class HeadView:
     """Clean prediction, over ``fit``."""
     bias: Float[np.ndarray, " classes"] | None = None
     """None where the head has none."""
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        head_input: Float[np.ndarray, "examples features"],
+        predicted: Int[np.ndarray, " examples"],
+    ) -> HeadView:
+        """The head of a classifier with its own bias; inputs and predictions are over ``fit``."""
+        has_bias = classifier.output_layer.bias is not None
+        bias = classifier.head_bias if has_bias else None
+        return cls(classifier.head_weight, head_input, predicted, bias)
 
     @property
     def norm(self) -> float:

@@ -21,7 +21,7 @@ from synapse_audit.metrics.measures import METRICS, class_sizes
 from synapse_audit.metrics.samples import Base, retested
 from synapse_audit.metrics.scored import Scored
 from synapse_audit.metrics.two_phase import phase_error
-from synapse_audit.statistics import mcnemar
+from synapse_audit.statistics import mcnemar, resampled_weights
 
 ESTIMABLE = ("suffix", "two-phase")
 """Routes of pooled cells for which the stream route was run as well."""
@@ -100,9 +100,9 @@ def measure(
     outcomes: Outcomes,
     *,
     predictions: Predictions,
-    weights: Float[np.ndarray, " examples"],
-    resampled: Float32[np.ndarray, "examples resamples"],
     classes: tuple[str, ...],
+    weights: Float[np.ndarray, " examples"] | None = None,
+    resampled: Float32[np.ndarray, "examples resamples"] | None = None,
     tests: bool = True,
 ) -> Tables:
     """Every metric of every cell, with intervals and controls.
@@ -111,14 +111,19 @@ def measure(
         plan: the cells; every action must be among the outcomes.
         outcomes: what the model said, on the ``evaluate`` examples.
         predictions: what the untouched model said, on the same examples.
-        weights: of the same examples.
-        resampled: from ``resampled_weights``; all intervals share them.
         classes: names in the model's output order.
+        weights: of the same examples; 1 each where None.
+        resampled: from ``resampled_weights``; all intervals share them. None: 1,000 resamples of
+            single examples, seed 0.
         tests: whether curves are tested; otherwise ``p_adjusted`` is null.
 
     Raises:
         DataError: no example.
     """
+    if weights is None:
+        weights = np.ones(len(predictions.labels))
+    if resampled is None:
+        resampled = resampled_weights(predictions.labels, weights)
     row_of = {_row_key(cell): cell for cell in plan.cells}
     order = {key: row for row, key in enumerate(row_of)}
     base = Base(

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from synapse_audit.artifacts import LayerStatistics, Ranking
-from synapse_audit.config import Grid
+import numpy as np
+
+from synapse_audit.artifacts import LayerStatistics, Probe, Ranking
+from synapse_audit.config import PRESETS, Grid
 from synapse_audit.edits import ChosenFlips, HeadView, Part
+from synapse_audit.errors import UsageError
 from synapse_audit.neurons import NeuronSet, Scores, count, random_draw
+from synapse_audit.probes import layer_statistics
+from synapse_audit.rankings import RankingContext, rank
+
+if TYPE_CHECKING:
+    from synapse_audit.activations import Extraction
+    from synapse_audit.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,50 @@ class Sources:
     given: Mapping[str, GivenNeurons] = field(default_factory=dict)
     """Site → the neurons there that somebody named."""
 
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        found: Extraction,
+        context: RankingContext,
+        *,
+        grid: Grid = PRESETS["quick"],
+        rankings: Mapping[str, Ranking] | None = None,
+        statistics: tuple[LayerStatistics, ...] | None = None,
+    ) -> Sources:
+        """What the cells of a grid are built from, of the block outputs and the head.
+
+        Args:
+            found: the clean pass.
+            context: the same activations with labels, splits, the probes of ``fit_probes``, seed.
+            grid: which cells there are to be.
+            rankings: by name; None: those that the grid names are computed here.
+            statistics: per layer over ``fit``; None: computed here.
+
+        Raises:
+            UsageError: an unknown ranking, or no probe of the head's input among the context's.
+        """
+        fit = context.splits.fit
+        if rankings is None:
+            rankings = {name: rank(name, context) for name in (*grid.rankings, *grid.compared)}
+        if statistics is None:
+            statistics = layer_statistics(
+                context.activations,
+                context.splits,
+                labels=context.labels,
+                classes=context.classes,
+            )
+        inputs = np.asarray(found.activations.head_input[fit])
+        return cls(
+            grid=grid,
+            rankings=rankings,
+            statistics=statistics,
+            head=HeadView.of(classifier, inputs, found.logits[fit].argmax(axis=1)),
+            column_scores=column_scores(context.probes, context.classes),
+            classes=context.classes,
+            seed=context.seed,
+        )
+
     @cached_property
     def widths(self) -> tuple[int, ...]:
         """Neurons per layer."""
@@ -94,3 +148,16 @@ class Sources:
     def counts(self, fraction: float, layers: Iterable[int]) -> dict[int, int]:
         """Neurons per layer that a fraction means."""
         return {m: count(fraction, self.widths[m]) for m in layers}
+
+
+def column_scores(probes: Sequence[Probe], classes: Sequence[str]) -> dict[str, Scores]:
+    """Class name → importance of the head's own inputs, |W| of the probe fitted there.
+
+    Raises:
+        UsageError: there is no such probe.
+    """
+    probe = next((p for p in probes if p.scope == "head_input"), None)
+    if probe is None:
+        scopes = ", ".join(p.scope for p in probes) or "none"
+        raise UsageError(f"probes of scopes {scopes} given; expected one of 'head_input' as well")
+    return {name: [np.abs(probe.weights[c]).astype(np.float64)] for c, name in enumerate(classes)}

@@ -81,7 +81,7 @@ def fit_probes(
     data: LabelledData,
     splits: Splits,
     *,
-    seed: int,
+    seed: int = 0,
     allocate: Allocate = in_memory,
 ) -> tuple[Probe, ...]:
     """Probes of scopes ``"0"`` to ``"L"``, ``joint`` and ``head_input``, in this order.

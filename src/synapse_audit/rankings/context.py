@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from synapse_audit.artifacts import Activations, Probe, Splits
+from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
 from synapse_audit.attributions import Attributions
 from synapse_audit.memory import Allocate, blocks, in_memory
 from synapse_audit.probes import Scaler
@@ -30,6 +30,19 @@ class RankingContext:
     """What gradient rankings read; None where none were computed."""
     allocate: Allocate = in_memory
     """Where a copy of all blocks on ``fit`` lies, for a method that needs one."""
+
+    @classmethod
+    def of(
+        cls,
+        activations: Activations,
+        data: LabelledData,
+        splits: Splits,
+        probes: tuple[Probe, ...] = (),
+        *,
+        seed: int = 0,
+    ) -> RankingContext:
+        """What rankings of these activations read; ``probes`` may be left out where none does."""
+        return cls(activations, data.labels, data.classes, splits, probes, seed, data.weights)
 
     @property
     def fit_labels(self) -> Int[np.ndarray, " fit"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from synapse_audit.activations import Extraction
 from synapse_audit.artifacts import Activations, LayerStatistics, Probe, Ranking
@@ -50,17 +50,10 @@ def context_of(
     attributions: Attributions | None,
 ) -> RankingContext:
     """What ranking methods read."""
-    return RankingContext(
-        activations=activations,
-        labels=subject.data.labels,
-        classes=subject.data.classes,
-        splits=subject.splits,
-        probes=probes,
-        seed=run.config.seed,
-        weights=subject.data.weights,
-        attributions=attributions,
-        allocate=run.folder.scratch,
+    context = RankingContext.of(
+        activations, subject.data, subject.splits, probes, seed=run.config.seed
     )
+    return replace(context, attributions=attributions, allocate=run.folder.scratch)
 
 
 def rank_all(run: Run, context: RankingContext) -> dict[str, Ranking]:

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from synapse_audit.activations import Extraction
-from synapse_audit.artifacts import Cell, Plan, Probe
+from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.config import AuditConfig
-from synapse_audit.edits import HeadView
 from synapse_audit.errors import ModelError
-from synapse_audit.neurons import Scores
 from synapse_audit.plan import (
     FULL,
     HEAD,
@@ -20,11 +16,10 @@ from synapse_audit.plan import (
     Sources,
     build_cells,
     leave_out,
-    make_plan,
     trim,
 )
 from synapse_audit.stages.given import given_sources
-from synapse_audit.stages.learn import Learned
+from synapse_audit.stages.learn import Learned, context_of
 from synapse_audit.stages.run import Run, Subject
 from synapse_audit.stages.sites import site_sources
 from synapse_audit.stages.weights import with_weights
@@ -54,28 +49,18 @@ class Prepared:
     """What the time budget left out."""
 
 
-def column_scores(probes: tuple[Probe, ...], classes: tuple[str, ...]) -> dict[str, Scores]:
-    """Class name → importance of the head's own inputs, |W| of the probe fitted there."""
-    probe = next(p for p in probes if p.scope == "head_input")
-    return {name: [np.abs(probe.weights[c]).astype(np.float64)] for c, name in enumerate(classes)}
-
-
 def sources(run: Run, subject: Subject, found: Extraction, learned: Learned) -> Sources:
     """Gathers what cells are built from."""
-    classifier, fit = subject.classifier, subject.splits.fit
-    head = HeadView(
-        weight=classifier.head_weight,
-        head_input=np.asarray(found.activations.head_input[fit]),
-        predicted=found.logits[fit].argmax(axis=1),
-    )
-    source = Sources(
+    source = Sources.of(
+        subject.classifier,
+        found,
+        context_of(run, subject, found.activations, learned.probes, learned.attributions),
         grid=run.config.grid,
         rankings=learned.rankings,
         statistics=learned.blocks,
-        head=head,
-        column_scores=column_scores(learned.probes, classifier.classes),
-        classes=classifier.classes,
-        seed=run.config.seed,
+    )
+    source = replace(
+        source,
         sites=site_sources(run, subject, found, learned.statistics),
         given=given_sources(run, found),
     )
@@ -113,13 +98,10 @@ def _checked(
     A route on which nothing agrees is given up as a whole; where single kinds of cells differ, they
     alone are run with plain hooks.
     """
-    model = engine.classifier
-    available = available_routes(model, engine.tap)
+    available = available_routes(engine.classifier, engine.tap)
     checks: list[RouteCheck] = []
     while True:
-        plan = make_plan(
-            cells, model.n_layers, available, causal=model.causal, resumable=model.resumable
-        )
+        plan = engine.plan(cells, available)
         latest = verify_routes(engine, subject.encoded, plan, subject.evaluated)
         checks += latest
         broken = _broken(latest)

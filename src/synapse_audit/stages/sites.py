@@ -65,13 +65,7 @@ def site_sources(
 
 
 def _ranking(run: Run, subject: Subject, site: SiteActivations) -> Ranking:
-    context = RankingContext(
-        activations=site.activations,
-        labels=subject.data.labels,
-        classes=subject.data.classes,
-        splits=subject.splits,
-        probes=(),
-        seed=run.config.seed,
-        weights=subject.data.weights,
+    context = RankingContext.of(
+        site.activations, subject.data, subject.splits, seed=run.config.seed
     )
     return rank(SITE_RANKING, context)

@@ -26,10 +26,7 @@ ON_PARTS = {"gaussian_fault", "gain"}
 
 def with_weights(run: Run, subject: Subject, found: Extraction, source: Sources) -> Sources:
     """The sources with what edits of weights need; the model is left as it was."""
-    classifier = subject.classifier
-    has_bias = classifier.output_layer.bias is not None
-    head = replace(source.head, bias=classifier.head_bias if has_bias else None)
-    source, grid = replace(source, head=head), run.config.grid
+    classifier, grid = subject.classifier, run.config.grid
     if not grid.bit_formats and not ON_PARTS & {*grid.edits}:
         return source
     ends = (1, classifier.n_layers)

@@ -97,8 +97,14 @@ def _eager(module: nn.Module, *args: Any, **options: Any) -> Any:
 
 
 @contextmanager
-def tapped(classifier: Classifier) -> Iterator[Tap]:
-    """Puts the tap under the model's attention until the block ends."""
+def tapped(classifier: Classifier) -> Iterator[Tap | None]:
+    """Puts the tap under the model's attention until the block ends; None where none can be put.
+
+    :func:`why_no_tap` says why not; an engine without a tap has every route but *stream*.
+    """
+    if not supports_tap(classifier):
+        yield None
+        return
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     registry: Any = ALL_ATTENTION_FUNCTIONS

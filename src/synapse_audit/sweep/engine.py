@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from synapse_audit.artifacts import Cell
+from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.classifier import Classifier
 from synapse_audit.hooks import OutputHook, point_hooks
 from synapse_audit.operators import AnyRewrite, LayerRewrite, compile_rewrites
-from synapse_audit.sweep.attention import Tap
+from synapse_audit.plan import make_plan
+from synapse_audit.sweep.attention import Tap, available_routes
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.intervening import rewrite_tokens
 from synapse_audit.sweep.site import Site
@@ -24,13 +25,26 @@ class Engine:
 
     classifier: Classifier
     site: Site
-    seed: int
+    seed: int = 0
     tap: Tap | None = None
     benign: int | None = None
     """Output index of the class that means no alarm, where one was named."""
     special: tuple[int, ...] | None = None
     """Token numbers that even an empty text is given, which no attack touches; the classifier's
     own where None."""
+
+    def plan(self, cells: Iterable[Cell], available: frozenset[str] | None = None) -> Plan:
+        """The cells on the cheapest routes that this model has.
+
+        Args:
+            available: the fast routes that may be taken; None: every one that is worth a check
+                (:func:`available_routes`).
+        """
+        model = self.classifier
+        fast = available_routes(model, self.tap) if available is None else available
+        return make_plan(
+            cells, model.n_layers, fast, causal=model.causal, resumable=model.resumable
+        )
 
     def rewrites(self, cells: Sequence[Cell]) -> dict[int, LayerRewrite]:
         """Layer → rewrites of the pooled row; all cells at one site."""

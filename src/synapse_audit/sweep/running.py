@@ -117,11 +117,11 @@ def sweep(
     plan: Plan,
     labels: Int[np.ndarray, " examples"],
     *,
-    rows: Int[np.ndarray, " evaluate"],
+    rows: Int[np.ndarray, " evaluate"] | None = None,
     wanted: Shaped[np.ndarray, "actions evaluate"] | None = None,
     onto: Scores | None = None,
     batch_size: int | None = None,
-    shelf: Shelf,
+    shelf: Shelf | None = None,
     progress: Callable[[int], None] = lambda pairs: None,
     execute: Execute | None = None,
 ) -> Outcomes:
@@ -129,16 +129,18 @@ def sweep(
 
     Args:
         labels: of all examples of ``encoded``.
+        rows: the examples to run; all where None.
         wanted: not 0 for the pairs of action and example (ascending) to run, where not all. For
             actions on the suffix route that rewrite pooled rows alone.
         onto: what the outcomes are written on, (actions, examples), in the order of the plan's
             actions; pairs that are not run keep what stands there. Zeros where None.
+        shelf: where finished units are kept and looked for; nowhere where None.
         progress: called after each unit with its number of pairs.
         execute: who runs the units; :func:`in_order` where None.
     """
     actions = tuple(cell.action for cell in plan.actions)
     at = {action: i for i, action in enumerate(actions)}
-    rows = np.sort(rows)
+    rows = np.arange(len(labels)) if rows is None else np.sort(rows)
     result: Any = blank(len(actions), len(rows), engine.benign) if onto is None else onto
 
     def put(unit: Unit, scores: Scores) -> None:
@@ -161,13 +163,14 @@ def sweep(
     for unit in map(chosen, _units(chunks(plan), batches)):
         if not unit.pairs:
             continue
-        kept = shelf.load(unit.name)
+        kept = None if shelf is None else shelf.load(unit.name)
         if kept is None:
             waiting.append(unit)
         else:
             put(unit, kept)
     for unit, scores in (execute or in_order)(Work(engine, encoded, labels, tuple(waiting))):
-        shelf.save(unit.name, scores)
+        if shelf is not None:
+            shelf.save(unit.name, scores)
         put(unit, scores)
     return Outcomes(actions, **result)
 
