@@ -1,11 +1,20 @@
 """Presets, files and options become one configuration, or one line says why not."""
 
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
-from synapse_audit.config import PRESETS, AuditConfig, make_config
+from synapse_audit.config import (
+    PRESETS,
+    AuditConfig,
+    DataFields,
+    DataOptions,
+    Loading,
+    LoadingOptions,
+    make_config,
+)
 from synapse_audit.errors import UsageError
 
 NEEDED: dict[str, Any] = {"model": "m", "data": "d.csv"}
@@ -111,3 +120,43 @@ def test_a_missing_model_is_named() -> None:
 def test_a_configuration_survives_json() -> None:
     config = make_config(NEEDED)
     assert AuditConfig.model_validate_json(config.model_dump_json()) == config
+
+
+NESTED = {"dtype": "bfloat16", "device": "cuda:1", "text_column": "body", "columns": "a, b"}
+
+
+def test_loading_and_columns_are_values_of_their_own_given_flat_or_whole(tmp_path: Path) -> None:
+    flat = make_config(NEEDED | NESTED)
+    assert flat.loading == Loading(device="cuda:1", dtype="bfloat16")
+    assert flat.reading == DataOptions(text_column="body", columns=("a", "b"))
+    whole = {
+        "loading": Loading(dtype="bfloat16"),
+        "reading": {"text_column": "body", "columns": ["a", "b"]},
+    }
+    assert make_config(NEEDED | whole | {"device": "cuda:1"}) == flat
+    path = _toml(tmp_path, 'dtype = "bfloat16"\ntext_column = "x"\n[loading]\ndevice = "cuda:1"\n')
+    assert make_config(NEEDED | {"text_column": "body", "columns": "a,b"}, path) == flat
+    assert {name: flat.flat()[name] for name in ("device", "columns")} == {
+        "device": "cuda:1",
+        "columns": ["a", "b"],
+    }
+    assert make_config(flat.flat()) == flat
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dtype": "float8"}, "dtype: 'float8' given; Input should be 'float32'"),
+        ({"loading": {"dtyp": "float16"}}, "unknown configuration field 'dtyp'; did you mean"),
+        ({"loading": 3, "device": "cpu"}, "loading: 3 given"),
+        ({"columns": "a,*"}, r"columns: 'a,\*' given; expected names"),
+    ],
+)
+def test_what_is_nested_is_refused_by_its_own_name(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        make_config(NEEDED | options)
+
+
+def test_keywords_are_the_fields_of_the_values_they_stand_for() -> None:
+    for keywords, value in ((LoadingOptions, Loading), (DataFields, DataOptions)):
+        assert [*get_type_hints(keywords)] == [field.name for field in fields(value)]

@@ -17,7 +17,7 @@ PUBLIC = {
     *("audit", "AuditConfig", "AuditResult", "Declined", "Grid", "make_config", "PRESETS"),
     *("bundled_data", "bundled_fit_data", "bundled_model", "render", "SECTIONS"),
     # stage by stage
-    *("Inputs", "table_inputs"),
+    *("Inputs", "table_inputs", "Loading", "DataOptions"),
     *("Classifier", "Encoded", "Family", "FAMILIES", "load_data", "check_label_map", "split"),
     *("extract", "Extraction", "fit_probe", "fit_probes", "probe_table", "layer_statistics"),
     *("rank", "RankingContext", "RANKINGS", "ranking_table", "HeadView", "Sources"),

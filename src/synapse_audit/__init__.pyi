@@ -35,7 +35,9 @@ from .classifier import Inputs as Inputs
 from .classifier import table_inputs as table_inputs
 from .config import PRESETS as PRESETS
 from .config import AuditConfig as AuditConfig
+from .config import DataOptions as DataOptions
 from .config import Grid as Grid
+from .config import Loading as Loading
 from .config import make_config as make_config
 from .data import check_label_map as check_label_map
 from .data import load_data as load_data

@@ -9,9 +9,10 @@ import torch
 from sweep.rigs import make_rig, silence
 from transformers import MobileBertConfig, MobileBertForSequenceClassification
 
-from synapse_audit.classifier import Classifier, Encoded, Loading, Reads
+from synapse_audit.classifier import Classifier, Encoded, Reads
 from synapse_audit.classifier.own import load_own
 from synapse_audit.cli.inspect import facts
+from synapse_audit.config import Loading
 from synapse_audit.errors import AuditError, ModelError, UsageError
 from synapse_audit.sweep.runners import RUNNERS
 

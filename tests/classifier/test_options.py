@@ -15,9 +15,10 @@ from tiny import Tiny, tiny_rows
 
 from synapse_audit.artifacts import Cell
 from synapse_audit.classifier import Classifier
-from synapse_audit.classifier.options import ATTENTION, Loading
+from synapse_audit.classifier.options import ATTENTION, check_loading
 from synapse_audit.classifier.sources import locate
 from synapse_audit.classifier.weights import load_weights
+from synapse_audit.config import Loading
 from synapse_audit.edits import find_parts
 from synapse_audit.errors import ModelError, UsageError
 from synapse_audit.neurons import NeuronSet
@@ -211,7 +212,7 @@ def test_code_from_the_hub_is_no_attention(tiny_folder: Path, tmp_path: Path) ->
     ],
 )
 def test_options_that_make_no_sense(options: dict[str, str], words: str) -> None:
-    assert words in _refusal(lambda: Loading(**options).check(), UsageError)
+    assert words in _refusal(lambda: check_loading(Loading(**options)), UsageError)
 
 
 @pytest.mark.parametrize(
@@ -225,7 +226,7 @@ def test_without_its_package_one_line_says_how_to_get_it(
     options: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("synapse_audit.classifier.options.find_spec", lambda name: None)
-    assert words in _refusal(lambda: Loading(**options).check(), UsageError)
+    assert words in _refusal(lambda: check_loading(Loading(**options)), UsageError)
 
 
 def test_weights_outside_every_device_are_refused(tiny_folder: Path) -> None:

@@ -18,9 +18,9 @@ from sweep.rigs import make_rig, silence
 from torch import Tensor, nn
 
 from synapse_audit.artifacts import Cell
-from synapse_audit.classifier import Batch, Classifier, Encoded, Loading, Reads, weights
+from synapse_audit.classifier import Batch, Classifier, Encoded, Reads, weights
 from synapse_audit.classifier.own import load_own
-from synapse_audit.config import make_config
+from synapse_audit.config import Loading, make_config
 from synapse_audit.engines.seat import make_kit
 from synapse_audit.errors import ModelError, UsageError
 from synapse_audit.stages import check_placed

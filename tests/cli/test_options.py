@@ -8,11 +8,10 @@ from typing import Any, Unpack, get_type_hints
 import pytest
 
 from cli.calling import CommandLine
-from synapse_audit.classifier import Loading
 from synapse_audit.cli import run
 from synapse_audit.cli.inspect import inspect
 from synapse_audit.cli.options import LoadingOptions, RunOptions, spelled_out
-from synapse_audit.config import AuditConfig
+from synapse_audit.config import AuditConfig, Loading
 
 GIVEN: dict[str, tuple[list[object], object]] = {
     "model": (["some/model"], "some/model"),
@@ -23,12 +22,12 @@ GIVEN: dict[str, tuple[list[object], object]] = {
     "input_column": (["--input-column", "c"], "c"),
     "label_column": (["--label-column", "d"], "d"),
     "group_column": (["--group-column", "e"], "e"),
-    "columns": (["--columns", "f,g"], ("f", "g")),
+    "columns": (["--columns", "f,g"], ["f", "g"]),
     "tokens": (["--tokens", "ids"], "ids"),
     "window": (["--window", 32], 32),
     "stride": (["--stride", 16], 16),
     "benign": (["--benign", "good"], "good"),
-    "neurons": (["--neurons", "1:2", "--neurons", "2:3"], ("1:2", "2:3")),
+    "neurons": (["--neurons", "1:2", "--neurons", "2:3"], ["1:2", "2:3"]),
     "preset": (["--preset", "quick"], "quick"),
     "seed": (["--seed", 0], 0),
     "seeds": (["--seeds", 2], 2),
@@ -76,7 +75,8 @@ def test_every_option_of_run_sets_its_field(cli: CommandLine, asked: list[AuditC
     called = cli("run", *typed, "--max-examples", 321)
     assert called.code == 0, called.stderr
     (config,) = asked
-    assert {name: getattr(config, name) for name in GIVEN} == {n: v for n, (_, v) in GIVEN.items()}
+    recorded = config.flat()
+    assert {name: recorded[name] for name in GIVEN} == {n: v for n, (_, v) in GIVEN.items()}
     assert config.grid.max_examples == 321
     assert {*get_type_hints(RunOptions), "model"} == {*GIVEN, "max_examples"}
 
@@ -87,7 +87,7 @@ def test_an_option_that_is_left_out_leaves_the_file_alone(
     (tmp_path / "its.toml").write_text(TOML, encoding="utf-8")
     assert cli("run", "--config", tmp_path / "its.toml").code == 0
     assert cli("run", "--config", tmp_path / "its.toml", "--seeds", 2).code == 0
-    kept = [(c.model, c.data, c.exact, c.merge_adapter, c.neurons, c.preset) for c in asked]
+    kept = [(c.model, c.data, c.exact, c.loading.merge_adapter, c.neurons, c.preset) for c in asked]
     assert kept == [("its/model", "its.csv", True, False, ("3:4",), "standard")] * 2
     assert [config.seeds for config in asked] == [7, 2]
 

@@ -4,7 +4,6 @@ from synapse_audit.classifier.classifier import Classifier
 from synapse_audit.classifier.encoded import Batch, Encoded, Inputs
 from synapse_audit.classifier.family import FAMILIES, Family
 from synapse_audit.classifier.loading import Reads
-from synapse_audit.classifier.options import Loading
 from synapse_audit.classifier.own import is_own, open_classifier
 from synapse_audit.classifier.python_file import own_modules
 from synapse_audit.classifier.reading import POSITIONS, Reading
@@ -26,7 +25,6 @@ __all__ = [
     "Encoded",
     "Family",
     "Inputs",
-    "Loading",
     "Reading",
     "Reads",
     "Window",

@@ -19,7 +19,7 @@ from typing import Any
 
 from torch import nn
 
-from synapse_audit.classifier.options import Loading
+from synapse_audit.config import Loading
 from synapse_audit.errors import BROKEN, ModelError, choices
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"

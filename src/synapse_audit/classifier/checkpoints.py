@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from synapse_audit.classifier.adapters import CONFIG, Adapter, find_adapter
-from synapse_audit.classifier.options import Loading
 from synapse_audit.classifier.sources import Found, locate
+from synapse_audit.config import Loading
 from synapse_audit.errors import ModelError, UsageError
 
 TOKENIZERS = ("tokenizer.json", "vocab.*", "*.model")

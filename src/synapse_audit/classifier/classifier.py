@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
@@ -31,7 +31,6 @@ from synapse_audit.classifier.encoded import (
 )
 from synapse_audit.classifier.loading import Parts, Reads, load_parts, unknown_type
 from synapse_audit.classifier.locating import locate
-from synapse_audit.classifier.options import Loading
 from synapse_audit.classifier.placement import check_movable, device_of, devices_of
 from synapse_audit.classifier.reading import Position, Reading, read_batch
 from synapse_audit.classifier.record import TEXT, Family
@@ -46,6 +45,7 @@ from synapse_audit.classifier.sites import (
 from synapse_audit.classifier.tail import logits_of
 from synapse_audit.classifier.weights import count_weights, digest
 from synapse_audit.classifier.windows import Window
+from synapse_audit.config import Loading, LoadingOptions
 from synapse_audit.errors import DataError, ModelError, UsageError, choices
 from synapse_audit.hooks import Point, Side, count_hooks
 
@@ -100,40 +100,24 @@ class Classifier:
     def load(
         cls,
         path: str | Path,
+        loading: Loading = Loading(),  # noqa: B008 (frozen)
         *,
-        device: str = "cpu",
-        dtype: str = "float32",
         tokens: str = "text",
         window: Window | None = None,
-        revision: str | None = None,
-        attn_implementation: str | None = None,
-        device_map: str | None = None,
-        quantization: str | None = None,
-        base_model: str | None = None,
-        merge_adapter: bool = True,
-        blocks: str | None = None,
-        position: str | None = None,
-        output_layer: str | None = None,
+        **options: Unpack[LoadingOptions],
     ) -> Classifier:
-        """Loads a classifier from a local folder or a hub id, its weights as ``dtype``.
+        """Loads a classifier from a local folder or a hub id.
 
         The folder may hold a PEFT adapter instead of a model (package peft).
 
         Args:
-            revision: branch, tag or commit of a hub id; see :attr:`origin` for what it became.
-            attn_implementation: eager, sdpa, flex_attention or flash_attention_2 to _4.
-            device_map: auto, balanced or sequential: accelerate chooses devices that hold it all.
-            quantization: ``8bit`` or ``4bit`` (package bitsandbytes), inside the blocks only.
-            base_model: where an adapter's base model is, if not where its configuration says.
-            merge_adapter: whether an adapter is added into the weights (equal to rounding) or
-                stays beside them (equal bit for bit; a quantised base model is never merged).
+            loading: number format, device, revision and so on, whole; or
+            options: fields of :class:`Loading` by name, such as ``dtype="bfloat16"``. A record is
+                set aside where ``blocks``, ``position`` or ``output_layer`` is named; what is not
+                named is looked for, as :meth:`wrap` does.
             tokens: ``text``, or ``ids`` where inputs are token ids (``"7 12 3"``) and no tokenizer
                 is needed.
             window: inputs longer than this become several examples; see :attr:`Encoded.rows`.
-            blocks: dotted path of the list of blocks, or the paths of all with commas between.
-            position: what the head reads; see ``POSITIONS``.
-            output_layer: dotted path of the head's last linear layer. A record is set aside where
-                one of these three is named; what is not named is looked for, as :meth:`wrap` does.
 
         Raises:
             ModelError: no such model, no trained head, a pickle checkpoint, an unknown family
@@ -141,24 +125,14 @@ class Classifier:
             UsageError: token ids or windows that this model cannot read; options that contradict
                 each other or lack their package.
         """
-        loading = Loading(
-            dtype=dtype,
-            revision=revision,
-            attn_implementation=attn_implementation,
-            device_map=device_map,
-            quantization=quantization,
-            base_model=base_model,
-            merge_adapter=merge_adapter,
-            device=device,
-            blocks=blocks,
-            position=position,
-            output_layer=output_layer,
-        )
+        loading = replace(loading, **options)
         parts = load_parts(str(path), loading, Reads(tokens, window))
         classifier = _wrapped(parts, str(path), loading.parts)
         notes = (*classifier.notes, *parts.notes)
         read = replace(classifier, notes=notes, origin=parts.origin)
-        return read.to(device) if parts.device is None else replace(read, device=parts.device)
+        if parts.device is not None:
+            return replace(read, device=parts.device)
+        return read.to(loading.device)
 
     @classmethod
     def wrap(

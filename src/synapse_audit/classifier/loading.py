@@ -17,7 +17,7 @@ from synapse_audit.classifier.adapters import Adapter, attach
 from synapse_audit.classifier.checkpoints import TOKENIZERS, find_checkpoint
 from synapse_audit.classifier.encoded import Inputs
 from synapse_audit.classifier.family import FAMILIES, Family
-from synapse_audit.classifier.options import Loading
+from synapse_audit.classifier.options import check_loading
 from synapse_audit.classifier.placement import map_in_words
 from synapse_audit.classifier.processors import noise, signal_inputs
 from synapse_audit.classifier.record import AUDIO, IMAGE, SERIES, TEXT
@@ -31,6 +31,7 @@ from synapse_audit.classifier.token_ids import (
 )
 from synapse_audit.classifier.weights import load_weights, placed_on
 from synapse_audit.classifier.windows import Window
+from synapse_audit.config import Loading
 from synapse_audit.errors import BROKEN, ModelError, UsageError, choices, first_line
 
 HEADS = (
@@ -89,7 +90,7 @@ def load_parts(source: str, loading: Loading | None = None, reads: Reads | None 
             options that contradict each other or lack their package.
     """
     reads, loading = reads or Reads(), loading or Loading()
-    loading.check()
+    check_loading(loading)
     checkpoint = find_checkpoint(source, loading)
     adapter, source = checkpoint.adapter, str(checkpoint.folder)
     config = _read_config(source, adapter)

@@ -24,9 +24,10 @@ from torch import nn
 from synapse_audit.classifier.classifier import Classifier
 from synapse_audit.classifier.encoded import Encoded, Encoder
 from synapse_audit.classifier.loading import TOKENS, Reads
-from synapse_audit.classifier.options import Loading
+from synapse_audit.classifier.options import check_loading
 from synapse_audit.classifier.placement import device_of
 from synapse_audit.classifier.python_file import Ran, beside, brought, imported, run_file
+from synapse_audit.config import Loading
 from synapse_audit.errors import AuditError, DataError, ModelError, UsageError, choices, first_line
 
 EXPECTED = "a Classifier (Classifier.wrap), or a function without arguments that returns one"
@@ -62,8 +63,7 @@ def open_classifier(source: str, loading: Loading, reads: Reads | None = None) -
     reads = reads or Reads()
     if is_own(source):
         return load_own(source, loading, reads)
-    options = {field.name: getattr(loading, field.name) for field in fields(loading)}
-    return Classifier.load(source, tokens=reads.tokens, window=reads.window, **options)
+    return Classifier.load(source, loading, tokens=reads.tokens, window=reads.window)
 
 
 def load_own(source: str, loading: Loading, reads: Reads) -> Classifier:
@@ -75,7 +75,7 @@ def load_own(source: str, loading: Loading, reads: Reads) -> Classifier:
         UsageError: options that only whoever makes the model can heed.
     """
     _check_options(source, loading, reads)
-    loading.check()
+    check_loading(loading)
     address = _address(source)
     with beside(address.file.parent) as note:
         ran = _run(address)

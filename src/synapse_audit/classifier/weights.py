@@ -16,8 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from synapse_audit.classifier.options import Loading, has_attention
+from synapse_audit.classifier.options import has_attention
 from synapse_audit.classifier.placement import check_held, device_of
+from synapse_audit.config import Loading
 from synapse_audit.errors import ModelError, first_line
 
 REPACKS = "support_avx512bf16_for_cpu"

@@ -26,7 +26,8 @@ def inspect(
     **options: Unpack[LoadingOptions],
 ) -> None:
     """Print family, parts, pooled position, head, label map, sites and routes of a classifier."""
-    from synapse_audit.classifier import Loading, Reads, open_classifier
+    from synapse_audit.classifier import Reads, open_classifier
+    from synapse_audit.config import Loading
 
     loading = Loading(device=device, **given(options))
     classifier = open_classifier(model, loading, Reads(tokens))

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Unpack
 
 from synapse_audit.artifacts import LabelledData
+from synapse_audit.config import DataFields, DataOptions
 from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
 from synapse_audit.data.label_map import check_label_map
 from synapse_audit.data.media import MEDIA
@@ -39,19 +41,15 @@ __all__ = ["check_label_map", "load_data", "read_ids", "split", "windowed"]
 
 def load_data(
     source: str,
+    reading: DataOptions = DataOptions(),  # noqa: B008 (frozen)
     *,
     classes: Sequence[str],
     fit_data: str | None = None,
-    text_column: str | None = None,
-    text_pair_column: str | None = None,
-    label_column: str | None = None,
-    group_column: str | None = None,
     max_examples: int | None = None,
     seed: int = 0,
     vocabulary: int | None = None,
     modality: str = "text",
-    input_column: str | None = None,
-    columns: str | Sequence[str] = (),
+    **options: Unpack[DataFields],
 ) -> LabelledData:
     """Reads labelled inputs for one model.
 
@@ -62,39 +60,36 @@ def load_data(
     Args:
         source: CSV, TSV, JSONL or Parquet file, or hub dataset (``org/name:config/split``); for
             inputs that are no texts also a folder with one sub-folder per class.
+        reading: which columns hold what, whole; or
+        options: fields of :class:`DataOptions` by name, such as ``text_column="body"``. With
+            ``columns`` inputs are :class:`Signal`, each with a vector (columns,) of float32.
         classes: the model's class names; position = output index. Labels are these names (case,
             spaces and hyphens aside) or, where they are not, indices into them. A class without
             a single row stays in ``classes`` and simply has no support.
         fit_data: a separate file to fit on. Rows whose input or group also occurs in ``source``
             are removed from it and counted in ``n_repeats``.
-        text_column: guessed where not given, like ``label_column``.
-        text_pair_column: second text, for models that read pairs.
-        label_column: guessed where not given.
-        group_column: rows with the same value never fall into different splits.
         max_examples: rows to keep at most; see :func:`thinning.cap`.
         seed: of the rows that the cap keeps.
         vocabulary: how many tokens the model knows, where the text column holds token ids (lists
             of whole numbers, or numbers separated by spaces or commas); None: it holds texts.
         modality: what the model reads: ``text``, or one of :data:`media.MEDIA`. Inputs that are no
             texts are handed on as :class:`Signal`, not yet decoded.
-        input_column: like ``text_column``, for inputs of every kind.
-        columns: tables: the columns of numbers that one input consists of, in the model's order, or
-            ``*`` for all but label and group. Inputs are then :class:`Signal`, each with a vector
-            (columns,) of float32.
 
     Raises:
         DataError: the data cannot be read, or cannot be audited; one line says why.
     """
-    medium = MEDIA.get(modality)
-    inputs = the_input_column(text_column, input_column, text_pair_column, medium)
+    reading, medium = replace(reading, **options), MEDIA.get(modality)  # type: ignore[arg-type]
+    pair, label, group = reading.text_pair_column, reading.label_column, reading.group_column
+    inputs = the_input_column(reading.text_column, reading.input_column, pair, medium)
     tables = [read_table(name, medium) for name in (source, fit_data) if name is not None]
-    if columns or modality == TABLE:
-        asked = [columns] if isinstance(columns, str) else list(columns)
-        _check_columns(asked, inputs or text_pair_column, modality, vocabulary)
+    if reading.columns or modality == TABLE:
+        named = reading.columns
+        asked = [named] if isinstance(named, str) else list(named)
+        _check_columns(asked, inputs or pair, modality, vocabulary)
         medium = ROW
-        read = as_rows(tables, asked, label=label_column, group=group_column)
+        read = as_rows(tables, asked, label=label, group=group)
     else:
-        names = {"pair": text_pair_column, "label": label_column, "group": group_column}
+        names = {"pair": pair, "label": label, "group": group}
         read = Rows(tables, choose_columns(tables[0], text=inputs, medium=medium, **names))
     for table in read.tables[1:]:
         require_columns(table, read.columns)

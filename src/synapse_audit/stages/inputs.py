@@ -8,7 +8,6 @@ from synapse_audit.artifacts import LabelledData
 from synapse_audit.classifier import (
     SITES,
     Classifier,
-    Loading,
     Reads,
     Window,
     open_classifier,
@@ -26,12 +25,6 @@ from synapse_audit.rankings import RANKINGS
 from synapse_audit.stages.alike import find_alike
 from synapse_audit.stages.run import Subject
 from synapse_audit.stages.windows import by_window
-
-LOADING = (
-    *("device", "dtype", "revision", "attn_implementation", "device_map", "quantization"),
-    *("base_model", "merge_adapter", "blocks", "position", "output_layer"),
-)
-"""Fields of a configuration that say how a model is loaded, under the same names everywhere."""
 
 
 def check_names(config: AuditConfig) -> None:
@@ -102,11 +95,11 @@ def read_classifier(config: AuditConfig) -> Classifier:
         ModelError, UsageError: the message is one line.
     """
     window = None if config.window is None else Window(config.window, config.stride)
-    loading = Loading(**{name: getattr(config, name) for name in LOADING})
-    classifier = open_classifier(config.model, loading, Reads(config.tokens, window))
-    if config.columns and classifier.modality == "text" and classifier.reads:
+    classifier = open_classifier(config.model, config.loading, Reads(config.tokens, window))
+    columns = config.reading.columns
+    if columns and classifier.modality == "text" and classifier.reads:
         raise UsageError(
-            f"columns {', '.join(config.columns[:3])} given; model '{config.model}' reads "
+            f"columns {', '.join(columns[:3])} given; model '{config.model}' reads "
             f"{classifier.reads}; expected --text-column"
         )
     return classifier
@@ -129,14 +122,9 @@ def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
     """The labelled data that a configuration names, in the classifier's own class order."""
     return load_data(
         config.data,
+        config.reading,
         classes=classifier.classes,
         fit_data=config.fit_data,
-        text_column=config.text_column,
-        text_pair_column=config.text_pair_column,
-        input_column=config.input_column,
-        label_column=config.label_column,
-        group_column=config.group_column,
-        columns=config.columns,
         max_examples=config.grid.max_examples,
         seed=config.seed,
         vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,

@@ -81,7 +81,7 @@ class Subject:
 def identify(run: Run, subject: Subject) -> None:
     """Records whose folder this is, or refuses a foreign one."""
     classifier, data, splits = subject.classifier, subject.data, subject.splits
-    config = run.config.model_dump(mode="json")
+    config = run.config.flat()
     run.folder.identify(
         {
             "config": {k: v for k, v in config.items() if k not in VOLATILE},

@@ -7,6 +7,8 @@ the manifest records in full. Adding a preset = one entry of ``PRESETS``.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,25 +24,23 @@ from pydantic import (
 )
 
 from synapse_audit.addresses import parse_addresses
+from synapse_audit.config.data import DataOptions
+from synapse_audit.config.loading import Loading
 from synapse_audit.errors import UsageError, choices
 
 EngineName = Literal["local", "ray"]
 """Who runs the units of a sweep; see :mod:`synapse_audit.engines`."""
 
-AttentionName = Literal[
-    "eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3", "flash_attention_4"
-]
-"""Attention implementations of transformers; any other name would be code from the hub."""
-
-DtypeName = Literal["float32", "bfloat16", "float16"]
-QuantizationName = Literal["8bit", "4bit"]
-DeviceMapName = Literal["auto", "balanced", "sequential"]
+FLAT = {"loading": Loading, "reading": DataOptions}
+"""Nested values whose fields are given, in TOML, options and the manifest, without their name."""
 
 
 class Grid(BaseModel):
     """Which cells are run. Fractions are shares of the neurons of each layer, in [0, 1]."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
     max_examples: int = Field(ge=60)
     """Rows kept before splitting."""
@@ -171,7 +171,7 @@ PRESETS: dict[str, Grid] = {
 class AuditConfig(BaseModel):
     """Everything a run depends on besides the contents of the model and of the data."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     model: str
     """Local folder or hub id, or ``FILE.py:NAME`` for a classifier that one's own file makes."""
@@ -179,15 +179,11 @@ class AuditConfig(BaseModel):
     """CSV, TSV, JSONL or Parquet file, hub dataset id, or a folder with one sub-folder per class
     for inputs that are no texts."""
     fit_data: str | None = None
-    text_column: str | None = None
-    text_pair_column: str | None = None
-    input_column: str | None = None
-    """Column of the inputs, whatever their kind; for texts the same as ``text_column``."""
-    label_column: str | None = None
-    group_column: str | None = None
-    columns: tuple[str, ...] = ()
-    """Tables: the columns of numbers that an input consists of, in the model's order; ``*`` alone:
-    all but label and group. One text with commas between the names will do."""
+    """Separate file to fit probes and rankings on."""
+    reading: DataOptions = DataOptions()
+    """Which columns of the data hold what."""
+    loading: Loading = Loading()
+    """How the model is loaded."""
     tokens: Literal["text", "ids"] = "text"
     """What the text column holds: texts, or token ids, for which no tokenizer is needed."""
     window: int | None = Field(default=None, ge=1)
@@ -196,33 +192,15 @@ class AuditConfig(BaseModel):
     stride: int | None = Field(default=None, ge=1)
     """Tokens from the start of one window to the next; None: windows do not overlap."""
     preset: Literal["quick", "standard", "paper"] = "standard"
+    """Where the grid starts from."""
     grid: Grid
+    """Which cells are run: the preset's, with the fields that were given."""
     seed: int = Field(default=0, ge=0)
-    device: str = "cpu"
-    dtype: DtypeName = "float32"
-    """Number format of the model's weights and activations."""
-    revision: str | None = None
-    """Branch, tag or commit of a hub model; the manifest says which commit it was."""
-    attn_implementation: AttentionName | None = None
-    """Which attention the model computes with; None = transformers' choice."""
-    device_map: DeviceMapName | None = None
-    """How accelerate chooses the devices; None = the model goes to ``device``."""
-    quantization: QuantizationName | None = None
-    """Weights inside the blocks as bitsandbytes rounds them."""
-    base_model: str | None = None
-    """Where the base model of an adapter is; None = where its configuration says."""
-    merge_adapter: bool = True
-    """Whether an adapter is added into the weights of its base model."""
-    blocks: str | None = None
-    """Dotted path of the model's list of blocks, or the paths of all blocks with commas between."""
-    position: str | None = None
-    """What the model's head reads: first, last, eos, mean, patches, pair."""
-    output_layer: str | None = None
-    """Dotted path of the head's last linear layer. What these three leave open is known by the
-    model's record or, where one of them is given, looked for."""
+    """Of splits, draws and noise."""
     batch_size: int | None = Field(default=None, ge=1)
     """Examples per batch; None = chosen from the memory of one batch."""
     engine: EngineName = "local"
+    """local: this process; ray: several processes or a cluster."""
     workers: int | None = Field(default=None, ge=1)
     """Processes of the ray engine; None = one per CPU that it offers."""
     address: str | None = None
@@ -236,17 +214,11 @@ class AuditConfig(BaseModel):
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind every interval."""
     precision: float = Field(default=0.01, gt=0, lt=0.5)
+    """Half width of accuracy that two-phase estimates aim at."""
     exact: bool = False
+    """No two-phase estimates: every cell runs on every example."""
     time_budget: float | None = Field(default=None, gt=0)
     """Seconds the sweep may take; None = no limit."""
-
-    @field_validator("columns", mode="before")
-    @classmethod
-    def _names(cls, given: Any) -> Any:
-        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
-        if "" in names or ("*" in names and len(names) > 1):
-            raise ValueError("expected names with commas between, or '*' alone")
-        return names
 
     @field_validator("neurons")
     @classmethod
@@ -254,12 +226,19 @@ class AuditConfig(BaseModel):
         parse_addresses(texts)  # its own one-line refusal
         return texts
 
+    def flat(self) -> dict[str, Any]:
+        """As plain values under the names of options; what the manifest records."""
+        given = self.model_dump(mode="json")
+        fields = {key: value for name in FLAT for key, value in given.pop(name).items()}
+        return given | fields
+
 
 def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfig:
     """Merges preset, TOML file and options (later wins) into one configuration.
 
     Args:
-        options: fields of :class:`AuditConfig`; those that are None count as not given.
+        options: fields of :class:`AuditConfig`, of :class:`Loading` and of :class:`DataOptions`;
+            those that are None count as not given.
             ``grid`` may name only the fields that differ from the preset; ``max_examples``
             overrides the grid's.
         toml: a file with the same fields and an optional ``[grid]`` table.
@@ -281,9 +260,22 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
         raise UsageError(f"preset '{preset}' given; {choices(str(preset), PRESETS)}")
     try:
         merged = Grid.model_validate(PRESETS[preset].model_dump() | grid)
-        return AuditConfig.model_validate(given | {"grid": merged})
+        return AuditConfig.model_validate(_nested(given) | {"grid": merged})
     except ValidationError as error:
         raise UsageError(_one_line(error)) from error
+
+
+def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with fields of nested values under the value's name."""
+    home = {field.name: name for name, value in FLAT.items() for field in fields(value)}
+    nested: dict[str, Any] = {n: value for n, value in given.items() if n not in home}
+    for key in home.keys() & given.keys():
+        whole = nested.get(home[key], {})
+        if isinstance(whole, Loading | DataOptions):
+            whole = asdict(whole)
+        if isinstance(whole, Mapping):  # else its own refusal
+            nested[home[key]] = {**whole, key: given[key]}
+    return nested
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -299,10 +291,12 @@ def _read_toml(path: Path) -> dict[str, Any]:
 
 def _one_line(error: ValidationError) -> str:
     first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
+    path = [str(part) for part in first["loc"]]
+    name = ".".join(path[1:] if len(path) > 1 and path[0] in FLAT else path)
     if first["type"] == "missing":
         return f"'{name}' is missing; expected it as an option or in the configuration file"
-    if first["type"] == "extra_forbidden":
-        known = [*AuditConfig.model_fields, *Grid.model_fields]
+    if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        flat = [field.name for value in FLAT.values() for field in fields(value)]
+        known = [*AuditConfig.model_fields, *flat, *Grid.model_fields]
         return f"unknown configuration field '{name}'; {choices(name.rpartition('.')[2], known)}"
     return f"{name}: {first['input']!r} given; {first['msg'].removeprefix('Value error, ')}"

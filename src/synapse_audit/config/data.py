@@ -1,0 +1,50 @@
+"""What is read from a data file: one frozen value, handed on whole to ``load_data``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from pydantic import ConfigDict, field_validator
+
+
+class DataFields(TypedDict, total=False):
+    """The fields of :class:`DataOptions` as keywords, for ``load_data``."""
+
+    text_column: str | None
+    text_pair_column: str | None
+    input_column: str | None
+    label_column: str | None
+    group_column: str | None
+    columns: str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which columns hold what; those of texts and labels are guessed where not named."""
+
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, extra="forbid")
+
+    text_column: str | None = None
+    """Column of the texts; guessed if left out."""
+    text_pair_column: str | None = None
+    """Column of the second text, for models that read pairs."""
+    input_column: str | None = None
+    """Column of the inputs, whatever their kind (images, sounds, series); for texts the same as
+    ``text_column``. Guessed if left out."""
+    label_column: str | None = None
+    """Column of the labels: names of the model's classes or their numbers; guessed if left out."""
+    group_column: str | None = None
+    """Rows with the same value here never fall into different splits."""
+    columns: tuple[str, ...] = ()
+    """Tables: the columns of numbers that an input consists of, in the model's order; ``*`` alone:
+    all but label and group. One text with commas between the names will do."""
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _names(cls, given: Any) -> Any:
+        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+        if "" in names or ("*" in names and len(names) > 1):
+            raise ValueError("expected names with commas between, or '*' alone")
+        return names
