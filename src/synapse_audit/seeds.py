@@ -29,8 +29,8 @@ from synapse_audit.rankings.stability import TOP, shared
 from synapse_audit.store import AuditResult, RunFolder
 
 PURPOSE = [
-    *("space", "operator", "strength", "site", "position", "layers", "ranking", "ranked_for"),
-    *("selection", "fraction", "source", "target", "parameter"),
+    *("group", "space", "operator", "strength", "site", "position", "layers", "ranking"),
+    *("ranked_for", "selection", "fraction", "source", "target", "parameter"),
 ]
 """What makes cells of different seeds the same experiment; its draws are averaged first."""
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from groups import grouped
 
 from synapse_audit.artifacts import (
     Cell,
@@ -71,13 +72,14 @@ def make_evidence(
 
     Without logits every clean prediction is right; ``head`` = inputs, weight, bias; ``stream`` =
     per cell what the pooled row alone predicted, and which examples were run exactly (on the
-    others the stream's prediction stands, whatever the trial says).
+    others the stream's prediction stands, whatever the trial says). A cell without a group gets
+    the one that its columns imply.
     """
     y = np.asarray(labels, dtype=np.int64)
     if logits is None:
         logits = one_hot_logits(labels, n_classes or int(y.max()) + 1)
     classes = tuple("abcdefgh"[: logits.shape[1]])
-    cells = tuple(cell for cell, _ in trials)
+    cells = tuple(grouped(cell) for cell, _ in trials)
     predicted = np.array([p for _, p in trials], dtype=np.uint16).reshape(len(cells), len(y))
     nothing = np.zeros(predicted.shape, dtype=np.float32)
     outcomes = Outcomes(

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from groups import grouped
 
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.metrics import NOBODY, Scored, measure
@@ -41,6 +42,7 @@ def make_cell(ids, **purpose):
 
 def make_run(cells, predicted, labels, clean, **options):
     """Measures a plan whose actions predict the given rows (same order as plan.actions)."""
+    cells = [grouped(cell) for cell in cells]
     plan = Plan(tuple(cells), {cell.action: "full" for cell in cells})
     predicted = np.asarray(predicted, dtype=np.uint16).reshape(len(plan.actions), len(labels))
     blank = np.zeros(predicted.shape, dtype=np.float32)

@@ -6,7 +6,13 @@ from scipy import stats
 from synapse_audit.metrics import curve_tests
 from synapse_audit.metrics.controls import CURVE, _position, adjusted, positions
 
-BASE = {"space": "neuron", "operator": "mean", "strength": np.nan, "site": "block_output"}
+BASE = {
+    "group": "removal",
+    "space": "neuron",
+    "operator": "mean",
+    "strength": np.nan,
+    "site": "block_output",
+}
 BASE |= {"position": "pooled", "layers": "all", "ranking": None, "ranked_for": None}
 BASE |= {"parameter": None}
 TOP = {"selection": "top", "ranking": "probe", "ranked_for": "global", "draw": None}
@@ -66,7 +72,7 @@ def test_a_ranking_with_twins_of_its_own_is_not_set_beside_the_shared_ones():
     rows = curve([0.5] * 3, **TOP) + curve([0.5] * 3, **(TOP | own)) + twins()
     rows += twins(2, **own)
     # A setting of its own is on no curve.
-    rows += twins(2, **(own | {"ranked_for": "sqli", "parameter": "paper: mass=0.1"}))
+    rows += twins(2, **(own | {"ranked_for": "sqli", "group": "paper_mass"}))
     rows += curve([0.5] * 3, **(TOP | own | {"ranked_for": "sqli"}))
     tests = curve_tests(effects_table(rows)).set_index(["ranking", "ranked_for"])
     assert tests.loc[("probe", "global"), "area"] == pytest.approx(0.3 * 0.6)

@@ -32,8 +32,10 @@ from synapse_audit.artifacts.data import (
 )
 from synapse_audit.artifacts.experiment import (
     ALL_LAYERS,
+    REMOVAL_GROUPS,
     SILENCING,
     Cell,
+    Group,
     HeadEdit,
     ParameterChange,
     ParameterEdit,
@@ -52,6 +54,7 @@ from synapse_audit.artifacts.representation import (
 __all__ = [
     "ALL_LAYERS",
     "GLOBAL",
+    "REMOVAL_GROUPS",
     "SILENCING",
     "Activations",
     "Cell",
@@ -59,6 +62,7 @@ __all__ = [
     "Direct",
     "Evidence",
     "Finding",
+    "Group",
     "HeadEdit",
     "Input",
     "LabelledData",

@@ -17,6 +17,41 @@ ALL_LAYERS = "all"
 """The ``layers`` of a cell that touches blocks 1 to L."""
 
 
+Group = Literal[
+    "removal",
+    "compared",
+    "matched",
+    "keep",
+    "layer",
+    "position",
+    "class",
+    "exclusive",
+    "constant",
+    "named",
+    "dissociated",
+    "paper_setting",
+    "paper_mass",
+    "other_operator",
+    "aimed",
+    "site",
+    "site_position",
+    "site_layer",
+    "push",
+    "edit",
+    "bit_flip",
+    "paper_edit",
+    "shift",
+    "temperature",
+    "logit_noise",
+    "attack",
+]
+"""What a cell is run for: the lines of ``plan.cells.GROUPS``. Findings ask for cells by group."""
+
+REMOVAL_GROUPS: tuple[Group, ...] = ("removal", "compared", "other_operator")
+"""Sets over all blocks, silenced or disturbed at the pooled position, with the random sets beside
+them. A cell that two of these groups make is kept under the first, so whoever reads one of them
+reads all three."""
+
 SILENCING = ("mean", "zero")
 """The headline operator, and the paper's, which always stands beside it."""
 
@@ -148,6 +183,8 @@ class Cell:
     """Position in ``fit`` of the example whose values are patched in."""
     neurons: NeuronSet | None = field(default=None, repr=False)
     edit: HeadEdit | ParameterEdit | None = field(default=None, repr=False)
+    group: Group | None = None
+    """What the cell is run for; written by ``build_cells``, part of no identity."""
 
     @cached_property
     def action(self) -> str:
@@ -164,7 +201,7 @@ class Cell:
     @cached_property
     def key(self) -> str:
         """Hash of action and purpose: the ``cell`` column of the tables."""
-        names = [f.name for f in fields(self) if f.name not in {"neurons", "edit"}]
+        names = [f.name for f in fields(self) if f.name not in {"neurons", "edit", "group"}]
         return _digest([self.action, *(getattr(self, name) for name in names)])
 
     @property

@@ -12,6 +12,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, UInt16
 
 from synapse_audit.artifacts.data import Predictions
+from synapse_audit.artifacts.experiment import Group
 from synapse_audit.artifacts.representation import DenseLayer, LayerStatistics, Ranking
 from synapse_audit.config import Grid
 
@@ -116,6 +117,10 @@ class Evidence:
     """The class that means no alarm, where one was named."""
     temperature: float | None = None
     """By which all logits must be divided for the least log loss on ``select``; NaN: none is."""
+
+    def cells(self, *groups: Group) -> pd.DataFrame:
+        """The rows of ``effects`` that were run for any of these purposes."""
+        return self.effects[self.effects["group"].isin(groups)]
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Num
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence
+from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence
 from synapse_audit.findings.budgets import CHANGES, budget, logit_length, one_of
 from synapse_audit.findings.curves import where
 from synapse_audit.findings.floors import margins_toward
@@ -118,37 +118,24 @@ def acts_of(evidence: Evidence, space: str) -> Acts:
 
 
 def _neuron(evidence: Evidence) -> Acts:
-    rows = where(
-        evidence.effects,
-        {
-            "space": "neuron",
-            "site": "block_output",
-            "position": "pooled",
-            "layers": ALL_LAYERS,
-            "selection": "top",
-            "source": None,
-            "parameter": None,
-        },
-    )
+    rows = where(evidence.cells(*REMOVAL_GROUPS, "aimed"), {"selection": "top"})
     headline = (rows["ranking"] == evidence.grid.rankings[0]) & rows["operator"].isin([*CHANGES])
-    own = np.where(rows["target"].isna(), rows["ranked_for"] == GLOBAL, True)
-    return _measured(evidence, rows[headline.to_numpy() & own], "neuron")
+    return _measured(evidence, rows[headline], "neuron")
 
 
 def _weight(evidence: Evidence) -> Acts:
-    rows = where(evidence.effects, {"space": "weight", "site": "head_weight", "source": None})
-    control = (rows["selection"] == "random") | (rows["parameter"] == "columns=random")
-    shaped = rows["draw"].isna() & (rows["operator"] != BIT_FLIP)
-    return _measured(evidence, rows[~control & shaped], "weight")
+    rows = evidence.cells("push", "edit", "paper_edit")
+    rows = where(rows, {"site": "head_weight", "source": None, "draw": None})
+    return _measured(evidence, rows, "weight")
 
 
 def _bits(evidence: Evidence) -> Acts:
-    rows = where(evidence.effects, {"space": "weight", "operator": BIT_FLIP})
+    rows = evidence.cells("bit_flip")
     return _measured(evidence, rows[rows["selection"] != "random"], "bits")
 
 
 def _input(evidence: Evidence) -> Acts:
-    rows = where(evidence.effects, {"space": "input"})
+    rows = evidence.cells("attack")
     absolute = rows["parameter"].str.contains("unit=absolute", regex=False).fillna(False)
     control = rows["selection"] == "random"
     return _measured(evidence, rows[~control & ~absolute.astype(bool)], "input")

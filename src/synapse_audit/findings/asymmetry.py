@@ -14,10 +14,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 from scipy.stats import norm
 
-from synapse_audit.artifacts import ALL_LAYERS, SILENCING, Evidence, Finding
+from synapse_audit.artifacts import ALL_LAYERS, REMOVAL_GROUPS, SILENCING, Evidence, Finding
 from synapse_audit.findings.curves import (
-    BLOCKS,
-    HEADLINE,
     draw_range,
     figure,
     headline,
@@ -108,9 +106,8 @@ def matrix_fraction(evidence: Evidence) -> float | None:
 
 
 def _per_class(evidence: Evidence) -> pd.DataFrame:
-    wanted = {**BLOCKS, "position": "pooled", "layers": ALL_LAYERS, "selection": "top"}
-    cells = where(evidence.effects, {**wanted, "ranking": evidence.grid.rankings[0]})
-    return cells[cells["ranked_for"].isin(evidence.classes) & cells["operator"].isin(SILENCING)]
+    cells = where(evidence.cells("class"), {"layers": ALL_LAYERS})
+    return cells[cells["operator"].isin(SILENCING)]
 
 
 def _matrix(
@@ -118,7 +115,7 @@ def _matrix(
 ) -> pd.DataFrame:
     at = {"operator": operator, "fraction": fraction}
     actions = where(_per_class(evidence), at).set_index("ranked_for")["action"].to_dict()
-    cells = where(evidence.effects, {**HEADLINE, **at})
+    cells = where(evidence.cells(*REMOVAL_GROUPS), at)
     drawn = twins(cells, evidence.grid.rankings[0])["action"]
     ranked = [evidence.classes[i] for i in kept if evidence.classes[i] in actions]
     if not ranked or drawn.empty:
@@ -218,7 +215,8 @@ def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     keys = ["class", "fraction"]
     classes = evidence.class_effects.merge(evidence.effects[["cell", "fraction"]], on="cell")
     classes = classes[classes["class"].isin([evidence.classes[i] for i in kept])]
-    drawn = twins(where(evidence.effects, HEADLINE), evidence.grid.rankings[0])
+    silenced = where(evidence.cells(*REMOVAL_GROUPS), {"operator": "mean"})
+    drawn = twins(silenced, evidence.grid.rankings[0])
     top = classes[classes["cell"].isin(headline(evidence)["cell"])]
     random = draw_range(classes[classes["cell"].isin(drawn["cell"])], keys, {"recall": "random"})
     table = top.merge(random.rename(columns={"random": "random_recall"}), on=keys, how="left")

@@ -16,13 +16,12 @@ from jaxtyping import Bool, Float
 
 from synapse_audit.artifacts import SILENCING, Evidence, Finding
 from synapse_audit.findings.certainty import MEASURES, Said, measured
-from synapse_audit.findings.curves import figure, unknown, where
+from synapse_audit.findings.curves import figure, headline_cells, unknown, where
 from synapse_audit.findings.exact import (
     NAMES,
     REMOVAL_KEYS,
     Sample,
     drawn,
-    headline_names,
     per_action,
     population,
     removal_curves,
@@ -182,11 +181,8 @@ def _bins(said: Said, row: int, sample: Sample) -> pd.DataFrame:
 
 def _curves(evidence: Evidence) -> pd.DataFrame:
     """Cells that get a reliability curve of their own."""
-    rows = [
-        where(evidence.effects, {**headline_names(evidence), "operator": operator})
-        for operator in SILENCING
-    ]
-    rows.append(where(evidence.effects, {"space": "logit", "operator": "temperature"}))
+    rows = [headline_cells(evidence, operator) for operator in SILENCING]
+    rows.append(evidence.cells("temperature"))
     return pd.concat(rows, ignore_index=True)
 
 

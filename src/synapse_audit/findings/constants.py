@@ -64,8 +64,7 @@ def constants_list(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _drops(evidence: Evidence, operator: str) -> pd.DataFrame:
-    wanted = {"space": "neuron", "selection": "constant", "operator": operator}
-    rows = where(evidence.effects, wanted)
+    rows = where(evidence.cells("constant"), {"operator": operator})
     names = {column: f"{operator}_{name}" for column, name in DROPS.items()}
     return rows[["parameter", *DROPS]].rename(columns=names)
 

@@ -2,7 +2,7 @@
 
 | function | answers |
 |---|---|
-| where, headline, twins, draw_range | which rows of ``effects`` a table is drawn from |
+| headline, headline_cells, where, twins, draw_range | which rows a table is drawn from |
 | figure, unknown, grid_band | how a number is reported |
 | plateaus, half_points | where removal curves leave the plateau, and lose half |
 """
@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
 from synapse_audit.statistics import Interval
 
 TOLERANCE = 1e-6
@@ -27,22 +27,6 @@ PLATEAU_LOSS = 0.02
 
 DRAW_RANGE = (0.025, 0.975)
 """Quantiles over random draws that are shown as their range."""
-
-BLOCKS: dict[str, object] = {
-    "space": "neuron",
-    "site": "block_output",
-    "target": None,
-    "parameter": None,
-}
-"""Cells that remove neurons of block outputs; other sites, aims and settings have their own."""
-
-HEADLINE: dict[str, object] = {
-    **BLOCKS,
-    "operator": "mean",
-    "position": "pooled",
-    "layers": ALL_LAYERS,
-}
-"""Cells of the headline operator over all layers, for any selection."""
 
 
 # ---- rows ------------------------------------------------------------------------------------
@@ -62,9 +46,13 @@ def headline(evidence: Evidence) -> pd.DataFrame:
 
     Operator mean, top, all layers, pooled position, the grid's first ranking, global.
     """
-    ranking = evidence.grid.rankings[0]
-    wanted = {**HEADLINE, "selection": "top", "ranking": ranking, "ranked_for": GLOBAL}
-    return where(evidence.effects, wanted).sort_values("fraction")
+    return headline_cells(evidence, "mean").sort_values("fraction")
+
+
+def headline_cells(evidence: Evidence, operator: str) -> pd.DataFrame:
+    """The removal curve of the grid's first ranking under any operator, in plan order."""
+    wanted = {"selection": "top", "ranking": evidence.grid.rankings[0], "ranked_for": GLOBAL}
+    return where(evidence.cells(*REMOVAL_GROUPS), {"operator": operator, **wanted})
 
 
 def twins(cells: pd.DataFrame, ranking: str) -> pd.DataFrame:

@@ -30,13 +30,12 @@ from synapse_audit.findings.alarms import (
     measured,
     set_thresholds,
 )
-from synapse_audit.findings.curves import figure, unknown, where
+from synapse_audit.findings.curves import figure, headline_cells, unknown, where
 from synapse_audit.findings.exact import (
     NAMES,
     REMOVAL_KEYS,
     Sample,
     drawn,
-    headline_names,
     per_action,
     removal_curves,
     samples,
@@ -125,7 +124,7 @@ def roc_table(evidence: Evidence) -> pd.DataFrame:
     """ROC curves, corners only: the untouched model and the headline removal curve."""
     everyone = whole(evidence)
     parts = [_corners(_clean_seen(evidence), 0, everyone).assign(what="clean")]
-    chosen = where(evidence.effects, headline_names(evidence))
+    chosen = headline_cells(evidence, "mean")
     for sample in samples(evidence, list(chosen["action"])):
         seen = _seen(evidence, sample)
         for row, place in enumerate(sample.places):
@@ -166,13 +165,13 @@ def _random(cells: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
 
 def _with_curves(evidence: Evidence, effects: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
     """Cells whose ROC curve is resampled: a sort per cell, so not all."""
-    named = headline_names(evidence)
-    wanted: list[dict[str, object]] = [named | {"operator": name} for name in SILENCING]
-    wanted += [{"space": "logit"}]
-    wanted += [{"space": "weight", "target": evidence.benign, "draw": None}]
+    wanted = [headline_cells(evidence, name) for name in SILENCING]
+    wanted += [evidence.cells("shift", "temperature", "logit_noise")]
+    edits = evidence.cells("push", "edit", "bit_flip", "paper_edit")
+    wanted += [where(edits, {"target": evidence.benign, "draw": None})]
     kept = np.zeros(len(effects), dtype=bool)
-    for conditions in wanted:
-        kept |= effects.index.isin(where(effects, conditions).index)
+    for rows in wanted:
+        kept |= effects.index.isin(rows.index)
     return kept
 
 

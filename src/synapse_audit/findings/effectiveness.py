@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Evidence
-from synapse_audit.dissociation import READABLE, READABLE_UNUSED, USED_UNREADABLE
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, SILENCING, Evidence
+from synapse_audit.dissociation import READABLE
 from synapse_audit.findings.curves import DRAW_RANGE, grid_band, half_points, twins, where
 from synapse_audit.findings.resampled import Sampled, accuracy, chance, clean_accuracy
 from synapse_audit.statistics import interval
@@ -39,14 +39,13 @@ class Twins(NamedTuple):
 
 
 def cells_of(evidence: Evidence, operator: str) -> pd.DataFrame:
-    """Cells of one operator on the blocks' outputs, all layers, pooled position."""
-    wanted = {"space": "neuron", "site": "block_output", "position": "pooled"}
-    return where(evidence.effects, wanted | {"layers": ALL_LAYERS, "operator": operator})
+    """Removal cells of one operator on the blocks' outputs, all layers, pooled position."""
+    return where(evidence.cells(*REMOVAL_GROUPS), {"operator": operator})
 
 
 def twins_of(evidence: Evidence, cells: pd.DataFrame, ranking: str) -> Twins | None:
     """The random twins of a ranking's sets among some cells; None where there is none."""
-    drawn = twins(where(cells, {"parameter": None}), ranking)
+    drawn = twins(cells, ranking)
     table = drawn.pivot_table(index="fraction", columns="draw", values="action", aggfunc="first")
     table = table.dropna()
     if table.empty:
@@ -82,7 +81,7 @@ def effectiveness_table(evidence: Evidence) -> pd.DataFrame:
 
 def _rows(evidence: Evidence, operator: str) -> Iterator[tuple[object, ...]]:
     cells = cells_of(evidence, operator)
-    tops = where(cells, {"selection": "top", "ranked_for": GLOBAL, "parameter": None})
+    tops = where(cells, {"selection": "top", "ranked_for": GLOBAL})
     table = tops.pivot_table(index="fraction", columns="ranking", values="action", aggfunc="first")
     table = table.dropna()
     beside = {str(name): twins_of(evidence, cells, str(name)) for name in table.columns}
@@ -157,10 +156,9 @@ def dissociated_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def _dissociated(evidence: Evidence, operator: str) -> Iterator[tuple[object, ...]]:
-    cells = cells_of(evidence, operator)
-    mine = cells[cells["selection"].isin((READABLE_UNUSED, USED_UNREADABLE))]
+    mine = where(evidence.cells("dissociated"), {"operator": operator})
     mine = mine.sort_values(["selection", "fraction"])
-    drawn = twins_of(evidence, cells, READABLE) if len(mine) else None
+    drawn = twins_of(evidence, cells_of(evidence, operator), READABLE) if len(mine) else None
     for _, cell in mine.iterrows():
         curve = accuracy(evidence, [cell["action"]])
         fraction = float(cell["fraction"])

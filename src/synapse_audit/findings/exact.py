@@ -15,14 +15,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
-from synapse_audit.artifacts import GLOBAL, Evidence
-from synapse_audit.findings.curves import HEADLINE, draw_range, twins, where
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
+from synapse_audit.findings.curves import draw_range, twins, where
 from synapse_audit.memory import blocks, give_back
 from synapse_audit.metrics import NOBODY, Scored
 from synapse_audit.metrics.two_phase import Phases
 
 NAMES = [
-    *("cell", "space", "operator", "strength", "site", "position", "layers", "ranking"),
+    *("cell", "group", "space", "operator", "strength", "site", "position", "layers", "ranking"),
     *("ranked_for", "selection", "fraction", "draw", "target", "parameter"),
 ]
 """Columns of ``effects`` that name a cell."""
@@ -148,12 +148,6 @@ def drawn(cells: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
     return (cells["selection"].isin(DRAWN) | cells["draw"].notna()).to_numpy(dtype=bool)
 
 
-def headline_names(evidence: Evidence) -> dict[str, object]:
-    """What names the cells of the headline removal curve."""
-    named = {"selection": "top", "ranking": evidence.grid.rankings[0], "ranked_for": GLOBAL}
-    return {**HEADLINE, **named}
-
-
 def removal_curves(
     evidence: Evidence, cells: pd.DataFrame, measures: Sequence[str]
 ) -> pd.DataFrame:
@@ -164,16 +158,13 @@ def removal_curves(
     """
     ends = [f"{name}{end}" for name in measures for end in ("", "_low", "_high")]
     columns = [*REMOVAL_KEYS, "n", *ends, "draws"]
-    named = {k: v for k, v in headline_names(evidence).items() if k != "operator"}
-    shared = {
-        k: named.pop(k) for k in ("space", "site", "parameter", "target", "position", "layers")
-    }
-    rows = where(cells, shared)
-    rows = rows[rows["fraction"].notna()]
-    beside = twins(rows, evidence.grid.rankings[0])
+    ranking = evidence.grid.rankings[0]
+    rows = cells[cells["group"].isin(REMOVAL_GROUPS)]
+    ranked = where(rows, {"selection": "top", "ranking": ranking, "ranked_for": GLOBAL})
+    beside = twins(rows, ranking)
     table = draw_range(beside, REMOVAL_KEYS, {name: name for name in measures})
     table["n"] = beside.groupby(REMOVAL_KEYS, dropna=False, sort=True)["n"].min().to_numpy()
-    parts = [part.reindex(columns=columns) for part in (where(rows, named), table) if len(part)]
+    parts = [part.reindex(columns=columns) for part in (ranked, table) if len(part)]
     if not parts:
         return pd.DataFrame(columns=columns)
     return pd.concat(parts, ignore_index=True).sort_values(REMOVAL_KEYS, ignore_index=True)

@@ -94,7 +94,7 @@ def halving_table(evidence: Evidence, flipped: pd.DataFrame) -> pd.DataFrame:
 
 def _flips(evidence: Evidence) -> pd.DataFrame:
     """Bit-flip cells with their parameter taken apart, and what was no number."""
-    cells = where(evidence.effects, {"space": "weight", "operator": "bit_flip"})
+    cells = evidence.cells("bit_flip")
     words = cells["parameter"].str.split(" ", expand=True).reindex(columns=range(3))
     table = cells.assign(
         format=words[0],
@@ -165,7 +165,7 @@ def noise_table(evidence: Evidence) -> pd.DataFrame:
     Every row is a mean over draws of the noise with their range; ``selection`` says which columns
     it fell on (blocks: on the whole weight, as far as ``share`` reaches).
     """
-    cells = where(evidence.effects, {"space": "weight", "operator": "gaussian_fault"})
+    cells = where(evidence.cells("edit", "paper_edit"), {"operator": "gaussian_fault"})
     names = cells["parameter"].astype("str")
     cells = cells.assign(
         setting=np.where(names.str.startswith("paper"), "paper", "relative"),
@@ -179,7 +179,7 @@ def noise_table(evidence: Evidence) -> pd.DataFrame:
 
 def gains_table(evidence: Evidence) -> pd.DataFrame:
     """Gains of a block's last norm multiplied by ``factor`` in a share of the dimensions."""
-    cells = where(evidence.effects, {"space": "weight", "operator": "gain"})
+    cells = where(evidence.cells("edit"), {"operator": "gain"})
     cells = cells.assign(layer=pd.to_numeric(cells["layers"]))
     table = _summed(cells, ["layer", "strength", "fraction", "selection"], DROP)
     return _fit(table.rename(columns={"strength": "factor", "fraction": "share"}), GAINS)
@@ -187,7 +187,8 @@ def gains_table(evidence: Evidence) -> pd.DataFrame:
 
 def rows_table(evidence: Evidence) -> pd.DataFrame:
     """Rows of the head exchanged or multiplied, with what is redirected to the target."""
-    cells = evidence.effects[evidence.effects["operator"].isin(ROWS)]
+    cells = evidence.cells("edit")
+    cells = cells[cells["operator"].isin(ROWS)]
     return _fit(_named(cells, {**DROP, **REDIRECT}).rename(columns={"strength": "factor"}),
                 ROW_COLUMNS)  # fmt: skip
 
@@ -198,7 +199,8 @@ def pushes_table(evidence: Evidence) -> pd.DataFrame:
     The unit is relative L2 (balanced, rival), a multiple of the head's RMS per weight (linf),
     weights moved (sparse), or the paper's delta. ``setting`` names the paper's.
     """
-    cells = evidence.effects[evidence.effects["operator"].isin(PUSHES)]
+    cells = evidence.cells("edit", "paper_edit")
+    cells = cells[cells["operator"].isin(PUSHES)]
     norm = float(np.linalg.norm(evidence.head_weight.astype(np.float64)))
     paper = cells["operator"] == "paper_push"
     cells = cells.assign(

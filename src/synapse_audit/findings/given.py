@@ -37,8 +37,7 @@ SHORT = {
 
 def given(evidence: Evidence) -> Finding:
     """Accuracy, predictions and recalls that the named neurons cost."""
-    cells = evidence.effects
-    mine = cells[cells["parameter"].str.startswith(GIVEN).fillna(False).astype(bool)]
+    mine = evidence.cells("named")
     effects = effects_table(mine)
     tables = {"effects": effects, "classes": classes_table(mine, evidence.class_effects)}
     return Finding("given", tables, {"given": _figures(effects)})

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.findings.curves import draw_range, figure, unknown, where
+from synapse_audit.findings.curves import draw_range, figure, unknown
 
 MEASURES = {
     "accuracy": "accuracy",
@@ -42,7 +42,7 @@ def inputs(evidence: Evidence) -> Finding:
 
 def attacks_table(evidence: Evidence) -> pd.DataFrame:
     """One row per attack, size and target; random deletions are means over draws, with range."""
-    rows = where(evidence.effects, {"space": "input"})
+    rows = evidence.cells("attack")
     rows = rows.rename(columns={"operator": "attack"}).assign(
         unit=[_unit(row) for row in rows[["operator", "parameter"]].to_dict("records")]
     )

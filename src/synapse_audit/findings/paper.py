@@ -22,9 +22,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence, Finding
+from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, REMOVAL_GROUPS, Evidence, Finding, Group
 from synapse_audit.findings.curves import (
-    BLOCKS,
     PLATEAU_LOSS,
     TOLERANCE,
     draw_range,
@@ -122,7 +121,7 @@ def curve_table(evidence: Evidence) -> pd.DataFrame:
     Rows ``random`` are means over draws with as many neurons in each layer; their ``_low`` and
     ``_high`` are the 2.5 to 97.5 % range of the draws.
     """
-    cells = _silenced(evidence)
+    cells = _silenced(evidence, *REMOVAL_GROUPS)
     ranked = _named(where(cells, {"ranking": RANKING, "ranked_for": GLOBAL}))
     ranked = ranked[ranked["selection"].isin(("top", "bottom"))].assign(draws=1)
     drawn = draw_range(twins(cells, RANKING), ["operator", "selection", "fraction", "k"], F1)
@@ -131,8 +130,8 @@ def curve_table(evidence: Evidence) -> pd.DataFrame:
 
 def classes_table(evidence: Evidence) -> pd.DataFrame:
     """The same with the neurons ranked for each class, and what its own recall then is."""
-    cells = where(_silenced(evidence), {"ranking": RANKING, "selection": "top"})
-    cells = _named(cells[cells["ranked_for"] != GLOBAL])
+    cells = where(_silenced(evidence, "class"), {"ranking": RANKING, "layers": ALL_LAYERS})
+    cells = _named(cells)
     recalls = ["recall", "recall_low", "recall_high", "recall_drop"]
     own = evidence.class_effects[["cell", "class", *recalls]].rename(
         columns={"class": "ranked_for"} | {name: f"own_{name}" for name in recalls}
@@ -147,8 +146,8 @@ def exclusive_table(evidence: Evidence) -> pd.DataFrame:
     ``random_drop``: mean accuracy lost with random sets of the same size in each layer, by mass
     only.
     """
-    counted = where(_silenced(evidence), {"ranking": RANKING, "selection": "exclusive"})
-    mass = _settings(evidence, f"{SETTING}mass")
+    counted = where(_silenced(evidence, "exclusive"), {"ranking": RANKING})
+    mass = evidence.cells("paper_mass")
     keys = ["operator", "ranked_for"]
     beside = draw_range(
         where(mass, {"selection": "random"}), keys, {"accuracy_drop": "random_drop"}
@@ -161,9 +160,8 @@ def exclusive_table(evidence: Evidence) -> pd.DataFrame:
 
 def disturbances_table(evidence: Evidence) -> pd.DataFrame:
     """Noise and attenuation; random rows are means over draws with their range."""
-    rows = _settings(evidence, SETTING)
-    rows = rows[rows["ranked_for"] == GLOBAL].copy()
-    rows["setting"] = rows["parameter"].str.removeprefix(SETTING)
+    rows = evidence.cells("paper_setting")
+    rows = rows.assign(setting=rows["parameter"].str.removeprefix(SETTING))
     chosen = _named(where(rows, {"selection": "top"})).assign(draws=1)
     drawn = draw_range(where(rows, {"selection": "random"}), DISTURBANCES[:6], F1)
     return _stack([chosen, drawn], DISTURBANCES)
@@ -171,9 +169,9 @@ def disturbances_table(evidence: Evidence) -> pd.DataFrame:
 
 def redirects_table(evidence: Evidence) -> pd.DataFrame:
     """The paper's six settings of the head push, and its logit constants, toward every class."""
-    pushes = where(evidence.effects, {"space": "weight", "operator": "paper_push"})
+    pushes = where(evidence.cells("paper_edit"), {"operator": "paper_push"})
     pushes = pushes[pushes["selection"] != "random"]
-    shifts = where(evidence.effects, {"space": "logit", "operator": "shift"})
+    shifts = evidence.cells("shift")
     setting = shifts["strength"].map(lambda b: f"logit +{b:g}")
     both = [pushes.assign(setting=pushes["parameter"]), shifts.assign(setting=setting)]
     named = [
@@ -257,16 +255,10 @@ def _clean(evidence: Evidence) -> dict[str, Any]:
 # ---- rows ----------------------------------------------------------------------------------------
 
 
-def _silenced(evidence: Evidence) -> pd.DataFrame:
-    """Cells that silence neurons of all blocks at the pooled position."""
-    cells = where(evidence.effects, {**BLOCKS, "position": "pooled", "layers": ALL_LAYERS})
+def _silenced(evidence: Evidence, *groups: Group) -> pd.DataFrame:
+    """Cells of the paper's operator and of mean silencing."""
+    cells = evidence.cells(*groups)
     return cells[cells["operator"].isin(OPERATORS)]
-
-
-def _settings(evidence: Evidence, prefix: str) -> pd.DataFrame:
-    """Neuron cells that name a setting of the paper."""
-    cells = where(evidence.effects, {"space": "neuron"})
-    return cells[cells["parameter"].str.startswith(prefix).fillna(False).astype(bool)]
 
 
 def _named(cells: pd.DataFrame) -> pd.DataFrame:

@@ -19,8 +19,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Direct, Evidence, Finding
-from synapse_audit.findings.curves import BLOCKS, draw_range, figure, unknown, where
+from synapse_audit.artifacts import (
+    ALL_LAYERS,
+    GLOBAL,
+    REMOVAL_GROUPS,
+    SILENCING,
+    Direct,
+    Evidence,
+    Finding,
+)
+from synapse_audit.findings.curves import draw_range, figure, unknown, where
 from synapse_audit.findings.resampled import accuracy, direct_accuracy
 from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wilson
 
@@ -167,7 +175,7 @@ def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str
 
 
 def _why(evidence: Evidence) -> str:
-    cells = where(evidence.effects, {**BLOCKS, "position": "pooled"})
+    cells = evidence.cells(*REMOVAL_GROUPS, "matched", "keep", "layer", "class", "exclusive")
     exact = cells["route"].isna() | cells["route"].isin(["suffix", "full"])
     return ALL_EXACT if exact.any() or cells.empty else ALL_DIRECT
 

@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence, Finding
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.findings.constants import constants_list, constants_table
 from synapse_audit.findings.curves import (
-    BLOCKS,
-    HEADLINE,
     PLATEAU_LOSS,
     TOLERANCE,
     draw_range,
@@ -99,9 +97,7 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
     Rows of random selections are means over draws with the 2.5 to 97.5 % range of the draws in
     place of an interval.
     """
-    wanted = {**BLOCKS, "layers": ALL_LAYERS, "position": "pooled"}
-    cells = where(evidence.effects, wanted)
-    cells = cells[cells["ranked_for"].isna() | (cells["ranked_for"] == GLOBAL)]
+    cells = evidence.cells(*REMOVAL_GROUPS, "matched", "keep")
     ranked = cells[cells["selection"].isin(RANKED)].rename(columns=SHORT)
     keys = ["operator", "strength", "ranking", "selection", "fraction", "k"]
     measures = {"accuracy": "accuracy", "accuracy_drop": "drop"}
@@ -113,8 +109,7 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
 
 def layers_table(evidence: Evidence) -> pd.DataFrame:
     """What silencing the top of one layer alone costs, beside its random twins."""
-    cells = where(evidence.effects, {**BLOCKS, "position": "pooled"})
-    cells = cells[cells["layers"].notna() & (cells["layers"] != ALL_LAYERS)]
+    cells = evidence.cells("layer")
     ranking = evidence.grid.rankings[0]
     top = where(cells, {"selection": "top", "ranking": ranking, "ranked_for": GLOBAL})
     drawn = draw_range(
@@ -134,8 +129,7 @@ def positions_table(evidence: Evidence) -> pd.DataFrame:
 
     Operator mean, all layers; random rows are means over draws with their range.
     """
-    wanted = {name: value for name, value in HEADLINE.items() if name != "position"}
-    cells = where(evidence.effects, wanted)
+    cells = where(evidence.cells(*REMOVAL_GROUPS, "position"), {"operator": "mean"})
     shared = cells.loc[cells["position"] == "all", "fraction"]
     cells = cells[cells["fraction"].isin(shared)]
     ranking = evidence.grid.rankings[0]

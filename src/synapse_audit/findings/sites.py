@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Evidence, Finding
-from synapse_audit.findings.curves import BLOCKS, draw_range, figure, unknown, where
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Finding
+from synapse_audit.findings.curves import draw_range, figure, unknown, where
 
 RANDOM = ["random_drop", "random_low", "random_high"]
 REMOVAL = [
@@ -50,9 +50,7 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
 
     At the block output the ranking is the one that ranks the other sites too, where it was swept.
     """
-    wanted = {**BLOCKS, "layers": ALL_LAYERS}
-    del wanted["site"]
-    cells = where(evidence.effects, wanted)
+    cells = evidence.cells(*REMOVAL_GROUPS, "position", "site", "site_position")
     inner = cells[cells["site"] != "block_output"]
     methods = set(inner["ranking"].dropna())
     ours = cells["ranking"].isin(methods) & (cells["ranked_for"] == GLOBAL)
@@ -74,9 +72,7 @@ def _shared(cells: pd.DataFrame, inner: pd.DataFrame) -> pd.Series:
 
 def sublayers_table(evidence: Evidence) -> pd.DataFrame:
     """What accuracy loses when all that one site of one layer says is held at its mean."""
-    wanted = {"space": "neuron", "operator": "mean", "position": "pooled", "selection": "top"}
-    cells = where(evidence.effects, {**wanted, "fraction": 1.0, "target": None})
-    cells = cells[(cells["site"] != "block_output") & (cells["layers"] != ALL_LAYERS)]
+    cells = evidence.cells("site_layer")
     table = cells.rename(columns=SHORT).assign(
         layer=cells["layers"].astype("Int64"), neurons=cells["k"]
     )
@@ -85,8 +81,7 @@ def sublayers_table(evidence: Evidence) -> pd.DataFrame:
 
 def steering_table(evidence: Evidence) -> pd.DataFrame:
     """Redirect rate and collateral of neurons moved toward each class, beside random neurons."""
-    cells = evidence.effects[evidence.effects["target"].notna()]
-    cells = where(cells, {"space": "neuron", "layers": ALL_LAYERS, "parameter": None})
+    cells = evidence.cells("aimed")
     keys = ["operator", "target", "fraction"]
     twins = draw_range(where(cells, {"selection": "random"}), keys, {"redirect_rate": "random"})
     twins = twins.rename(columns={"random": "random_rate"})

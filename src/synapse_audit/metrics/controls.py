@@ -23,7 +23,7 @@ import pandas as pd
 from jaxtyping import Float
 from scipy import stats
 
-from synapse_audit.artifacts import GLOBAL, Cell
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Cell, Group
 from synapse_audit.statistics import (
     CurveTest,
     DrawPosition,
@@ -34,6 +34,9 @@ from synapse_audit.statistics import (
 
 HEADLINE_OPERATOR = "mean"
 """The operator whose curves are tested: it removes information, keeps the operating point."""
+
+TESTED: tuple[Group, ...] = (*REMOVAL_GROUPS, "layer", "position", "class")
+"""Groups whose top sets make curves that are tested, with the random sets beside them."""
 
 SETTING = ["operator", "strength", "site", "position", "layers"]
 """What a curve shares with its random control."""
@@ -71,8 +74,7 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
         One row per curve: the columns CURVE, then area, t, df, p_value, and p_adjusted
         (Benjamini-Yekutieli over all rows). A curve without random twins has nulls.
     """
-    mine = effects[(effects["space"] == "neuron") & (effects["operator"] == HEADLINE_OPERATOR)]
-    mine = mine[mine["parameter"].isna() & (mine["site"] == "block_output")]
+    mine = effects[effects["group"].isin(TESTED) & (effects["operator"] == HEADLINE_OPERATOR)]
     twins = dict(_curves(mine[mine["selection"] == "random"], CURVE))
     rows = []
     for key, curve in _curves(mine[mine["selection"] == "top"], CURVE):
@@ -104,7 +106,7 @@ def adjusted(effects: pd.DataFrame) -> Float[np.ndarray, " cells"]:
     """``p_adjusted`` of the curve that each row lies on; NaN for rows on no tested curve."""
     tests = curve_tests(effects)
     found = effects[CURVE].merge(tests[[*CURVE, "p_adjusted"]], on=CURVE, how="left")
-    on_curve = (effects["space"] == "neuron") & (effects["selection"] == "top")
+    on_curve = effects["group"].isin(TESTED) & (effects["selection"] == "top")
     return np.where(on_curve, found["p_adjusted"].to_numpy(), np.nan)
 
 

@@ -56,6 +56,7 @@ _MEASURED = [
 
 COLUMNS: dict[str, str] = {
     "cell": "str",
+    "group": "str",
     **_PURPOSE,
     "budget_l2": "float64",
     "budget_linf": "float64",
@@ -224,6 +225,7 @@ def _effects(
     columns: dict[str, Any] = {name: [getattr(c, name) for c in cells] for name in _PURPOSE}
     columns |= {
         "cell": [cell.key for cell in cells],
+        "group": [cell.group for cell in cells],
         "budget_l2": [None if cell.edit is None else cell.edit.l2 for cell in cells],
         "budget_linf": [None if cell.edit is None else cell.edit.linf for cell in cells],
         "n_changed": [None if cell.edit is None else cell.edit.n_changed for cell in cells],

@@ -6,9 +6,10 @@ experiment = one function and one line in ``GROUPS``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
-from synapse_audit.artifacts import Cell
+from synapse_audit.artifacts import Cell, Group
 from synapse_audit.plan.dissociated import dissociated_cells
 from synapse_audit.plan.flips import flip_cells
 from synapse_audit.plan.given import given_cells
@@ -32,40 +33,47 @@ from synapse_audit.plan.sites import site_cells, site_layer_cells, site_position
 from synapse_audit.plan.sources import Sources
 from synapse_audit.plan.weights import edited_cells, paper_cells
 
-GROUPS: tuple[Callable[[Sources], Iterator[Cell]], ...] = (
-    removal_cells,
-    compared_cells,
-    matched_cells,
-    keep_cells,
-    layer_cells,
-    position_cells,
-    class_cells,
-    exclusive_cells,
-    constant_cells,
-    given_cells,
-    dissociated_cells,
-    setting_cells,
-    exclusive_mass_cells,
-    other_operator_cells,
-    aimed_cells,
-    site_cells,
-    site_position_cells,
-    site_layer_cells,
-    weight_cells,
-    edited_cells,
-    flip_cells,
-    paper_cells,
-    logit_cells,
-    temperature_cells,
-    logit_noise_cells,
-    input_cells,
-)
+GROUPS: Mapping[Group, Callable[[Sources], Iterator[Cell]]] = {
+    "removal": removal_cells,
+    "compared": compared_cells,
+    "matched": matched_cells,
+    "keep": keep_cells,
+    "layer": layer_cells,
+    "position": position_cells,
+    "class": class_cells,
+    "exclusive": exclusive_cells,
+    "constant": constant_cells,
+    "named": given_cells,
+    "dissociated": dissociated_cells,
+    "paper_setting": setting_cells,
+    "paper_mass": exclusive_mass_cells,
+    "other_operator": other_operator_cells,
+    "aimed": aimed_cells,
+    "site": site_cells,
+    "site_position": site_position_cells,
+    "site_layer": site_layer_cells,
+    "push": weight_cells,
+    "edit": edited_cells,
+    "bit_flip": flip_cells,
+    "paper_edit": paper_cells,
+    "shift": logit_cells,
+    "temperature": temperature_cells,
+    "logit_noise": logit_noise_cells,
+    "attack": input_cells,
+}
+"""Purpose → its cells. Findings ask for cells by these names."""
 
 
 def build_cells(sources: Sources) -> tuple[Cell, ...]:
-    """All cells of the grid, in a fixed order, without repeats."""
-    cells = [cell for group in GROUPS for cell in group(sources) if _does_something(cell)]
-    return tuple({cell.key: cell for cell in cells}.values())
+    """All cells of the grid, in a fixed order, without repeats.
+
+    A cell that several groups make belongs to the first of them.
+    """
+    found: dict[str, Cell] = {}
+    for group, cells in GROUPS.items():
+        for cell in filter(_does_something, cells(sources)):
+            found.setdefault(cell.key, replace(cell, group=group))
+    return tuple(found.values())
 
 
 def _does_something(cell: Cell) -> bool:

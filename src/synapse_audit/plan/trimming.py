@@ -9,24 +9,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from synapse_audit.addresses import GIVEN
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Plan
+from synapse_audit.artifacts import ALL_LAYERS, Cell, Plan
 from synapse_audit.operators import SINGLE
 
 TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
-    "norm-matched twins": lambda cell: cell.selection == "matched",
+    "norm-matched twins": lambda cell: cell.group == "matched",
     "random sets kept": lambda cell: cell.selection == "keep_random",
     "per-class sets in single layers": lambda cell: (
-        cell.space == "neuron"
-        and cell.layers != ALL_LAYERS
-        and cell.ranked_for not in (None, GLOBAL)
+        cell.group == "class" and cell.layers != ALL_LAYERS
     ),
-    "attacks on the input": lambda cell: cell.space == "input",
+    "attacks on the input": lambda cell: cell.group == "attack",
     "neurons moved toward a class, resampled or clamped": lambda cell: (
         cell.space == "neuron" and cell.operator in SINGLE
     ),
     "sites inside blocks": lambda cell: (
-        cell.space == "neuron" and cell.site not in ("block_output", "head_input")
+        cell.group in ("site", "site_position", "site_layer") and cell.site != "head_input"
     ),
     "faults inside blocks": lambda cell: cell.site == "block_weight",
     "all token positions": lambda cell: cell.position == "all",
@@ -34,11 +31,11 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
         cell.space == "neuron" and cell.operator in ("noise", "scale", "flip")
     ),
     "random sets in single layers beyond five draws": lambda cell: (
-        cell.space == "neuron" and cell.layers != ALL_LAYERS and (cell.draw or 0) >= 5
+        cell.group == "layer" and (cell.draw or 0) >= 5
     ),
-    "exclusive sets": lambda cell: cell.selection == "exclusive",
+    "exclusive sets": lambda cell: cell.group == "exclusive",
     "single layers": lambda cell: (
-        cell.space == "neuron" and cell.layers != ALL_LAYERS and cell.selection != "constant"
+        cell.group in ("layer", "class", "site_layer") and cell.layers != ALL_LAYERS
     ),
 }
 """Name → which cells go."""
@@ -77,14 +74,9 @@ def leave_out(plan: Plan, names: Iterable[str]) -> Plan:
 
 
 def _without(plan: Plan, goes: Callable[[Cell], bool]) -> Plan:
-    kept = tuple(cell for cell in plan.cells if _named(cell) or not goes(cell))
+    kept = tuple(cell for cell in plan.cells if cell.group == "named" or not goes(cell))
     actions = set(_actions(kept))
     return Plan(kept, {a: r for a, r in plan.routes.items() if a in actions})
-
-
-def _named(cell: Cell) -> bool:
-    """Whether somebody asked for exactly these neurons."""
-    return (cell.parameter or "").startswith(GIVEN)
 
 
 def _actions(cells: Sequence[Cell]) -> list[str]:
