@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from synapse_audit.addresses import GIVEN
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Group
 
 BY_SELECTION: dict[str | None, Group] = {
@@ -42,19 +41,18 @@ def group_of(cell: Cell) -> Group:
         return _neuron(cell)
     if cell.space == "input":
         return "attack"
-    if cell.operator == "gaussian_fault" and (cell.parameter or "").startswith("paper"):
+    if cell.operator == "gaussian_fault" and cell.unit == "absolute":
         return "paper_edit"
     return BY_OPERATOR.get(cell.operator, "logit_noise" if cell.space == "logit" else "edit")
 
 
 def _neuron(cell: Cell) -> Group:
-    parameter = cell.parameter or ""
-    if parameter.startswith(GIVEN):
-        return "named"
-    if parameter.startswith("paper: "):
-        return "paper_mass" if "mass" in parameter else "paper_setting"
+    if cell.setting is not None:
+        return "paper_mass" if "mass" in cell.setting else "paper_setting"
     if cell.selection in BY_SELECTION:
         return BY_SELECTION[cell.selection]
+    if cell.addresses is not None:
+        return "named"
     if cell.target is not None:
         return "aimed"
     if cell.site != "block_output":

@@ -19,9 +19,6 @@ from synapse_audit.neurons import NeuronSet
 DEFAULT_SITE = "block_output"
 """The site of an address that names none."""
 
-GIVEN = "neurons="
-"""What the ``parameter`` of a cell begins with whose neurons somebody named."""
-
 LARGEST = 10_000_000
 """Beyond it no layer has a neuron: a range is refused before its numbers fill the memory."""
 

@@ -34,8 +34,6 @@ PURPOSE = [
 ]
 """What makes cells of different seeds the same experiment; its draws are averaged first."""
 
-DRAW = r";?draw=\d+"
-
 MEASURES = ["accuracy", "accuracy_drop", "macro_f1", "flip_rate", "redirect_rate", "collateral"]
 
 
@@ -157,11 +155,9 @@ def _pairs(scores: Sequence[Float[np.ndarray, " neurons"]]) -> tuple[object, ...
 
 
 def _by_purpose(effects: pd.DataFrame) -> pd.DataFrame:
-    # Where the draw is part of what is done, the parameter names it.
-    nameless = effects["parameter"].astype("string").str.replace(DRAW, "", regex=True)
     # The size of a set that covers a share of weight mass is a result, not a purpose.
     by_mass = effects["selection"] == "exclusive_mass"
-    effects = effects.assign(parameter=nameless, fraction=effects["fraction"].mask(by_mass))
+    effects = effects.assign(fraction=effects["fraction"].mask(by_mass))
     return effects.groupby(PURPOSE, dropna=False, sort=False)[MEASURES].mean().reset_index()
 
 

@@ -18,12 +18,12 @@ TO_B = [1, 1, 1, 1, 1, 2]
 def edit(target: str, size: float, **changes: Any) -> Cell:
     cell = Cell("weight", "push", "head_weight", strength=size, target=target)
     change = HeadEdit(np.full((3, 2), size), np.full(3, float("abc".index(target))))
-    return replace(cell, parameter="columns=ranked", selection="top", edit=change, **changes)
+    return replace(cell, selection="top", edit=change, **changes)
 
 
 def attack(strength: float, target: str | None = None, **changes: Any) -> Cell:
     cell = Cell("input", "pgd", "embeddings", strength=strength, target=target)
-    return replace(cell, **{"parameter": "steps=10"} | changes)
+    return replace(cell, **{"unit": "relative", "steps": 10} | changes)
 
 
 def some() -> Evidence:
@@ -38,14 +38,14 @@ def some() -> Evidence:
         edit("b", 0.5),
         edit("c", 0.5),
         replace(edit("b", 0.25), selection="random", draw=0),
-        replace(edit("b", 0.75), parameter="columns=random", selection="random", draw=1),
+        replace(edit("b", 0.75), selection="random", draw=1),
         replace(edit("a", 1.5), source="b"),
         replace(edit("a", 3.0), operator="bit_flip", selection="searched", strength=4.0),
         replace(edit("a", 5.0), operator="bit_flip", selection="random", draw=0),
         attack(0.3),
         attack(0.3, "b"),
-        attack(2.0, operator="deletion", selection="random", draw=0, parameter="draw=0"),
-        attack(0.1, parameter="unit=absolute"),
+        attack(2.0, operator="deletion", selection="random", draw=0, unit="tokens"),
+        attack(0.1, unit="absolute"),
     ]
     said = [TO_B if cell.target == "b" else CLEAN for cell in cells]
     return make_evidence(CLEAN, list(zip(cells, said, strict=True)))

@@ -52,7 +52,7 @@ def _evidence() -> Evidence:
         *((silence("random", 0.1, draw=d), _wrong(n, LABELS)) for d, n in enumerate((1, 3))),
         *((silence("random", 0.5, draw=d), _wrong(n, LABELS)) for d, n in enumerate((4, 8))),
         (
-            silence("used_unreadable", 0.1, parameter="used=conductance"),
+            silence("used_unreadable", 0.1, used="conductance"),
             _wrong(8, LABELS),
         ),
     ]

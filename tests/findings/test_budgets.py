@@ -44,7 +44,7 @@ def _row(**changes: object) -> dict[str, object]:
     row: dict[str, object] = {
         "space": "neuron", "operator": "mean", "site": "block_output", "position": "pooled",
         "layers": "all", "ranking": "probe", "ranked_for": "global", "selection": "top",
-        "fraction": 0.5, "strength": 0.7, "target": None, "parameter": None,
+        "fraction": 0.5, "strength": 0.7, "target": None, "unit": None,
     }  # fmt: skip
     return row | changes
 
@@ -119,7 +119,7 @@ def test_sizes_of_the_other_spaces(evidence: Evidence) -> None:
     assert logit_length(evidence) == pytest.approx((32 / 3) ** 0.5)
     step = 0.7 * (2 / 3) ** 0.5  # the length, centred, of a step on one of three logits
     assert budget(evidence, _row(space="logit")) == pytest.approx(step / (32 / 3) ** 0.5)
-    attack = _row(space="input", operator="fgsm", parameter="unit=relative")
+    attack = _row(space="input", operator="fgsm", unit="relative")
     assert budget(evidence, attack) == 0.7
-    assert np.isnan(budget(evidence, attack | {"parameter": "unit=absolute"}))
-    assert np.isnan(budget(evidence, attack | {"operator": "deletion"}))
+    assert np.isnan(budget(evidence, attack | {"unit": "absolute"}))
+    assert np.isnan(budget(evidence, attack | {"operator": "deletion", "unit": "tokens"}))

@@ -9,7 +9,7 @@ LABELS = [0] * 200 + [1] * 200
 
 def candidate(layer: int, neuron: int, *, zero: int, mean: int) -> list[Trial]:
     """One neuron silenced alone, with so many errors by zero and by mean."""
-    address = {"layers": str(layer), "parameter": f"{layer}:block_output:{neuron}", "ranking": None}
+    address = {"layers": str(layer), "addresses": f"{layer}:block_output:{neuron}", "ranking": None}
     return [
         (
             silence("constant", None, operator=operator, ranked_for=None, **address),

@@ -17,16 +17,18 @@ LABELS = [0] * 20 + [1] * 20
 _fresh = count()
 
 
-def flip(
-    bits: int, parameter: str = "fp32 any head", *, after: float = 1.0, **names: object
-) -> Cell:
+def flip(bits: int, names: str = "fp32 any head", *, after: float = 1.0, **changes: object) -> Cell:
     """A bit-flip cell of the head that no other cell equals."""
     index, before = np.array([next(_fresh)]), np.array([0.5], dtype=np.float32)
     new = np.array([after], dtype=np.float32)
     edit = ParameterEdit((ParameterChange("w", index, before, new),), None, bits=bits)
-    wanted = {"selection": "searched", "strength": float(bits), **names}
+    wanted = {"selection": "searched", "strength": float(bits), **changes}
+    format, kind, part = names.split()
     return replace(
-        Cell("weight", "bit_flip", "head_weight", parameter=parameter, edit=edit),
+        Cell("weight", "bit_flip", "head_weight", edit=edit),
+        format=format,
+        bit_kind=kind,
+        part=part,
         **wanted,  # type: ignore[arg-type]
     )
 
@@ -114,7 +116,7 @@ def test_examples_without_numbers_are_counted(share: float) -> None:
 def push(operator: str, size: float, **names: object) -> Cell:
     weight = np.zeros((2, 2), dtype=np.float32)
     weight[0, 0] = size
-    base = Cell("weight", operator, "head_weight", strength=size, target="b", parameter="x")
+    base = Cell("weight", operator, "head_weight", strength=size, target="b")
     edit = HeadEdit(weight, np.zeros(2, dtype=np.float32))
     return replace(base, edit=edit, **names)  # type: ignore[arg-type]
 
@@ -122,7 +124,7 @@ def push(operator: str, size: float, **names: object) -> Cell:
 def test_pushes_are_measured_against_the_heads_norm() -> None:
     """The evidence's head is 2 × 2 ones: norm 2."""
     cells = [push("balanced", 1.0, selection="top", fraction=0.25)]
-    cells += [push("paper_push", 0.5, parameter="paper malware c")]
+    cells += [push("paper_push", 0.5, setting="paper malware c")]
     rows = tables([(cell, [1] * 40) for cell in cells])["pushes"].to_dict("records")
     assert [(r["operator"], r["budget"], r["redirect"]) for r in rows] == [
         ("balanced", 0.5, 1.0), ("paper_push", 0.25, 1.0),
@@ -135,8 +137,8 @@ def test_rows_gains_and_noise_have_their_own_tables() -> None:
     cells = [
         push("row_swap", 1.0, source="a", strength=None),
         push("gain", 2.0, target=None, layers="4", selection="top", fraction=0.5, strength=0.0),
-        push("gaussian_fault", 3.0, target=None, parameter="paper head", **drawn),
-        push("gaussian_fault", 4.0, target=None, parameter="mlp", layers="1", **drawn),
+        push("gaussian_fault", 3.0, target=None, part="head", unit="absolute", **drawn),
+        push("gaussian_fault", 4.0, target=None, part="mlp", layers="1", **drawn),
     ]
     found = tables([(cell, wrong(4)) for cell in cells])
     (row,) = found["rows"].to_dict("records")

@@ -9,7 +9,7 @@ from synapse_audit.findings.given import given
 from .evidence import Trial, make_evidence, silence
 
 LABELS = [0] * 10 + [1] * 10
-SET, OTHER = "neurons=1:block_output:4,5", "neurons=2:mlp_output:0-3"
+SET, OTHER = "1:block_output:4,5", "2:mlp_output:0-3"
 
 
 def _wrong(zeros: int, ones: int) -> list[int]:
@@ -17,9 +17,9 @@ def _wrong(zeros: int, ones: int) -> list[int]:
     return [1] * zeros + [0] * (10 - zeros) + [0] * ones + [1] * (10 - ones)
 
 
-def _cell(selection: str, parameter: str = SET, draw: int | None = None, **changes: str) -> Cell:
+def _cell(selection: str, addresses: str = SET, draw: int | None = None, **changes: str) -> Cell:
     return silence(
-        selection, None, parameter=parameter, layers="1", ranking=None, ranked_for=None, draw=draw,
+        selection, None, addresses=addresses, layers="1", ranking=None, ranked_for=None, draw=draw,
         **changes,
     )  # fmt: skip
 

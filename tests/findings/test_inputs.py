@@ -11,8 +11,8 @@ from synapse_audit.findings.inputs import ATTACKS, inputs
 from .evidence import make_evidence
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
-FGSM = Cell("input", "fgsm", "embeddings", parameter="unit=relative")
-GONE = Cell("input", "deletion", "embeddings", strength=2.0)
+FGSM = Cell("input", "fgsm", "embeddings", unit="relative")
+GONE = Cell("input", "deletion", "embeddings", strength=2.0, unit="tokens")
 
 
 def _said(wrong: int) -> list[int]:
@@ -23,13 +23,10 @@ def _table():  # type: ignore[no-untyped-def]
     trials = [
         (replace(FGSM, strength=0.1), _said(1)),
         (replace(FGSM, strength=0.2), _said(4)),
-        (replace(FGSM, strength=0.2, parameter="unit=absolute"), _said(8)),
-        (replace(FGSM, operator="pgd", strength=0.2, target="b", parameter="steps=10"), _said(3)),
-        (replace(GONE, selection="top", parameter="tokens=gradient"), _said(2)),
-        *(
-            (replace(GONE, selection="random", draw=d, parameter=f"draw={d}"), _said(d))
-            for d in range(3)
-        ),
+        (replace(FGSM, strength=0.2, unit="absolute"), _said(8)),
+        (replace(FGSM, operator="pgd", strength=0.2, target="b", steps=10), _said(3)),
+        (replace(GONE, selection="top"), _said(2)),
+        *((replace(GONE, selection="random", draw=d), _said(d)) for d in range(3)),
     ]
     return inputs(make_evidence(LABELS, trials))
 

@@ -37,15 +37,15 @@ def evidence() -> Evidence:
             trials.append((silence("random", f, operator="zero", draw=draw), wrong(9)))
         for name, m in (("a", 4), ("b", 8)):
             trials.append((ranked("top", f, ranked_for=name), wrong(m)))
-    by_mass = {"parameter": "paper: mass=0.1", "ranked_for": "a"}
+    by_mass = {"setting": "0.1 of the weight mass", "ranked_for": "a"}
     trials.append((ranked("exclusive_mass", 0.05, **by_mass), wrong(1)))
     trials.append((ranked("random", 0.05, **by_mass, draw=0), wrong(0)))
     trials.append((ranked("exclusive", 0.1, ranked_for="b"), wrong(2)))
     noise = {"operator": "gaussian", "strength": 0.9, "ranked_for": GLOBAL}
-    noise["parameter"] = "paper: noise on the top 60 %"
+    noise["setting"] = "noise on the top 60 %"
     trials.append((ranked("top", 0.6, **noise), wrong(5)))
     trials += [(ranked("random", 0.6, **noise, draw=d), wrong(d)) for d in range(2)]
-    push = Cell("weight", "paper_push", "head_weight", target="b", parameter="paper malware a")
+    push = Cell("weight", "paper_push", "head_weight", target="b", setting="paper malware a")
     trials.append((replace(push, strength=0.3, selection="top"), [1] * 20))
     # Without an edit of its own the strength tells it from the ranked push.
     trials.append((replace(push, strength=0.31, selection="random", draw=0), wrong(0)))

@@ -14,13 +14,12 @@ BASE = {
     "site": "block_output",
 }
 BASE |= {"position": "pooled", "layers": "all", "ranking": None, "ranked_for": None}
-BASE |= {"parameter": None}
 TOP = {"selection": "top", "ranking": "probe", "ranked_for": "global", "draw": None}
 
 
 def effects_table(rows):
     table = pd.DataFrame([BASE | row for row in rows])
-    kinds = dict.fromkeys(["operator", "site", "position", "layers", "ranking", "parameter"], "str")
+    kinds = dict.fromkeys(["operator", "site", "position", "layers", "ranking"], "str")
     return table.astype(kinds | {"ranked_for": "str", "selection": "str", "draw": "Int64"})
 
 

@@ -182,7 +182,7 @@ def test_budgets_are_norms_of_the_edits() -> None:
 
 
 def test_random_columns_are_shared_between_budgets_and_differ_from_ranked() -> None:
-    cells = _select(build_cells(sources()), parameter="columns=random", target="a", draw=0)
+    cells = _select(build_cells(sources()), operator="push", target="a", draw=0)
     columns = {np.flatnonzero(c.edit.weight[0]).tobytes() for c in cells if c.edit is not None}
     assert len(cells) == 2 and len(columns) == 1
 
@@ -212,7 +212,7 @@ def test_constants_are_the_large_and_steady_neurons() -> None:
     mean[[3, 7, 11]], spread[[3, 7, 11]] = [30.0, -20.0, 25.0], [0.1, 0.1, 24.0]  # 11 unsteady
     odd = LayerStatistics(mean, spread, np.sqrt(mean**2 + spread**2))
     cells = list(constant_cells(_with_layer(sources(), 2, odd)))
-    assert [(c.parameter, c.operator) for c in cells] == [
+    assert [(c.addresses, c.operator) for c in cells] == [
         ("2:block_output:3", "mean"),
         ("2:block_output:3", "zero"),
         ("2:block_output:7", "mean"),

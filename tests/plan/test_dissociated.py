@@ -64,4 +64,4 @@ def test_every_set_has_random_twins_of_the_same_counts() -> None:
             assert twin.neurons is not None
             assert twin.neurons.counts == cell.neurons.counts
         assert (cell.ranking, cell.ranked_for) == ("probe", GLOBAL)
-        assert cell.parameter == "used=conductance"
+        assert cell.used == "conductance"

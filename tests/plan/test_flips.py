@@ -31,9 +31,13 @@ def _edit(cell: Cell) -> ParameterEdit:
     return cell.edit
 
 
+def _names(cell: Cell) -> str:
+    return f"{cell.format} {cell.bit_kind} {cell.part}"
+
+
 def test_heads_get_every_format_and_kind_blocks_the_top_bit_of_the_first() -> None:
     cells = list(flip_cells(_sources()))
-    found = {(c.parameter, c.layers, c.site) for c in cells}
+    found = {(_names(c), c.layers, c.site) for c in cells}
     fp32 = {f"fp32 {kind} head" for kind in ("sign", "mantissa", "exponent", "exponent_msb")}
     int8 = {"int8 sign head", "int8 mantissa head"}
     assert found == {(p, None, "head_weight") for p in fp32 | int8} | {
@@ -45,7 +49,7 @@ def test_heads_get_every_format_and_kind_blocks_the_top_bit_of_the_first() -> No
 
 
 def test_random_draws_are_nested_and_differ() -> None:
-    cells = [c for c in flip_cells(_sources()) if c.parameter == "fp32 sign head"]
+    cells = [c for c in flip_cells(_sources()) if _names(c) == "fp32 sign head"]
     for draw in range(HEAD_DRAWS):
         mine = {c.strength: _edit(c) for c in cells if c.draw == draw}
         assert [mine[float(n)].bits for n in COUNTS] == list(COUNTS)
@@ -55,7 +59,7 @@ def test_random_draws_are_nested_and_differ() -> None:
 
 
 def test_a_flip_is_what_the_format_says() -> None:
-    cell = next(c for c in flip_cells(_sources()) if c.parameter == "fp32 sign head")
+    cell = next(c for c in flip_cells(_sources()) if _names(c) == "fp32 sign head")
     (change,) = _edit(cell).changes
     assert np.array_equal(change.after, -change.before)
     assert change.before == HEAD_WEIGHT.reshape(-1)[change.index]
@@ -66,7 +70,7 @@ def test_searched_flips_are_run_at_every_number_of_bits() -> None:
     searched = ChosenFlips("searched", "fp32", "any", HEAD, None, "b", flips)
     ranked = ChosenFlips("top", "fp32", "sign", HEAD, None, None, flips)
     cells = [c for c in flip_cells(_sources(searched, ranked)) if c.selection != "random"]
-    found = {(c.selection, c.strength, c.target, c.parameter) for c in cells}
+    found = {(c.selection, c.strength, c.target, _names(c)) for c in cells}
     assert found == {
         *(("searched", float(n), "b", "fp32 any head") for n in range(1, 6)),
         *(("top", float(n), None, "fp32 sign head") for n in (1, 3)),

@@ -46,10 +46,10 @@ def test_exactly_the_named_neurons_and_twins_of_the_same_counts() -> None:
     )
 
 
-def test_the_parameter_is_the_address_of_the_set() -> None:
+def test_the_addresses_are_those_of_the_set() -> None:
     for cell in given_cells(_sources()):
-        assert cell.parameter is not None
-        named = parse_addresses(cell.parameter.removeprefix("neurons="))
+        assert cell.addresses is not None
+        named = parse_addresses(cell.addresses)
         assert named == {cell.site: BLOCKS if cell.site == "block_output" else INNER}
         assert cell.layers == ("1,2" if cell.site == "block_output" else "1")
         assert cell.fraction is None

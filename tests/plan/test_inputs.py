@@ -65,7 +65,7 @@ def test_one_epsilon_is_enough() -> None:
 
 def test_the_paper_s_sizes_are_absolute() -> None:
     plain, paper = _cells(), _cells(paper=True)
-    more = [c for c in paper if c.parameter == ABSOLUTE]
+    more = [c for c in paper if c.unit == ABSOLUTE]
     assert tuple(c.strength for c in _of(more, "fgsm")) == PAPER_EPSILONS
     assert tuple(c.strength for c in _of(more, "noise")) == PAPER_NOISE
     assert [c for c in paper if c not in more] == plain

@@ -50,7 +50,7 @@ def _neurons(cell: Cell) -> NeuronSet:
     return cell.neurons
 
 
-HEADLINE = {"operator": "zero", "layers": "all", "position": "pooled", "parameter": None}
+HEADLINE = {"operator": "zero", "layers": "all", "position": "pooled", "setting": None}
 
 
 def test_sets_are_taken_over_all_layers_at_once(s: Sources, cells: tuple[Cell, ...]) -> None:
@@ -129,7 +129,7 @@ def test_class_sets_go_over_all_layers_too(s: Sources, cells: tuple[Cell, ...]) 
 
 
 def test_settings_are_those_of_the_paper(s: Sources, cells: tuple[Cell, ...]) -> None:
-    found = [c for c in cells if (c.parameter or "").startswith("paper: ") and c.selection == "top"]
+    found = _select(cells, group="paper_setting", selection="top")
     assert len(found) == len(SETTINGS) == 1 + 1 + 5 + 3
     noise = {(c.strength, c.fraction, c.position) for c in found if c.operator == "gaussian"}
     assert noise == {(0.9, 0.6, "pooled"), (0.1, 0.1, "all")} | {
@@ -143,7 +143,7 @@ def test_settings_are_those_of_the_paper(s: Sources, cells: tuple[Cell, ...]) ->
             cells,
             operator=cell.operator,
             strength=cell.strength,
-            parameter=cell.parameter,
+            setting=cell.setting,
             selection="random",
         )
         assert len(twins) == (0 if cell.fraction == 1 else min(TWINS, PAPER.draws))
@@ -159,13 +159,13 @@ def test_sets_by_mass_are_named_apart(s: Sources, cells: tuple[Cell, ...]) -> No
     for cell in found:
         wanted = exclusive(by_class, cell.ranked_for or "", 0.1, (1, 2), choose=mass_across)
         assert _neurons(cell) == wanted
-        assert cell.parameter == "paper: mass=0.1"
+        assert (cell.group, cell.setting) == ("paper_mass", "0.1 of the weight mass")
         assert cell.fraction == pytest.approx(len(wanted) / TOTAL)
 
 
 def test_nothing_of_the_paper_unless_asked_for() -> None:
     plain = build_cells(across(PAPER.model_copy(update={"paper": False})))
-    assert not [c for c in plain if "paper" in (c.parameter or "")]
+    assert not [c for c in plain if c.setting]
     assert not _select(plain, selection="exclusive_mass")
 
 

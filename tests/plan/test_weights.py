@@ -120,12 +120,12 @@ def test_gains_are_scaled_in_the_top_neurons_of_their_own_layer() -> None:
 def test_the_papers_cells_come_only_when_asked_for() -> None:
     assert not _cells(_sources(), "paper_push")
     cells = _cells(_sources(paper=True), "paper_push", "gaussian_fault")
-    assert len({c.parameter for c in cells}) == 7
-    for cell in _only(cells, parameter="paper malware a", selection="top"):
+    assert len({(c.setting, c.unit) for c in cells}) == 7
+    for cell in _only(cells, setting="paper malware a", selection="top"):
         assert cell.edit is not None and cell.edit.n_changed == 3 * FEATURES * 0.25
-        twins = _only(cells, parameter=cell.parameter, target=cell.target, selection="random")
+        twins = _only(cells, setting=cell.setting, target=cell.target, selection="random")
         assert len(twins) == TWINS
-    assert not _only(cells, parameter="paper malware c", selection="random")
+    assert not _only(cells, setting="paper malware c", selection="random")
 
 
 def test_the_papers_cap_on_columns_holds() -> None:
@@ -138,11 +138,11 @@ def test_the_papers_cap_on_columns_holds() -> None:
     )
     scores = {name: [generator.normal(size=768)] for name in CLASSES}
     wide = replace(s, head=head, column_scores=scores)
-    for cell in _only(_cells(wide, "paper_push"), parameter="paper malware a"):
+    for cell in _only(_cells(wide, "paper_push"), setting="paper malware a"):
         assert cell.edit is not None and cell.edit.n_changed == 120 * 3
 
 
 def test_every_edit_is_named_and_budgeted() -> None:
     for cell in _cells(_sources(*WEIGHT_CELLS, paper=True, parts=True)):
-        assert cell.edit is not None and cell.parameter
+        assert cell.edit is not None
         assert cell.edit.n_changed > 0 and cell.edit.l2 > 0 and cell.edit.linf > 0

@@ -146,11 +146,11 @@ def detection(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
             "operator": kind,
             "strength": b,
             "target": classes[0],
-            "parameter": parameter,
+            "selection": selection,
             "fraction": share,
             **_rates(min(0.9, b)),
         }
-        for kind, parameter, share in (("push", "columns=ranked", 0.25), ("bias", "bias", None))
+        for kind, selection, share in (("push", "top", 0.25), ("bias", None, None))
         for b in (0.1, 0.3, 1.0)
     ]
     removal = [

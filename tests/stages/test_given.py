@@ -134,7 +134,7 @@ def test_addresses_are_those_that_were_given(run: AuditResult) -> None:
 
 def test_no_other_table_takes_them_in(run: AuditResult) -> None:
     """A site that only serves named neurons is not swept, and no curve holds their cells."""
-    others = run.effects[~run.effects["parameter"].str.startswith("neurons=").fillna(False)]
+    others = run.effects[run.effects["group"] != "named"]
     assert {*others["site"]} <= {"block_output", "head_weight", "logits"}
     assert not len(run.findings["sites"]["removal"])
     removal = run.findings["redundancy"]["removal"]
@@ -168,7 +168,7 @@ def test_whoever_names_a_neuron_names_its_site(run: AuditResult) -> None:
 def test_constants_carry_their_address_in_every_table(run: AuditResult) -> None:
     cells = run.effects[run.effects["selection"] == "constant"]
     constants = run.findings["redundancy"]["constants"]
-    assert set(cells["parameter"]) == set(constants["address"])
+    assert set(cells["addresses"]) == set(constants["address"])
     assert {one["address"] for one in run.summary["load_bearing"]} <= set(constants["address"])
 
 

@@ -170,7 +170,7 @@ def test_outcomes_are_those_of_a_model_with_the_bits_flipped_by_hand(
 ) -> None:
     cells = [c for c in bench.plan.cells if c.operator == "bit_flip" and c.layers is None]
     inputs = bench.found.activations.head_input.astype(np.float64)
-    for cell in [c for c in cells if "mantissa" in (c.parameter or "")]:
+    for cell in [c for c in cells if c.bit_kind == "mantissa"]:
         weight = bench.classifier.head_weight.astype(np.float64)
         for change in cell.edit.changes:  # type: ignore[union-attr]
             weight.reshape(-1)[change.index] = change.after
@@ -184,7 +184,7 @@ def test_a_searched_flip_does_more_harm_than_random_ones(bench: Bench, outcomes:
         cells = [
             c
             for c in bench.plan.cells
-            if c.operator == "bit_flip" and (c.parameter or "").startswith(f"{format} ")
+            if c.operator == "bit_flip" and c.format == format
             and c.layers is None and c.strength == 1 and c.target is None
         ]  # fmt: skip
         searched = max(wrong[c.action] for c in cells if c.selection == "searched")

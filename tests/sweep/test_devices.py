@@ -113,7 +113,7 @@ def _cells(classifier: Classifier) -> Iterator[Cell]:
         yield Cell("logit", operator, "logits", strength=2.0, target="b")
     for attack in ("fgsm", "noise", "deletion"):
         yield Cell("input", attack, "embeddings", strength=1.0)
-    yield Cell("input", "pgd", "embeddings", strength=1.0, parameter="steps=2")
+    yield Cell("input", "pgd", "embeddings", strength=1.0, steps=2)
 
 
 def _edits(classifier: Classifier) -> Iterator[Cell]:

@@ -29,12 +29,12 @@ WIDTH, BEGIN, END = 6, 1, 2
 BASE = Cell("input", "fgsm", "embeddings", strength=0.2)
 CELLS = (
     BASE,
-    replace(BASE, parameter="unit=absolute"),
-    replace(BASE, operator="pgd", parameter="steps=4"),
+    replace(BASE, unit="absolute"),
+    replace(BASE, operator="pgd", steps=4),
     replace(BASE, operator="pgd", target="cheer"),
     replace(BASE, operator="noise"),
     replace(BASE, operator="deletion", strength=2.0),
-    replace(BASE, operator="deletion", strength=2.0, draw=1, parameter="draw=1"),
+    replace(BASE, operator="deletion", strength=2.0, draw=1),
 )
 
 
@@ -316,7 +316,7 @@ def test_passes_count_gradients() -> None:
     assert passes(replace(BASE, operator="noise")) == 1
     assert passes(replace(BASE, operator="deletion", draw=0)) == 1
     assert passes(BASE) == passes(replace(BASE, operator="deletion")) == 3.5
-    assert passes(replace(BASE, operator="pgd", parameter="steps=4")) == 11
+    assert passes(replace(BASE, operator="pgd", steps=4)) == 11
     assert passes(replace(BASE, operator="pgd")) == 26
 
 

@@ -57,7 +57,7 @@ def test_noise_depends_on_seed_action_and_example_alone() -> None:
     torch.testing.assert_close(whole, swapped.flip(0))
     alone = apply(cell, LOGITS[1:], EXAMPLES[1:])
     torch.testing.assert_close(whole[1:], alone)
-    for other in (apply(cell, seed=1), apply(replace(cell, parameter="draw=1"))):
+    for other in (apply(cell, seed=1), apply(replace(cell, draw=1))):
         assert not torch.allclose(whole, other)
 
 

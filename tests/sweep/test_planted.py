@@ -117,6 +117,6 @@ def test_the_planted_constant_is_a_candidate(
         classes=CLASSES,
         seed=0,
     )
-    found = {cell.parameter for cell in constant_cells(source) if cell.layers != "0"}
+    found = {cell.addresses for cell in constant_cells(source) if cell.layers != "0"}
     pair = (layout.constant, layout.constant + layout.width // 2)
     assert found == {f"{m}:block_output:{neuron}" for m in EVERY_BLOCK for neuron in pair}

@@ -32,6 +32,7 @@ from synapse_audit.artifacts.data import (
 )
 from synapse_audit.artifacts.experiment import (
     ALL_LAYERS,
+    DETAILS,
     REMOVAL_GROUPS,
     SILENCING,
     Cell,
@@ -53,6 +54,7 @@ from synapse_audit.artifacts.representation import (
 
 __all__ = [
     "ALL_LAYERS",
+    "DETAILS",
     "GLOBAL",
     "REMOVAL_GROUPS",
     "SILENCING",

@@ -159,6 +159,10 @@ class ParameterEdit:
         return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
+DETAILS = ("setting", "addresses", "used", "part", "format", "bit_kind", "unit", "steps")
+"""Fields of a cell that only some groups have."""
+
+
 @dataclass(frozen=True)
 class Cell:
     """One experiment: what is done, where, and why these neurons were chosen."""
@@ -178,7 +182,23 @@ class Cell:
     draw: int | None = None
     source: str | None = None
     target: str | None = None
-    parameter: str | None = None
+    setting: str | None = None
+    """Which published setting of the SYNAPSE paper the cell repeats."""
+    addresses: str | None = None
+    """The neurons that were named, by somebody or as a candidate constant; their random controls
+    carry the same."""
+    used: str | None = None
+    """The ranking whose other end a dissociated set takes, beside ``ranking``."""
+    part: str | None = None
+    """head, attention, mlp or gain: the weights that a fault falls on."""
+    format: str | None = None
+    """Number format whose bits are flipped."""
+    bit_kind: str | None = None
+    """Which bits may be flipped: sign, exponent, mantissa, top or any."""
+    unit: str | None = None
+    """relative, absolute or tokens: what ``strength`` counts, where an operator knows several."""
+    steps: int | None = None
+    """Steps of an iterated attack."""
     donor: int | None = None
     """Position in ``fit`` of the example whose values are patched in."""
     neurons: NeuronSet | None = field(default=None, repr=False)
@@ -195,7 +215,8 @@ class Cell:
         parts.append(self.target if self.edit is None else self.edit.content)
         parts.append(self.donor)
         if self.space in ("input", "logit"):
-            parts.append(self.parameter)
+            # Their random numbers are drawn anew for each draw; neurons and edits hold theirs.
+            parts.append(_joined(self, ("unit", "steps", "draw")))
         return _digest(parts)
 
     @cached_property
@@ -203,6 +224,11 @@ class Cell:
         """Hash of action and purpose: the ``cell`` column of the tables."""
         names = [f.name for f in fields(self) if f.name not in {"neurons", "edit", "group"}]
         return _digest([self.action, *(getattr(self, name) for name in names)])
+
+    @property
+    def parameter(self) -> str | None:
+        """What else names the cell, in one text for people: ``part=head;format=fp32``."""
+        return _joined(self, DETAILS)
 
     @property
     def k(self) -> int | None:
@@ -229,6 +255,12 @@ class Plan:
     def rerouted(self, routes: Mapping[str, str]) -> Plan:
         """The same cells on other routes."""
         return replace(self, routes=dict(routes))
+
+
+def _joined(cell: Cell, names: Sequence[str]) -> str | None:
+    """``name=value`` of the fields that are set, with ; between them; None where none is."""
+    values = {name: getattr(cell, name) for name in names}
+    return ";".join(f"{n}={v}" for n, v in values.items() if v is not None) or None
 
 
 def _digest(parts: Sequence[object]) -> str:

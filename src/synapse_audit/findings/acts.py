@@ -136,9 +136,8 @@ def _bits(evidence: Evidence) -> Acts:
 
 def _input(evidence: Evidence) -> Acts:
     rows = evidence.cells("attack")
-    absolute = rows["parameter"].str.contains("unit=absolute", regex=False).fillna(False)
-    control = rows["selection"] == "random"
-    return _measured(evidence, rows[~control & ~absolute.astype(bool)], "input")
+    wanted = (rows["selection"] != "random") & (rows["unit"] != "absolute")
+    return _measured(evidence, rows[wanted], "input")
 
 
 def _measured(evidence: Evidence, rows: pd.DataFrame, space: str) -> Acts:

@@ -85,8 +85,7 @@ def logit_length(evidence: Evidence) -> float:
 
 def input_budget(evidence: Evidence, row: Row) -> float:
     """ε and σ as they are; deleted tokens and absolute sizes have none."""
-    absolute = "unit=absolute" in str(row["parameter"])
-    return float("nan") if absolute or row["operator"] == "deletion" else float(row["strength"])
+    return float(row["strength"]) if row["unit"] == "relative" else float("nan")
 
 
 BUDGETS: dict[str, Callable[[Evidence, Row], float]] = {

@@ -1,7 +1,7 @@
 """Load-bearing constants: neurons that carry no information and yet must keep their value.
 
-In: the cells that silence one candidate neuron alone (selection ``constant``; its address is the
-``parameter``), by zero and by mean. Out: one row per candidate, and the list for ``summary.json``.
+In: the cells that silence one candidate neuron alone, by zero and by mean. Out: one row per
+candidate, and the list for ``summary.json``.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ def constants_table(evidence: Evidence) -> pd.DataFrame:
     its interval containing 0). Candidates without both cells are left out.
     """
     zero, mean = _drops(evidence, "zero"), _drops(evidence, "mean")
-    table = zero.merge(mean, on="parameter").drop_duplicates("parameter")
+    table = zero.merge(mean, on="addresses").drop_duplicates("addresses")
     if table.empty:
         return pd.DataFrame(columns=COLUMNS)
-    named = [addresses_of(parse_addresses(text))[0] for text in table["parameter"]]
+    named = [addresses_of(parse_addresses(text))[0] for text in table["addresses"]]
     table["layer"], table["site"], table["neuron"] = zip(*named, strict=True)
     table["address"] = [str(one) for one in named]
     table["mean"] = [float(evidence.statistics[m].mean[j]) for m, _, j in named]
@@ -66,7 +66,7 @@ def constants_list(table: pd.DataFrame) -> list[dict[str, Any]]:
 def _drops(evidence: Evidence, operator: str) -> pd.DataFrame:
     rows = where(evidence.cells("constant"), {"operator": operator})
     names = {column: f"{operator}_{name}" for column, name in DROPS.items()}
-    return rows[["parameter", *DROPS]].rename(columns=names)
+    return rows[["addresses", *DROPS]].rename(columns=names)
 
 
 def _load_bearing(table: pd.DataFrame) -> pd.Series[bool]:

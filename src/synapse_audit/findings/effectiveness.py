@@ -166,7 +166,7 @@ def _dissociated(evidence: Evidence, operator: str) -> Iterator[tuple[object, ..
         yield (
             operator,
             cell["selection"],
-            str(cell["parameter"]).removeprefix("used="),
+            cell["used"],
             fraction,
             int(cell["k"]),
             *_mean_drop(evidence, curve),

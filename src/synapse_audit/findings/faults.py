@@ -93,13 +93,9 @@ def halving_table(evidence: Evidence, flipped: pd.DataFrame) -> pd.DataFrame:
 
 
 def _flips(evidence: Evidence) -> pd.DataFrame:
-    """Bit-flip cells with their parameter taken apart, and what was no number."""
+    """Bit-flip cells, and what was no number."""
     cells = evidence.cells("bit_flip")
-    words = cells["parameter"].str.split(" ", expand=True).reindex(columns=range(3))
-    table = cells.assign(
-        format=words[0],
-        kind=words[1],
-        part=words[2],
+    table = cells.rename(columns={"bit_kind": "kind"}).assign(
         layer=pd.to_numeric(cells["layers"]),
         overflowed=(~np.isfinite(cells["budget_linf"])).astype("float64"),
     )
@@ -166,10 +162,8 @@ def noise_table(evidence: Evidence) -> pd.DataFrame:
     it fell on (blocks: on the whole weight, as far as ``share`` reaches).
     """
     cells = where(evidence.cells("edit", "paper_edit"), {"operator": "gaussian_fault"})
-    names = cells["parameter"].astype("str")
     cells = cells.assign(
-        setting=np.where(names.str.startswith("paper"), "paper", "relative"),
-        part=names.str.removeprefix("paper "),
+        setting=np.where(cells["group"] == "paper_edit", "paper", "relative"),
         layer=pd.to_numeric(cells["layers"]),
     )
     keys = ["setting", "part", "layer", "strength", "fraction", "selection"]
@@ -202,11 +196,7 @@ def pushes_table(evidence: Evidence) -> pd.DataFrame:
     cells = evidence.cells("edit", "paper_edit")
     cells = cells[cells["operator"].isin(PUSHES)]
     norm = float(np.linalg.norm(evidence.head_weight.astype(np.float64)))
-    paper = cells["operator"] == "paper_push"
-    cells = cells.assign(
-        setting=cells["parameter"].where(paper).astype("object"),
-        budget=cells["budget_l2"] / norm if norm > 0 else np.nan,
-    )
+    cells = cells.assign(budget=cells["budget_l2"] / norm if norm > 0 else np.nan)
     keys = ["operator", "setting", "target", "fraction", "selection", "strength"]
     table = _summed(cells, keys, REDIRECT, ["budget", "budget_linf", "n_changed"])
     return _fit(table.rename(columns={"strength": "size", "fraction": "columns"}), PUSH_COLUMNS)

@@ -10,11 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from synapse_audit.addresses import GIVEN
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.curves import draw_range, figure, unknown, where
 
-KEYS = ["site", "operator", "strength", "parameter"]
+KEYS = ["site", "operator", "strength", "addresses"]
 EFFECTS = [
     *("neurons", "site", "layers", "k", "operator", "strength"),
     *("accuracy", "accuracy_low", "accuracy_high", "drop", "drop_low", "drop_high"),
@@ -67,7 +66,7 @@ def classes_table(cells: pd.DataFrame, class_effects: pd.DataFrame) -> pd.DataFr
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:
-    return table.assign(neurons=table["parameter"].str.removeprefix(GIVEN))
+    return table.rename(columns={"addresses": "neurons"})
 
 
 def _figures(effects: pd.DataFrame) -> dict[str, Any]:

@@ -43,9 +43,7 @@ def inputs(evidence: Evidence) -> Finding:
 def attacks_table(evidence: Evidence) -> pd.DataFrame:
     """One row per attack, size and target; random deletions are means over draws, with range."""
     rows = evidence.cells("attack")
-    rows = rows.rename(columns={"operator": "attack"}).assign(
-        unit=[_unit(row) for row in rows[["operator", "parameter"]].to_dict("records")]
-    )
+    rows = rows.rename(columns={"operator": "attack"})
     random = draw_range(rows[rows["selection"] == "random"], KEYS, MEASURES)
     single = rows[rows["selection"] != "random"].rename(
         columns={f"{old}{end}": f"{new}{end}" for old, new in MEASURES.items() for end in ENDS}
@@ -57,12 +55,6 @@ def attacks_table(evidence: Evidence) -> pd.DataFrame:
 
 def _none() -> pd.DataFrame:
     return pd.DataFrame(columns=ATTACKS)
-
-
-def _unit(row: dict[Any, Any]) -> str:
-    if row["operator"] == "deletion":
-        return "tokens"
-    return "absolute" if "unit=absolute" in str(row["parameter"]) else "relative"
 
 
 def _figures(table: pd.DataFrame) -> dict[str, Any]:

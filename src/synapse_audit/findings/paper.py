@@ -39,9 +39,6 @@ from synapse_audit.metrics import METRICS, untouched
 from synapse_audit.neurons import top_across
 
 RANKING = "paper"
-SETTING = "paper: "
-"""What the ``parameter`` of a cell begins with where the paper's grid alone has it."""
-
 OPERATORS = ("zero", "mean")
 """The paper's operator, and the one that keeps the operating point."""
 
@@ -161,7 +158,6 @@ def exclusive_table(evidence: Evidence) -> pd.DataFrame:
 def disturbances_table(evidence: Evidence) -> pd.DataFrame:
     """Noise and attenuation; random rows are means over draws with their range."""
     rows = evidence.cells("paper_setting")
-    rows = rows.assign(setting=rows["parameter"].str.removeprefix(SETTING))
     chosen = _named(where(rows, {"selection": "top"})).assign(draws=1)
     drawn = draw_range(where(rows, {"selection": "random"}), DISTURBANCES[:6], F1)
     return _stack([chosen, drawn], DISTURBANCES)
@@ -173,7 +169,7 @@ def redirects_table(evidence: Evidence) -> pd.DataFrame:
     pushes = pushes[pushes["selection"] != "random"]
     shifts = evidence.cells("shift")
     setting = shifts["strength"].map(lambda b: f"logit +{b:g}")
-    both = [pushes.assign(setting=pushes["parameter"]), shifts.assign(setting=setting)]
+    both = [pushes, shifts.assign(setting=setting)]
     named = [
         _named(rows).rename(columns={f"redirect_rate{e}": f"redirect{e}" for e in ENDS})
         for rows in both

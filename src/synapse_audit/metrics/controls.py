@@ -160,8 +160,7 @@ def _twin_key(cell: Cell, control: str | None) -> Hashable:
     shared = (control, cell.operator, cell.strength, cell.site, cell.position, cell.target)
     if cell.neurons is not None:
         return (*shared, tuple(cell.neurons.counts.items()))
-    chosen_how = (cell.parameter or "").startswith(("columns=", "tokens="))
-    return (*shared, cell.fraction, cell.layers, None if chosen_how else cell.parameter)
+    return (*shared, cell.fraction, cell.layers, cell.parameter)
 
 
 def _curves(

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Int
 
-from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
+from synapse_audit.artifacts import DETAILS, Cell, Outcomes, Plan, Predictions
 from synapse_audit.memory import blocks
 from synapse_audit.metrics.controls import adjusted, positions
 from synapse_audit.metrics.estimates import bounded
@@ -42,6 +42,8 @@ _PURPOSE = {
     "source": "str",
     "target": "str",
     "parameter": "str",
+    **dict.fromkeys(DETAILS, "str"),
+    "steps": "Int64",
 }
 
 _MEASURED = [

@@ -39,6 +39,6 @@ def dissociated_cells(s: Sources) -> Iterator[Cell]:
                     ranked_for=GLOBAL,
                     selection=selection,
                     fraction=fraction,
-                    parameter=f"used={name}",
+                    used=name,
                     neurons=top(scores, fraction, s.blocks),
                 )

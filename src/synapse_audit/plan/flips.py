@@ -1,8 +1,7 @@
 """Cells that flip bits of weights: random, ranked and searched, in several number formats.
 
 Random flips are drawn here; those that need the model (largest first-order rise of the loss, greedy
-search) come ready in :attr:`Sources.flips`. ``parameter`` = format, kind of bit, part of the model;
-``strength`` = number of bits.
+search) come ready in :attr:`Sources.flips`. ``strength`` = number of bits.
 """
 
 from __future__ import annotations
@@ -79,6 +78,8 @@ def _cell(part: Part, format: str, kind: str, flips: Sequence[Flip]) -> Cell:
         OPERATOR,
         "head_weight" if part.name == HEAD else "block_weight",
         layers=None if part.layer is None else str(part.layer),
-        parameter=f"{format} {kind} {part.name}",
+        part=part.name,
+        format=format,
+        bit_kind=kind,
         edit=flip_edit(part.weights, flips, FORMATS[format], part.layer),
     )

@@ -1,8 +1,8 @@
 """Cells that silence exactly the neurons that somebody named, beside random twins.
 
-A cell rewrites one site, so neurons of several sites become one set per site. ``parameter`` holds
-the addresses (:mod:`synapse_audit.addresses`) of the set and of its twins alike: no other table
-takes these cells in, and each set finds its own twins. A twin has as many neurons in each layer.
+A cell rewrites one site, so neurons of several sites become one set per site. ``addresses``
+(:mod:`synapse_audit.addresses`) names the set in its own cells and in those of its twins, so that
+each set finds its own. A twin has as many neurons in each layer.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from synapse_audit.addresses import GIVEN, format_addresses
+from synapse_audit.addresses import format_addresses
 from synapse_audit.artifacts import SILENCING, Cell
 from synapse_audit.neurons import NeuronSet, random_draw
 from synapse_audit.plan.neurons import silence
@@ -24,7 +24,7 @@ def given_cells(s: Sources) -> Iterator[Cell]:
             base = replace(
                 silence(operator, layers_of(given.neurons)),
                 site=site,
-                parameter=GIVEN + format_addresses(given.neurons, site),
+                addresses=format_addresses(given.neurons, site),
             )
             yield replace(base, selection="given", neurons=given.neurons)
             for draw in s.draws:

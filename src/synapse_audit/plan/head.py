@@ -26,14 +26,13 @@ def weight_cells(s: Sources) -> Iterator[Cell]:
             aimed = replace(base, target=name, strength=budget)
             if s.head.bias is not None:  # decoders' heads have none
                 edit = EDITS["bias"](s.head, target, every, budget)
-                yield replace(aimed, operator="bias", parameter="bias", edit=edit)
+                yield replace(aimed, operator="bias", edit=edit)
             for share in s.grid.columns:
                 ranked = top(s.column_scores[name], share, [0]).by_layer.get(0, every[:0])
                 edit = EDITS["push"](s.head, target, ranked, budget)
                 yield replace(
                     aimed,
                     fraction=share,
-                    parameter="columns=ranked",
                     edit=edit,
                     ranking="probe",
                     ranked_for=name,
@@ -50,7 +49,7 @@ def _random_pushes(s: Sources, aimed: Cell, target: int, k: int) -> Iterator[Cel
     for draw in s.draws[:COLUMN_DRAWS]:
         columns = random_draw([width], {0: k}, draw, s.seed).by_layer.get(0, np.arange(0))
         edit = EDITS["push"](s.head, target, columns, aimed.strength or 0.0)
-        yield replace(aimed, selection="random", draw=draw, parameter="columns=random", edit=edit)
+        yield replace(aimed, selection="random", draw=draw, edit=edit)
 
 
 def logit_cells(s: Sources) -> Iterator[Cell]:
@@ -58,4 +57,4 @@ def logit_cells(s: Sources) -> Iterator[Cell]:
     base = Cell(space="logit", operator="shift", site="logits")
     for name in s.classes:
         for constant in s.grid.constants:
-            yield replace(base, target=name, strength=constant, parameter="constant")
+            yield replace(base, target=name, strength=constant)

@@ -1,8 +1,4 @@
-"""Cells that attack the input: comparators for edits of neurons, weights and logits.
-
-Cells differ in ``parameter`` wherever they differ in what is done, draws included: it is part of an
-input cell's action.
-"""
+"""Cells that attack the input: comparators for edits of neurons, weights and logits."""
 
 from __future__ import annotations
 
@@ -23,9 +19,11 @@ MANY_CLASSES = 8
 
 COMMONEST = 3
 
-STEPS = "steps=10"
-RELATIVE = "unit=relative"
-ABSOLUTE = "unit=absolute"
+STEPS = 10
+"""Steps of pgd."""
+
+RELATIVE, ABSOLUTE, TOKENS = "relative", "absolute", "tokens"
+"""What ``strength`` counts: shares of a text's own embeddings, their own numbers, or tokens."""
 
 PAPER_EPSILONS = (0.02, 0.05, 0.1, 0.15)
 """The SYNAPSE paper's fgsm, in the embeddings' own numbers."""
@@ -52,7 +50,7 @@ def fgsm_cells(s: Sources, base: Cell) -> Iterator[Cell]:
 
 def pgd_cells(s: Sources, base: Cell) -> Iterator[Cell]:
     """Untargeted at two ε, the middle one and the largest; toward classes at the middle one."""
-    stepped = replace(base, parameter=STEPS)
+    stepped = replace(base, unit=RELATIVE, steps=STEPS)
     middle = sorted(s.grid.epsilons)[len(s.grid.epsilons) // 2 :]
     for epsilon in dict.fromkeys((*middle[:1], *middle[-1:])):
         yield replace(stepped, strength=epsilon)
@@ -69,11 +67,10 @@ def noise_cells(s: Sources, base: Cell) -> Iterator[Cell]:
 def deletion_cells(s: Sources, base: Cell) -> Iterator[Cell]:
     """The tokens that matter most, beside as many random ones."""
     for tokens in s.grid.deletions:
-        counted = replace(base, strength=float(tokens))
-        yield replace(counted, selection="top", parameter="tokens=gradient")
+        counted = replace(base, strength=float(tokens), unit=TOKENS)
+        yield replace(counted, selection="top")
         for draw in s.draws[:DELETION_DRAWS]:
-            name = f"tokens=random;draw={draw}"
-            yield replace(counted, selection="random", draw=draw, parameter=name)
+            yield replace(counted, selection="random", draw=draw)
 
 
 BUILDERS: Mapping[str, Callable[[Sources, Cell], Iterator[Cell]]] = {
@@ -97,6 +94,6 @@ def _sized(
     s: Sources, base: Cell, sizes: Iterable[float], paper: Iterable[float]
 ) -> Iterator[Cell]:
     for size in sizes:
-        yield replace(base, strength=size, parameter=RELATIVE)
+        yield replace(base, strength=size, unit=RELATIVE)
     for size in paper if s.grid.paper else ():
-        yield replace(base, strength=size, parameter=ABSOLUTE)
+        yield replace(base, strength=size, unit=ABSOLUTE)

@@ -26,5 +26,4 @@ def logit_noise_cells(s: Sources) -> Iterator[Cell]:
     base = Cell(space="logit", operator="noise", site="logits")
     for sigma in s.grid.logit_noise:
         for draw in s.draws[:NOISE_DRAWS]:
-            # The draw must be part of the action, or all draws would be one experiment.
-            yield replace(base, strength=sigma, draw=draw, parameter=f"draw={draw}")
+            yield replace(base, strength=sigma, draw=draw)

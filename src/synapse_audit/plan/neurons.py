@@ -220,6 +220,6 @@ def constant_cells(s: Sources) -> Iterator[Cell]:
                 yield replace(
                     silence(operator, str(layer)),
                     selection="constant",
-                    parameter=str(Address(layer, DEFAULT_SITE, int(neuron))),
+                    addresses=str(Address(layer, DEFAULT_SITE, int(neuron))),
                     neurons=NeuronSet.of({layer: [int(neuron)]}),
                 )

@@ -3,8 +3,7 @@
 Silencing over the 18 fractions, per class and exclusive, is the standard grid with the ranking
 ``paper``; the head push and its noise are in :mod:`synapse_audit.plan.weights`, the attacks on
 embeddings in :mod:`synapse_audit.plan.inputs`. Here: noise and attenuation at the published sizes,
-and exclusive sets by weight mass. ``parameter`` names the setting, so that no curve of the standard
-grid takes these cells in.
+and exclusive sets by weight mass.
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ def setting_cells(s: Sources) -> Iterator[Cell]:
             ranking=RANKING,
             ranked_for=GLOBAL,
             fraction=setting.fraction,
-            parameter=f"paper: {setting.name}",
+            setting=setting.name,
         )
         yield replace(base, selection="top", neurons=chosen)
         if setting.fraction < 1:
@@ -103,7 +102,7 @@ def exclusive_mass_cells(s: Sources) -> Iterator[Cell]:
                 ranking=RANKING,
                 ranked_for=name,
                 fraction=len(chosen) / sum(s.widths[m] for m in s.blocks),
-                parameter=f"paper: mass={MASS:g}",
+                setting=f"{MASS:g} of the weight mass",
             )
             yield replace(base, selection="exclusive_mass", neurons=chosen)
             yield from _twins(s, base, chosen.counts)

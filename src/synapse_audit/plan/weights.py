@@ -18,6 +18,7 @@ from synapse_audit.edits import (
     ATTENTION,
     EDITS,
     GAIN,
+    HEAD,
     MLP,
     PAPER_PUSHES,
     Part,
@@ -32,6 +33,9 @@ from synapse_audit.edits import (
 )
 from synapse_audit.neurons import random_draw, top
 from synapse_audit.plan.sources import Sources
+
+RELATIVE, ABSOLUTE = "relative", "absolute"
+"""Unit of noise: the weight's root mean square, or its own numbers."""
 
 Columns = Int[np.ndarray, " columns"]
 
@@ -101,7 +105,6 @@ def sparse_cells(s: Sources) -> Iterator[Cell]:
             yield replace(
                 base,
                 selection="top",
-                parameter="columns=steepest",
                 edit=EDITS["sparse"](s.head, target, best, 1.0),
             )
             for cell, columns in _twins(s, base, n):
@@ -115,7 +118,7 @@ def paper_cells(s: Sources) -> Iterator[Cell]:
     for setting in PAPER_PUSHES:
         for target, name in enumerate(s.classes):
             base = Cell("weight", "paper_push", "head_weight", strength=setting.delta, target=name)
-            base = replace(base, parameter=f"paper {setting.setting}")
+            base = replace(base, setting=f"paper {setting.setting}")
             ranked = ranked_columns(s, name, setting.share)[: setting.most]
             if not setting.share:
                 if s.head.bias is not None:
@@ -124,8 +127,8 @@ def paper_cells(s: Sources) -> Iterator[Cell]:
             base = replace(base, fraction=setting.share)
             for cell, columns in _with_twins(s, base, ranked, name):
                 edit = paper_push(s.head, target, columns, setting)
-                yield replace(cell, parameter=base.parameter, edit=edit)
-    yield from _column_noise(s, PAPER_SIGMA, PAPER_SIGMA, "paper head")
+                yield replace(cell, edit=edit)
+    yield from _column_noise(s, PAPER_SIGMA, PAPER_SIGMA, ABSOLUTE)
 
 
 # ---- rows of the head ----------------------------------------------------------------------------
@@ -138,7 +141,7 @@ def row_swap_cells(s: Sources) -> Iterator[Cell]:
         rivals = [(t, s.head.rival(t)) for t in range(len(s.classes))]
         pairs = list(dict.fromkeys([*rivals, *((r, t) for t, r in rivals)]))
     for source, target in pairs:
-        base = Cell("weight", "row_swap", "head_weight", parameter="rows")
+        base = Cell("weight", "row_swap", "head_weight")
         named = replace(base, source=s.classes[source], target=s.classes[target])
         # One edit for both directions, so that it runs once.
         yield replace(named, edit=row_swap(s.head, min(source, target), max(source, target)))
@@ -148,7 +151,7 @@ def row_scale_cells(s: Sources) -> Iterator[Cell]:
     """One class's row multiplied."""
     for target, name in enumerate(s.classes):
         for factor in ROW_FACTORS:
-            base = Cell("weight", "row_scale", "head_weight", strength=factor, parameter="rows")
+            base = Cell("weight", "row_scale", "head_weight", strength=factor)
             # A larger row wins examples for its class, a smaller one takes them from it.
             aimed = replace(base, target=name) if factor > 1 else replace(base, source=name)
             yield replace(aimed, edit=row_scale(s.head, target, factor))
@@ -160,7 +163,7 @@ def row_scale_cells(s: Sources) -> Iterator[Cell]:
 def gaussian_cells(s: Sources) -> Iterator[Cell]:
     """Gaussian noise on head columns and on weights of the first and last block."""
     for sigma in SIGMAS:
-        yield from _column_noise(s, sigma * s.head.rms, sigma, "head")
+        yield from _column_noise(s, sigma * s.head.rms, sigma, RELATIVE)
     for part in _parts(s, ATTENTION, MLP):
         for sigma in BLOCK_SIGMAS:
             for draw in s.draws[:TWINS]:
@@ -173,17 +176,18 @@ def gaussian_cells(s: Sources) -> Iterator[Cell]:
                     selection="random",
                     fraction=noisy_share(part),
                     draw=draw,
-                    parameter=part.name,
+                    part=part.name,
+                    unit=RELATIVE,
                     edit=weight_noise(part, sigma, _generator(s, draw, part.layer or 0)),
                 )
 
 
-def _column_noise(s: Sources, sigma: float, strength: float, parameter: str) -> Iterator[Cell]:
+def _column_noise(s: Sources, sigma: float, strength: float, unit: str) -> Iterator[Cell]:
     """The same noise on ranked and on random columns, several draws of it."""
     scores = [np.sum([s.column_scores[name][0] for name in s.classes], axis=0)]
     ranked = top(scores, NOISY_COLUMNS, [0]).by_layer.get(0, np.arange(0))
     base = Cell("weight", "gaussian_fault", "head_weight", strength=strength)
-    base = replace(base, fraction=NOISY_COLUMNS, parameter=parameter)
+    base = replace(base, fraction=NOISY_COLUMNS, part=HEAD, unit=unit)
     for draw in s.draws[:TWINS]:
         chosen = random_columns(s, len(ranked), draw)
         top_cell = replace(base, selection="top", ranking="probe", ranked_for=GLOBAL, draw=draw)
@@ -203,7 +207,7 @@ def gain_cells(s: Sources) -> Iterator[Cell]:
         for factor in GAIN_FACTORS:
             for share in GAIN_SHARES:
                 base = Cell("weight", "gain", "block_weight", strength=factor, layers=str(layer))
-                base = replace(base, fraction=share, parameter=GAIN)
+                base = replace(base, fraction=share, part=GAIN)
                 ranked = top(s.headline.scores[GLOBAL], share, [layer]).by_layer.get(layer)
                 if ranked is None:
                     continue
@@ -252,16 +256,15 @@ def random_columns(s: Sources, k: int, draw: int) -> Columns:
 def _with_twins(
     s: Sources, base: Cell, ranked: Columns, name: str
 ) -> Iterator[tuple[Cell, Columns]]:
-    parameter = "columns=ranked"
     ranking = {"ranking": "probe", "ranked_for": name, "selection": "top"}
-    yield replace(base, parameter=parameter, **ranking), ranked  # type: ignore[arg-type]
+    yield replace(base, **ranking), ranked  # type: ignore[arg-type]
     if len(ranked) < s.head.weight.shape[1]:
         yield from _twins(s, base, len(ranked))
 
 
 def _twins(s: Sources, base: Cell, k: int) -> Iterator[tuple[Cell, Columns]]:
     for draw in s.draws[:TWINS]:
-        twin = replace(base, selection="random", draw=draw, parameter="columns=random")
+        twin = replace(base, selection="random", draw=draw)
         yield twin, random_columns(s, k, draw)
 
 

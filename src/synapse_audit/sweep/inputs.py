@@ -13,7 +13,7 @@ function and one line in ``ATTACKS``, and its cells in :mod:`synapse_audit.plan.
 Where the embeddings are and which tokens may be touched: :mod:`synapse_audit.sweep.text`. ε and σ
 are in units of the root mean square of the text's own embeddings, so that ε is also the relative L2
 change (exactly for fgsm, at most for pgd, on average for noise) and compares between models;
-``unit=absolute`` in ``parameter`` takes them as they are, as the SYNAPSE paper does.
+the unit ``absolute`` takes them as they are, as the SYNAPSE paper does.
 
 The loss is the cross-entropy of the model's own clean prediction, never of the label (no label
 leaking). Gradients are per example and free of the softmax's vanishing factor, so neither batch,
@@ -35,7 +35,7 @@ from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.text import Logits, Text, read_text
 
 STEPS = 10
-"""Steps of pgd where ``parameter`` names no number."""
+"""Steps of pgd where the cell names no number."""
 
 STEP_LENGTH = 2.5
 """Length of a pgd step in units of ε / steps."""
@@ -43,8 +43,8 @@ STEP_LENGTH = 2.5
 GRADIENT = 2.5
 """Cost of a gradient in forward passes: there and back, weights left out."""
 
-ABSOLUTE = "unit=absolute"
-"""In ``parameter``: ε and σ count as they are."""
+ABSOLUTE = "absolute"
+"""The unit in which ε and σ count as they are."""
 
 NOISE, DELETION = 1, 2
 """What keys the random numbers besides seed and draw."""
@@ -137,7 +137,7 @@ ATTACKS: Mapping[str, Callable[[Text, Cell], Logits]] = {
 
 def _limits(text: Text, cell: Cell) -> Float[Tensor, "examples tokens 1"]:
     """``strength`` in the cell's unit at every token that may be edited, 0 elsewhere."""
-    unit = torch.ones_like(text.unit) if ABSOLUTE in _parts(cell) else text.unit
+    unit = torch.ones_like(text.unit) if cell.unit == ABSOLUTE else text.unit
     return _strength(cell) * (unit[:, None] * text.editable)[..., None]
 
 
@@ -148,9 +148,4 @@ def _strength(cell: Cell) -> float:
 
 
 def _steps(cell: Cell) -> int:
-    named = [part.removeprefix("steps=") for part in _parts(cell) if part.startswith("steps=")]
-    return int(named[0]) if named else STEPS
-
-
-def _parts(cell: Cell) -> list[str]:
-    return (cell.parameter or "").split(";")
+    return STEPS if cell.steps is None else cell.steps

@@ -224,7 +224,7 @@ def _edits(result: Result, cells: pd.DataFrame) -> Group:
     """Edits of the head that aim at the benign class: attacks hidden over the budget."""
     benign = lookup.dig(result.summary, "detection", "benign")
     rows = lookup.rows(cells, space="weight", target=benign)
-    pushes = lookup.rows(rows, operator="push", parameter="columns=ranked")
+    pushes = lookup.rows(rows, operator="push", selection="top")
     shares = pushes["fraction"].dropna()
     if not len(shares):
         return Group("", ())
