@@ -46,7 +46,18 @@ def audit(
         Declined: ``approve`` returned False.
     """
     stages.check_names(config)
-    run = stages.Run(RunFolder.claim(out), config, progress or Silent())
+    folder = RunFolder.claim(out)
+    with folder.locked():
+        _fill(stages.Run(folder, config, progress or Silent()), subject, approve)
+    return AuditResult.load(folder.path)
+
+
+def _fill(
+    run: stages.Run,
+    subject: stages.Subject | None,
+    approve: Callable[[stages.Prepared], bool],
+) -> None:
+    config = run.config
     subject = subject or stages.read_subject(config)
     stages.check_placed(config, subject.classifier)
     stages.check_given(config, subject)
@@ -79,4 +90,3 @@ def audit(
             prepared=prepared,
             outcomes=outcomes,
         )
-    return AuditResult.load(run.folder.path)

@@ -49,17 +49,19 @@ def audit_seeds(
     The plan of the first one is shown for approval. Raises what
     :func:`~synapse_audit.audit.audit` raises.
     """
-    first = audit(config, out, progress=progress, approve=approve)
-    if config.seeds == 1:
-        return first
-    results = [first]
-    for seed in range(config.seed + 1, config.seed + config.seeds):
-        again = config.model_copy(update={"seed": seed, "seeds": 1})
-        results.append(audit(again, Path(out) / "seeds" / str(seed), progress=progress))
-    folder = RunFolder(Path(out))
-    for name, table in spread(results).items():
-        folder.write_table(f"findings/seeds.{name}", table)
-    folder.update_manifest(seeds=[result.manifest["seed"] for result in results])
+    stages.check_names(config)
+    folder = RunFolder.claim(out)
+    with folder.locked():
+        first = audit(config, out, progress=progress, approve=approve)
+        if config.seeds == 1:
+            return first
+        results = [first]
+        for seed in range(config.seed + 1, config.seed + config.seeds):
+            again = config.model_copy(update={"seed": seed, "seeds": 1})
+            results.append(audit(again, folder.path / "seeds" / str(seed), progress=progress))
+        for name, table in spread(results).items():
+            folder.write_table(f"findings/seeds.{name}", table)
+        folder.update_manifest(seeds=[result.manifest["seed"] for result in results])
     return AuditResult.load(out)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from synapse_audit.errors import RunFolderError
 from synapse_audit.store import RunFolder
-from synapse_audit.store import folder as store_folder
+from synapse_audit.store import arrays as store_arrays
 
 IDENTITY = {"config": {"seed": 0, "model": "m"}, "weights": "abc", "data": "def"}
 
@@ -144,7 +144,7 @@ def test_a_shelf_keeps_units_whole_and_forgets_them_all(tmp_path: Path) -> None:
 
 
 def test_scratch_arrays_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_folder, "SMALL", 800)
+    monkeypatch.setattr(store_arrays, "SMALL", 800)
     make = _claimed(tmp_path).scratch
     small, large = make("a", (9, 10), np.float64), make("b", (10, 10), np.float64)
     large[3] = 7

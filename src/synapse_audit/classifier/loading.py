@@ -29,6 +29,7 @@ from synapse_audit.classifier.token_ids import (
     id_examples,
     vocabulary_size,
 )
+from synapse_audit.classifier.weight_files import check_named_weights, check_weight_files
 from synapse_audit.classifier.weights import load_weights, placed_on
 from synapse_audit.classifier.windows import Window
 from synapse_audit.config import Loading
@@ -261,15 +262,7 @@ def _read_config(source: str, adapter: Adapter | None = None) -> Any:
 def _check_folder(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder '{folder}' has no config.json; expected a saved classifier")
-    if any(folder.glob("*.safetensors")):
-        return
-    pickles = sorted(path.name for path in (*folder.glob("*.bin"), *folder.glob("*.pt")))
-    if pickles:
-        raise ModelError(
-            f"model folder '{folder}' holds a pickle checkpoint ({pickles[0]}), which can run code "
-            "when opened; expected *.safetensors: re-save with save_pretrained()"
-        )
-    raise ModelError(f"model folder '{folder}' holds no weights; expected *.safetensors")
+    check_weight_files(folder)
 
 
 def _check_reads(source: str, modality: str, reads: Reads) -> None:
@@ -293,6 +286,7 @@ def _check_tokenizer(folder: Path) -> None:
 
 
 def _check_config(source: str, config: Any) -> None:
+    check_named_weights(source, config)
     problem = getattr(config, "problem_type", None)
     if problem not in (None, "single_label_classification"):
         raise ModelError(

@@ -17,6 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from synapse_audit.cli.printing import printable
 from synapse_audit.progress import Advance
 
 
@@ -53,4 +54,4 @@ class Terminal:
 
     def note(self, text: str) -> None:
         """One line."""
-        self.console.print(text, markup=False)
+        self.console.print(printable(text), markup=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 import typer
 
 from synapse_audit.cli.options import DEVICE, MODEL, LoadingOptions, given, spelled_out
+from synapse_audit.cli.printing import printable, show
 
 if TYPE_CHECKING:
     from torch import nn
@@ -32,7 +33,8 @@ def inspect(
     loading = Loading(device=device, **given(options))
     classifier = open_classifier(model, loading, Reads(tokens))
     for name, value in facts(classifier).items():
-        typer.echo(f"{name:<17}{value}".replace("\n", f"\n{'':<17}"))
+        for i, line in enumerate(value.split("\n")):
+            show(f"{'' if i else name:<17}{line}")
 
 
 def facts(classifier: Classifier) -> dict[str, str]:
@@ -41,7 +43,7 @@ def facts(classifier: Classifier) -> dict[str, str]:
     from synapse_audit.operators import OPERATORS
 
     head = classifier.output_layer
-    labels = ", ".join(f"{i} = {name}" for i, name in enumerate(classifier.classes))
+    labels = ", ".join(f"{i} = {printable(name)}" for i, name in enumerate(classifier.classes))
     absent = [site for site in SITES if site not in classifier.sites]
     return {
         "model": classifier.name,

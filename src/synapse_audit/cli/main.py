@@ -18,6 +18,7 @@ import typer
 
 from synapse_audit.cli.inspect import inspect
 from synapse_audit.cli.interrupts import INTERRUPTED, noticed
+from synapse_audit.cli.printing import show
 from synapse_audit.cli.report import report
 from synapse_audit.cli.run import run
 from synapse_audit.errors import AuditError
@@ -73,4 +74,4 @@ def main() -> None:
 
 
 def _say(line: str) -> None:
-    typer.echo(f"synapse-audit: {line}", err=True)
+    show(f"synapse-audit: {line}", error=True)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from synapse_audit.cli.printing import show
+
 
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
@@ -14,9 +16,13 @@ def report(
 ) -> None:
     """Render report.html again from a run folder; no model is needed."""
     from synapse_audit.report import render
-    from synapse_audit.store import AuditResult, RunFolder
+    from synapse_audit.store import AuditResult, locked, write_text
 
-    result = AuditResult.load(run)
-    target = out or run / "report.html"
-    RunFolder(target.parent).write_text(target.name, render(result))
-    typer.echo(str(target))
+    if out is None:
+        AuditResult.load(run)  # nothing is written to what is no run
+        with locked(run):
+            write_text(run / "report.html", render(AuditResult.load(run)))
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, render(AuditResult.load(run)))
+    show(str(out or run / "report.html"))

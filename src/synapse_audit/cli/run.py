@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 import typer
 
 from synapse_audit.cli.options import ENGINES, MODEL, RunOptions, given, spelled_out
+from synapse_audit.cli.printing import show
 from synapse_audit.config import AuditConfig, make_config
 from synapse_audit.errors import UsageError, choices
 
@@ -69,7 +70,8 @@ def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
     from synapse_audit.cli.display import Terminal
     from synapse_audit.report import render
     from synapse_audit.seeds import audit_seeds
-    from synapse_audit.store import RunFolder
+    from synapse_audit.stages import check_names
+    from synapse_audit.store import RunFolder, write_text
 
     terminal = Terminal()
 
@@ -78,14 +80,16 @@ def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
             terminal.note(line)
         return not dry_run
 
-    try:
-        result = audit_seeds(config, out, progress=terminal, approve=approve)
-    except Declined:
-        return
-    with terminal.stage("report", 1) as advance:
-        RunFolder(out).write_text("report.html", render(result))
-        advance(1)
-    typer.echo(f"{out / 'report.html'}")
+    check_names(config)  # before the folder is made
+    with RunFolder.claim(out).locked():
+        try:
+            result = audit_seeds(config, out, progress=terminal, approve=approve)
+        except Declined:
+            return
+        with terminal.stage("report", 1) as advance:
+            write_text(out / "report.html", render(result))
+            advance(1)
+    show(f"{out / 'report.html'}")
 
 
 def plan_lines(prepared: Prepared) -> list[str]:

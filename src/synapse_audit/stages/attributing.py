@@ -19,7 +19,7 @@ def attribute_fit(run: Run, subject: Subject) -> Attributions | None:
     """
     if not set(ATTRIBUTED) & {*run.config.grid.rankings, *run.config.grid.compared}:
         return None
-    if not run.folder.has("attributions.npz"):
+    if not run.has("attributions.npz"):
         rows = stratified(subject.data.labels, subject.splits.fit, seed=run.config.seed)
         with run.progress.stage("attributions", len(rows)) as advance:
             found = attribute(

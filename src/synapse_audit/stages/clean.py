@@ -27,7 +27,7 @@ def represent(run: Run, subject: Subject) -> Extraction:
     where = places(classifier, sites)
     names = [*map(array_name, where), "head_input", "logits"]
     files = [f"activations/{name}.npy" for name in names]
-    if not run.folder.has(*files, "activations/others.npz", "predictions.parquet"):
+    if not run.has(*files, "activations/others.npz", "predictions.parquet"):
         with run.progress.stage("clean pass", len(encoded)) as advance:
             found = extract(
                 classifier,

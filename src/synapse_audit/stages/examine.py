@@ -30,7 +30,7 @@ def examine(run: Run, subject: Subject, found: Extraction, learned: Learned) -> 
 
 def suffice(run: Run, subject: Subject, found: Extraction, learned: Learned) -> pd.DataFrame:
     """How few neurons carry the probe, and how many disjoint sets do; ``sufficiency.parquet``."""
-    if not run.folder.has("sufficiency.parquet"):
+    if not run.has("sufficiency.parquet"):
         headline = learned.rankings[run.config.grid.rankings[0]]
         with run.progress.stage("sufficient sets", 1) as advance:
             table = sufficiency(
@@ -53,7 +53,7 @@ def steady(run: Run, subject: Subject, found: Extraction, learned: Learned) -> p
     """
     if not run.config.grid.tests:
         return None
-    if not run.folder.has("stability.parquet"):
+    if not run.has("stability.parquet"):
         context = context_of(run, subject, found.activations, learned.probes, learned.attributions)
         with run.progress.stage("ranking stability", 1) as advance:
             table = stability(

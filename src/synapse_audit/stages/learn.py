@@ -68,7 +68,7 @@ def rank_all(run: Run, context: RankingContext) -> dict[str, Ranking]:
             rankings[name] = rank(name, context)
             give_back()
             advance(1)
-    if not run.folder.has("rankings.parquet"):
+    if not run.has("rankings.parquet"):
         run.folder.write_table("rankings", ranking_table(list(rankings.values())))
     return rankings
 

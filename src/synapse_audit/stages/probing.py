@@ -14,7 +14,7 @@ from synapse_audit.store import RunFolder
 
 def fit_all(run: Run, subject: Subject, activations: Activations) -> tuple[Probe, ...]:
     """Probes of every layer, all blocks together, and the head's input; the paper's if asked."""
-    if not run.folder.has("probes.parquet", "probes.npz"):
+    if not run.has("probes.parquet", "probes.npz"):
         with run.progress.stage("probes", 1) as advance:
             data, splits, seed = subject.data, subject.splits, run.config.seed
             scratch = run.folder.scratch

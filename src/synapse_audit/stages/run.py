@@ -6,7 +6,7 @@ import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -21,7 +21,7 @@ from synapse_audit.config import AuditConfig
 from synapse_audit.memory import give_back
 from synapse_audit.progress import Progress
 from synapse_audit.stages.alike import NOT_COMPARED, Alike
-from synapse_audit.store import RunFolder
+from synapse_audit.store import RunFolder, UnitShelf
 
 SCHEMA = 1
 """Version of the run folder's layout."""
@@ -40,6 +40,17 @@ class Run:
     config: AuditConfig
     progress: Progress
     times: dict[str, float] = field(default_factory=dict)
+
+    def has(self, *names: str) -> bool:
+        """Whether every named file of the folder is there as it was written; says what is not."""
+        for name in dict.fromkeys(self.folder.damaged(*names)):
+            self.progress.note(f"warning: {name} is damaged or gone; it is made again")
+        return self.folder.has(*names)
+
+    @property
+    def shelf(self) -> UnitShelf:
+        """Where an unfinished sweep keeps its units; damaged ones are named."""
+        return replace(self.folder.shelf, note=self.progress.note)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -16,6 +16,9 @@ from synapse_audit.sweep import Engine, Execute, blank, sweep, sweep_two_phase
 OUTCOMES = "outcomes"
 """Folder of the outcomes' arrays."""
 
+ACTIONS = f"{OUTCOMES}/actions.parquet"
+"""Written last: without it the outcomes are not finished."""
+
 
 def run_sweep(
     run: Run, subject: Subject, engine: Engine, prepared: Prepared
@@ -27,11 +30,12 @@ def run_sweep(
         phases), and the outcomes.
     """
     run.folder.update_manifest(left_out=list(prepared.left_out))
-    if not run.folder.has("outcomes/actions.parquet"):
+    if not run.has(ACTIONS, *run.folder.written(OUTCOMES)):
+        run.folder.forget(OUTCOMES)
         with start_engine(run.config) as execute:
             plan, outcomes = _sweep(run, subject, engine, prepared, execute)
         _keep(run.folder, plan, outcomes)
-        run.folder.shelf.clear()
+        run.shelf.clear()
     table = run.folder.read_table("outcomes/actions")
     routes = dict(zip(table["action"], table["route"], strict=True))
     taken = replace(prepared, plan=prepared.plan.rerouted(routes))
@@ -52,7 +56,7 @@ def _sweep(
             labels,
             chosen=prepared.chosen,
             batch_size=config.batch_size,
-            shelf=run.folder.shelf,
+            shelf=run.shelf,
             progress=run.progress,
             execute=execute,
             allocate=allocate,
@@ -67,7 +71,7 @@ def _sweep(
             rows=rows,
             onto=board,
             batch_size=config.batch_size,
-            shelf=run.folder.shelf,
+            shelf=run.shelf,
             progress=advance,
             execute=execute,
         )

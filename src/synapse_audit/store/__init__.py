@@ -1,6 +1,9 @@
 """The run folder: written atomically, resumed, read again without a model."""
 
+from synapse_audit.store.arrays import UnitShelf
+from synapse_audit.store.atomic import write_text
 from synapse_audit.store.folder import RunFolder
+from synapse_audit.store.lock import locked
 from synapse_audit.store.result import AuditResult
 
-__all__ = ["AuditResult", "RunFolder"]
+__all__ = ["AuditResult", "RunFolder", "UnitShelf", "locked", "write_text"]

@@ -2,20 +2,22 @@
 
 | file | content |
 |---|---|
-| manifest.json | identity (configuration, hashes, versions), stages with times |
+| manifest.json | identity (configuration, hashes, versions), times, sha256 of every file |
 | activations/*.npy | float32, memory-mapped |
 | outcomes/*.npy | (actions, examples); ``units/`` holds finished pieces of an unfinished sweep |
 | findings/*.parquet | the tables behind the figures |
+| .lock | who writes here, while somebody does |
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +26,11 @@ import pandas as pd
 
 from synapse_audit.errors import RunFolderError
 from synapse_audit.memory import Allocate
-from synapse_audit.store import atomic
+from synapse_audit.store import arrays, atomic, checksums
+from synapse_audit.store.arrays import UnitShelf
+from synapse_audit.store.lock import LOCK, locked
 
-MANIFEST = "manifest.json"
-
-SMALL = 2**24
-"""Bytes below which a scratch array is kept in memory."""
+MANIFEST, OUTCOMES = "manifest.json", "outcomes"
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class RunFolder:
     """A folder that belongs to exactly one run."""
 
     path: Path
+    _known: dict[str, tuple[object, str]] = field(default_factory=dict, repr=False, compare=False)
+    """Name → size and time of a file, and the hash it had then: each is hashed once."""
 
     @classmethod
     def claim(cls, path: str | Path) -> RunFolder:
@@ -55,13 +58,27 @@ class RunFolder:
         if not os.access(folder, os.W_OK | os.X_OK):
             raise RunFolderError(f"output '{folder}' is not writable; expected a writable folder")
         # A kill during the first write leaves an unfinished manifest and nothing else.
-        files = [file for file in folder.iterdir() if file.suffix != atomic.SUFFIX]
+        files = [
+            file for file in folder.iterdir() if file.suffix != atomic.SUFFIX and file.name != LOCK
+        ]
         if files and "identity" not in cls(folder).manifest:
             raise RunFolderError(
                 f"output '{folder}' holds other files; expected a new or empty folder, or the "
                 "folder of the same run"
             )
         return cls(folder)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps others from writing here, and clears away what a killed owner left unfinished.
+
+        Raises:
+            RunFolderError: somebody does; the message names who.
+        """
+        with locked(self.path):
+            for name in ("any", "findings/any", f"{OUTCOMES}/units/any"):
+                atomic.clear_partial(self._place(name).parent)
+            yield
 
     def identify(self, identity: Mapping[str, Any]) -> None:
         """Records whose folder this is, or checks that it is this run's.
@@ -72,7 +89,7 @@ class RunFolder:
         wanted = json.loads(json.dumps(identity, default=str))
         known = self.manifest.get("identity")
         if known is None:
-            self.update_manifest(identity=wanted, status="running", stages={})
+            self.update_manifest(identity=wanted, status="running", files={})
         elif known != wanted:
             changed = sorted(k for k in {*known, *wanted} if known.get(k) != wanted.get(k))
             raise RunFolderError(
@@ -97,12 +114,29 @@ class RunFolder:
         atomic.write_json(self.path / MANIFEST, self.manifest | entries)
 
     def has(self, *names: str) -> bool:
-        """Whether every named file is there."""
-        return all((self.path / name).exists() for name in names)
+        """Whether every named file is there as it was written."""
+        hashes = self.hashes
+        return all(name in hashes and self._is_intact(name, hashes[name]) for name in names)
+
+    def damaged(self, *names: str) -> tuple[str, ...]:
+        """Those of the files that were written, and are gone or different now."""
+        hashes = self.hashes
+        written = [name for name in names if name in hashes]
+        return tuple(name for name in written if not self._is_intact(name, hashes[name]))
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """Name → sha256 of every file that the run has written."""
+        found = self.manifest.get("files")
+        return found if isinstance(found, dict) else {}
+
+    def written(self, folder: str) -> tuple[str, ...]:
+        """Names of the files in a sub-folder, as the manifest has them."""
+        return tuple(name for name in self.hashes if name.startswith(f"{folder}/"))
 
     def write_table(self, name: str, table: pd.DataFrame) -> None:
-        """Writes ``name.parquet``."""
-        atomic.write_table(self.path / f"{name}.parquet", table)
+        """Writes ``name.parquet``; equal tables give equal bytes."""
+        self._write(f"{name}.parquet", atomic.table_bytes(table))
 
     def read_table(self, name: str) -> pd.DataFrame:
         """Reads ``name.parquet``."""
@@ -110,16 +144,13 @@ class RunFolder:
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes ``name.json``."""
-        atomic.write_json(self.path / f"{name}.json", value)
-
-    def write_text(self, name: str, text: str) -> None:
-        """Writes a text file."""
-        atomic.write_text(self.path / name, text)
+        self._write(f"{name}.json", atomic.json_bytes(value))
 
     def write_array(self, name: str, array: np.ndarray) -> None:
         """Writes ``name.npy``."""
-        with atomic.replacing(self.path / f"{name}.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, array, allow_pickle=False)
+        content = io.BytesIO()
+        np.save(content, array, allow_pickle=False)
+        self._write(f"{name}.npy", content.getbuffer())
 
     def read_array(self, name: str) -> np.ndarray:
         """Opens ``name.npy`` memory-mapped."""
@@ -127,74 +158,103 @@ class RunFolder:
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes ``name.npz``."""
-        atomic.write_arrays(self.path / f"{name}.npz", arrays)
+        self._write(f"{name}.npz", atomic.arrays_bytes(arrays))
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
         """Reads ``name.npz``."""
-        with np.load(self.path / f"{name}.npz", allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
+        with np.load(self.path / f"{name}.npz", allow_pickle=False) as found:
+            return {key: found[key] for key in found.files}
 
     def allocate(self, folder: str) -> Allocate:
         """Makes memory-mapped arrays, under temporary names until :meth:`publish`.
 
         What an interrupted run left unfinished there is gone: it must not be published.
         """
-        for leftover in (self.path / folder).glob(f"*{atomic.SUFFIX}"):
-            leftover.unlink()
+        atomic.clear_partial(self._place(f"{folder}/any").parent)
 
         def make(
             name: str, shape: tuple[int, int], dtype: type[np.generic] = np.float32
         ) -> np.ndarray:
-            target = self.path / folder / f"{name}.npy{atomic.SUFFIX}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            return np.lib.format.open_memmap(target, mode="w+", dtype=dtype, shape=shape)
+            return arrays.open_new(self._place(f"{folder}/{name}.npy{atomic.SUFFIX}"), shape, dtype)
 
         return make
 
     def publish(self, folder: str) -> None:
         """Gives all finished arrays of a folder their names."""
         for temporary in sorted((self.path / folder).glob(f"*{atomic.SUFFIX}")):
-            temporary.replace(temporary.with_name(temporary.name.removesuffix(atomic.SUFFIX)))
+            name = f"{folder}/{temporary.name.removesuffix(atomic.SUFFIX)}"
+            found = checksums.sha256_of(temporary)
+            self._forget_others(name, found)
+            with atomic.writing(self.path / name):
+                temporary.replace(self.path / name)
+            self._record(name, found)
+
+    def forget(self, folder: str) -> None:
+        """Counts what a sub-folder holds, and all that was made from it, as missing."""
+        names = self.written(folder)
+        if names:
+            left = self.hashes
+            for name in names:
+                left = checksums.without(left, name)
+            self.update_manifest(files=left)
 
     @property
     def scratch(self) -> Allocate:
         """Makes arrays for one calculation: large ones memory-mapped, gone as soon as unused."""
-
-        def make(
-            name: str, shape: tuple[int, int], dtype: type[np.generic] = np.float32
-        ) -> np.ndarray:
-            if np.dtype(dtype).itemsize * shape[0] * shape[1] < SMALL:
-                return np.zeros(shape, dtype)
-            # Without a name from the start: nothing is left even by a process that is killed.
-            with tempfile.TemporaryFile(dir=self.path) as file:
-                return np.asarray(np.memmap(file, dtype, "w+", shape=shape))
-
-        return make
+        return arrays.scratch(self.path)
 
     @property
     def shelf(self) -> UnitShelf:
         """Where an unfinished sweep keeps its units."""
-        return UnitShelf(self.path / "outcomes" / "units")
+        path = self._place(f"{OUTCOMES}/units/any").parent
+        path.parent.mkdir(exist_ok=True)
+        return UnitShelf(path)
+
+    def _place(self, name: str) -> Path:
+        """Where a file is to be written: in the folder itself, not where a link leads."""
+        if not self.path.is_dir():
+            raise RunFolderError(
+                f"output '{self.path}' is gone; expected it to stay until the run is done"
+            )
+        path = self.path / name
+        for parent in path.parents[: len(path.relative_to(self.path).parts) - 1]:
+            if parent.is_symlink():
+                raise RunFolderError(f"'{parent}' is a link; expected a folder of the run's own")
+        return path
+
+    def _write(self, name: str, content: bytes | memoryview) -> None:
+        found = hashlib.sha256(content).hexdigest()
+        path = self._place(name)
+        path.parent.mkdir(exist_ok=True)
+        self._forget_others(name, found)
+        atomic.write_bytes(path, content)
+        self._record(name, found)
+
+    def _forget_others(self, name: str, found: str) -> None:
+        """Before a file changes: what was made from the old one counts as missing from now on."""
+        hashes = self.hashes
+        if hashes.get(name, found) == found:
+            return
+        if OUTCOMES in checksums.dependents(checksums.group_of(name)):
+            self.shelf.clear()
+        self.update_manifest(files=checksums.without(hashes, name))
+
+    def _record(self, name: str, found: str) -> None:
+        self._known[name] = (_version(self.path / name), found)
+        if self.hashes.get(name) != found:
+            self.update_manifest(files=self.hashes | {name: found})
+
+    def _is_intact(self, name: str, expected: str) -> bool:
+        path = self.path / name
+        if not path.is_file():
+            return False
+        version = _version(path)
+        if self._known.get(name, (None, ""))[0] != version:
+            self._known[name] = (version, checksums.sha256_of(path))
+        return self._known[name][1] == expected
 
 
-@dataclass(frozen=True)
-class UnitShelf:
-    """Finished pieces of a sweep, one ``.npz`` each."""
-
-    path: Path
-
-    def load(self, name: str) -> Mapping[str, np.ndarray] | None:
-        """The unit of that name, or None."""
-        file = self.path / f"{name}.npz"
-        if not file.is_file():
-            return None
-        with np.load(file, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
-
-    def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
-        """Keeps a unit, whole or not at all."""
-        atomic.write_arrays(self.path / f"{name}.npz", arrays)
-
-    def clear(self) -> None:
-        """Forgets all units: the finished outcomes hold them."""
-        shutil.rmtree(self.path, ignore_errors=True)
+def _version(path: Path) -> object:
+    """What changes whenever a program writes a file; not so when a disk damages it."""
+    found = path.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
