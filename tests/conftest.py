@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 import jaxtyping
 import pytest
+from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +36,11 @@ LONGEST = (
     *("test_seeds.py", "test_public_api.py"),
 )
 """Files of ten seconds and more. They go first, so that none is left to one process at the end."""
+
+
+# How long an example takes is no test's business: a busy machine is no bug.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_configure(config: pytest.Config) -> None:
