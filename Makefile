@@ -43,7 +43,7 @@ REQUIREMENTS := pyproject.toml constraints.txt constraints-transformers4.txt
 # What a version of transformers can break: loading, the parts of every family and its routes
 # against plain hooks, the check of routes, the planted classifiers and whole audits of three of
 # them, a model whose blocks cannot be called apart, the bundled classifier.
-VERSIONED := $(addprefix tests/, $(addprefix classifier/test_, families.py classifier.py loading.py \
+VERSIONED := $(addprefix tests/, $(addprefix model/test_, families.py classifier.py loading.py \
   options.py wrap.py) test_planted_models.py test_fallback.py demo \
   sweep/test_verify.py::test_healthy_routes_pass_and_every_kind_is_checked \
   test_end_to_end.py::test_silencing_does_exactly_what_arithmetic_says)

@@ -18,9 +18,9 @@ from harness import Spent, machine, save, show, timed
 from subjects import BERT_BASE, bert_base, default_models, source_folder
 
 from synapse_audit import demo
-from synapse_audit.activations import extract
-from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.data import load_data
+from synapse_audit.model import Classifier, Encoded
+from synapse_audit.model.activations import extract
 
 BATCH = 32
 

@@ -93,10 +93,10 @@ def child(rows: int) -> dict[str, Any]:
     import numpy as np
     from subjects import RANKED, SUFFIX, first_layer, load_subject, spread
 
-    from synapse_audit.activations import extract
     from synapse_audit.artifacts import Plan
-    from synapse_audit.classifier import Encoded
     from synapse_audit.config import PRESETS
+    from synapse_audit.model import Encoded
+    from synapse_audit.model.activations import extract
     from synapse_audit.store import RunFolder
     from synapse_audit.sweep import Engine, sweep, tapped
 
@@ -138,7 +138,7 @@ def child(rows: int) -> dict[str, Any]:
         "peak with inputs loaded": loaded,
         "anonymous before": watch.before,
         "anonymous peak": watch.peak,
-        "growth": watch.peak - watch.before,
+        "design_weight": watch.peak - watch.before,
         "outcomes": round(kept / 2**20, 2),
         "seconds": round(time.perf_counter() - start, 1),
     }

@@ -27,9 +27,9 @@ from harness import Spent, machine, save, show, timed
 from scipy.stats import spearmanr
 
 from synapse_audit import demo
-from synapse_audit.activations import extract
-from synapse_audit.classifier import Classifier
 from synapse_audit.data import load_data
+from synapse_audit.model import Classifier
+from synapse_audit.model.activations import extract
 from synapse_audit.neurons import mass_across
 from synapse_audit.probes.elastic import solve_elastic
 from synapse_audit.probes.paper import BATCH, EPOCHS, PENALTY, fit_published

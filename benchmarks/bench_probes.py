@@ -20,10 +20,10 @@ from sklearn.preprocessing import StandardScaler
 from subjects import default_models, source_folder
 
 from synapse_audit import demo
-from synapse_audit.activations import extract
 from synapse_audit.artifacts import LabelledData, Probe, Splits
-from synapse_audit.classifier import Classifier
 from synapse_audit.data import load_data
+from synapse_audit.model import Classifier
+from synapse_audit.model.activations import extract
 from synapse_audit.probes import fit_probe
 from synapse_audit.probes.fit import STRENGTHS
 

@@ -19,8 +19,8 @@ from phases import time_two_phase, two_phase_line
 from rivals import RIVALS, missing
 from subjects import BERT_BASE, Subject, default_models, first_layer, load_subject, spread
 
-from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Plan
+from synapse_audit.model.activations import length_batches
 from synapse_audit.plan import HEAD, STREAM, SUFFIX
 from synapse_audit.sweep import Chunk, Engine, tapped
 from synapse_audit.sweep.clean import CleanStates, clean_pass

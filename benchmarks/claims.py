@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from synapse_audit.report import words
+from synapse_audit.report.kit import prose
 from synapse_audit.store import AuditResult
 
 HALF = 0.5
@@ -36,7 +36,7 @@ def of_paper(operator: str, name: str) -> Callable[[AuditResult], str]:
 
 
 def adjusted_p(run: AuditResult) -> str:
-    """The paper ranking's mean-silencing curve against its random twins."""
+    """The paper ranking's mean-silencing curve against its random controls."""
     tests = run.findings["redundancy"]["tests"]
     mine = tests[(tests["ranking"] == "paper") & (tests["ranked_for"] == "global")]
     mine = mine[(mine["layers"] == "all") & (mine["position"] == "pooled")]

@@ -14,9 +14,9 @@ import torch
 from harness import machine, save, show, timed
 from subjects import BERT_BASE, Subject, first_layer, load_subject, spread
 
-from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, LayerStatistics
-from synapse_audit.operators import OPERATORS
+from synapse_audit.interventions.operators import OPERATORS
+from synapse_audit.model.activations import length_batches
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, cheapest
 from synapse_audit.sweep import Engine, Site, tapped
 from synapse_audit.sweep.clean import CleanStates, clean_pass

@@ -19,9 +19,9 @@ import torch
 from harness import Spent
 from subjects import Subject
 
-from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
-from synapse_audit.metrics import measure
+from synapse_audit.effects import measure
+from synapse_audit.model.activations import length_batches
 from synapse_audit.plan import HEAD
 from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import Engine, running, subsampling, sweep_two_phase

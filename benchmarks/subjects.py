@@ -12,13 +12,13 @@ from harness import SHARED_MODELS
 from jaxtyping import Int
 
 from synapse_audit import demo
-from synapse_audit.activations import Extraction, extract
 from synapse_audit.artifacts import Cell, Plan, Splits
-from synapse_audit.classifier import FAMILIES, Classifier, Encoded
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.data import load_data
-from synapse_audit.edits import HeadView
-from synapse_audit.plan import STREAM, SUFFIX, Sources, build_cells, make_plan
+from synapse_audit.interventions.edits import HeadView
+from synapse_audit.model import FAMILIES, Classifier, Encoded
+from synapse_audit.model.activations import Extraction, extract
+from synapse_audit.plan import STREAM, SUFFIX, PlanInputs, build_cells, make_plan
 from synapse_audit.probes import layer_statistics
 from synapse_audit.rankings import RankingContext, rank
 from synapse_audit.sweep import Site
@@ -78,7 +78,7 @@ def load_subject(name: str, *, evaluate: int, grid: Grid | None = None) -> Subje
 
 def _sources(
     classifier: Classifier, found: Extraction, labels: Int[np.ndarray, " fit"], grid: Grid
-) -> tuple[Site, Sources]:
+) -> tuple[Site, PlanInputs]:
     every, none = np.arange(len(labels)), np.arange(0)
     splits = Splits(fit=every, select=none, evaluate=none)
     statistics = layer_statistics(
@@ -88,7 +88,7 @@ def _sources(
     context = RankingContext(
         found.activations, labels, classifier.classes, splits, (), seed=0, weights=weights
     )
-    sources = Sources(
+    sources = PlanInputs(
         grid=grid.model_copy(update={"rankings": RANKED}),
         rankings={name: rank(name, context) for name in RANKED},
         statistics=statistics,

@@ -81,7 +81,7 @@ grid = sa.PRESETS["quick"].model_copy(
         "constants": (2.0,),
     }
 )
-sources = sa.Sources.of(classifier, found, context, grid=grid)
+sources = sa.PlanInputs.of(classifier, found, context, grid=grid)
 cells = sa.build_cells(sources)
 
 # %% [markdown]

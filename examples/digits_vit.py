@@ -23,7 +23,7 @@ from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification
 
 import synapse_audit as sa
-from synapse_audit.stages import Subject
+from synapse_audit.pipeline.stages import Subject
 
 SEED = 0
 torch.manual_seed(SEED)

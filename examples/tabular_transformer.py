@@ -16,7 +16,7 @@ from pathlib import Path
 from tabular_model import classifier, held
 
 import synapse_audit as sa
-from synapse_audit.stages import Subject
+from synapse_audit.pipeline.stages import Subject
 
 SEED = 0
 model = classifier()

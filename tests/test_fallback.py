@@ -7,8 +7,8 @@ import torch
 from tiny import tiny_classifier
 from transformers import ElectraConfig, ElectraForSequenceClassification
 
-from synapse_audit.audit import audit
 from synapse_audit.config import make_config
+from synapse_audit.pipeline.audit import audit
 
 GRID = {
     "max_examples": 120,

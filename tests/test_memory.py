@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synapse_audit import memory
-from synapse_audit.memory import blocks
+from synapse_audit.memory import row_chunks
 
 HOLES = """
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_it_does_nothing_without_glibc(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: object())
     memory._malloc_trim.cache_clear()
     try:
-        memory.give_back()
+        memory.release_memory()
         assert memory._malloc_trim() is None
     finally:
         memory._malloc_trim.cache_clear()
@@ -51,10 +51,10 @@ def test_it_does_nothing_without_glibc(monkeypatch: pytest.MonkeyPatch):
 def test_blocks_hold_every_row_once_and_few_numbers(monkeypatch, each: int) -> None:
     monkeypatch.setattr(memory, "NUMBERS", 100)
     rows = np.arange(23)
-    parts = [rows[some] for some in blocks(len(rows), each)]
+    parts = [rows[some] for some in row_chunks(len(rows), each)]
     assert np.concatenate(parts).tolist() == rows.tolist()
     assert max(map(len, parts)) == min(23, max(1, 100 // each))
-    assert len(rows[:0][next(iter(blocks(0, each)))]) == 0, "one empty block"
+    assert len(rows[:0][next(iter(row_chunks(0, each)))]) == 0, "one empty block"
 
 
 @pytest.mark.parametrize(("rows", "times"), [(0, 0), (100, 0), (101, 1), (300, 2)])
@@ -65,11 +65,11 @@ def test_what_is_freed_is_given_back_between_two_blocks(
     monkeypatch.setattr(memory, "NUMBERS", 100)
     monkeypatch.setattr(memory, "give_back", lambda: calls.append(1))
     monkeypatch.setattr(memory, "PAUSE", 0.0)
-    assert len([*blocks(rows, 1)]) == times + 1
+    assert len([*row_chunks(rows, 1)]) == times + 1
     assert len(calls) == times
     monkeypatch.setattr(memory, "PAUSE", 0.1)
     monkeypatch.setattr(memory, "monotonic", lambda: 0.0)
-    assert len([*blocks(rows, 1)]) == times + 1
+    assert len([*row_chunks(rows, 1)]) == times + 1
     assert len(calls) == times, "not again so soon"
 
 
@@ -79,6 +79,6 @@ def test_the_time_of_the_first_block_counts(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(memory, "NUMBERS", 100)
     monkeypatch.setattr(memory, "give_back", lambda: calls.append(1))
     monkeypatch.setattr(memory, "monotonic", lambda: now[0])
-    for _ in blocks(200, 1):
+    for _ in row_chunks(200, 1):
         now[0] += 10
     assert len(calls) == 1

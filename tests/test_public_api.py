@@ -12,15 +12,15 @@ import synapse_audit
 
 PUBLIC = {
     # all the way
-    *("audit_seeds", "attribute", "Attributions", "SiteSource"),
-    *("Address", "parse_addresses", "format_addresses", "neurons_of", "GivenNeurons"),
+    *("audit_seeds", "attribute", "Attributions", "SiteInputs"),
+    *("Address", "parse_addresses", "format_addresses", "neurons_of", "NamedNeurons"),
     *("audit", "AuditConfig", "AuditResult", "Declined", "Grid", "make_config", "PRESETS"),
     *("bundled_data", "bundled_fit_data", "bundled_model", "render", "SECTIONS"),
     # stage by stage
     *("Inputs", "table_inputs", "Loading", "DataOptions"),
     *("Classifier", "Encoded", "Family", "FAMILIES", "load_data", "check_label_map", "split"),
     *("extract", "Extraction", "fit_probe", "fit_probes", "probe_table", "layer_statistics"),
-    *("rank", "RankingContext", "RANKINGS", "ranking_table", "HeadView", "Sources"),
+    *("rank", "RankingContext", "RANKINGS", "ranking_table", "HeadView", "PlanInputs"),
     *("build_cells", "plan", "Engine", "Site", "tapped", "sweep"),
     *("intervene", "OPERATORS", "EDITS", "measure", "METRICS", "resampled_weights", "FINDINGS"),
     # nouns
@@ -75,8 +75,8 @@ def _python(program: str) -> str:
 
 BEFORE = (
     "pass",
-    "import synapse_audit.plan, synapse_audit.sweep, synapse_audit.audit",
-    "from synapse_audit.audit import *",
+    "import synapse_audit.plan, synapse_audit.sweep, synapse_audit.pipeline.audit",
+    "from synapse_audit.pipeline.audit import *",
     "s.sweep; s.NeuronSet; s.plan",
 )
 MODULES = """import synapse_audit as s; s.sweep; from synapse_audit.sweep import Engine

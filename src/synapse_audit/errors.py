@@ -1,4 +1,4 @@
-"""What can go wrong for reasons the user can mend.
+"""What can go wrong for reasons the user can fix.
 
 ::
 
@@ -19,7 +19,7 @@ from collections.abc import Iterable
 
 
 class AuditError(Exception):
-    """Base of every error that the user can mend."""
+    """Base of every error that the user can fix."""
 
 
 class UsageError(AuditError):

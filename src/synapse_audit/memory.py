@@ -26,7 +26,7 @@ PAUSE = 0.1
 a tenth of the time of the findings, since the next one needs the same pages."""
 
 
-def blocks(rows: int, each: int) -> Iterator[slice]:
+def row_chunks(rows: int, each: int) -> Iterator[slice]:
     """Rows a few at a time, so that no array on the way grows with the data.
 
     Every now and then what is freed is given back. One empty block where there is no row, so that a
@@ -40,7 +40,7 @@ def blocks(rows: int, each: int) -> Iterator[slice]:
     yield slice(0, step)
     for start in range(step, rows, step):
         if monotonic() - last >= PAUSE:
-            give_back()
+            release_memory()
             last = monotonic()
         yield slice(start, start + step)
 
@@ -60,7 +60,7 @@ def in_memory(name: str, shape: tuple[int, int], dtype: Any = np.float32) -> np.
     return np.zeros(shape, dtype)
 
 
-def give_back() -> None:
+def release_memory() -> None:
     """Returns free pages of the heap to the system; milliseconds, so once per batch or block.
 
     Does nothing where the C library is not glibc.

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Float32, Int, Num, Shaped
 from scipy import stats
 
 from synapse_audit.errors import DataError, UsageError
-from synapse_audit.memory import Allocate, blocks, in_memory
+from synapse_audit.memory import Allocate, in_memory, row_chunks
 
 Numbers = Num[np.ndarray, "*#shape"] | float | int
 """An array that broadcasts against its neighbours, or one number."""
@@ -109,7 +109,7 @@ def weighted_shares(
     """
     found = np.zeros((len(hits), *weights.shape[1:]))
     total = np.zeros(weights.shape[1:])
-    for some in blocks(len(weights), total.size):
+    for some in row_chunks(len(weights), total.size):
         here = np.flatnonzero(among[some]) if among is not None else slice(None)
         part = weights[some][here].astype(np.float64)
         found += hits[:, some][:, here] @ part
@@ -246,7 +246,7 @@ def _multiplicities(
     ``each``: examples that one resample fills, of which a group may hold many.
     """
     shares = np.full(size, 1.0 / size)
-    for some in blocks(resamples, each):
+    for some in row_chunks(resamples, each):
         drawn = len(range(*some.indices(resamples)))
         yield some, generator.multinomial(size, shares, size=drawn).T
 
@@ -286,7 +286,7 @@ def weighted_quantiles(
     found = np.full((weights.shape[1], len(shares)), np.nan)
     if not len(order):
         return found
-    for some in blocks(len(found), len(order)):
+    for some in row_chunks(len(found), len(order)):
         cumulative = np.cumsum(weights[order, some], axis=0, dtype=np.float64)
         total = cumulative[-1]
         places = [(cumulative < share * total * (1 - 1e-12)).sum(axis=0) for share in shares]

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from cli.calling import CommandLine
-from synapse_audit.operators import OPERATORS
+from synapse_audit.interventions.operators import OPERATORS
 
 RUN_OPTIONS = (
     *("--data", "--text-column", "--text-pair-column", "--label-column", "--group-column"),

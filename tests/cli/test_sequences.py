@@ -11,7 +11,7 @@ from transformers import AutoTokenizer
 
 from cli.calling import Called, CommandLine
 from synapse_audit.config import make_config
-from synapse_audit.stages import Subject, read_subject
+from synapse_audit.pipeline.stages import Subject, read_subject
 
 
 def _refused(called: Called, *words: str) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from classifier.families import KINDS
+from model.families import KINDS
 
 from cli.calling import CommandLine
 from cli.signal_data import IMAGES, KIND, Saved, save_signals
-from synapse_audit.classifier import Classifier
 from synapse_audit.data import load_data
+from synapse_audit.model import Classifier
 
 FACTS = {
     "image": f"images, RGB, 12 × 12 pixels after {type(IMAGES).__name__}",

@@ -19,7 +19,7 @@ from synapse_audit.artifacts import (
     Predictions,
 )
 from synapse_audit.config import PRESETS, Grid
-from synapse_audit.metrics import measure
+from synapse_audit.effects import measure
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import resampled_weights
 
@@ -133,7 +133,7 @@ def _two_phase(
     exact = np.array([known for _, known in stream], dtype=bool)
     predicted = np.where(exact, outcomes.predicted, direct)
     rates = (direct != predicted).sum(axis=1) / exact.sum(axis=1)
-    growth = exact * (exact.shape[1] / exact.sum(axis=1, keepdims=True))
+    design_weight = exact * (exact.shape[1] / exact.sum(axis=1, keepdims=True))
     error = np.where(exact.all(axis=1), 0.0, 0.005)
-    held = Direct(growth.astype(np.float32), direct, outcomes.kl, rates, error)
+    held = Direct(design_weight.astype(np.float32), direct, outcomes.kl, rates, error)
     return replace(outcomes, predicted=predicted, direct=held)

@@ -109,7 +109,7 @@ def test_like_rankings_elect_each_other_and_random_is_near_chance(
 
 
 def test_effectiveness_by_hand(tables: dict[str, pd.DataFrame]) -> None:
-    # 0.8 was run for one ranking and without twins: it does not count.
+    # 0.8 was run for one ranking and without random controls: it does not count.
     table = tables["effectiveness"].set_index("ranking")
     assert table["operator"].tolist() == ["mean", "mean"]
     assert table["fractions"].tolist() == [2, 2]
@@ -130,7 +130,7 @@ def test_effectiveness_by_hand(tables: dict[str, pd.DataFrame]) -> None:
         assert (table[name] <= table[f"{name}_high"] + 1e-12).all()
 
 
-def test_a_ranking_across_layers_stands_beside_its_own_twins() -> None:
+def test_a_ranking_across_layers_stands_beside_its_own_controls() -> None:
     # Its sets hold other numbers of neurons per layer: its draws carry its name.
     own = {"ranking": "paper", "ranked_for": "global"}
     trials = [

@@ -8,8 +8,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 from sklearn.metrics import recall_score
 
+from synapse_audit.effects.curves import figure
 from synapse_audit.findings.asymmetry import CURVES, FRAGILITY, MATRIX, asymmetry, interaction, wald
-from synapse_audit.findings.curves import figure
 
 from .evidence import GRID, Trial, make_evidence, silence
 
@@ -23,7 +23,7 @@ def killed(index: int) -> list[int]:
     return np.where(index == LABELS, (index + 1) % 3, LABELS).tolist()
 
 
-def twins(answers, fraction: float = 0.5, **changes) -> list[Trial]:
+def random_controls(answers, fraction: float = 0.5, **changes) -> list[Trial]:
     return [(silence("random", fraction, draw=d, **changes), a) for d, a in enumerate(answers)]
 
 
@@ -37,7 +37,7 @@ def matrix(table, column: str) -> np.ndarray:
 
 
 def test_own_neurons_that_hold_one_class_each():
-    trials = owned([killed(i) for i in range(3)]) + twins([RIGHT, RIGHT])
+    trials = owned([killed(i) for i in range(3)]) + random_controls([RIGHT, RIGHT])
     table = asymmetry(make_evidence(RIGHT, trials)).tables["matrix"]
     assert table.columns.tolist() == MATRIX
     assert matrix(table, "value") == pytest.approx(np.eye(3))
@@ -67,18 +67,22 @@ def test_interaction_passes_over_an_absent_class():
 
 
 def test_the_same_sets_for_every_class_are_not_specific():
-    trials = owned([killed(1)] * 3) + twins([RIGHT])
+    trials = owned([killed(1)] * 3) + random_controls([RIGHT])
     table = asymmetry(make_evidence(RIGHT, trials)).tables["matrix"]
     assert matrix(table, "value") == pytest.approx(np.tile([0.0, 1.0, 0.0], (3, 1)))
     assert table["specificity"].to_numpy() == pytest.approx(np.zeros(9), abs=1e-12)
 
 
-def test_sets_like_their_twins_have_no_effect():
+def test_sets_like_their_controls_have_no_effect():
     generator = np.random.default_rng(1)
     broken = [np.where(generator.random(60) < 0.3, 0, LABELS).tolist() for _ in range(23)]
-    table = asymmetry(make_evidence(RIGHT, owned(broken[:3]) + twins(broken[3:]))).tables["matrix"]
+    table = asymmetry(make_evidence(RIGHT, owned(broken[:3]) + random_controls(broken[3:]))).tables[
+        "matrix"
+    ]
     assert (table["low"] <= 0).all() and (table["high"] >= 0).all()
-    same = asymmetry(make_evidence(RIGHT, owned([killed(0)] * 3) + twins([killed(0)] * 4)))
+    same = asymmetry(
+        make_evidence(RIGHT, owned([killed(0)] * 3) + random_controls([killed(0)] * 4))
+    )
     assert same.tables["matrix"]["value"].to_numpy() == pytest.approx(np.zeros(9))
     assert (same.tables["matrix"][["low", "high"]] == 0).all(axis=None)
 
@@ -87,7 +91,7 @@ def test_values_and_intervals_against_scikit_learn():
     generator = np.random.default_rng(2)
     sets, random = generator.integers(0, 3, (3, 60)), generator.integers(0, 3, (4, 60))
     weights = generator.uniform(0.5, 2.0, 60)
-    trials = owned(sets.tolist()) + twins(random.tolist())
+    trials = owned(sets.tolist()) + random_controls(random.tolist())
     evidence = make_evidence(RIGHT, trials, weights=weights, resamples=40)
     table = asymmetry(evidence).tables["matrix"]
 
@@ -122,7 +126,7 @@ def test_matrix_takes_the_fraction_closest_to_a_half_for_both_operators():
         for fraction in (0.1, 0.4, 0.8):
             answers = [killed(i) if fraction == 0.4 else RIGHT for i in range(3)]
             trials += owned(answers, fraction, operator=operator)
-            trials += twins([RIGHT], fraction, operator=operator)
+            trials += random_controls([RIGHT], fraction, operator=operator)
     found = asymmetry(make_evidence(RIGHT, trials))
     table = found.tables["matrix"]
     assert table["fraction"].unique().tolist() == [0.4]
@@ -131,18 +135,18 @@ def test_matrix_takes_the_fraction_closest_to_a_half_for_both_operators():
     assert found.summary["asymmetry"]["fraction"]["value"] == 0.4
 
 
-def test_matrix_needs_twins_and_reports_no_p_without_tests():
+def test_matrix_needs_controls_and_reports_no_p_without_tests():
     alone = asymmetry(make_evidence(RIGHT, owned([killed(0)] * 3)))
     assert alone.tables["matrix"].empty
     quick = GRID.model_copy(update={"tests": False})
     generator = np.random.default_rng(3)
-    trials = owned(generator.integers(0, 3, (3, 60)).tolist()) + twins([RIGHT])
+    trials = owned(generator.integers(0, 3, (3, 60)).tolist()) + random_controls([RIGHT])
     table = asymmetry(make_evidence(RIGHT, trials, grid=quick)).tables["matrix"]
     assert table[["p_value", "p_adjusted"]].isna().all(axis=None)
 
 
 def test_a_class_without_examples_is_left_out():
-    trials = owned([killed(0)] * 3) + twins([RIGHT]) + [(silence("top", 0.5), RIGHT)]
+    trials = owned([killed(0)] * 3) + random_controls([RIGHT]) + [(silence("top", 0.5), RIGHT)]
     tables = asymmetry(make_evidence(RIGHT, trials, n_classes=4)).tables
     assert set(tables["matrix"]["class"]) == set(CLASSES)
     assert tables["fragility"]["class"].tolist() == list(CLASSES)
@@ -192,7 +196,7 @@ def test_small_classes_are_not_named():
 
 def test_recall_curves_beside_the_range_of_draws():
     trials = [(silence("top", 0.5), gone(10, 0, 5)), (silence("top", 0.1), RIGHT)]
-    trials += twins([gone(0, 0, 0), gone(4, 0, 0)])
+    trials += random_controls([gone(0, 0, 0), gone(4, 0, 0)])
     table = asymmetry(make_evidence(RIGHT, trials)).tables["curves"]
     assert table.columns.tolist() == CURVES
     assert table["class"].tolist() == ["a", "a", "b", "b", "c", "c"]
@@ -206,7 +210,7 @@ def test_recall_curves_beside_the_range_of_draws():
 
 def test_resamples_without_a_class_are_passed_over():
     generator = np.random.default_rng(6)
-    trials = owned(generator.integers(0, 3, (3, 60)).tolist()) + twins([RIGHT, killed(2)])
+    trials = owned(generator.integers(0, 3, (3, 60)).tolist()) + random_controls([RIGHT, killed(2)])
     trials += [(silence("top", 0.5), killed(1))]
     evidence = make_evidence(RIGHT, trials)
     resampled = evidence.resampled.copy()

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from synapse_audit.artifacts import Cell, Evidence, LayerStatistics, Ranking
-from synapse_audit.findings.budgets import CHANGES, budget, logit_length
+from synapse_audit.findings.attack_surface.budgets import CHANGES, budget, logit_length
+from synapse_audit.interventions.operators import compile_rewrites
 from synapse_audit.neurons import top
-from synapse_audit.operators import compile_rewrites
 
 from .evidence import make_evidence
 

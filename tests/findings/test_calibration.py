@@ -6,7 +6,8 @@ import pytest
 from scipy.special import softmax
 
 from synapse_audit.artifacts import Cell
-from synapse_audit.findings.calibration import (
+from synapse_audit.effects.calibration import calibration_error, equal_width
+from synapse_audit.findings.calibration.calibration import (
     BINS,
     CELLS,
     NO_BEST,
@@ -14,7 +15,6 @@ from synapse_audit.findings.calibration import (
     REMOVAL,
     calibration,
 )
-from synapse_audit.metrics.calibration import calibration_error, equal_width
 
 from .evidence import make_evidence, silence
 
@@ -130,11 +130,16 @@ def test_draws_have_a_range_and_no_intervals():
     assert table["ece_low"].isna().tolist() == [True, True, True, False]
     removal = found["removal"]
     assert removal.columns.tolist() == REMOVAL
-    twins = removal.query("selection == 'random'").iloc[0]
+    random_controls = removal.query("selection == 'random'").iloc[0]
     errors = [ece_of(one) for one in logits[:3]]
-    assert twins["ece"] == pytest.approx(np.mean(errors), abs=1e-6)
-    assert twins["draws"] == 3
-    assert min(errors) <= twins["ece_low"] <= twins["ece_high"] <= max(errors) + 1e-6
+    assert random_controls["ece"] == pytest.approx(np.mean(errors), abs=1e-6)
+    assert random_controls["draws"] == 3
+    assert (
+        min(errors)
+        <= random_controls["ece_low"]
+        <= random_controls["ece_high"]
+        <= max(errors) + 1e-6
+    )
 
 
 def test_reliability_curves_of_clean_removal_and_temperatures():
@@ -168,9 +173,9 @@ def test_figures_and_their_reasons():
 
 def test_an_action_shared_by_a_draw_and_a_named_cell_has_its_interval():
     top = silence("top", 0.5)
-    twin = replace(top, selection="random", ranking=None, ranked_for=None, draw=0)
+    random_control = replace(top, selection="random", ranking=None, ranked_for=None, draw=0)
     evidence = evidence_of(top, logits=[LOGITS])
     both = pd.concat([evidence.effects] * 2, ignore_index=True)
-    both.loc[1, ["cell", "selection", "draw"]] = [twin.key, "random", 0]
+    both.loc[1, ["cell", "selection", "draw"]] = [random_control.key, "random", 0]
     table = calibration(replace(evidence, effects=both)).tables["cells"]
     assert table["ece_low"].notna().all()

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from synapse_audit.artifacts import Cell, DenseLayer, HeadEdit, LayerStatistics
-from synapse_audit.findings.certificates import certificates
-from synapse_audit.findings.guarantees import guarantees
+from synapse_audit.findings.certificates.certificates import certificates
+from synapse_audit.findings.certificates.guarantees import guarantees
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import weighted_quantiles
 

@@ -1,6 +1,6 @@
 import pytest
 
-from synapse_audit.findings.constants import COLUMNS, constants_list, constants_table
+from synapse_audit.findings.redundancy.constants import COLUMNS, constants_list, constants_table
 
 from .evidence import Trial, make_evidence, silence
 

@@ -2,13 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synapse_audit.findings.curves import (
+from synapse_audit.effects.curves import (
     draw_range,
     figure,
     grid_band,
     half_points,
     plateaus,
-    twins,
+    random_controls,
     unknown,
     where,
 )
@@ -69,9 +69,11 @@ def test_grid_band_keeps_to_values_that_occur():
     assert (low, high) == (0.1, np.inf)
 
 
-def test_a_ranking_s_own_twins_go_before_the_shared_ones():
+def test_a_ranking_s_own_controls_go_before_the_shared_ones():
     rows = [("random", None, None), ("random", "paper", "global"), ("random", "paper", "a")]
     rows += [("matched", "probe", "global"), ("top", "probe", "global")]
     table = pd.DataFrame(rows, columns=["selection", "ranking", "ranked_for"])
-    assert twins(table, "paper").index.tolist() == [1]
-    assert twins(table, "probe").index.tolist() == [0], "matched twins are a kind of their own"
+    assert random_controls(table, "paper").index.tolist() == [1]
+    assert random_controls(table, "probe").index.tolist() == [0], (
+        "matched random controls are a kind of their own"
+    )

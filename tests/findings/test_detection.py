@@ -7,7 +7,7 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from synapse_audit.artifacts import Cell, HeadEdit
-from synapse_audit.findings.detection import CELLS, NO_BENIGN, NO_SCORES, ROC, detection
+from synapse_audit.findings.detection.detection import CELLS, NO_BENIGN, NO_SCORES, ROC, detection
 
 from .evidence import make_evidence, silence
 
@@ -118,7 +118,7 @@ def test_how_cells_fail():
     )
     assert silent["missed_rise_low"] <= silent["missed_rise"] <= silent["missed_rise_high"]
     counted = finding.tables["failures"].iloc[0]
-    assert counted["cells"] == 4, "the random twin is a control"
+    assert counted["cells"] == 4, "the random control is a control"
     assert (counted["silent"], counted["loud"], counted["both"], counted["neither"]) == (1, 1, 1, 1)
     assert finding.summary["detection"]["failures"]["silent"] == 1
 
@@ -210,6 +210,9 @@ def test_figures_of_the_removal_curve():
     assert worst["missed_alarm"]["value"] > worst["missed_alarm"]["low"] > 0
     assert finding.summary["detection"]["removal"]["zero"]["missed_alarm"]["value"] is None
     removal = finding.tables["removal"]
-    twins = removal[removal["selection"] == "random"].iloc[0]
-    assert twins["draws"] == 3
-    assert isinstance(removal, pd.DataFrame) and twins["missed_alarm_low"] <= twins["missed_alarm"]
+    random_controls = removal[removal["selection"] == "random"].iloc[0]
+    assert random_controls["draws"] == 3
+    assert (
+        isinstance(removal, pd.DataFrame)
+        and random_controls["missed_alarm_low"] <= random_controls["missed_alarm"]
+    )

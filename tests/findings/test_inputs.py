@@ -1,4 +1,4 @@
-"""The table of attacks, its random twins as means over draws, and its figures."""
+"""The table of attacks, its random controls as means over draws, and its figures."""
 
 from dataclasses import replace
 

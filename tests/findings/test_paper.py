@@ -62,7 +62,7 @@ def test_nothing_without_the_paper_s_settings() -> None:
     assert "preset paper" in found.summary["paper"]["reason"]
 
 
-def test_curves_hold_weighted_f1_beside_their_own_twins(evidence: Evidence) -> None:
+def test_curves_hold_weighted_f1_beside_their_own_controls(evidence: Evidence) -> None:
     table = paper(evidence).tables["curve"].set_index(["operator", "selection", "fraction"])
     assert set(table.index.get_level_values("selection")) == {"top", "bottom", "random"}
     for f, n in zip(FRACTIONS, (0, 6, 10), strict=True):
@@ -70,9 +70,11 @@ def test_curves_hold_weighted_f1_beside_their_own_twins(evidence: Evidence) -> N
         assert row["f1"] == pytest.approx(f1_score(LABELS, wrong(n), average="weighted"))
         assert row["f1_low"] <= row["f1"] <= row["f1_high"]
         assert row["drop"] == pytest.approx(n / 20)
-        twin = table.loc[("zero", "random", f)]
-        assert twin["drop"] == pytest.approx(0.1), "the ranking's own draws, not the shared ones"
-        assert twin["draws"] == 2
+        random_control = table.loc[("zero", "random", f)]
+        assert random_control["drop"] == pytest.approx(0.1), (
+            "the ranking's own draws, not the shared ones"
+        )
+        assert random_control["draws"] == 2
 
 
 def test_figures_of_the_curve(evidence: Evidence) -> None:

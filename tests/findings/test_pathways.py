@@ -36,7 +36,7 @@ def test_the_parts_sum_to_the_whole():
     assert table.columns.tolist() == SPLIT
     whole = evidence.effects["accuracy_drop"].to_numpy()
     assert table["drop"].to_numpy() == pytest.approx(whole)
-    assert (table["direct_drop"] + table["through_drop"]).to_numpy() == pytest.approx(
+    assert (table["direct_drop"] + table["indirect_drop"]).to_numpy() == pytest.approx(
         whole, abs=1e-12
     )
 
@@ -45,26 +45,26 @@ def test_known_parts_when_every_example_is_exact():
     # 40 of 200 wrong in each class, 20 of them along the pooled row alone.
     table = pathways(split_of((wrong(40), wrong(20)), known=[True] * 400)).tables["split"]
     row = table.to_dict("records")[0]
-    assert (row["drop"], row["direct_drop"], row["through_drop"]) == pytest.approx((0.2, 0.1, 0.1))
+    assert (row["drop"], row["direct_drop"], row["indirect_drop"]) == pytest.approx((0.2, 0.1, 0.1))
     # A binomial share of 0.1 in 400: standard error 0.015.
-    assert row["through_low"] == pytest.approx(0.1 - 1.96 * 0.015, abs=0.01)
-    assert row["through_high"] == pytest.approx(0.1 + 1.96 * 0.015, abs=0.01)
+    assert row["indirect_low"] == pytest.approx(0.1 - 1.96 * 0.015, abs=0.01)
+    assert row["indirect_high"] == pytest.approx(0.1 + 1.96 * 0.015, abs=0.01)
     assert row["disagreement"] == pytest.approx(0.1)
     assert row["n_exact"] == 400
 
 
 def test_repair_by_other_tokens_is_negative():
     row = pathways(split_of((wrong(10), wrong(50)))).tables["split"].iloc[0]
-    assert row["through_drop"] == pytest.approx(-0.2)
-    assert row["through_high"] < 0
+    assert row["indirect_drop"] == pytest.approx(-0.2)
+    assert row["indirect_high"] < 0
 
 
 def test_agreement_still_has_an_interval():
     """400 examples without a difference, and the error of .005 that the pilot lets expect."""
     row = pathways(split_of((wrong(30), wrong(30)))).tables["split"].iloc[0]
-    assert row["through_drop"] == pytest.approx(0.0)
+    assert row["indirect_drop"] == pytest.approx(0.0)
     half = np.hypot(bonett_price(0, 0, 400).high, 1.96 * 0.005)
-    assert (row["through_low"], row["through_high"]) == pytest.approx((-half, half), abs=1e-6)
+    assert (row["indirect_low"], row["indirect_high"]) == pytest.approx((-half, half), abs=1e-6)
     assert row["disagreement"] == 0
 
 
@@ -74,8 +74,8 @@ def test_few_differences_take_the_closed_form():
     assert row["disagreement"] == pytest.approx(4 / 400)
     closed, more = bonett_price(4, 0, 400), 1.96 * 0.005
     low, high = (np.hypot(end - 0.01, more) for end in (closed.low, closed.high))
-    assert row["through_low"] == pytest.approx(row["through_drop"] - low, abs=1e-6)
-    assert row["through_high"] == pytest.approx(row["through_drop"] + high, abs=1e-6)
+    assert row["indirect_low"] == pytest.approx(row["indirect_drop"] - low, abs=1e-6)
+    assert row["indirect_high"] == pytest.approx(row["indirect_drop"] + high, abs=1e-6)
 
 
 def test_interval_covers_the_whole_sample():
@@ -88,7 +88,7 @@ def test_interval_covers_the_whole_sample():
     for _ in range(40):
         known = (generator.permutation(400) < 100).tolist()
         row = pathways(split_of((exact.tolist(), direct.tolist()), known=known)).tables["split"]
-        held.append(bool(row["through_low"][0] <= true <= row["through_high"][0]))
+        held.append(bool(row["indirect_low"][0] <= true <= row["indirect_high"][0]))
     assert np.mean(held) >= 0.9
 
 
@@ -98,8 +98,8 @@ def test_draws_share_a_row():
     row = pathways(make_evidence(LABELS, trials, stream=stream)).tables["split"].iloc[0]
     assert row["draws"] == 2
     assert row["n_exact"] == 200
-    assert row["through_drop"] == pytest.approx(0.05)
-    assert (row["through_low"], row["through_high"]) == pytest.approx((0.0025, 0.0975))
+    assert row["indirect_drop"] == pytest.approx(0.05)
+    assert (row["indirect_low"], row["indirect_high"]) == pytest.approx((0.0025, 0.0975))
     assert row["direct_drop"] == pytest.approx(0.05)
     assert row["disagreement"] == pytest.approx(0.05)
 
@@ -127,12 +127,12 @@ def test_operators_are_compared_over_distinct_cells():
 def test_figures_name_the_largest_part():
     evidence = split_of((wrong(20), wrong(20)), (wrong(30), wrong(60)), known=[True] * 400)
     figures = pathways(evidence).summary["pathways"]
-    largest = figures["mean"]["largest_through"]
+    largest = figures["mean"]["largest_indirect"]
     assert largest["value"] == pytest.approx(-0.15)
     assert largest["low"] < -0.15 < largest["high"]
     assert (largest["fraction"], largest["n_exact"]) == (0.5, 400)
     assert figures["mean"]["largest_disagreement"]["value"] == pytest.approx(0.15)
-    assert "not run on this operator" in figures["zero"]["largest_through"]["reason"]
+    assert "not run on this operator" in figures["zero"]["largest_indirect"]["reason"]
 
 
 def test_an_exact_run_is_empty_and_says_why():
@@ -140,13 +140,13 @@ def test_an_exact_run_is_empty_and_says_why():
     assert found.tables["split"].empty
     assert found.tables["split"].columns.tolist() == SPLIT
     assert found.tables["operators"].columns.tolist() == COMPARED
-    assert found.summary["pathways"]["mean"]["largest_through"]["reason"] == ALL_EXACT
+    assert found.summary["pathways"]["mean"]["largest_indirect"]["reason"] == ALL_EXACT
 
 
 def test_a_model_whose_pooled_row_is_always_exact_says_so():
     evidence = make_evidence(LABELS, [(silence("top", 0.5), wrong(20))])
     evidence.effects["route"] = "stream"
-    figure = pathways(evidence).summary["pathways"]["mean"]["largest_through"]
+    figure = pathways(evidence).summary["pathways"]["mean"]["largest_indirect"]
     assert figure["reason"] == ALL_DIRECT
 
 

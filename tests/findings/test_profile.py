@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import permutation_test, spearmanr
 
 from synapse_audit.artifacts import Cell, Evidence
-from synapse_audit.findings.profile import LEVELS, REACH, profile
+from synapse_audit.findings.attack_surface.profile import LEVELS, REACH, profile
 
 from .evidence import make_evidence
 from .test_acts import attack, edit
@@ -108,7 +108,7 @@ def test_a_budget_that_barely_is_enough_has_a_range() -> None:
 
 @pytest.mark.parametrize("n", [5, 10])
 def test_the_order_test_is_that_of_scipy(n: int) -> None:
-    from synapse_audit.findings.profile import _order_p
+    from synapse_audit.findings.attack_surface.profile import _order_p
 
     generator = np.random.default_rng(n)
     one, other = generator.normal(size=n), generator.normal(size=n)

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synapse_audit.findings.redundancy import (
+from synapse_audit.findings.redundancy.redundancy import (
     LAYERS,
     MOST_SETS,
     POSITIONS,
@@ -123,7 +123,7 @@ def test_removal_table_averages_draws():
     assert (random["accuracy_low"], random["accuracy_high"]) == pytest.approx((0.9025, 0.9975))
 
 
-def test_layers_table_sets_each_layer_beside_its_twins():
+def test_layers_table_sets_each_layer_beside_its_controls():
     trials = curve({0.5: 80}, layers="2") + curve({0.5: 40}, layers="10")
     trials += curve({0.5: 40}, "random", layers="2", draw=0)
     trials += curve({0.5: 0}, "random", layers="2", draw=1)

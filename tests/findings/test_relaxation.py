@@ -5,9 +5,13 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from synapse_audit.findings import relaxation
-from synapse_audit.findings.activation import ACTIVATIONS
-from synapse_audit.findings.relaxation import DenseHead, certified_counts, certified_radii
+from synapse_audit.findings.certificates.activation_bounds import ACTIVATIONS
+from synapse_audit.findings.certificates.certificates import relaxation
+from synapse_audit.findings.certificates.relaxation import (
+    DenseHead,
+    certified_counts,
+    certified_radii,
+)
 
 GRID = np.geomspace(1e-3, 3.0, 120)
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
-from synapse_audit.findings.resampled import (
+from synapse_audit.effects.resampled import (
     accuracy,
     chance,
     clean_accuracy,

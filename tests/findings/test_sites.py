@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from synapse_audit.findings.redundancy import redundancy
+from synapse_audit.findings.redundancy.redundancy import redundancy
 from synapse_audit.findings.sites import sites
 
 from .evidence import make_evidence, silence
@@ -14,7 +14,7 @@ HALF = [0] * 10 + [0] * 5 + [1] * 5
 WORSE = [1] * 10 + [0] * 5 + [1] * 5
 
 
-def test_a_site_stands_beside_its_random_twins_and_the_block_output() -> None:
+def test_a_site_stands_beside_its_random_controls_and_the_block_output() -> None:
     inner = {"site": "mlp_output"}
     trials = [
         (silence("top", 0.5, **inner), HALF),

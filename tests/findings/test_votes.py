@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from synapse_audit.findings.votes import (
+from synapse_audit.findings.rankings.votes import (
     average_overlap,
     chance_jaccard,
     neuron_vote,
@@ -61,7 +61,9 @@ def test_an_election_by_hand() -> None:
 def test_a_ranking_does_not_elect_itself() -> None:
     scores = {"mine": _scores([5, 6], 10), "other": _scores([0, 1], 10)}
     assert neuron_vote(scores, "mine", 0.2) == 0.0
-    assert neuron_vote({"mine": scores["mine"], "twin": scores["mine"]}, "mine", 0.2) == 1.0
+    assert (
+        neuron_vote({"mine": scores["mine"], "random_control": scores["mine"]}, "mine", 0.2) == 1.0
+    )
 
 
 def test_an_election_against_the_published_procedure() -> None:

@@ -1,4 +1,4 @@
-"""A grid means exactly the cells it should, with nested and shared twins."""
+"""A grid means exactly the cells it should, with nested and shared random controls."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,13 +10,23 @@ import pytest
 from synapse_audit.artifacts import GLOBAL, Cell, LayerStatistics
 from synapse_audit.config import Grid
 from synapse_audit.neurons import NeuronSet, count, top
-from synapse_audit.plan import Sources, build_cells
+from synapse_audit.plan import PlanInputs, build_cells
 from synapse_audit.plan.head import COLUMN_DRAWS
 from synapse_audit.plan.logits import NOISE_DRAWS
 from synapse_audit.plan.neurons import constant_cells
 from synapse_audit.plan.weights import LINF_SIZES, ROW_FACTORS, SIGMAS, SPARSITIES
 
-from .sources import CLASSES, FEATURES, GRID, LAYERS, QUICK, STANDARD, WIDTH, sources, statistics
+from .plan_inputs import (
+    CLASSES,
+    FEATURES,
+    GRID,
+    LAYERS,
+    QUICK,
+    STANDARD,
+    WIDTH,
+    sources,
+    statistics,
+)
 
 
 def _neurons(cell: Cell) -> NeuronSet:
@@ -51,8 +61,8 @@ def _expected(grid: Grid) -> dict[str, int]:
 
 
 def _edited(grid: Grid) -> int:
-    """Cells of the other edits: each push with three random twins, at every other budget; no part
-    of any model is known here, so noise falls on the head and no bit is flipped."""
+    """Cells of the other edits: each push with three random controls, at every other budget; no
+    part of any model is known here, so noise falls on the head and no bit is flipped."""
     C, pushes = len(CLASSES), len(grid.budgets[::2])
     few = sum(n <= FEATURES for n in SPARSITIES)
     kinds = {
@@ -106,7 +116,7 @@ def test_every_set_takes_its_fraction_of_every_layer() -> None:
         assert _neurons(cell).counts == dict.fromkeys(layers, WIDTH - k if keeps else k)
 
 
-def test_fewer_twins_are_matched_or_kept_where_the_grid_says_so() -> None:
+def test_fewer_controls_are_matched_or_kept_where_the_grid_says_so() -> None:
     cells = build_cells(sources(GRID.model_copy(update={"other_draws": 2})))
     for selection, draws in (("matched", 2), ("keep_random", 2), ("random", 3)):
         wanted = {"operator": "mean", "fraction": 0.5, "layers": "all", "position": "pooled"}
@@ -114,7 +124,7 @@ def test_fewer_twins_are_matched_or_kept_where_the_grid_says_so() -> None:
 
 
 @pytest.mark.parametrize("draw", range(GRID.draws))
-def test_twins_are_nested_over_fractions(draw: int) -> None:
+def test_controls_are_nested_over_fractions(draw: int) -> None:
     cells = _select(build_cells(sources()), selection="random", draw=draw, operator="mean")
     for layers, position in (("all", "pooled"), ("0", "pooled"), ("2", "pooled")):
         chain = sorted(_select(cells, layers=layers, position=position), key=lambda c: c.k or 0)
@@ -123,18 +133,20 @@ def test_twins_are_nested_over_fractions(draw: int) -> None:
             assert not len(_neurons(small) - _neurons(large))
 
 
-def test_twins_are_shared_by_all_that_take_the_same_counts() -> None:
+def test_controls_are_shared_by_all_that_take_the_same_counts() -> None:
     cells = build_cells(sources(GRID.model_copy(update={"fractions": (0.25, 0.251)})))
-    twins = _select(cells, selection="random", draw=0, layers="all", position="pooled")
-    assert len(twins) == 2 * 3
-    assert len({_neurons(c) for c in twins}) == 1
-    assert len({c.action for c in _select(twins, operator="mean")}) == 1, "run once"
-    assert len({c.key for c in twins}) == len(twins), "but told apart"
+    random_controls = _select(cells, selection="random", draw=0, layers="all", position="pooled")
+    assert len(random_controls) == 2 * 3
+    assert len({_neurons(c) for c in random_controls}) == 1
+    assert len({c.action for c in _select(random_controls, operator="mean")}) == 1, "run once"
+    assert len({c.key for c in random_controls}) == len(random_controls), "but distinguished"
 
 
-def test_twins_differ_between_draws() -> None:
-    twins = _select(build_cells(sources()), selection="random", operator="mean", layers="all")
-    half = [_neurons(c) for c in _select(twins, fraction=0.5)]
+def test_controls_differ_between_draws() -> None:
+    random_controls = _select(
+        build_cells(sources()), selection="random", operator="mean", layers="all"
+    )
+    half = [_neurons(c) for c in _select(random_controls, fraction=0.5)]
     assert len(set(half)) == GRID.draws
 
 
@@ -149,7 +161,7 @@ def test_exclusive_sets_avoid_every_other_class() -> None:
             assert not len(_neurons(cell) & top(scores[other], cell.fraction, s.blocks))
 
 
-def test_matched_twins_hold_as_many_of_every_tenth_of_norm() -> None:
+def test_matched_controls_hold_as_many_of_every_tenth_of_norm() -> None:
     s = sources()
     for cell in _select(build_cells(s), selection="matched", operator="mean"):
         chosen = top(s.headline.scores[GLOBAL], cell.fraction or 0, s.blocks)
@@ -166,9 +178,11 @@ def test_keep_sets_are_complements() -> None:
     for kept, chosen in (("keep_top", "top"), ("keep_random", "random")):
         for cell in _select(cells, selection=kept):
             wanted = {"ranking": cell.ranking, "ranked_for": cell.ranked_for, "draw": cell.draw}
-            (twin,) = _select(cells, selection=chosen, fraction=cell.fraction, **wanted)
-            assert not len(_neurons(cell) & _neurons(twin))
-            assert (_neurons(cell) | _neurons(twin)).counts == dict.fromkeys((1, 2), WIDTH)
+            (random_control,) = _select(cells, selection=chosen, fraction=cell.fraction, **wanted)
+            assert not len(_neurons(cell) & _neurons(random_control))
+            assert (_neurons(cell) | _neurons(random_control)).counts == dict.fromkeys(
+                (1, 2), WIDTH
+            )
 
 
 def test_budgets_are_norms_of_the_edits() -> None:
@@ -201,7 +215,7 @@ def test_classes_without_fit_examples_are_not_ranked_for() -> None:
     assert {c.target for c in _select(build_cells(without), operator="shift")} == set(CLASSES)
 
 
-def _with_layer(s: Sources, layer: int, found: LayerStatistics) -> Sources:
+def _with_layer(s: PlanInputs, layer: int, found: LayerStatistics) -> PlanInputs:
     rows = [found if m == layer else old for m, old in enumerate(s.statistics)]
     return replace(s, statistics=tuple(rows))
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 
 from synapse_audit.artifacts import GLOBAL, Cell, Ranking
-from synapse_audit.plan import Sources, build_cells
+from synapse_audit.plan import PlanInputs, build_cells
 from synapse_audit.plan.dissociated import dissociated_cells
 
-from .sources import CLASSES, GRID, LAYERS, WIDTH, sources
+from .plan_inputs import CLASSES, GRID, LAYERS, WIDTH, sources
 
 
-def _with_use(s: Sources, use: list[np.ndarray]) -> Sources:
+def _with_use(s: PlanInputs, use: list[np.ndarray]) -> PlanInputs:
     ranking = Ranking("conductance", dict.fromkeys((GLOBAL, *CLASSES), use))
     return replace(s, rankings={**s.rankings, "conductance": ranking})
 
@@ -43,7 +43,7 @@ def test_the_sets_are_high_in_one_ranking_and_low_in_the_other() -> None:
     assert set(found[("readable_unused", 0.25)]) == set(range(1, LAYERS + 1))
 
 
-def test_every_set_has_random_twins_of_the_same_counts() -> None:
+def test_every_set_has_random_controls_of_the_same_counts() -> None:
     generator = np.random.default_rng(5)
     s = _with_use(sources(), [generator.normal(size=WIDTH) for _ in range(LAYERS + 1)])
     cells = build_cells(s)
@@ -52,16 +52,16 @@ def test_every_set_has_random_twins_of_the_same_counts() -> None:
     assert len(mine) == 2 * 2 * len([f for f in GRID.fractions if f <= 0.3])
     for cell in mine:
         assert cell.neurons is not None
-        twins = [
+        random_controls = [
             other
             for other in cells
             if other.selection == "random"
             and (other.operator, other.fraction, other.layers, other.position)
             == (cell.operator, cell.fraction, cell.layers, cell.position)
         ]
-        assert len(twins) == GRID.draws
-        for twin in twins:
-            assert twin.neurons is not None
-            assert twin.neurons.counts == cell.neurons.counts
+        assert len(random_controls) == GRID.draws
+        for random_control in random_controls:
+            assert random_control.neurons is not None
+            assert random_control.neurons.counts == cell.neurons.counts
         assert (cell.ranking, cell.ranked_for) == ("probe", GLOBAL)
         assert cell.used == "conductance"

@@ -10,16 +10,16 @@ import pytest
 from findings.evidence import make_evidence, silence
 from groups import group_of
 
-from synapse_audit.addresses import parse_addresses
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Group, Ranking
 from synapse_audit.config import PRESETS, Grid
-from synapse_audit.edits import ChosenFlips, Flip, Part
+from synapse_audit.effects.controls import TESTED
 from synapse_audit.findings import FINDINGS
-from synapse_audit.metrics.controls import TESTED
-from synapse_audit.plan import GivenNeurons, SiteSource, Sources, build_cells
+from synapse_audit.interventions.edits import ChosenFlips, Flip, Part
+from synapse_audit.neurons.addresses import parse_addresses
+from synapse_audit.plan import NamedNeurons, PlanInputs, SiteInputs, build_cells
 from synapse_audit.plan.cells import GROUPS
 
-from .sources import CLASSES, GRID, LAYERS, WIDTH, sources, statistics
+from .plan_inputs import CLASSES, GRID, LAYERS, WIDTH, sources, statistics
 from .test_cells import _with_layer
 
 EVERYTHING = PRESETS["standard"].model_copy(
@@ -35,7 +35,7 @@ EVERYTHING = PRESETS["standard"].model_copy(
 """A grid that asks for every group."""
 
 
-def everything(grid: Grid = EVERYTHING) -> Sources:
+def everything(grid: Grid = EVERYTHING) -> PlanInputs:
     """Sources that lack nothing a group needs."""
     s = sources(grid)
     generator = np.random.default_rng(3)
@@ -61,8 +61,8 @@ def everything(grid: Grid = EVERYTHING) -> Sources:
         rankings={**s.rankings, **extra},
         parts=(part,),
         flips=(chosen,),
-        sites={"mlp_output": SiteSource(s.statistics, s.headline)},
-        given={"block_output": GivenNeurons(given, s.widths)},
+        sites={"mlp_output": SiteInputs(s.statistics, s.headline)},
+        given={"block_output": NamedNeurons(given, s.widths)},
     )
 
 

@@ -19,7 +19,7 @@ from synapse_audit.plan.inputs import (
     input_cells,
 )
 
-from .sources import CLASSES, GRID, QUICK, STANDARD, sources
+from .plan_inputs import CLASSES, GRID, QUICK, STANDARD, sources
 
 EVERY = GRID.model_copy(
     update={
@@ -46,8 +46,8 @@ def test_cells_per_attack() -> None:
     pgd = [(c.strength, c.target) for c in _of(cells, "pgd")]
     assert pgd == [(0.3, None), (0.6, None), *((0.3, name) for name in CLASSES)]
     gone = [(c.strength, c.selection, c.draw) for c in _of(cells, "deletion")]
-    twins = [("random", draw) for draw in range(DELETION_DRAWS)]
-    assert gone == [(n, *kind) for n in (1.0, 3.0) for kind in [("top", None), *twins]]
+    random_controls = [("random", draw) for draw in range(DELETION_DRAWS)]
+    assert gone == [(n, *kind) for n in (1.0, 3.0) for kind in [("top", None), *random_controls]]
     assert {(c.space, c.site, c.position, c.layers, c.k) for c in cells} == {
         ("input", "embeddings", None, None, None)
     }

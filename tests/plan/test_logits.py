@@ -1,7 +1,7 @@
 from synapse_audit.plan import HEAD, build_cells, make_plan
 from synapse_audit.plan.logits import NOISE_DRAWS, logit_noise_cells, temperature_cells
 
-from .sources import GRID, LAYERS, sources
+from .plan_inputs import GRID, LAYERS, sources
 
 HEATED = GRID.model_copy(update={"temperatures": (0.5, 2.0), "logit_noise": (1.0, 4.0)})
 

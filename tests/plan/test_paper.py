@@ -1,4 +1,4 @@
-"""Sets across layers with twins of their own, and the settings that the paper names."""
+"""Sets across layers with random controls of their own, and the settings that the paper names."""
 
 from dataclasses import replace
 
@@ -8,10 +8,10 @@ import pytest
 from synapse_audit.artifacts import GLOBAL, Cell
 from synapse_audit.config import PRESETS
 from synapse_audit.neurons import NeuronSet, exclusive, mass_across, random_draw, top_across
-from synapse_audit.plan import Sources, build_cells
-from synapse_audit.plan.paper import SETTINGS, TWINS
+from synapse_audit.plan import PlanInputs, build_cells
+from synapse_audit.plan.paper import RANDOM_CONTROLS, SETTINGS
 
-from .sources import CLASSES, GRID, LAYERS, WIDTH, sources
+from .plan_inputs import CLASSES, GRID, LAYERS, WIDTH, sources
 
 PAPER = GRID.model_copy(
     update={"rankings": ("paper", "probeless"), "paper": True, "operators": ("mean", "zero")}
@@ -19,7 +19,7 @@ PAPER = GRID.model_copy(
 TOTAL = LAYERS * WIDTH
 
 
-def across(grid=PAPER) -> Sources:
+def across(grid=PAPER) -> PlanInputs:
     """The same with a ranking across layers in which block 2 leads."""
     s = sources(grid)
     generator = np.random.default_rng(7)
@@ -32,12 +32,12 @@ def across(grid=PAPER) -> Sources:
 
 
 @pytest.fixture(scope="module")
-def s() -> Sources:
+def s() -> PlanInputs:
     return across()
 
 
 @pytest.fixture(scope="module")
-def cells(s: Sources) -> tuple[Cell, ...]:
+def cells(s: PlanInputs) -> tuple[Cell, ...]:
     return build_cells(s)
 
 
@@ -53,7 +53,7 @@ def _neurons(cell: Cell) -> NeuronSet:
 HEADLINE = {"operator": "zero", "layers": "all", "position": "pooled", "setting": None}
 
 
-def test_sets_are_taken_over_all_layers_at_once(s: Sources, cells: tuple[Cell, ...]) -> None:
+def test_sets_are_taken_over_all_layers_at_once(s: PlanInputs, cells: tuple[Cell, ...]) -> None:
     for fraction in PAPER.fractions:
         (cell,) = _select(
             cells,
@@ -68,7 +68,9 @@ def test_sets_are_taken_over_all_layers_at_once(s: Sources, cells: tuple[Cell, .
         assert _neurons(cell).counts[2] > _neurons(cell).counts.get(1, 0)
 
 
-def test_each_ranking_has_twins_of_its_own_counts(s: Sources, cells: tuple[Cell, ...]) -> None:
+def test_each_ranking_has_controls_of_its_own_counts(
+    s: PlanInputs, cells: tuple[Cell, ...]
+) -> None:
     for fraction in PAPER.fractions:
         drawn = _select(cells, **HEADLINE, selection="random", fraction=fraction)
         own = [c for c in drawn if c.ranking == "paper"]
@@ -88,7 +90,7 @@ def test_each_ranking_has_twins_of_its_own_counts(s: Sources, cells: tuple[Cell,
         assert all(_neurons(c).counts == s.counts(fraction, (1, 2)) for c in shared)
 
 
-def test_without_a_ranking_within_layers_there_are_no_shared_twins() -> None:
+def test_without_a_ranking_within_layers_there_are_no_shared_controls() -> None:
     alone = across(PAPER.model_copy(update={"rankings": ("paper",), "position_fractions": ()}))
     cells = build_cells(alone)
     for selection in ("random", "keep_random"):
@@ -96,15 +98,17 @@ def test_without_a_ranking_within_layers_there_are_no_shared_twins() -> None:
         assert {c.ranking for c in found} == {"paper"}
 
 
-def test_kept_sets_are_complements_with_twins(cells: tuple[Cell, ...]) -> None:
+def test_kept_sets_are_complements_with_controls(cells: tuple[Cell, ...]) -> None:
     for kept, chosen in (("keep_top", "top"), ("keep_random", "random")):
         found = _select(cells, **HEADLINE, ranking="paper", ranked_for=GLOBAL, selection=kept)
         assert found
         for cell in found:
             named = {"fraction": cell.fraction, "draw": cell.draw, "ranking": "paper"}
-            (twin,) = _select(cells, **HEADLINE, **named, selection=chosen, ranked_for=GLOBAL)
-            assert len(_neurons(cell)) + len(_neurons(twin)) == TOTAL
-            assert not len(_neurons(cell) & _neurons(twin))
+            (random_control,) = _select(
+                cells, **HEADLINE, **named, selection=chosen, ranked_for=GLOBAL
+            )
+            assert len(_neurons(cell)) + len(_neurons(random_control)) == TOTAL
+            assert not len(_neurons(cell) & _neurons(random_control))
 
 
 def test_embeddings_are_not_ranked(cells: tuple[Cell, ...]) -> None:
@@ -113,7 +117,7 @@ def test_embeddings_are_not_ranked(cells: tuple[Cell, ...]) -> None:
     assert _select(cells, layers="1", selection="top", ranking="paper")
 
 
-def test_class_sets_go_over_all_layers_too(s: Sources, cells: tuple[Cell, ...]) -> None:
+def test_class_sets_go_over_all_layers_too(s: PlanInputs, cells: tuple[Cell, ...]) -> None:
     scores = s.rankings["paper"].scores
     for name in CLASSES:
         for cell in _select(cells, **HEADLINE, ranking="paper", ranked_for=name, selection="top"):
@@ -128,7 +132,7 @@ def test_class_sets_go_over_all_layers_too(s: Sources, cells: tuple[Cell, ...]) 
         assert _neurons(cell) == wanted
 
 
-def test_settings_are_those_of_the_paper(s: Sources, cells: tuple[Cell, ...]) -> None:
+def test_settings_are_those_of_the_paper(s: PlanInputs, cells: tuple[Cell, ...]) -> None:
     found = _select(cells, group="paper_setting", selection="top")
     assert len(found) == len(SETTINGS) == 1 + 1 + 5 + 3
     noise = {(c.strength, c.fraction, c.position) for c in found if c.operator == "gaussian"}
@@ -139,18 +143,20 @@ def test_settings_are_those_of_the_paper(s: Sources, cells: tuple[Cell, ...]) ->
     assert scaled == {0.9, 0.8, 0.6}, "1 − α"
     for cell in found:
         assert len(_neurons(cell)) == round((cell.fraction or 0) * TOTAL)
-        twins = _select(
+        random_controls = _select(
             cells,
             operator=cell.operator,
             strength=cell.strength,
             setting=cell.setting,
             selection="random",
         )
-        assert len(twins) == (0 if cell.fraction == 1 else min(TWINS, PAPER.draws))
-        assert all(_neurons(t).counts == _neurons(cell).counts for t in twins)
+        assert len(random_controls) == (
+            0 if cell.fraction == 1 else min(RANDOM_CONTROLS, PAPER.draws)
+        )
+        assert all(_neurons(t).counts == _neurons(cell).counts for t in random_controls)
 
 
-def test_sets_by_mass_are_named_apart(s: Sources, cells: tuple[Cell, ...]) -> None:
+def test_sets_by_mass_are_named_apart(s: PlanInputs, cells: tuple[Cell, ...]) -> None:
     found = _select(cells, selection="exclusive_mass")
     assert {(c.operator, c.ranked_for) for c in found} == {
         (o, n) for o in ("zero", "mean") for n in CLASSES

@@ -9,7 +9,7 @@ from synapse_audit.artifacts import Cell
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, build_cells, cheapest, make_plan
 
-from .sources import LAYERS, sources
+from .plan_inputs import LAYERS, sources
 
 EVERY = frozenset({STREAM, SUFFIX})
 L = 4

@@ -1,4 +1,4 @@
-"""Cells at other sites and of other operators: what they touch, and their twins."""
+"""Cells at other sites and of other operators: what they touch, and their random controls."""
 
 from dataclasses import replace
 from typing import Any
@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from synapse_audit.artifacts import GLOBAL, LayerStatistics, Ranking
-from synapse_audit.plan import HEAD, STREAM, SUFFIX, SiteSource, Sources, cheapest
+from synapse_audit.plan import HEAD, STREAM, SUFFIX, PlanInputs, SiteInputs, cheapest
 from synapse_audit.plan.others import aimed_cells, nearest_to_mean, other_operator_cells
 from synapse_audit.plan.sites import site_cells, site_layer_cells, site_position_cells
 
-from .sources import CLASSES, sources
+from .plan_inputs import CLASSES, sources
 
 WIDTHS = (0, 6, 6)
 
@@ -23,12 +23,12 @@ def _statistics(width: int) -> LayerStatistics:
     return LayerStatistics(mean, bank.std(axis=0), np.abs(mean), mean, mean, means, bank)
 
 
-def _site() -> SiteSource:
+def _site() -> SiteInputs:
     scores = tuple(np.arange(width, dtype=np.float64) for width in WIDTHS)
-    return SiteSource(tuple(map(_statistics, WIDTHS)), Ranking("probeless", {GLOBAL: scores}))
+    return SiteInputs(tuple(map(_statistics, WIDTHS)), Ranking("probeless", {GLOBAL: scores}))
 
 
-def _sources(**grid: Any) -> Sources:
+def _sources(**grid: Any) -> PlanInputs:
     base = sources()
     return replace(
         base,
@@ -38,7 +38,7 @@ def _sources(**grid: Any) -> Sources:
     )
 
 
-def test_sites_have_top_bottom_and_twins_of_the_same_counts() -> None:
+def test_sites_have_top_bottom_and_controls_of_the_same_counts() -> None:
     cells = list(site_cells(_sources(site_fractions=(0.5,), draws=3)))
     mean = [c for c in cells if c.operator == "mean" and c.site == "mlp_output"]
     assert [c.selection for c in mean] == ["top", "bottom", "random", "random", "random"]
@@ -70,8 +70,10 @@ def test_aimed_operators_are_run_toward_every_class_and_never_without() -> None:
     assert {c.target for c in aimed} == set(source.ranked_classes)
     assert {c.operator for c in rest} == {"resample"}
     assert {c.target for c in rest} == {None}
-    twins = [c for c in aimed if c.selection == "random" and c.operator == "translate"]
-    assert len({c.action for c in twins}) == len(twins), "the class aimed at is part of the action"
+    random_controls = [c for c in aimed if c.selection == "random" and c.operator == "translate"]
+    assert len({c.action for c in random_controls}) == len(random_controls), (
+        "the class aimed at is part of the action"
+    )
     assert all(c.donor is not None for c in aimed if c.operator == "patch")
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from synapse_audit.activations import extract
-from synapse_audit.classifier import Classifier
 from synapse_audit.config import PRESETS
 from synapse_audit.data import load_data, split
 from synapse_audit.errors import UsageError
-from synapse_audit.plan import Sources
+from synapse_audit.model import Classifier
+from synapse_audit.model.activations import extract
+from synapse_audit.plan import PlanInputs
 from synapse_audit.probes import fit_probe, fit_probes, layer_statistics
 from synapse_audit.rankings import RankingContext, rank
 
@@ -30,7 +30,7 @@ def test_sources_hold_what_the_stages_one_by_one_give(stages: tuple) -> None:
     classifier, data, splits, found = stages
     probes = fit_probes(found.activations, data, splits)
     context = RankingContext.of(found.activations, data, splits, probes)
-    sources = Sources.of(classifier, found, context, grid=GRID)
+    sources = PlanInputs.of(classifier, found, context, grid=GRID)
     assert (sources.grid, sources.classes, sources.seed) == (GRID, data.classes, 0)
     assert list(sources.rankings) == ["probeless", "iou"]
     scores = sources.rankings["iou"].scores["global"]
@@ -47,7 +47,7 @@ def test_the_head_is_seen_over_fit_with_its_own_bias(stages: tuple) -> None:
     classifier, data, splits, found = stages
     probes = fit_probes(found.activations, data, splits)
     context = RankingContext.of(found.activations, data, splits, probes)
-    head = Sources.of(classifier, found, context).head
+    head = PlanInputs.of(classifier, found, context).head
     assert head.bias is not None
     logits = head.head_input @ head.weight.T + head.bias
     np.testing.assert_allclose(logits, found.logits[splits.fit], atol=1e-3)  # logits reach 100
@@ -59,4 +59,4 @@ def test_a_probe_of_the_heads_input_is_needed(stages: tuple) -> None:
     probe = fit_probe("1", found.activations.layers[1], data, splits, seed=0)
     context = RankingContext.of(found.activations, data, splits, (probe,))
     with pytest.raises(UsageError, match="scopes 1 given; expected one of 'head_input'"):
-        Sources.of(classifier, found, context, grid=GRID)
+        PlanInputs.of(classifier, found, context, grid=GRID)

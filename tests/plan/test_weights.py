@@ -1,4 +1,5 @@
-"""Edits of weights: every kind with its twin, the same size for both, the paper's where asked."""
+"""Edits of weights: every kind with its random control, the same size for both, the paper's where
+asked."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -7,24 +8,24 @@ import numpy as np
 import pytest
 
 from synapse_audit.artifacts import GLOBAL, Cell, HeadEdit, ParameterEdit
-from synapse_audit.edits import ATTENTION, GAIN, HEAD, MLP, Part
-from synapse_audit.plan import Sources
+from synapse_audit.interventions.edits import ATTENTION, GAIN, HEAD, MLP, Part
+from synapse_audit.plan import PlanInputs
 from synapse_audit.plan.weights import (
     BLOCK_SIGMAS,
     FEW_CLASSES,
-    TWINS,
+    RANDOM_CONTROLS,
     WEIGHT_CELLS,
     edited_cells,
     paper_cells,
     ranked_columns,
 )
 
-from .sources import CLASSES, FEATURES, GRID, LAYERS, WIDTH, sources
+from .plan_inputs import CLASSES, FEATURES, GRID, LAYERS, WIDTH, sources
 
 PUSHES = ("balanced", "rival", "linf")
 
 
-def _sources(*edits: str, paper: bool = False, parts: bool = False) -> Sources:
+def _sources(*edits: str, paper: bool = False, parts: bool = False) -> PlanInputs:
     s = sources(GRID.model_copy(update={"edits": edits, "paper": paper}))
     return replace(s, parts=_parts()) if parts else s
 
@@ -43,7 +44,7 @@ def _parts() -> tuple[Part, ...]:
     return tuple(found)
 
 
-def _cells(s: Sources, *operators: str) -> list[Cell]:
+def _cells(s: PlanInputs, *operators: str) -> list[Cell]:
     cells = [*edited_cells(s), *paper_cells(s)]
     return [cell for cell in cells if not operators or cell.operator in operators]
 
@@ -53,18 +54,22 @@ def _only(cells: Iterable[Cell], **wanted: object) -> list[Cell]:
 
 
 @pytest.mark.parametrize("name", [*PUSHES, "sparse"])
-def test_every_push_has_twins_of_its_size(name: str) -> None:
+def test_every_push_has_controls_of_its_size(name: str) -> None:
     cells = _cells(_sources(name), name)
     tops = _only(cells, selection="top")
     assert tops and {c.target for c in tops} == set(CLASSES)
     for cell in tops:
-        twins = _only(cells, selection="random", strength=cell.strength, target=cell.target)
-        assert len(twins) == TWINS
-        for twin in twins:
-            assert isinstance(cell.edit, HeadEdit) and isinstance(twin.edit, HeadEdit)
-            assert twin.edit.n_changed == cell.edit.n_changed
+        random_controls = _only(
+            cells, selection="random", strength=cell.strength, target=cell.target
+        )
+        assert len(random_controls) == RANDOM_CONTROLS
+        for random_control in random_controls:
+            assert isinstance(cell.edit, HeadEdit) and isinstance(random_control.edit, HeadEdit)
+            assert random_control.edit.n_changed == cell.edit.n_changed
             norm = np.inf if name in ("linf", "sparse") else 2
-            sizes = [np.linalg.norm(c.edit.weight.reshape(-1), norm) for c in (cell, twin)]
+            sizes = [
+                np.linalg.norm(c.edit.weight.reshape(-1), norm) for c in (cell, random_control)
+            ]
             assert sizes[0] == pytest.approx(sizes[1], rel=1e-5)
 
 
@@ -98,11 +103,11 @@ def test_noise_falls_on_ranked_and_random_columns_alike_and_on_blocks() -> None:
     cells = _cells(_sources("gaussian_fault", parts=True), "gaussian_fault")
     head = _only(cells, site="head_weight")
     for top in _only(head, selection="top"):
-        (twin,) = _only(head, selection="random", strength=top.strength, draw=top.draw)
-        assert top.edit is not None and twin.edit is not None
-        assert top.edit.n_changed == twin.edit.n_changed == 3 * FEATURES // 5
+        (random_control,) = _only(head, selection="random", strength=top.strength, draw=top.draw)
+        assert top.edit is not None and random_control.edit is not None
+        assert top.edit.n_changed == random_control.edit.n_changed == 3 * FEATURES // 5
     block = _only(cells, site="block_weight")
-    assert len(block) == len(BLOCK_SIGMAS) * 2 * 2 * min(3, TWINS)
+    assert len(block) == len(BLOCK_SIGMAS) * 2 * 2 * min(3, RANDOM_CONTROLS)
     assert {c.layers for c in block} == {"1", "2"}
     names = {c.edit.changes[0].name for c in block if isinstance(c.edit, ParameterEdit)}
     assert names == {"1.attention", "2.attention", "1.down", "2.down"}
@@ -123,8 +128,8 @@ def test_the_papers_cells_come_only_when_asked_for() -> None:
     assert len({(c.setting, c.unit) for c in cells}) == 7
     for cell in _only(cells, setting="paper malware a", selection="top"):
         assert cell.edit is not None and cell.edit.n_changed == 3 * FEATURES * 0.25
-        twins = _only(cells, setting=cell.setting, target=cell.target, selection="random")
-        assert len(twins) == TWINS
+        random_controls = _only(cells, setting=cell.setting, target=cell.target, selection="random")
+        assert len(random_controls) == RANDOM_CONTROLS
     assert not _only(cells, setting="paper malware c", selection="random")
 
 

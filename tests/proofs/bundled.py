@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from synapse_audit import demo
-from synapse_audit.activations import Extraction, extract
 from synapse_audit.artifacts import Cell, LabelledData, Outcomes, Plan, Predictions, Splits
-from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.data import load_data, split
-from synapse_audit.plan import Sources, build_cells
+from synapse_audit.model import Classifier, Encoded
+from synapse_audit.model.activations import Extraction, extract
+from synapse_audit.plan import PlanInputs, build_cells
 from synapse_audit.probes import fit_probes, layer_statistics
 from synapse_audit.rankings import RankingContext
 from synapse_audit.sweep import Engine, Site, sweep, tapped
@@ -38,7 +38,7 @@ class Ready:
     splits: Splits
     found: Extraction
     site: Site
-    sources: Sources
+    sources: PlanInputs
 
     @property
     def rows(self) -> np.ndarray:
@@ -76,6 +76,6 @@ def make_ready(grid: Grid = CORE, rows: int = ROWS) -> Ready:
     statistics = layer_statistics(found.activations, splits)
     probes = fit_probes(found.activations, data, splits, seed=0)
     context = RankingContext.of(found.activations, data, splits, probes)
-    sources = Sources.of(classifier, found, context, grid=grid, statistics=statistics)
+    sources = PlanInputs.of(classifier, found, context, grid=grid, statistics=statistics)
     site = Site(statistics, found.others)
     return Ready(classifier, encoded, data, splits, found, site, sources)

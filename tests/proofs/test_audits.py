@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from classifier.audited import audited, check_effects, check_routes
-from classifier.families import KINDS
+from model.audited import audited, check_effects, check_routes
+from model.families import KINDS
 
 pytestmark = pytest.mark.proof
 

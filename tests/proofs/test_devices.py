@@ -13,10 +13,11 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from classifier.saved import save
 from devices import FIRST, SECOND, pretended, spread
+from model.saved import save
 
-from synapse_audit import AuditResult, audit, make_config, stages
+from synapse_audit import AuditResult, audit, make_config
+from synapse_audit.pipeline import stages
 
 pytestmark = pytest.mark.proof
 

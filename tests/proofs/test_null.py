@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synapse_audit.activations import Extraction, extract
 from synapse_audit.artifacts import LabelledData, Predictions, Ranking, Splits
-from synapse_audit.classifier import Classifier, Encoded
 from synapse_audit.config import PRESETS
 from synapse_audit.data import load_data, split
-from synapse_audit.edits import HeadView
-from synapse_audit.metrics import curve_tests, measure
-from synapse_audit.plan import STREAM, SUFFIX, Sources, make_plan
+from synapse_audit.effects import curve_tests, measure
+from synapse_audit.interventions.edits import HeadView
+from synapse_audit.model import Classifier, Encoded
+from synapse_audit.model.activations import Extraction, extract
+from synapse_audit.plan import STREAM, SUFFIX, PlanInputs, make_plan
 from synapse_audit.plan.cells import removal_cells
 from synapse_audit.probes import fit_probes, layer_statistics
 from synapse_audit.rankings import RankingContext, rank
@@ -54,7 +54,7 @@ class Small:
                 "rankings": tuple(rankings),
             }
         )
-        sources = Sources(
+        sources = PlanInputs(
             grid=grid,
             rankings=rankings,
             statistics=self.statistics,

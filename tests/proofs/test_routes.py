@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sweep.rigs import Position, random_bert, silence
 
 from synapse_audit.artifacts import Cell, HeadEdit
-from synapse_audit.operators import OPERATORS, SINGLE
+from synapse_audit.interventions.operators import OPERATORS, SINGLE
 from synapse_audit.plan import FULL, STREAM, SUFFIX, cheapest
 from synapse_audit.sweep.runners import RUNNERS
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan, Predictions
-from synapse_audit.metrics import measure
+from synapse_audit.effects import measure
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE, make_plan
 from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import subsampling
@@ -133,12 +133,12 @@ def simulate(population: Population, number: int, label: int, *, size: int | Non
         *(getattr(pilot, name)[tried] for name in ("predicted", *FIELDS)),
     )
     sample = draw(chosen, population.cells, stream, seen)
-    growth = sample.growth
+    design_weight = sample.design_weight
     if size is not None:
-        growth = np.where(chosen.numbers < size / n, n / size, np.zeros_like(growth))
-        growth = growth.astype(np.float32)
-    outcomes = population.outcomes(np.where(growth > 0, population.exact, population.direct))
-    held = Direct(growth, population.direct, outcomes.kl, sample.disagreement, sample.error)
+        design_weight = np.where(chosen.numbers < size / n, n / size, np.zeros_like(design_weight))
+        design_weight = design_weight.astype(np.float32)
+    outcomes = population.outcomes(np.where(design_weight > 0, population.exact, population.direct))
+    held = Direct(design_weight, population.direct, outcomes.kl, sample.disagreement, sample.error)
     logits = np.eye(len(population.classes), dtype=np.float32)[population.clean]
     tables = measure(
         Plan(population.cells, dict.fromkeys(outcomes.actions, TWO_PHASE)),
@@ -160,7 +160,7 @@ def simulate(population: Population, number: int, label: int, *, size: int | Non
             mine[name].to_numpy(dtype=np.float64)
             for name in ("recall", "recall_low", "recall_high")
         ),
-        (growth > 0).sum(axis=1),
+        (design_weight > 0).sum(axis=1),
     )
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from synapse_audit.artifacts import Activations, LabelledData, Splits
-from synapse_audit.attributions import Attributions
 from synapse_audit.probes import fit_probes
 from synapse_audit.rankings import RankingContext
+from synapse_audit.rankings.attributions import Attributions
 
 CLASSES = ("a", "b", "c")
 PLANTED = 7

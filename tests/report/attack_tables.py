@@ -20,8 +20,8 @@ def attack_tables(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
     ]
     for tokens in (1, 2, 4):
         rows.append(_attack("deletion", "tokens", tokens, 0.02 * tokens) | {"selection": "top"})
-        twin = _attack("deletion", "tokens", tokens, 0.01 * tokens)
-        rows.append(twin | {"selection": "random", "draws": 5})
+        random_control = _attack("deletion", "tokens", tokens, 0.01 * tokens)
+        rows.append(random_control | {"selection": "random", "draws": 5})
     rows.append(_attack("fgsm", "absolute", 0.02, 0.9))
     for i, name in enumerate(classes[:8]):
         rows.append(_attack("pgd", "relative", 0.3, 0.1) | {"target": name} | _toward(0.02 * i))

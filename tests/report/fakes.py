@@ -15,7 +15,7 @@ from .attack_tables import attack_tables, profile_tables
 from .fake_certificates import certificates, certificates_summary
 from .fake_sites import seed_tables, site_tables
 from .fault_tables import fault_tables
-from .given_tables import given_tables
+from .named_neurons_tables import given_tables
 from .paper_tables import paper_summary, paper_tables
 
 CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
@@ -130,7 +130,7 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
         },
         "pathways": {
             operator: {
-                "largest_through": _figure(through, 0.03)
+                "largest_indirect": _figure(through, 0.03)
                 | {"fraction": 0.5, "drop": 0.2, "direct_drop": 0.2 - through, "n_exact": 80},
                 "largest_disagreement": _figure(0.06, 0.03) | {"fraction": 0.8, "n_exact": 80},
             }
@@ -250,11 +250,11 @@ def _layers(layers: int, random: np.random.Generator) -> pd.DataFrame:
         for layer in range(1, layers + 1):
             for f in LAYER_FRACTIONS:
                 drop = harm * f * layer / layers + random.normal(0, 0.003)
-                twin = drop * 0.6
+                random_control = drop * 0.6
                 rows.append({"operator": operator, "layer": layer, "fraction": f, "drop": drop,
                              "drop_low": drop - 0.01, "drop_high": drop + 0.01,
-                             "random_drop": twin, "random_low": twin - 0.012,
-                             "random_high": twin + 0.012})  # fmt: skip
+                             "random_drop": random_control, "random_low": random_control - 0.012,
+                             "random_high": random_control + 0.012})  # fmt: skip
     return pd.DataFrame(rows)
 
 
@@ -329,8 +329,8 @@ def _pathways() -> dict[str, pd.DataFrame]:
                     "selection": selection, "ranking": None if drawn else "probe",
                     "ranked_for": None if drawn else "global", "fraction": f, "drop": drop,
                     "drop_low": drop - 0.02, "drop_high": drop + 0.02,
-                    "direct_drop": (1 - part) * drop, "through_drop": part * drop,
-                    "through_low": part * drop - 0.03, "through_high": part * drop + 0.03,
+                    "direct_drop": (1 - part) * drop, "indirect_drop": part * drop,
+                    "indirect_low": part * drop - 0.03, "indirect_high": part * drop + 0.03,
                     "disagreement": part * f / 3, "draws": 20 if drawn else None})  # fmt: skip
     operators = pd.DataFrame({"operator": ["mean", "zero"], "cells": [242, 242],
                               "n_exact": [80.0, 1000.0], "median_disagreement": [0.0, 0.02],
@@ -352,11 +352,11 @@ def _asymmetry(
             for i, (c, d) in enumerate(drops.items())]),
         "curves": pd.DataFrame([
             {"class": c, "fraction": f, "recall": top, "recall_low": top - 0.03,
-             "recall_high": min(1, top + 0.03), "random_recall": twin, "random_low": twin - 0.05,
-             "random_high": min(1, twin + 0.05)}
+             "recall_high": min(1, top + 0.03), "random_recall": random_control, "random_low": random_control - 0.05,
+             "random_high": min(1, random_control + 0.05)}
             for c, d in drops.items() for f in FRACTIONS
             for top in (0.98 - float(_logistic(f, 1.0 - 1.4 * d, 12)) * 0.95,)
-            for twin in (0.98 - float(_logistic(f, 1.1 - 1.2 * d, 12)) * 0.9,)]),
+            for random_control in (0.98 - float(_logistic(f, 1.1 - 1.2 * d, 12)) * 0.9,)]),
     }  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from html.parser import HTMLParser
 import pytest
 
 from synapse_audit.report import SECTIONS, render
-from synapse_audit.report.page import embed
-from synapse_audit.report.parts import Result
+from synapse_audit.report.kit.contents import Result
+from synapse_audit.report.kit.page import embed
 
 from .fakes import FakeResult, make_result
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from synapse_audit.report.lookup import headline
+from synapse_audit.report.kit.saved import headline
 from synapse_audit.report.sections.paper import paper
 
 from .fakes import FakeResult, make_result
@@ -21,11 +21,11 @@ def said(result: FakeResult) -> str:
     return " ".join(paper(result).answer)
 
 
-def test_a_curve_below_its_twins_is_called_so(full: FakeResult) -> None:
+def test_a_curve_below_its_controls_is_called_so(full: FakeResult) -> None:
     assert "0.850 (0.830 to 0.870), below the range of random sets (0.870 to 0.910)" in said(full)
 
 
-def test_a_curve_among_its_twins_is_called_so(full: FakeResult) -> None:
+def test_a_curve_among_its_controls_is_called_so(full: FakeResult) -> None:
     summary = paper_summary()
     summary["zero"] = summary["zero"] | {"f1_at_half": {"value": 0.9, "low": 0.88, "high": 0.92}}
     changed = replace(full, summary={**full.summary, "paper": summary})
@@ -54,7 +54,7 @@ def test_a_run_without_the_settings_says_so_in_one_line() -> None:
     assert paper(FakeResult()).answer[0].startswith("This section is empty: the run did not ask")
 
 
-def test_shared_twins_are_not_drawn_beside_a_ranking_with_twins_of_its_own() -> None:
+def test_shared_controls_are_not_drawn_beside_a_ranking_with_controls_of_its_own() -> None:
     rows = [("random", None), ("random", "paper"), ("top", "paper"), ("matched", None)]
     table = pd.DataFrame(rows, columns=["selection", "ranking"])
     assert headline(table, "paper").index.tolist() == [1, 2, 3]

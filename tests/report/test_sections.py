@@ -12,8 +12,8 @@ import plotly.graph_objects as go
 import pytest
 
 from synapse_audit.report import SECTIONS
-from synapse_audit.report.page import embed
-from synapse_audit.report.parts import Section
+from synapse_audit.report.kit.contents import Section
+from synapse_audit.report.kit.page import embed
 from synapse_audit.report.sections.summary import model_name
 
 from .fakes import FakeResult, make_result
@@ -243,7 +243,7 @@ def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
 def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult) -> None:
     said = answer("pathways", full)
     assert "0.010 (−0.020 to 0.040), at 50% of neurons, where accuracy falls by 0.200 in" in said
-    assert "in all and falls by 0.190 directly: it cannot be told apart from none" in said
+    assert "in all and falls by 0.190 directly: it cannot be distinguished from none" in said
     assert "0.080 (0.050 to 0.110)" in said
     assert "they pass on part of the damage" in said
     assert "under mean silencing the answers agree on every exact example (242 cells)" in said
@@ -252,8 +252,8 @@ def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult)
 
 def test_other_tokens_may_repair_or_take_no_part(full: FakeResult) -> None:
     parts = {
-        "mean": {"largest_through": {"value": 1e-16, "low": -0.06, "high": 0.06, "n_exact": 50}},
-        "zero": {"largest_through": {"value": -0.1, "low": -0.2, "high": -0.05, "fraction": 0.5}},
+        "mean": {"largest_indirect": {"value": 1e-16, "low": -0.06, "high": 0.06, "n_exact": 50}},
+        "zero": {"largest_indirect": {"value": -0.1, "low": -0.2, "high": -0.05, "fraction": 0.5}},
     }
     said = answer("pathways", with_summary(full, pathways=parts))
     assert "no part of the loss is seen to travel through other tokens" in said
@@ -263,7 +263,7 @@ def test_other_tokens_may_repair_or_take_no_part(full: FakeResult) -> None:
 
 def test_an_exact_run_says_why_nothing_is_split() -> None:
     figure = {"value": None, "low": None, "high": None, "reason": "all were run exactly"}
-    result = FakeResult(summary={"pathways": {"mean": {"largest_through": figure}}})
+    result = FakeResult(summary={"pathways": {"mean": {"largest_indirect": figure}}})
     assert answer("pathways", result).endswith("(table pathways.split): all were run exactly.")
 
 

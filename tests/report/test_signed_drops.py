@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from synapse_audit.report import SECTIONS, words
+from synapse_audit.report import SECTIONS
+from synapse_audit.report.kit import prose
 
 from .fakes import FakeResult
 
@@ -38,14 +39,14 @@ BOTH_ENDS = ("low", "high")
     ],
 )
 def test_the_direction_is_in_the_verb(drop: tuple[object, ...], said: str) -> None:
-    assert words.falls(*drop) == said
+    assert prose.falls(*drop) == said
 
 
 def test_other_bounds_are_named_and_turned_too() -> None:
-    assert words.falls(-0.02, -0.05, 0.0, bounds="5 draws") == (
+    assert prose.falls(-0.02, -0.05, 0.0, bounds="5 draws") == (
         "rises by 0.020 (5 draws: 0.000 to 0.050)"
     )
-    assert words.falls(0, -0.01, 0.0, bounds="5 draws") == (
+    assert prose.falls(0, -0.01, 0.0, bounds="5 draws") == (
         "does not change (5 draws: drop −0.010 to 0.000)"
     )
 
@@ -60,7 +61,7 @@ def test_other_bounds_are_named_and_turned_too() -> None:
     ],
 )
 def test_an_excess_is_more_or_less(excess: tuple[float, ...], said: str) -> None:
-    assert words.more(*excess) == said
+    assert prose.more(*excess) == said
 
 
 def test_a_section_on_a_rise_says_that_it_rises() -> None:

@@ -8,7 +8,7 @@ import pytest
 from planted import Planted
 from tiny import CLASSES
 
-from synapse_audit.classifier import Classifier
+from synapse_audit.model import Classifier
 
 from .rigs import Rig, make_rig
 

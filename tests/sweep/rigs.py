@@ -10,11 +10,11 @@ import torch
 from jaxtyping import Int
 from transformers import BertConfig, BertForSequenceClassification
 
-from synapse_audit.activations import extract
 from synapse_audit.artifacts import Activations, Cell, LayerStatistics, Splits
-from synapse_audit.classifier import BLOCK_OUTPUT, FAMILIES, Batch, Classifier, Encoded
+from synapse_audit.interventions.operators import AIMED, DEFAULT_STRENGTH
+from synapse_audit.model import BLOCK_OUTPUT, FAMILIES, Batch, Classifier, Encoded
+from synapse_audit.model.activations import extract
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.operators import AIMED, DEFAULT_STRENGTH
 from synapse_audit.probes import layer_statistics
 from synapse_audit.sweep import Engine, Site, tapped
 from synapse_audit.sweep.clean import CleanStates, clean_pass

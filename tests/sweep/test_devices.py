@@ -11,17 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from classifier.families import EXAMPLES, KINDS
 from devices import FIRST, SECOND, pretended, spread
+from model.families import EXAMPLES, KINDS
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from synapse_audit.artifacts import Cell, HeadEdit, ParameterChange, ParameterEdit
-from synapse_audit.attributions import attribute, mean_token
-from synapse_audit.classifier import Batch, Classifier, Encoded
-from synapse_audit.classifier.family import family_for
-from synapse_audit.edits import Attacked, choose_flips, find_parts
-from synapse_audit.operators import OPERATORS
+from synapse_audit.interventions.edits import Attacked, choose_flips, find_parts
+from synapse_audit.interventions.operators import OPERATORS
+from synapse_audit.model import Batch, Classifier, Encoded
+from synapse_audit.model.families.known import family_for
 from synapse_audit.plan import STREAM, SUFFIX, cheapest
+from synapse_audit.rankings.attributions import attribute, mean_token
 from synapse_audit.sweep import Engine, available_routes, tapped
 from synapse_audit.sweep.pairs import may_pair
 from synapse_audit.sweep.runners import RUNNERS

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from synapse_audit.artifacts import Cell, HeadEdit
-from synapse_audit.classifier import FAMILIES
+from synapse_audit.model import FAMILIES
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX
 from synapse_audit.sweep import tapped
 from synapse_audit.sweep.clean import clean_pass

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from synapse_audit import demo
 from synapse_audit.artifacts import Cell
-from synapse_audit.classifier import Batch, Classifier, Encoded, Family
 from synapse_audit.errors import UsageError
+from synapse_audit.model import Batch, Classifier, Encoded, Family
 from synapse_audit.plan import FULL, cheapest
 from synapse_audit.plan.inputs import BUILDERS
 from synapse_audit.sweep import Engine, Site

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from synapse_audit.classifier import HEAD_INPUT, INNER
-from synapse_audit.operators import OPERATORS
+from synapse_audit.interventions.operators import OPERATORS
+from synapse_audit.model import HEAD_INPUT, INNER
 from synapse_audit.plan import FULL
 from synapse_audit.sweep import pairs
 from synapse_audit.sweep.clean import BlockCall, CleanStates, _per_example

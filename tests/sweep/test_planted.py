@@ -9,9 +9,9 @@ from planted import CLASSES, LAYERS, PLANTS, Planted
 
 from synapse_audit.artifacts import Cell, Outcomes
 from synapse_audit.config import PRESETS
-from synapse_audit.edits import HeadView
+from synapse_audit.interventions.edits import HeadView
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.plan import STREAM, SUFFIX, Sources, make_plan
+from synapse_audit.plan import STREAM, SUFFIX, PlanInputs, make_plan
 from synapse_audit.plan.neurons import constant_cells
 from synapse_audit.sweep import sweep
 
@@ -108,7 +108,7 @@ def test_the_planted_constant_is_a_candidate(
     """Its size is 2 where a typical neuron's is 1, not the 5 that real models' constants exceed."""
     monkeypatch.setattr(sys.modules[constant_cells.__module__], "CONSTANT_RATIO", 1.5)
     layout, generator = plant("leaning").layout, np.random.default_rng(0)
-    source = Sources(
+    source = PlanInputs(
         grid=PRESETS["quick"],
         rankings={},
         statistics=planted_rig("leaning").site.pooled,

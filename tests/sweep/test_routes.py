@@ -13,9 +13,9 @@ from torch import Tensor
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from synapse_audit.artifacts import Cell, HeadEdit
-from synapse_audit.classifier import HEAD_INPUT, INNER
-from synapse_audit.hooks import point_hooks
-from synapse_audit.operators import OPERATORS, SINGLE
+from synapse_audit.interventions.operators import OPERATORS, SINGLE
+from synapse_audit.model import HEAD_INPUT, INNER
+from synapse_audit.model.hooks import hook_at_points
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, cheapest
 from synapse_audit.sweep import intervene, supports_tap, tapped
 from synapse_audit.sweep.runners import RUNNERS
@@ -105,7 +105,7 @@ def test_inner_sites_do_what_arithmetic_says(family_rig: Rig) -> None:
         batch = classifier.collate(family_rig.encoded, [0, 1, 2])
         with (
             intervene(classifier, silenced, engine.site),
-            point_hooks([(classifier.point("mlp_output", L), lambda x: seen.append(x))]),
+            hook_at_points([(classifier.point("mlp_output", L), lambda x: seen.append(x))]),
         ):
             classifier.logits(batch)
     assert isinstance(module, torch.nn.Linear)
@@ -210,12 +210,12 @@ def test_head_edits_are_those_of_an_edited_copy_of_the_model(family_rig: Rig) ->
     edit, rig = _edit(), family_rig
     cell = Cell("weight", "push", "head_weight", target="calm", edit=edit)
     batch = rig.classifier.collate(rig.encoded, [0, 1, 2, 3])
-    twin: Any = copy.deepcopy(rig.classifier.model)
+    random_control: Any = copy.deepcopy(rig.classifier.model)
     layers = dict(rig.classifier.model.named_modules())
     path = next(name for name, m in layers.items() if m is rig.classifier.output_layer)
-    twin.get_submodule(path).weight += torch.from_numpy(edit.weight)
-    twin.get_submodule(path).bias += torch.from_numpy(edit.bias)
-    expected: Tensor = twin(**batch).logits
+    random_control.get_submodule(path).weight += torch.from_numpy(edit.weight)
+    random_control.get_submodule(path).bias += torch.from_numpy(edit.bias)
+    expected: Tensor = random_control(**batch).logits
     with rig.engine() as engine, rig.classifier.unharmed():
         clean = rig.clean(engine, [0, 1, 2, 3])
         for route in (HEAD, FULL):

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from synapse_audit.artifacts import Cell, HeadEdit, Outcomes, Plan
+from synapse_audit.interventions.operators import OPERATORS
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.operators import OPERATORS
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, make_plan
 from synapse_audit.sweep import Engine, chunks, running, sweep
 from synapse_audit.sweep.runners import RUNNERS
@@ -175,8 +175,8 @@ def test_rows_of_outcomes_belong_to_their_actions(rig: Rig) -> None:
 
 def test_equal_actions_run_once(rig: Rig, ran: Counter[str]) -> None:
     cell = silence("zero", {2: IDS})
-    twin = Cell(**{**vars(cell), "selection": "top"})
-    outcomes = _sweep(rig, make_plan([cell, twin], 3, frozenset({STREAM})), Box(), 30)
+    random_control = Cell(**{**vars(cell), "selection": "top"})
+    outcomes = _sweep(rig, make_plan([cell, random_control], 3, frozenset({STREAM})), Box(), 30)
     assert ran == {STREAM: 1}
     assert outcomes.actions == (cell.action,)
 

@@ -134,7 +134,7 @@ def test_nearly_everybody_becomes_everybody() -> None:
     assert (chosen().shares(sizes, rates) == 1).all()
 
 
-def test_a_ranked_set_and_its_twins_are_of_one_kind() -> None:
+def test_a_ranked_set_and_its_controls_are_of_one_kind() -> None:
     top = cell("mean", 0, selection="top", ranking="probe")
     assert kind(top) == kind(cell("mean", 3)) == kind(cell("mean", 3, k=11))
     others = [
@@ -183,10 +183,10 @@ def test_pairs_are_run_as_often_as_their_stratum_says() -> None:
         tail = np.searchsorted(ROWS, plan.tail)
         exact = (np.abs(margin[:, tail]) < 0.1).astype(int)
         sample = draw(plan, cells, stream, outcomes(cells, exact, margin[:, tail]))
-        assert sample.partial.all() and sample.growth.shape == (40, 1000)
-        seen += sample.growth / 300
+        assert sample.partial.all() and sample.design_weight.shape == (40, 1000)
+        seen += sample.design_weight / 300
         assert (sample.error * Z_975 <= 0.01).all() and (sample.disagreement > 0).all()
-        assert (sample.growth > 0).sum(axis=1).min() >= 5
+        assert (sample.design_weight > 0).sum(axis=1).min() >= 5
     # The 40 cells share an example's number: 1,000 × 300 numbers, 1 / share at most 33.
     assert seen.mean() == pytest.approx(1, abs=4 * np.sqrt(33 / (1000 * 300)))
     assert np.abs(seen.mean(axis=0) - 1).max() < 5 * np.sqrt(33 / 300)
@@ -197,7 +197,7 @@ def test_where_routes_often_differ_everything_is_exact() -> None:
     stream = outcomes(cells, np.zeros((4, 1000)), np.ones((4, 1000)))
     pilot = outcomes(cells[:1], np.ones((1, PILOT)), np.ones((1, PILOT)))
     sample = draw(chosen(), cells, stream, pilot)
-    assert not sample.partial.any() and (sample.growth == 1).all() and not sample.error.any()
+    assert not sample.partial.any() and (sample.design_weight == 1).all() and not sample.error.any()
 
 
 def test_who_is_drawn_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,6 +210,6 @@ def test_who_is_drawn_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(memory, "NUMBERS", 3000)
     onto = np.zeros((10, 1000), dtype=np.float32)
     found = draw(chosen(), cells, *given, onto=onto)
-    assert found.growth is onto and onto.any()
+    assert found.design_weight is onto and onto.any()
     for one, other in zip(found, whole, strict=True):
         np.testing.assert_array_equal(one, other)

@@ -64,7 +64,7 @@ def test_exact_outcomes_stand_where_they_were_wanted_and_the_stream_elsewhere(
 
     assert len(first) == 5 and set(made) == {
         *FIELDS,
-        "direct_growth",
+        "direct_design_weight",
         "direct_predicted",
         "direct_kl",
     }
@@ -72,7 +72,7 @@ def test_exact_outcomes_stand_where_they_were_wanted_and_the_stream_elsewhere(
     direct = found.direct
     assert direct is not None and direct.estimated.sum() >= 3
     for action in found.actions:
-        row, exact = found.row[action], direct.growth[found.row[action]] > 0
+        row, exact = found.row[action], direct.design_weight[found.row[action]] > 0
         right = whole.row[action]
         estimated = routed.routes[action] == TWO_PHASE
         assert estimated == (not exact.all())
@@ -85,8 +85,8 @@ def test_exact_outcomes_stand_where_they_were_wanted_and_the_stream_elsewhere(
         for name in ("predicted", "kl"):
             said = getattr(other, name)[other.row[action]]
             np.testing.assert_allclose(getattr(direct, name)[row], said, **CLOSE)
-        assert (direct.growth[row][exact] >= 1).all()
-        assert action in routes or (direct.growth[row] == 1).all()
+        assert (direct.design_weight[row][exact] >= 1).all()
+        assert action in routes or (direct.design_weight[row] == 1).all()
     rows = [found.row[cell.action] for cell in first]
     apart = np.abs(found.kl[rows] - direct.kl[rows])
     assert apart.max() > 1e-4, "somewhere the exact route says something else than the stream"

@@ -10,11 +10,11 @@ import pytest
 
 from synapse_audit.artifacts import GLOBAL, Cell, LabelledData, Ranking, Splits
 from synapse_audit.config import Grid, make_config
-from synapse_audit.edits import HeadView
 from synapse_audit.errors import ModelError
+from synapse_audit.interventions.edits import HeadView
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, Sources, build_cells, make_plan
-from synapse_audit.stages import Run, Subject, prepare
+from synapse_audit.pipeline.stages import Run, Subject, prepare
+from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, PlanInputs, build_cells, make_plan
 from synapse_audit.store import RunFolder
 from synapse_audit.sweep import verify_routes
 from synapse_audit.sweep.runners import RUNNERS
@@ -47,13 +47,13 @@ class Quiet:
         return None
 
 
-def _sources(rig: Rig) -> Sources:
+def _sources(rig: Rig) -> PlanInputs:
     generator = np.random.default_rng(0)
     classes = rig.classifier.classes
     widths = [len(layer.mean) for layer in rig.site.pooled]
     scores = {name: [generator.normal(size=w) for w in widths] for name in (GLOBAL, *classes)}
     inputs = generator.normal(0.5, 1, size=(20, 32)).astype(np.float32)
-    return Sources(
+    return PlanInputs(
         grid=GRID,
         rankings={"probe": Ranking("probe", scores)},
         statistics=rig.site.pooled,

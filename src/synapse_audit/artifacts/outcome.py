@@ -25,7 +25,7 @@ class Direct:
     is an estimate there.
     """
 
-    growth: Float[np.ndarray, "actions examples"]
+    design_weight: Float[np.ndarray, "actions examples"]
     """How many examples each exact one stands for: 1 over its chance to be run exactly, 0 where
     it was not, 1 throughout where all were; float32."""
     predicted: UInt16[np.ndarray, "actions examples"]
@@ -39,12 +39,12 @@ class Direct:
     @cached_property
     def n_exact(self) -> Int[np.ndarray, " actions"]:
         """Number of examples whose outcome is exact."""
-        return np.array([np.count_nonzero(row) for row in self.growth], dtype=np.int64)
+        return np.array([np.count_nonzero(row) for row in self.design_weight], dtype=np.int64)
 
     @property
     def estimated(self) -> Bool[np.ndarray, " actions"]:
         """True where some outcomes are not exact."""
-        return self.n_exact < self.growth.shape[1]
+        return self.n_exact < self.design_weight.shape[1]
 
 
 @dataclass(frozen=True)

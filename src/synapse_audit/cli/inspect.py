@@ -14,7 +14,7 @@ from synapse_audit.cli.printing import printable, show
 if TYPE_CHECKING:
     from torch import nn
 
-    from synapse_audit.classifier import Classifier
+    from synapse_audit.model import Classifier
 
 
 @spelled_out
@@ -27,11 +27,11 @@ def inspect(
     **options: Unpack[LoadingOptions],
 ) -> None:
     """Print family, parts, pooled position, head, label map, sites and routes of a classifier."""
-    from synapse_audit.classifier import Reads, open_classifier
     from synapse_audit.config import Loading
+    from synapse_audit.model import InputFormat, open_classifier
 
     loading = Loading(device=device, **given(options))
-    classifier = open_classifier(model, loading, Reads(tokens))
+    classifier = open_classifier(model, loading, InputFormat(tokens))
     for name, value in facts(classifier).items():
         for i, line in enumerate(value.split("\n")):
             show(f"{'' if i else name:<17}{line}")
@@ -39,8 +39,8 @@ def inspect(
 
 def facts(classifier: Classifier) -> dict[str, str]:
     """Name → value, in the order shown."""
-    from synapse_audit.classifier import POSITIONS, SITES
-    from synapse_audit.operators import OPERATORS
+    from synapse_audit.interventions.operators import OPERATORS
+    from synapse_audit.model import POSITIONS, SITES
 
     head = classifier.output_layer
     labels = ", ".join(f"{i} = {printable(name)}" for i, name in enumerate(classifier.classes))

@@ -1,4 +1,4 @@
-"""Ctrl-C, told apart from the errors that libraries make of it.
+"""Ctrl-C, distinguished from the errors that libraries make of it.
 
 An interrupt may come while C code imports a module, or while a class is made: numpy then reports
 an ImportError, Python before 3.12 a RuntimeError. Only the signal itself tells what happened.

@@ -13,7 +13,7 @@ from synapse_audit.config import AuditConfig, make_config
 from synapse_audit.errors import UsageError, choices
 
 if TYPE_CHECKING:
-    from synapse_audit.stages import Prepared
+    from synapse_audit.pipeline.stages import Prepared
     from synapse_audit.sweep import Cost
 
 
@@ -66,11 +66,11 @@ def _default_out(config: AuditConfig) -> Path:
 
 
 def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
-    from synapse_audit.audit import Declined
     from synapse_audit.cli.display import Terminal
+    from synapse_audit.pipeline.audit import Declined
+    from synapse_audit.pipeline.seeds import audit_seeds
+    from synapse_audit.pipeline.stages import check_names
     from synapse_audit.report import render
-    from synapse_audit.seeds import audit_seeds
-    from synapse_audit.stages import check_names
     from synapse_audit.store import RunFolder, write_text
 
     terminal = Terminal()

@@ -23,13 +23,13 @@ from pydantic import (
     field_validator,
 )
 
-from synapse_audit.addresses import parse_addresses
 from synapse_audit.config.data import DataOptions
 from synapse_audit.config.loading import Loading
 from synapse_audit.errors import UsageError, choices
+from synapse_audit.neurons.addresses import parse_addresses
 
 EngineName = Literal["local", "ray"]
-"""Who runs the units of a sweep; see :mod:`synapse_audit.engines`."""
+"""Who runs the units of a sweep; see :mod:`synapse_audit.sweep.executors`."""
 
 FLAT = {"loading": Loading, "reading": DataOptions}
 """Nested values whose fields are given, in TOML, options and the manifest, without their name."""
@@ -55,9 +55,9 @@ class Grid(BaseModel):
     class_layer_fractions: tuple[float, ...] = ()
     """For per-class sets in each layer alone (mean and zero)."""
     draws: int = Field(ge=2)
-    """Random twins per curve."""
+    """Random controls per curve."""
     other_draws: PositiveInt | None = None
-    """Norm-matched twins and random sets kept, per curve; None = as many as ``draws``."""
+    """Norm-matched controls and random sets kept, per curve; None = as many as ``draws``."""
     tests: bool = True
     """Report significance tests (needs enough draws to mean anything)."""
     rankings: tuple[str, ...] = Field(default=("probe", "probeless"), min_length=1)

@@ -12,7 +12,7 @@
     LabelledData → Splits      splitting
 
 In: the name of a file and the model's class names. Out: :class:`LabelledData` and its
-:class:`Splits`, or one :class:`DataError` that says what to mend.
+:class:`Splits`, or one :class:`DataError` that says what to fix.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from synapse_audit.config import DataFields, DataOptions
 from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
 from synapse_audit.data.label_map import check_label_map
 from synapse_audit.data.media import MEDIA
-from synapse_audit.data.reading import read_table
 from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
 from synapse_audit.data.splitting import split
+from synapse_audit.data.table_files import read_table
 from synapse_audit.data.tables import DATA, Pool, Table, listing
 from synapse_audit.data.thinning import cap, class_weights, drop_repeats, require_two_classes
 from synapse_audit.data.token_ids import ids_as_texts, read_ids

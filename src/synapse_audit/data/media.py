@@ -1,6 +1,6 @@
 """Inputs that are no texts: what they are called, in which columns and files they are found.
 
-Adding a kind = one entry of ``MEDIA`` and a decoder in :mod:`synapse_audit.classifier.decoding`.
+Adding a kind = one entry of ``MEDIA`` and a decoder in :mod:`synapse_audit.model.inputs.decoding`.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ def distinct(pool: Pool) -> Int[np.ndarray, " rows"]:
 def require_two_classes(
     labels: Int[np.ndarray, " examples"], classes: Sequence[str], source: str
 ) -> None:
-    """Refuses data in which nothing is told apart.
+    """Refuses data in which nothing is distinguished.
 
     Raises:
         DataError: all labels are the same.

@@ -10,18 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.findings.agreement import agreement
 from synapse_audit.findings.asymmetry import asymmetry
-from synapse_audit.findings.calibration import calibration
-from synapse_audit.findings.certificates import certificates
-from synapse_audit.findings.detection import detection
+from synapse_audit.findings.attack_surface.profile import profile
+from synapse_audit.findings.calibration.calibration import calibration
+from synapse_audit.findings.certificates.certificates import certificates
+from synapse_audit.findings.detection.detection import detection
 from synapse_audit.findings.faults import faults
-from synapse_audit.findings.given import given
 from synapse_audit.findings.inputs import inputs
+from synapse_audit.findings.named_neurons import given
 from synapse_audit.findings.paper import paper
 from synapse_audit.findings.pathways import pathways
-from synapse_audit.findings.profile import profile
-from synapse_audit.findings.redundancy import redundancy
+from synapse_audit.findings.rankings.agreement import agreement
+from synapse_audit.findings.redundancy.redundancy import redundancy
 from synapse_audit.findings.sites import sites
 from synapse_audit.findings.vulnerability import vulnerability
 

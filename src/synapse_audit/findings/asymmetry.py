@@ -1,7 +1,7 @@
 """Asymmetry: which class breaks first, and whether a class's own neurons break it most.
 
-In: per-class removal cells and their random twins, the headline curve. Out: the matrix A with its
-specificity, the fragility of each class, recall curves, and the figures ``asymmetry``. Classes
+In: per-class removal cells and their random controls, the headline curve. Out: the matrix A with
+its specificity, the fragility of each class, recall curves, and the figures ``asymmetry``. Classes
 without an ``evaluate`` example are left out.
 """
 
@@ -15,15 +15,15 @@ from jaxtyping import Float, Int
 from scipy.stats import norm
 
 from synapse_audit.artifacts import ALL_LAYERS, REMOVAL_GROUPS, SILENCING, Evidence, Finding
-from synapse_audit.findings.curves import (
+from synapse_audit.effects.curves import (
     draw_range,
     figure,
     headline,
-    twins,
+    random_controls,
     unknown,
     where,
 )
-from synapse_audit.findings.resampled import Sampled, clean_recalls, recalls, supported
+from synapse_audit.effects.resampled import Sampled, clean_recalls, recalls, supported
 from synapse_audit.statistics import benjamini_yekutieli, interval
 
 AIMED_FRACTION = 0.5
@@ -82,7 +82,7 @@ def matrix_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     """A and its specificity at the stated fraction, by operator.
 
     A[c, c'] = recall drop of c' when the neurons ranked for c are silenced, minus the mean drop
-    over their random twins. ``p_value`` is a two-sided Wald test of the specificity, adjusted
+    over their random controls. ``p_value`` is a two-sided Wald test of the specificity, adjusted
     (Benjamini–Yekutieli) within the operator. Its variance is that of the paired bootstrap over
     examples plus that of the random draws' own specificity: without the latter any fixed random
     set would look specific (in a simulation with random sets up to 65 % of cells had p < .05;
@@ -116,13 +116,13 @@ def _matrix(
     at = {"operator": operator, "fraction": fraction}
     actions = where(_per_class(evidence), at).set_index("ranked_for")["action"].to_dict()
     cells = where(evidence.cells(*REMOVAL_GROUPS), at)
-    drawn = twins(cells, evidence.grid.rankings[0])["action"]
+    drawn = random_controls(cells, evidence.grid.rankings[0])["action"]
     ranked = [evidence.classes[i] for i in kept if evidence.classes[i] in actions]
     if not ranked or drawn.empty:
         return pd.DataFrame(columns=MATRIX)
     chosen = recalls(evidence, [actions[name] for name in ranked], kept)
     random = recalls(evidence, list(drawn), kept)
-    # The clean recall cancels between the drop and the twins' drop.
+    # The clean recall cancels between the drop and the random controls' drop.
     value = random.value.mean(axis=0) - chosen.value
     samples = random.samples.mean(axis=0) - chosen.samples
     spread = draw_variance(random.value, len(ranked))
@@ -216,7 +216,7 @@ def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     classes = evidence.class_effects.merge(evidence.effects[["cell", "fraction"]], on="cell")
     classes = classes[classes["class"].isin([evidence.classes[i] for i in kept])]
     silenced = where(evidence.cells(*REMOVAL_GROUPS), {"operator": "mean"})
-    drawn = twins(silenced, evidence.grid.rankings[0])
+    drawn = random_controls(silenced, evidence.grid.rankings[0])
     top = classes[classes["cell"].isin(headline(evidence)["cell"])]
     random = draw_range(classes[classes["cell"].isin(drawn["cell"])], keys, {"recall": "random"})
     table = top.merge(random.rename(columns={"random": "random_recall"}), on=keys, how="left")

@@ -2,7 +2,7 @@
 
 In: weight cells of ``effects`` (operators ``bit_flip``, ``gaussian_fault``, ``gain``, ``row_swap``,
 ``row_scale`` and the shapes of the push), outcomes for the numbers of bits that break the model.
-Out: one table per kind of fault, random twins as the mean over draws with their 2.5 to 97.5 %
+Out: one table per kind of fault, random controls as the mean over draws with their 2.5 to 97.5 %
 range, and how many bits halve the distance to chance.
 """
 
@@ -16,8 +16,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.findings.curves import TOLERANCE, draw_range, figure, grid_band, unknown, where
-from synapse_audit.findings.resampled import accuracy, chance, clean_accuracy
+from synapse_audit.effects.curves import TOLERANCE, draw_range, figure, grid_band, unknown, where
+from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
 
 DROP = {"accuracy_drop": "drop"}
 REDIRECT = {"redirect_rate": "redirect", "collateral": "collateral"}

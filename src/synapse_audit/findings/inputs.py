@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.findings.curves import draw_range, figure, unknown
+from synapse_audit.effects.curves import draw_range, figure, unknown
 
 MEASURES = {
     "accuracy": "accuracy",

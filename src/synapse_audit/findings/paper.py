@@ -23,19 +23,19 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, REMOVAL_GROUPS, Evidence, Finding, Group
-from synapse_audit.findings.curves import (
+from synapse_audit.effects import METRICS, untouched
+from synapse_audit.effects.curves import (
     PLATEAU_LOSS,
     TOLERANCE,
     draw_range,
     figure,
     half_points,
     plateaus,
-    twins,
+    random_controls,
     unknown,
     where,
 )
-from synapse_audit.findings.resampled import chance, clean_accuracy
-from synapse_audit.metrics import METRICS, untouched
+from synapse_audit.effects.resampled import chance, clean_accuracy
 from synapse_audit.neurons import top_across
 
 RANKING = "paper"
@@ -121,7 +121,9 @@ def curve_table(evidence: Evidence) -> pd.DataFrame:
     cells = _silenced(evidence, *REMOVAL_GROUPS)
     ranked = _named(where(cells, {"ranking": RANKING, "ranked_for": GLOBAL}))
     ranked = ranked[ranked["selection"].isin(("top", "bottom"))].assign(draws=1)
-    drawn = draw_range(twins(cells, RANKING), ["operator", "selection", "fraction", "k"], F1)
+    drawn = draw_range(
+        random_controls(cells, RANKING), ["operator", "selection", "fraction", "k"], F1
+    )
     return _stack([ranked, drawn], CURVE).sort_values(CURVE[:3], ignore_index=True)
 
 
@@ -138,7 +140,8 @@ def classes_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def exclusive_table(evidence: Evidence) -> pd.DataFrame:
-    """Sets of one class alone: by count at every fraction, and by weight mass with their twins.
+    """Sets of one class alone: by count at every fraction, and by weight mass with their random
+    controls.
 
     ``random_drop``: mean accuracy lost with random sets of the same size in each layer, by mass
     only.

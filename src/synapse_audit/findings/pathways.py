@@ -28,8 +28,8 @@ from synapse_audit.artifacts import (
     Evidence,
     Finding,
 )
-from synapse_audit.findings.curves import draw_range, figure, unknown, where
-from synapse_audit.findings.resampled import accuracy, direct_accuracy
+from synapse_audit.effects.curves import draw_range, figure, unknown, where
+from synapse_audit.effects.resampled import accuracy, direct_accuracy
 from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wilson
 
 DRAWN = ("random", "matched", "keep_random")
@@ -52,7 +52,7 @@ KEYS = ["operator", "strength", "layers", "selection", "ranking", "ranked_for", 
 SPLIT = [
     *KEYS,
     *("n_exact", "drop", "drop_low", "drop_high", "direct_drop"),
-    *("through_drop", "through_low", "through_high", "disagreement", "draws"),
+    *("indirect_drop", "indirect_low", "indirect_high", "disagreement", "draws"),
 ]
 COMPARED = [
     *("operator", "cells", "n_exact", "median_disagreement", "max_disagreement"),
@@ -78,7 +78,7 @@ def pathways(evidence: Evidence) -> Finding:
 
 
 def cells_table(evidence: Evidence) -> pd.DataFrame:
-    """Cells run on both routes, with ``through_drop`` and ``disagreement``.
+    """Cells run on both routes, with ``indirect_drop`` and ``disagreement``.
 
     Disagreement = share of examples on which the routes predict different classes, as the exactly
     run ones let estimate it; example weights aside.
@@ -86,7 +86,7 @@ def cells_table(evidence: Evidence) -> pd.DataFrame:
     direct = evidence.outcomes.direct
     known = evidence.effects["direct_drop"].notna().to_numpy(dtype=bool)
     cells = evidence.effects[known & (direct is not None)].copy()
-    cells["through_drop"] = cells["accuracy_drop"] - cells["direct_drop"]
+    cells["indirect_drop"] = cells["accuracy_drop"] - cells["direct_drop"]
     rates = [] if direct is None else _disagreements(evidence, direct, list(cells["action"]))
     cells["disagreement"] = np.array(rates, dtype=np.float64)
     return cells
@@ -103,8 +103,8 @@ def split_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     """
     cells = cells[cells["fraction"].notna()]
     ranked = cells[~cells["selection"].isin(DRAWN)].rename(columns=SHORT)
-    bounds = through_interval(evidence, ranked)
-    ranked = ranked.assign(through_low=bounds.low, through_high=bounds.high)
+    bounds = indirect_interval(evidence, ranked)
+    ranked = ranked.assign(indirect_low=bounds.low, indirect_high=bounds.high)
     parts = [ranked, _drawn(cells[cells["selection"].isin(DRAWN)])]
     parts = [part.reindex(columns=SPLIT) for part in parts if len(part)]
     if not parts:
@@ -112,18 +112,19 @@ def split_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True).sort_values(KEYS, ignore_index=True)
 
 
-def through_interval(evidence: Evidence, cells: pd.DataFrame) -> Interval:
+def indirect_interval(evidence: Evidence, cells: pd.DataFrame) -> Interval:
     """95 % interval of the through part of each cell; see :func:`split_table`."""
     direct, actions = evidence.outcomes.direct, list(cells["action"])
     if direct is None or not actions:
         return Interval(np.full(len(cells), np.nan), np.full(len(cells), np.nan))
-    value = cells["through_drop"].to_numpy(dtype=np.float64)
+    value = cells["indirect_drop"].to_numpy(dtype=np.float64)
     samples = direct_accuracy(evidence, actions).samples - accuracy(evidence, actions).samples
     rows, labels = evidence.outcomes.rows(actions), evidence.predictions.labels
     before = direct.predicted[rows] == labels
     after = evidence.outcomes.predicted[rows] == labels
     lost, won = (
-        (direct.growth[rows] * parted).sum(axis=1) for parted in (before & ~after, ~before & after)
+        (direct.design_weight[rows] * parted).sum(axis=1)
+        for parted in (before & ~after, ~before & after)
     )
     n = np.full(len(rows), float(len(labels)))
     closed, seen = bonett_price(lost, won, n), (lost - won) / n
@@ -146,7 +147,7 @@ def operators_table(cells: pd.DataFrame) -> pd.DataFrame:
     table["n_exact"] = groups["n_exact"].median().astype("float64")
     table["median_disagreement"] = groups["disagreement"].median()
     table["max_disagreement"] = groups["disagreement"].max()
-    notable = cells.drop_duplicates("action").set_index("operator")["through_drop"].abs() > NOTABLE
+    notable = cells.drop_duplicates("action").set_index("operator")["indirect_drop"].abs() > NOTABLE
     table["notable_share"] = notable.groupby(level=0).mean()
     return table.reset_index()[COMPARED]
 
@@ -160,15 +161,15 @@ def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str
     curve = where(split, wanted | {"ranking": evidence.grid.rankings[0], "ranked_for": GLOBAL})
     if curve.empty:
         why = NO_CURVE if len(split) else _why(evidence)
-        return {"largest_through": unknown(why), "largest_disagreement": unknown(why)}
+        return {"largest_indirect": unknown(why), "largest_disagreement": unknown(why)}
     # Rounded, so that rounding errors of no effect at all do not choose.
-    most = curve.iloc[int(curve["through_drop"].abs().round(9).to_numpy().argmax())]
+    most = curve.iloc[int(curve["indirect_drop"].abs().round(9).to_numpy().argmax())]
     apart = curve.iloc[int(curve["disagreement"].to_numpy().argmax())]
     bounds = wilson(apart["disagreement"] * apart["n_exact"], float(apart["n_exact"]))
-    largest = figure(most["through_drop"], most["through_low"], most["through_high"])
+    largest = figure(most["indirect_drop"], most["indirect_low"], most["indirect_high"])
     names = ("fraction", "drop", "direct_drop", "n_exact")
     return {
-        "largest_through": largest | {name: float(most[name]) for name in names},
+        "largest_indirect": largest | {name: float(most[name]) for name in names},
         "largest_disagreement": figure(apart["disagreement"], bounds.low.item(), bounds.high.item())
         | {"fraction": float(apart["fraction"]), "n_exact": float(apart["n_exact"])},
     }
@@ -186,15 +187,15 @@ def _why(evidence: Evidence) -> str:
 def _disagreements(evidence: Evidence, direct: Direct, actions: list[str]) -> list[float]:
     rows = evidence.outcomes.rows(actions)
     differ = direct.predicted[rows] != evidence.outcomes.predicted[rows]
-    shares: list[float] = (direct.growth[rows] * differ).mean(axis=1).tolist()
+    shares: list[float] = (direct.design_weight[rows] * differ).mean(axis=1).tolist()
     return shares
 
 
 def _drawn(cells: pd.DataFrame) -> pd.DataFrame:
-    measures = {"accuracy_drop": "drop", "through_drop": "through"}
-    table = draw_range(cells, KEYS, measures).rename(columns={"through": "through_drop"})
+    measures = {"accuracy_drop": "drop", "indirect_drop": "indirect"}
+    table = draw_range(cells, KEYS, measures).rename(columns={"indirect": "indirect_drop"})
     groups = cells.groupby(KEYS, dropna=False, sort=True)
     table["n_exact"] = groups["n_exact"].min().to_numpy()
     table["disagreement"] = groups["disagreement"].mean().to_numpy()
     # From the other two, so that the parts sum to the whole to the last digit.
-    return table.assign(direct_drop=table["drop"] - table["through_drop"])
+    return table.assign(direct_drop=table["drop"] - table["indirect_drop"])

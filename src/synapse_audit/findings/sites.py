@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Finding
-from synapse_audit.findings.curves import draw_range, figure, unknown, where
+from synapse_audit.effects.curves import draw_range, figure, unknown, where
 
 RANDOM = ["random_drop", "random_low", "random_high"]
 REMOVAL = [
@@ -46,7 +46,7 @@ def sites(evidence: Evidence) -> Finding:
 
 
 def removal_table(evidence: Evidence) -> pd.DataFrame:
-    """Top and bottom sets over all layers of each site, beside the range of their random twins.
+    """Top and bottom sets over all layers of each site, beside the range of their random controls.
 
     At the block output the ranking is the one that ranks the other sites too, where it was swept.
     """
@@ -56,10 +56,10 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
     ours = cells["ranking"].isin(methods) & (cells["ranked_for"] == GLOBAL)
     ranked = cells[ours & cells["selection"].isin(("top", "bottom"))].rename(columns=SHORT)
     ranked = ranked[_shared(ranked, inner)]
-    twins = draw_range(
+    random_controls = draw_range(
         where(cells, {"selection": "random", "ranking": None}), SETTING, {"accuracy_drop": "random"}
     ).rename(columns={"random": "random_drop"})
-    table = ranked.merge(twins, on=SETTING, how="left")
+    table = ranked.merge(random_controls, on=SETTING, how="left")
     return table.sort_values(REMOVAL[:5], ignore_index=True)[REMOVAL]
 
 
@@ -83,10 +83,12 @@ def steering_table(evidence: Evidence) -> pd.DataFrame:
     """Redirect rate and collateral of neurons moved toward each class, beside random neurons."""
     cells = evidence.cells("aimed")
     keys = ["operator", "target", "fraction"]
-    twins = draw_range(where(cells, {"selection": "random"}), keys, {"redirect_rate": "random"})
-    twins = twins.rename(columns={"random": "random_rate"})
+    random_controls = draw_range(
+        where(cells, {"selection": "random"}), keys, {"redirect_rate": "random"}
+    )
+    random_controls = random_controls.rename(columns={"random": "random_rate"})
     top = where(cells, {"selection": "top"}).rename(columns=SHORT)
-    table = top.merge(twins, on=keys, how="left").sort_values(keys, ignore_index=True)
+    table = top.merge(random_controls, on=keys, how="left").sort_values(keys, ignore_index=True)
     return table[STEERING]
 
 

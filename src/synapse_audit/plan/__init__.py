@@ -1,8 +1,8 @@
 """Configuration → the deduplicated cells and the route of each."""
 
 from synapse_audit.plan.cells import build_cells
+from synapse_audit.plan.plan_inputs import NamedNeurons, PlanInputs, SiteInputs
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
-from synapse_audit.plan.sources import GivenNeurons, SiteSource, Sources
 from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
 
 plan = make_plan
@@ -15,9 +15,9 @@ __all__ = [
     "SUFFIX",
     "TRIMMED_FIRST",
     "TWO_PHASE",
-    "GivenNeurons",
-    "SiteSource",
-    "Sources",
+    "NamedNeurons",
+    "PlanInputs",
+    "SiteInputs",
     "Trimmed",
     "build_cells",
     "cheapest",

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from synapse_audit.artifacts import Cell, Group
+from synapse_audit.plan.bit_flips import flip_cells
 from synapse_audit.plan.dissociated import dissociated_cells
-from synapse_audit.plan.flips import flip_cells
-from synapse_audit.plan.given import given_cells
 from synapse_audit.plan.head import logit_cells, weight_cells
 from synapse_audit.plan.inputs import input_cells
 from synapse_audit.plan.logits import logit_noise_cells, temperature_cells
+from synapse_audit.plan.named_neurons import named_neuron_cells
 from synapse_audit.plan.neurons import (
     class_cells,
     compared_cells,
@@ -29,11 +29,11 @@ from synapse_audit.plan.neurons import (
 )
 from synapse_audit.plan.others import aimed_cells, other_operator_cells
 from synapse_audit.plan.paper import exclusive_mass_cells, setting_cells
+from synapse_audit.plan.plan_inputs import PlanInputs
 from synapse_audit.plan.sites import site_cells, site_layer_cells, site_position_cells
-from synapse_audit.plan.sources import Sources
 from synapse_audit.plan.weights import edited_cells, paper_cells
 
-GROUPS: Mapping[Group, Callable[[Sources], Iterator[Cell]]] = {
+GROUPS: Mapping[Group, Callable[[PlanInputs], Iterator[Cell]]] = {
     "removal": removal_cells,
     "compared": compared_cells,
     "matched": matched_cells,
@@ -43,7 +43,7 @@ GROUPS: Mapping[Group, Callable[[Sources], Iterator[Cell]]] = {
     "class": class_cells,
     "exclusive": exclusive_cells,
     "constant": constant_cells,
-    "named": given_cells,
+    "named": named_neuron_cells,
     "dissociated": dissociated_cells,
     "paper_setting": setting_cells,
     "paper_mass": exclusive_mass_cells,
@@ -64,7 +64,7 @@ GROUPS: Mapping[Group, Callable[[Sources], Iterator[Cell]]] = {
 """Purpose → its cells. Findings ask for cells by these names."""
 
 
-def build_cells(sources: Sources) -> tuple[Cell, ...]:
+def build_cells(sources: PlanInputs) -> tuple[Cell, ...]:
     """All cells of the grid, in a fixed order, without repeats.
 
     A cell that several groups make belongs to the first of them.

@@ -8,16 +8,16 @@ from dataclasses import replace
 import numpy as np
 
 from synapse_audit.artifacts import Cell
-from synapse_audit.edits import EDITS
+from synapse_audit.interventions.edits import EDITS
 from synapse_audit.neurons import random_draw, top
-from synapse_audit.plan.sources import Sources
+from synapse_audit.plan.plan_inputs import PlanInputs
 
 COLUMN_DRAWS = 5
 """Random column sets per push, at most: each cell holds a whole edit, and heads are cheap to run
 but not to store."""
 
 
-def weight_cells(s: Sources) -> Iterator[Cell]:
+def weight_cells(s: PlanInputs) -> Iterator[Cell]:
     """Targeted head push within each budget, beside random columns and the bias alone."""
     base = Cell(space="weight", operator="push", site="head_weight")
     every = np.arange(s.head.weight.shape[1])
@@ -44,7 +44,7 @@ def weight_cells(s: Sources) -> Iterator[Cell]:
                     )
 
 
-def _random_pushes(s: Sources, aimed: Cell, target: int, k: int) -> Iterator[Cell]:
+def _random_pushes(s: PlanInputs, aimed: Cell, target: int, k: int) -> Iterator[Cell]:
     width = s.head.weight.shape[1]
     for draw in s.draws[:COLUMN_DRAWS]:
         columns = random_draw([width], {0: k}, draw, s.seed).by_layer.get(0, np.arange(0))
@@ -52,7 +52,7 @@ def _random_pushes(s: Sources, aimed: Cell, target: int, k: int) -> Iterator[Cel
         yield replace(aimed, selection="random", draw=draw, edit=edit)
 
 
-def logit_cells(s: Sources) -> Iterator[Cell]:
+def logit_cells(s: PlanInputs) -> Iterator[Cell]:
     """A constant added to the target's logit; the margin curve answers all other constants."""
     base = Cell(space="logit", operator="shift", site="logits")
     for name in s.classes:

@@ -9,10 +9,10 @@ import numpy as np
 
 from synapse_audit.artifacts import Cell
 from synapse_audit.errors import UsageError, choices
-from synapse_audit.plan.sources import Sources
+from synapse_audit.plan.plan_inputs import PlanInputs
 
 DELETION_DRAWS = 5
-"""Random twins per number of deleted tokens, at most."""
+"""Random controls per number of deleted tokens, at most."""
 
 MANY_CLASSES = 8
 """Classes beyond which targeted attacks aim at the commonest few alone."""
@@ -31,7 +31,7 @@ PAPER_EPSILONS = (0.02, 0.05, 0.1, 0.15)
 PAPER_NOISE = (0.02, 0.1, 0.5, 1.5)
 
 
-def input_cells(s: Sources) -> Iterator[Cell]:
+def input_cells(s: PlanInputs) -> Iterator[Cell]:
     """Every attack that the grid names.
 
     Raises:
@@ -43,12 +43,12 @@ def input_cells(s: Sources) -> Iterator[Cell]:
         yield from BUILDERS[name](s, Cell(space="input", operator=name, site="embeddings"))
 
 
-def fgsm_cells(s: Sources, base: Cell) -> Iterator[Cell]:
+def fgsm_cells(s: PlanInputs, base: Cell) -> Iterator[Cell]:
     """Each ε, and the paper's own where its settings are asked for."""
     yield from _sized(s, base, s.grid.epsilons, PAPER_EPSILONS)
 
 
-def pgd_cells(s: Sources, base: Cell) -> Iterator[Cell]:
+def pgd_cells(s: PlanInputs, base: Cell) -> Iterator[Cell]:
     """Untargeted at two ε, the middle one and the largest; toward classes at the middle one."""
     stepped = replace(base, unit=RELATIVE, steps=STEPS)
     middle = sorted(s.grid.epsilons)[len(s.grid.epsilons) // 2 :]
@@ -59,12 +59,12 @@ def pgd_cells(s: Sources, base: Cell) -> Iterator[Cell]:
             yield replace(stepped, strength=epsilon, target=name)
 
 
-def noise_cells(s: Sources, base: Cell) -> Iterator[Cell]:
+def noise_cells(s: PlanInputs, base: Cell) -> Iterator[Cell]:
     """Each σ, and the paper's own where its settings are asked for."""
     yield from _sized(s, base, s.grid.embedding_noise, PAPER_NOISE)
 
 
-def deletion_cells(s: Sources, base: Cell) -> Iterator[Cell]:
+def deletion_cells(s: PlanInputs, base: Cell) -> Iterator[Cell]:
     """The tokens that matter most, beside as many random ones."""
     for tokens in s.grid.deletions:
         counted = replace(base, strength=float(tokens), unit=TOKENS)
@@ -73,7 +73,7 @@ def deletion_cells(s: Sources, base: Cell) -> Iterator[Cell]:
             yield replace(counted, selection="random", draw=draw)
 
 
-BUILDERS: Mapping[str, Callable[[Sources, Cell], Iterator[Cell]]] = {
+BUILDERS: Mapping[str, Callable[[PlanInputs, Cell], Iterator[Cell]]] = {
     "fgsm": fgsm_cells,
     "pgd": pgd_cells,
     "noise": noise_cells,
@@ -82,7 +82,7 @@ BUILDERS: Mapping[str, Callable[[Sources, Cell], Iterator[Cell]]] = {
 """Attack → its cells; the names of ``sweep.inputs.ATTACKS``."""
 
 
-def aims(s: Sources) -> tuple[str, ...]:
+def aims(s: PlanInputs) -> tuple[str, ...]:
     """Classes that targeted attacks aim at: all, or those most often predicted on ``fit``."""
     if len(s.classes) <= MANY_CLASSES:
         return s.classes
@@ -91,7 +91,7 @@ def aims(s: Sources) -> tuple[str, ...]:
 
 
 def _sized(
-    s: Sources, base: Cell, sizes: Iterable[float], paper: Iterable[float]
+    s: PlanInputs, base: Cell, sizes: Iterable[float], paper: Iterable[float]
 ) -> Iterator[Cell]:
     for size in sizes:
         yield replace(base, strength=size, unit=RELATIVE)

@@ -1,8 +1,9 @@
 """Cells that rewrite neurons at the output of blocks.
 
-Twins are shared: a random draw is the same set for every cell that takes the same number of neurons
-in each layer. Sets of a ranking whose scores compare across layers hold another number in each, so
-it has twins of its own, which carry its name; those that carry none stand beside all others.
+Random controls are shared: a random draw is the same set for every cell that takes the same number
+of neurons in each layer. Sets of a ranking whose scores compare across layers hold another number
+in each, so it has random controls of its own, which carry its name; those that carry none stand
+beside all others.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from synapse_audit.addresses import DEFAULT_SITE, Address
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell, Ranking
+from synapse_audit.interventions.operators import DEFAULT_STRENGTH
 from synapse_audit.neurons import (
     NeuronSet,
     Selector,
@@ -24,8 +25,8 @@ from synapse_audit.neurons import (
     top,
     top_across,
 )
-from synapse_audit.operators import DEFAULT_STRENGTH
-from synapse_audit.plan.sources import Sources
+from synapse_audit.neurons.addresses import DEFAULT_SITE, Address
+from synapse_audit.plan.plan_inputs import PlanInputs
 
 CONSTANT_RATIO = 1.5
 """A candidate constant's |mean| is at least so many times its layer's median norm ..."""
@@ -58,7 +59,7 @@ def worst(ranking: Ranking) -> Selector:
     return bottom_across if ranking.across else bottom
 
 
-def removal_cells(s: Sources) -> Iterator[Cell]:
+def removal_cells(s: PlanInputs) -> Iterator[Cell]:
     """Top, bottom and random sets over all blocks, for every operator and ranking."""
     for operator in s.grid.operators:
         for fraction in s.grid.fractions:
@@ -69,8 +70,9 @@ def removal_cells(s: Sources) -> Iterator[Cell]:
                 yield from _random(s, base, s.counts(fraction, s.blocks))
 
 
-def _ends(s: Sources, ranking: Ranking, base: Cell) -> Iterator[Cell]:
-    """Top and bottom of one ranking over all blocks, and its own twins where it needs them."""
+def _ends(s: PlanInputs, ranking: Ranking, base: Cell) -> Iterator[Cell]:
+    """Top and bottom of one ranking over all blocks, and its own random controls where it needs
+    them."""
     scores, fraction = ranking.scores[GLOBAL], base.fraction or 0.0
     ranked = replace(base, ranking=ranking.method, ranked_for=GLOBAL)
     chosen = best(ranking)(scores, fraction, s.blocks)
@@ -81,7 +83,7 @@ def _ends(s: Sources, ranking: Ranking, base: Cell) -> Iterator[Cell]:
         yield from _random(s, ranked, chosen.counts)
 
 
-def compared_cells(s: Sources) -> Iterator[Cell]:
+def compared_cells(s: PlanInputs) -> Iterator[Cell]:
     """The top sets of the rankings that are only compared with the swept ones."""
     for operator in SILENCING:
         for fraction in s.grid.fractions:
@@ -91,18 +93,19 @@ def compared_cells(s: Sources) -> Iterator[Cell]:
                 yield top_set
 
 
-def _any_within(s: Sources) -> bool:
-    """Whether any swept ranking takes its sets within each layer, and so needs shared twins."""
+def _any_within(s: PlanInputs) -> bool:
+    """Whether any swept ranking takes its sets within each layer, and so needs shared random
+    controls."""
     return any(not s.rankings[name].across for name in s.grid.rankings)
 
 
-def _random(s: Sources, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
+def _random(s: PlanInputs, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
     for draw in s.draws:
-        yield replace(base, selection="random", draw=draw, neurons=s.twin(counts, draw))
+        yield replace(base, selection="random", draw=draw, neurons=s.random_control(counts, draw))
 
 
-def matched_cells(s: Sources) -> Iterator[Cell]:
-    """Twins of the headline sets, matched in activation norm."""
+def matched_cells(s: PlanInputs) -> Iterator[Cell]:
+    """Random controls of the headline sets, matched in activation norm."""
     norms = [layer.norm for layer in s.statistics]
     for operator in SILENCING:
         for fraction in s.grid.fractions:
@@ -115,11 +118,11 @@ def matched_cells(s: Sources) -> Iterator[Cell]:
                 selection="matched",
             )
             for draw in s.draws[: s.grid.other_draws]:
-                twin = matched_draw(norms, chosen, draw, s.seed)
-                yield replace(base, draw=draw, neurons=twin)
+                random_control = matched_draw(norms, chosen, draw, s.seed)
+                yield replace(base, draw=draw, neurons=random_control)
 
 
-def keep_cells(s: Sources) -> Iterator[Cell]:
+def keep_cells(s: PlanInputs) -> Iterator[Cell]:
     """Everything but the kept fraction of each block is silenced."""
     for operator in SILENCING:
         for fraction in s.grid.fractions:
@@ -136,13 +139,13 @@ def keep_cells(s: Sources) -> Iterator[Cell]:
                 yield from _kept(s, base, s.counts(fraction, s.blocks))
 
 
-def _kept(s: Sources, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
+def _kept(s: PlanInputs, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
     for draw in s.draws[: s.grid.other_draws]:
-        rest = s.twin(counts, draw).complement(s.widths, s.blocks)
+        rest = s.random_control(counts, draw).complement(s.widths, s.blocks)
         yield replace(base, selection="keep_random", draw=draw, neurons=rest)
 
 
-def layer_cells(s: Sources) -> Iterator[Cell]:
+def layer_cells(s: PlanInputs) -> Iterator[Cell]:
     """Each layer alone (the embeddings included)."""
     for operator in SILENCING:
         for layer in range(len(s.widths)):
@@ -157,12 +160,12 @@ def layer_cells(s: Sources) -> Iterator[Cell]:
                 yield from _random(s, base, s.counts(fraction, [layer]))
 
 
-def ranked_layers(s: Sources, ranking: Ranking) -> range:
+def ranked_layers(s: PlanInputs, ranking: Ranking) -> range:
     """Layers that a ranking scores: one across layers never reads the embeddings."""
     return range(1 if ranking.across else 0, len(s.widths))
 
 
-def position_cells(s: Sources) -> Iterator[Cell]:
+def position_cells(s: PlanInputs) -> Iterator[Cell]:
     """The same sets at every token position, not only the pooled one (mean only)."""
     for fraction in s.grid.position_fractions:
         base = replace(silence("mean", position="all"), fraction=fraction)
@@ -171,7 +174,7 @@ def position_cells(s: Sources) -> Iterator[Cell]:
             yield from _random(s, base, s.counts(fraction, s.blocks))
 
 
-def class_cells(s: Sources) -> Iterator[Cell]:
+def class_cells(s: PlanInputs) -> Iterator[Cell]:
     """Each class's own top neurons, over all blocks and, where asked, in each layer alone."""
     for operator in SILENCING:
         for name in s.ranked_classes:
@@ -187,7 +190,7 @@ def class_cells(s: Sources) -> Iterator[Cell]:
                     yield replace(alone, selection="top", neurons=chosen)
 
 
-def exclusive_cells(s: Sources) -> Iterator[Cell]:
+def exclusive_cells(s: PlanInputs) -> Iterator[Cell]:
     """Each class's top neurons that are in no other class's top."""
     by_class = {name: s.headline.scores[name] for name in s.ranked_classes}
     for operator in SILENCING:
@@ -206,7 +209,7 @@ def exclusive_cells(s: Sources) -> Iterator[Cell]:
                 yield replace(base, selection="exclusive", neurons=chosen)
 
 
-def constant_cells(s: Sources) -> Iterator[Cell]:
+def constant_cells(s: PlanInputs) -> Iterator[Cell]:
     """Candidate load-bearing constants (large mean, small spread), one at a time."""
     for layer, statistics in enumerate(s.statistics):
         typical = float(np.median(statistics.norm))

@@ -12,17 +12,17 @@ from dataclasses import replace
 import numpy as np
 
 from synapse_audit.artifacts import GLOBAL, Cell
-from synapse_audit.memory import blocks
+from synapse_audit.interventions.operators import AIMED
+from synapse_audit.memory import row_chunks
 from synapse_audit.neurons import NeuronSet
-from synapse_audit.operators import AIMED
 from synapse_audit.plan.neurons import best, silence, worst
-from synapse_audit.plan.sources import Sources
+from synapse_audit.plan.plan_inputs import PlanInputs
 
 OTHER_DRAWS = 5
-"""Random twins per set, at most."""
+"""Random controls per set, at most."""
 
 
-def other_operator_cells(s: Sources) -> Iterator[Cell]:
+def other_operator_cells(s: PlanInputs) -> Iterator[Cell]:
     """Top, bottom and random sets under operators that remove or disturb."""
     scores = s.headline.scores[GLOBAL]
     for operator in s.grid.other_operators:
@@ -35,10 +35,10 @@ def other_operator_cells(s: Sources) -> Iterator[Cell]:
             rest = worst(s.headline)(scores, fraction, s.blocks)
             yield replace(ranked, selection="top", neurons=chosen)
             yield replace(ranked, selection="bottom", neurons=rest)
-            yield from _twins(s, base, chosen)
+            yield from _random_controls(s, base, chosen)
 
 
-def aimed_cells(s: Sources) -> Iterator[Cell]:
+def aimed_cells(s: PlanInputs) -> Iterator[Cell]:
     """Each class's own top neurons moved toward it, beside random sets moved likewise."""
     for operator in s.grid.other_operators:
         if operator not in AIMED:
@@ -55,10 +55,10 @@ def aimed_cells(s: Sources) -> Iterator[Cell]:
                     ranked_for=name,
                     neurons=chosen,
                 )
-                yield from _twins(s, base, chosen)
+                yield from _random_controls(s, base, chosen)
 
 
-def nearest_to_mean(s: Sources, name: str) -> int:
+def nearest_to_mean(s: PlanInputs, name: str) -> int:
     """Position in ``fit`` of the example nearest to a class's mean at the last layer.
 
     Its neighbours decide nothing about its own label; in a model that separates the classes it is
@@ -69,12 +69,14 @@ def nearest_to_mean(s: Sources, name: str) -> int:
         raise ValueError("statistics of the pooled position hold single values and class means")
     distances = [
         np.linalg.norm(last.bank[some] - last.class_means[name], axis=1)
-        for some in blocks(*last.bank.shape)
+        for some in row_chunks(*last.bank.shape)
     ]
     return int(np.concatenate(distances).argmin())
 
 
-def _twins(s: Sources, base: Cell, chosen: NeuronSet) -> Iterator[Cell]:
+def _random_controls(s: PlanInputs, base: Cell, chosen: NeuronSet) -> Iterator[Cell]:
     """Random sets with as many neurons in each layer."""
     for draw in s.draws[:OTHER_DRAWS]:
-        yield replace(base, selection="random", draw=draw, neurons=s.twin(chosen.counts, draw))
+        yield replace(
+            base, selection="random", draw=draw, neurons=s.random_control(chosen.counts, draw)
+        )

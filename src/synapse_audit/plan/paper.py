@@ -14,12 +14,12 @@ from typing import Literal, NamedTuple
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell
 from synapse_audit.neurons import exclusive, mass_across, top_across
-from synapse_audit.plan.sources import Sources
+from synapse_audit.plan.plan_inputs import PlanInputs
 
 RANKING = "paper"
 
-TWINS = 5
-"""Random twins per setting, at most."""
+RANDOM_CONTROLS = 5
+"""Random controls per setting, at most."""
 
 MASS = 0.1
 """Share of a class's weight mass that its own set covers."""
@@ -53,8 +53,8 @@ SETTINGS = (
 )
 
 
-def setting_cells(s: Sources) -> Iterator[Cell]:
-    """Every setting, with random twins where it leaves neurons out; none unless asked for."""
+def setting_cells(s: PlanInputs) -> Iterator[Cell]:
+    """Every setting, with random controls where it leaves neurons out; none unless asked for."""
     if not s.grid.paper:
         return
     scores = s.rankings[RANKING].scores[GLOBAL]
@@ -74,10 +74,10 @@ def setting_cells(s: Sources) -> Iterator[Cell]:
         )
         yield replace(base, selection="top", neurons=chosen)
         if setting.fraction < 1:
-            yield from _twins(s, base, chosen.counts)
+            yield from _random_controls(s, base, chosen.counts)
 
 
-def exclusive_mass_cells(s: Sources) -> Iterator[Cell]:
+def exclusive_mass_cells(s: PlanInputs) -> Iterator[Cell]:
     """Each class's set of a tenth of its weight mass, without the other classes' such sets.
 
     ``fraction`` is the share of the blocks' neurons that the set turned out to be. A class whose
@@ -105,10 +105,10 @@ def exclusive_mass_cells(s: Sources) -> Iterator[Cell]:
                 setting=f"{MASS:g} of the weight mass",
             )
             yield replace(base, selection="exclusive_mass", neurons=chosen)
-            yield from _twins(s, base, chosen.counts)
+            yield from _random_controls(s, base, chosen.counts)
 
 
-def _twins(s: Sources, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
+def _random_controls(s: PlanInputs, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
     """Random sets with as many neurons in each layer."""
-    for draw in s.draws[:TWINS]:
-        yield replace(base, selection="random", draw=draw, neurons=s.twin(counts, draw))
+    for draw in s.draws[:RANDOM_CONTROLS]:
+        yield replace(base, selection="random", draw=draw, neurons=s.random_control(counts, draw))

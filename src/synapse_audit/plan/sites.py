@@ -7,15 +7,15 @@ from dataclasses import replace
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell
 from synapse_audit.neurons import bottom, random_draw, top
-from synapse_audit.plan.sources import SiteSource, Sources
+from synapse_audit.plan.plan_inputs import PlanInputs, SiteInputs
 
 SITE_DRAWS = 5
-"""Random twins per set, at most: sites multiply the cells of a plan."""
+"""Random controls per set, at most: sites multiply the cells of a plan."""
 
 HEAD_INPUT = "head_input"
 
 
-def site_cells(s: Sources) -> Iterator[Cell]:
+def site_cells(s: PlanInputs) -> Iterator[Cell]:
     """Top, bottom and random sets over all layers of each site (mean and zero)."""
     for name, site in s.sites.items():
         for operator in SILENCING:
@@ -23,7 +23,7 @@ def site_cells(s: Sources) -> Iterator[Cell]:
                 yield from _sets(s, site, replace(_at(name, operator), fraction=fraction))
 
 
-def site_position_cells(s: Sources) -> Iterator[Cell]:
+def site_position_cells(s: PlanInputs) -> Iterator[Cell]:
     """The same at every token position, where the grid asks for positions (mean only)."""
     for name, site in s.sites.items():
         if name == HEAD_INPUT or not s.grid.position_fractions:
@@ -33,7 +33,7 @@ def site_position_cells(s: Sources) -> Iterator[Cell]:
             yield from _sets(s, site, base)
 
 
-def site_layer_cells(s: Sources) -> Iterator[Cell]:
+def site_layer_cells(s: PlanInputs) -> Iterator[Cell]:
     """Everything that one site of one layer says is silenced (mean): the whole sublayer."""
     for name, site in s.sites.items():
         for layer in site.layers:
@@ -53,16 +53,18 @@ def _at(site: str, operator: str) -> Cell:
     return Cell(space="neuron", operator=operator, site=site, position="pooled", layers=ALL_LAYERS)
 
 
-def _sets(s: Sources, site: SiteSource, base: Cell) -> Iterator[Cell]:
+def _sets(s: PlanInputs, site: SiteInputs, base: Cell) -> Iterator[Cell]:
     scores, fraction = site.ranking.scores[GLOBAL], base.fraction or 0.0
     ranked = replace(base, ranking=site.ranking.method, ranked_for=GLOBAL)
     chosen = top(scores, fraction, site.layers)
     yield replace(ranked, selection="top", neurons=chosen)
     yield replace(ranked, selection="bottom", neurons=bottom(scores, fraction, site.layers))
-    yield from _twins(s, site, base, chosen.counts)
+    yield from _random_controls(s, site, base, chosen.counts)
 
 
-def _twins(s: Sources, site: SiteSource, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
+def _random_controls(
+    s: PlanInputs, site: SiteInputs, base: Cell, counts: Mapping[int, int]
+) -> Iterator[Cell]:
     for draw in s.draws[:SITE_DRAWS]:
-        twin = random_draw(site.widths, counts, draw, s.seed)
-        yield replace(base, selection="random", draw=draw, neurons=twin)
+        random_control = random_draw(site.widths, counts, draw, s.seed)
+        yield replace(base, selection="random", draw=draw, neurons=random_control)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from synapse_audit.artifacts import ALL_LAYERS, Cell, Plan
-from synapse_audit.operators import SINGLE
+from synapse_audit.interventions.operators import SINGLE
 
 TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
-    "norm-matched twins": lambda cell: cell.group == "matched",
+    "norm-matched controls": lambda cell: cell.group == "matched",
     "random sets kept": lambda cell: cell.selection == "keep_random",
     "per-class sets in single layers": lambda cell: (
         cell.group == "class" and cell.layers != ALL_LAYERS

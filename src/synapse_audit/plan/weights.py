@@ -1,7 +1,7 @@
 """Cells that edit weights beyond the plain push: other pushes, rows, gains, noise, the paper's.
 
 Each kind is one function and one line of ``WEIGHT_CELLS``; ``grid.edits`` names those that are
-run. Every edit stands beside a random twin of the same size.
+run. Every edit stands beside a random control of the same size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Int
 
 from synapse_audit.artifacts import GLOBAL, Cell
-from synapse_audit.edits import (
+from synapse_audit.interventions.edits import (
     ATTENTION,
     EDITS,
     GAIN,
@@ -32,15 +32,15 @@ from synapse_audit.edits import (
     weight_noise,
 )
 from synapse_audit.neurons import random_draw, top
-from synapse_audit.plan.sources import Sources
+from synapse_audit.plan.plan_inputs import PlanInputs
 
 RELATIVE, ABSOLUTE = "relative", "absolute"
 """Unit of noise: the weight's root mean square, or its own numbers."""
 
 Columns = Int[np.ndarray, " columns"]
 
-TWINS = 3
-"""Random twins per edit, at most."""
+RANDOM_CONTROLS = 3
+"""Random controls per edit, at most."""
 
 FEW_CLASSES = 6
 """Up to so many classes every pair of rows is swapped; beyond, each class with its rival."""
@@ -62,7 +62,7 @@ SIGMAS = (0.5, 1.0, 2.0)
 """Noise on head columns, relative to the root mean square of the head's weights."""
 
 BLOCK_SIGMAS = (1.0, 4.0)
-"""The same for a weight of a block: every cell there is dear."""
+"""The same for a weight of a block: every cell there is expensive."""
 
 NOISY_COLUMNS = 0.2
 """Share of the head's columns that noise falls on (the paper's choice of top neurons)."""
@@ -70,7 +70,7 @@ NOISY_COLUMNS = 0.2
 PAPER_SIGMA = 0.05
 
 
-def edited_cells(s: Sources) -> Iterator[Cell]:
+def edited_cells(s: PlanInputs) -> Iterator[Cell]:
     """The kinds of edits that the grid names."""
     for name in s.grid.edits:
         yield from WEIGHT_CELLS[name](s)
@@ -79,8 +79,8 @@ def edited_cells(s: Sources) -> Iterator[Cell]:
 # ---- targeted pushes of the head -----------------------------------------------------------------
 
 
-def _pushes(operator: str) -> Callable[[Sources], Iterator[Cell]]:
-    def cells(s: Sources) -> Iterator[Cell]:
+def _pushes(operator: str) -> Callable[[PlanInputs], Iterator[Cell]]:
+    def cells(s: PlanInputs) -> Iterator[Cell]:
         share = max((c for c in s.grid.columns if c < 1.0), default=1.0)
         for target, name in enumerate(s.classes):
             ranked = ranked_columns(s, name, share)
@@ -88,14 +88,14 @@ def _pushes(operator: str) -> Callable[[Sources], Iterator[Cell]]:
             for budget in LINF_SIZES if operator == "linf" else s.grid.budgets[::2]:
                 base = Cell("weight", operator, "head_weight", strength=budget, target=name)
                 base = replace(base, fraction=share)
-                for cell, columns in _with_twins(s, base, ranked, name):
+                for cell, columns in _with_random_controls(s, base, ranked, name):
                     yield replace(cell, edit=EDITS[operator](s.head, target, columns, budget))
 
     cells.__doc__ = f"``{operator}`` within each budget, on ranked and on random columns."
     return cells
 
 
-def sparse_cells(s: Sources) -> Iterator[Cell]:
+def sparse_cells(s: PlanInputs) -> Iterator[Cell]:
     """A few weights of the target's row moved, each by the size of the head's largest weight."""
     width = s.head.weight.shape[1]
     for target, name in enumerate(s.classes):
@@ -107,11 +107,11 @@ def sparse_cells(s: Sources) -> Iterator[Cell]:
                 selection="top",
                 edit=EDITS["sparse"](s.head, target, best, 1.0),
             )
-            for cell, columns in _twins(s, base, n):
+            for cell, columns in _random_controls(s, base, n):
                 yield replace(cell, edit=EDITS["sparse"](s.head, target, columns, 1.0))
 
 
-def paper_cells(s: Sources) -> Iterator[Cell]:
+def paper_cells(s: PlanInputs) -> Iterator[Cell]:
     """The paper's six settings of the push and its noise on head columns, where asked for."""
     if not s.grid.paper:
         return
@@ -125,7 +125,7 @@ def paper_cells(s: Sources) -> Iterator[Cell]:
                     yield replace(base, edit=paper_push(s.head, target, ranked, setting))
                 continue
             base = replace(base, fraction=setting.share)
-            for cell, columns in _with_twins(s, base, ranked, name):
+            for cell, columns in _with_random_controls(s, base, ranked, name):
                 edit = paper_push(s.head, target, columns, setting)
                 yield replace(cell, edit=edit)
     yield from _column_noise(s, PAPER_SIGMA, PAPER_SIGMA, ABSOLUTE)
@@ -134,7 +134,7 @@ def paper_cells(s: Sources) -> Iterator[Cell]:
 # ---- rows of the head ----------------------------------------------------------------------------
 
 
-def row_swap_cells(s: Sources) -> Iterator[Cell]:
+def row_swap_cells(s: PlanInputs) -> Iterator[Cell]:
     """Rows of two classes exchanged: what was said as one is then said as the other."""
     pairs = list(permutations(range(len(s.classes)), 2))
     if len(s.classes) > FEW_CLASSES:
@@ -147,7 +147,7 @@ def row_swap_cells(s: Sources) -> Iterator[Cell]:
         yield replace(named, edit=row_swap(s.head, min(source, target), max(source, target)))
 
 
-def row_scale_cells(s: Sources) -> Iterator[Cell]:
+def row_scale_cells(s: PlanInputs) -> Iterator[Cell]:
     """One class's row multiplied."""
     for target, name in enumerate(s.classes):
         for factor in ROW_FACTORS:
@@ -160,13 +160,13 @@ def row_scale_cells(s: Sources) -> Iterator[Cell]:
 # ---- noise and gains -----------------------------------------------------------------------------
 
 
-def gaussian_cells(s: Sources) -> Iterator[Cell]:
+def gaussian_cells(s: PlanInputs) -> Iterator[Cell]:
     """Gaussian noise on head columns and on weights of the first and last block."""
     for sigma in SIGMAS:
         yield from _column_noise(s, sigma * s.head.rms, sigma, RELATIVE)
     for part in _parts(s, ATTENTION, MLP):
         for sigma in BLOCK_SIGMAS:
-            for draw in s.draws[:TWINS]:
+            for draw in s.draws[:RANDOM_CONTROLS]:
                 yield Cell(
                     "weight",
                     "gaussian_fault",
@@ -182,22 +182,22 @@ def gaussian_cells(s: Sources) -> Iterator[Cell]:
                 )
 
 
-def _column_noise(s: Sources, sigma: float, strength: float, unit: str) -> Iterator[Cell]:
+def _column_noise(s: PlanInputs, sigma: float, strength: float, unit: str) -> Iterator[Cell]:
     """The same noise on ranked and on random columns, several draws of it."""
     scores = [np.sum([s.column_scores[name][0] for name in s.classes], axis=0)]
     ranked = top(scores, NOISY_COLUMNS, [0]).by_layer.get(0, np.arange(0))
     base = Cell("weight", "gaussian_fault", "head_weight", strength=strength)
     base = replace(base, fraction=NOISY_COLUMNS, part=HEAD, unit=unit)
-    for draw in s.draws[:TWINS]:
+    for draw in s.draws[:RANDOM_CONTROLS]:
         chosen = random_columns(s, len(ranked), draw)
         top_cell = replace(base, selection="top", ranking="probe", ranked_for=GLOBAL, draw=draw)
-        twin = replace(base, selection="random", draw=draw)
-        for cell, columns in ((top_cell, ranked), (twin, chosen)):
+        random_control = replace(base, selection="random", draw=draw)
+        for cell, columns in ((top_cell, ranked), (random_control, chosen)):
             edit = column_noise(s.head, columns, sigma, _generator(s, draw))
             yield replace(cell, edit=edit)
 
 
-def gain_cells(s: Sources) -> Iterator[Cell]:
+def gain_cells(s: PlanInputs) -> Iterator[Cell]:
     """Gains of the first and last block's norm zeroed or halved, in ranked or random dimensions."""
     for part in _parts(s, GAIN):
         layer = part.layer or 0
@@ -218,13 +218,13 @@ def gain_cells(s: Sources) -> Iterator[Cell]:
                     ranked_for=GLOBAL,
                     edit=scaled_gains(part, ranked, factor),
                 )
-                for draw in s.draws[:TWINS]:
-                    twin = s.twin({layer: len(ranked)}, draw).by_layer[layer]
-                    edit = scaled_gains(part, twin, factor)
+                for draw in s.draws[:RANDOM_CONTROLS]:
+                    random_control = s.random_control({layer: len(ranked)}, draw).by_layer[layer]
+                    edit = scaled_gains(part, random_control, factor)
                     yield replace(base, selection="random", draw=draw, edit=edit)
 
 
-WEIGHT_CELLS: dict[str, Callable[[Sources], Iterator[Cell]]] = {
+WEIGHT_CELLS: dict[str, Callable[[PlanInputs], Iterator[Cell]]] = {
     "balanced": _pushes("balanced"),
     "rival": _pushes("rival"),
     "linf": _pushes("linf"),
@@ -237,40 +237,41 @@ WEIGHT_CELLS: dict[str, Callable[[Sources], Iterator[Cell]]] = {
 """Name in ``grid.edits`` → its cells."""
 
 
-# ---- columns and twins ---------------------------------------------------------------------------
+# ---- columns and random controls
+# ---------------------------------------------------------------------------
 
 
-def ranked_columns(s: Sources, name: str, share: float) -> Columns:
+def ranked_columns(s: PlanInputs, name: str, share: float) -> Columns:
     """The head's input columns with the highest scores for a class, best first."""
     scores = s.column_scores[name]
     chosen = top(scores, share, [0]).by_layer.get(0, np.arange(0))
     return chosen[np.argsort(-scores[0][chosen], kind="stable")]
 
 
-def random_columns(s: Sources, k: int, draw: int) -> Columns:
+def random_columns(s: PlanInputs, k: int, draw: int) -> Columns:
     """``k`` of the head's input columns."""
     width = s.head.weight.shape[1]
     return random_draw([width], {0: k}, draw, s.seed).by_layer.get(0, np.arange(0))
 
 
-def _with_twins(
-    s: Sources, base: Cell, ranked: Columns, name: str
+def _with_random_controls(
+    s: PlanInputs, base: Cell, ranked: Columns, name: str
 ) -> Iterator[tuple[Cell, Columns]]:
     ranking = {"ranking": "probe", "ranked_for": name, "selection": "top"}
     yield replace(base, **ranking), ranked  # type: ignore[arg-type]
     if len(ranked) < s.head.weight.shape[1]:
-        yield from _twins(s, base, len(ranked))
+        yield from _random_controls(s, base, len(ranked))
 
 
-def _twins(s: Sources, base: Cell, k: int) -> Iterator[tuple[Cell, Columns]]:
-    for draw in s.draws[:TWINS]:
-        twin = replace(base, selection="random", draw=draw)
-        yield twin, random_columns(s, k, draw)
+def _random_controls(s: PlanInputs, base: Cell, k: int) -> Iterator[tuple[Cell, Columns]]:
+    for draw in s.draws[:RANDOM_CONTROLS]:
+        random_control = replace(base, selection="random", draw=draw)
+        yield random_control, random_columns(s, k, draw)
 
 
-def _parts(s: Sources, *names: str) -> list[Part]:
+def _parts(s: PlanInputs, *names: str) -> list[Part]:
     return [part for part in s.parts if part.name in names and part.layer is not None]
 
 
-def _generator(s: Sources, draw: int, *key: int) -> np.random.Generator:
+def _generator(s: PlanInputs, draw: int, *key: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([s.seed, draw, 3, *key]))

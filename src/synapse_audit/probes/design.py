@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
-from synapse_audit.memory import blocks
+from synapse_audit.memory import row_chunks
 
 _CONSTANT = 1e-6
 """A feature whose spread is below this share of its mean is constant up to float32 rounding."""
@@ -34,10 +34,10 @@ class Scaler(NamedTuple):
         chosen = np.arange(len(features)) if rows is None else rows
         n, shape = max(1, len(chosen)), features.shape[1]
         total, squares = np.zeros(shape), np.zeros(shape)
-        for some in blocks(len(chosen), shape):
+        for some in row_chunks(len(chosen), shape):
             total += features[chosen[some]].sum(axis=0, dtype=np.float64)
         mean = total / n
-        for some in blocks(len(chosen), shape):
+        for some in row_chunks(len(chosen), shape):
             squares += ((features[chosen[some]] - mean) ** 2).sum(axis=0)
         spread = np.sqrt(squares / n)
         return cls(mean, np.where(spread > _CONSTANT * np.abs(mean), spread, 1.0))
@@ -105,7 +105,7 @@ class Design:
     @property
     def blocks(self) -> Iterator[Float[np.ndarray, "block features"]]:
         """The examples in order, a few at a time."""
-        for some in blocks(*self.shape):
+        for some in row_chunks(*self.shape):
             read = [part.read(self.rows[some]) for part in self.parts]
             yield read[0] if len(read) == 1 else np.concatenate(read, axis=1)
 

@@ -16,7 +16,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.sparse.linalg import svds
 from scipy.special import softmax
 
-from synapse_audit.memory import Allocate, blocks, in_memory
+from synapse_audit.memory import Allocate, in_memory, row_chunks
 from synapse_audit.probes.solver import Coefficients
 
 FINAL = 1e-3
@@ -89,7 +89,7 @@ def _gradient(
 ) -> Coefficients:
     """:func:`gradient` on the centred features, block by block."""
     weights, bias = np.zeros_like(at.weights), np.zeros_like(at.bias)
-    for some in blocks(*features.shape):
+    for some in row_chunks(*features.shape):
         block = features[some] - centre
         found, share = gradient(block, targets[some], at), len(block) / len(features)
         weights += share * found.weights
@@ -105,7 +105,7 @@ def _columns(
 ) -> Float[np.ndarray, "examples active"]:
     """Some features, centred, float64."""
     found = allocate("columns", (len(features), len(chosen)), np.float64)
-    for some in blocks(*features.shape):
+    for some in row_chunks(*features.shape):
         found[some] = features[some][:, chosen] - centre[chosen]
     return found
 

@@ -16,7 +16,7 @@ from sklearn.metrics import accuracy_score, f1_score
 
 from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
 from synapse_audit.errors import DataError
-from synapse_audit.memory import Allocate, give_back, in_memory
+from synapse_audit.memory import Allocate, in_memory, release_memory
 from synapse_audit.probes.design import Design
 from synapse_audit.probes.solver import Coefficients, Reduced, reduce, solve
 
@@ -100,7 +100,7 @@ def fit_probes(
     for scope, arrays in _scopes(activations):
         design = Design.fitted(arrays, splits.fit)
         found.append(_fit_scope(scope, design, data, splits, seed, allocate))
-        give_back()
+        release_memory()
     return tuple(found)
 
 

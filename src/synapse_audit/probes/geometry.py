@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Activations, LayerStatistics, Splits
-from synapse_audit.memory import Allocate, blocks, in_memory
+from synapse_audit.memory import Allocate, in_memory, row_chunks
 from synapse_audit.probes.design import Design, Part, Scaler
 
 CLAMPED = (0.05, 0.95)
@@ -32,7 +32,7 @@ def layer_statistics(
     found = []
     for m, layer in enumerate(activations.layers):
         bank = allocate(f"bank_{m:02d}", (len(splits.fit), layer.shape[1]), layer.dtype.type)
-        for some in blocks(*bank.shape):
+        for some in row_chunks(*bank.shape):
             bank[some] = layer[splits.fit[some]]
         found.append(_statistics(bank, groups))
     return tuple(found)
@@ -64,7 +64,7 @@ def _groups(
 def _statistics(
     bank: Float[np.ndarray, "examples neurons"], groups: Groups | None
 ) -> LayerStatistics:
-    parts = [_of_neurons(bank[:, some], groups) for some in blocks(bank.shape[1], len(bank))]
+    parts = [_of_neurons(bank[:, some], groups) for some in row_chunks(bank.shape[1], len(bank))]
     means = None
     if groups is not None:
         means = {

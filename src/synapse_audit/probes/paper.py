@@ -25,7 +25,7 @@ from jaxtyping import Float, Float32, Int
 from torch import Tensor
 
 from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
-from synapse_audit.memory import Allocate, blocks, in_memory
+from synapse_audit.memory import Allocate, in_memory, row_chunks
 from synapse_audit.probes.elastic import FINAL, solve_elastic
 from synapse_audit.probes.fit import ABSENT_BIAS, Task, macro_f1
 from synapse_audit.probes.solver import Coefficients
@@ -75,7 +75,7 @@ def side_by_side(
     ends = np.cumsum([activations.widths[m] for m in activations.blocks])
     joint = allocate("joint", (len(rows), int(ends[-1])), np.float32)
     for m, into in zip(activations.blocks, np.split(joint, ends[:-1], axis=1), strict=True):
-        for some in blocks(*into.shape):
+        for some in row_chunks(*into.shape):
             into[some] = activations.layers[m][rows[some]]
     return joint
 
@@ -227,7 +227,9 @@ def _predict(
     solution: Coefficients, features: Float32[np.ndarray, "examples features"]
 ) -> Int[np.ndarray, " examples"]:
     """Block by block, so that no copy of all in double precision is made."""
-    return np.concatenate([solution.predict(features[some]) for some in blocks(*features.shape)])
+    return np.concatenate(
+        [solution.predict(features[some]) for some in row_chunks(*features.shape)]
+    )
 
 
 def _fitted(

@@ -15,7 +15,7 @@ import pandas as pd
 
 from synapse_audit import neurons
 from synapse_audit.artifacts import GLOBAL, Activations, LabelledData, Ranking, Splits
-from synapse_audit.memory import Allocate, give_back, in_memory
+from synapse_audit.memory import Allocate, in_memory, release_memory
 from synapse_audit.neurons import NeuronSet, Scores
 from synapse_audit.probes.design import Design
 from synapse_audit.probes.fit import SEARCH, Task, choose_strength
@@ -84,7 +84,7 @@ class Bench:
         """Accuracy on ``select`` and on ``evaluate`` of the probe on these neurons."""
         if chosen not in self._scores:
             self._scores[chosen] = self._fit(chosen)
-            give_back()
+            release_memory()
         return self._scores[chosen]
 
     def _choose_variance(self) -> float:
@@ -159,8 +159,8 @@ def _curves(bench: Bench, ranking: Ranking, seed: int, draws: int) -> Iterable[R
             continue
         yield Row("top", None, fraction, chosen)
         for draw in range(draws):
-            twin = neurons.random_draw(bench.widths, chosen.counts, draw, seed)
-            yield Row("random", draw, fraction, twin)
+            random_control = neurons.random_draw(bench.widths, chosen.counts, draw, seed)
+            yield Row("random", draw, fraction, random_control)
 
 
 def _disjoint(bench: Bench, ranking: Ranking) -> Iterable[Row]:

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from synapse_audit.addresses import DEFAULT_SITE
 from synapse_audit.artifacts import Ranking
 from synapse_audit.errors import UsageError, choices
+from synapse_audit.neurons.addresses import DEFAULT_SITE
 from synapse_audit.rankings.activation_gradient import rank_activation_gradient
 from synapse_audit.rankings.conductance import rank_conductance
 from synapse_audit.rankings.context import RankingContext
@@ -58,7 +58,7 @@ def ranking_table(rankings: Sequence[Ranking], site: str = DEFAULT_SITE) -> pd.D
     ``rank`` counts from 1 = most important within method × ranked_for × layer; equal scores are
     ranked by neuron index, as :func:`synapse_audit.neurons.top` does. ``site`` is where the ranked
     neurons are; with layer and neuron it is their address
-    (:func:`synapse_audit.addresses.neurons_of`).
+    (:func:`synapse_audit.neurons.addresses.neurons_of`).
     """
     parts = [
         pd.DataFrame(

@@ -14,7 +14,7 @@ def rank_activation_gradient(context: RankingContext) -> Ranking:
     zeroing the neuron does to that logit, so a large constant ranks high though it tells nothing
     (see load-bearing constants), and where softmax or LayerNorm saturate it misses what is there.
     Source: Shrikumar et al. 2016 (arXiv 1605.01713). Made from a part of ``fit``
-    (:data:`synapse_audit.attributions.MOST_EXAMPLES`).
+    (:data:`synapse_audit.rankings.attributions.MOST_EXAMPLES`).
 
     Raises:
         UsageError: the context holds no attributions.

@@ -6,8 +6,8 @@ import numpy as np
 from jaxtyping import Float
 
 from synapse_audit.artifacts import GLOBAL, Ranking
-from synapse_audit.attributions import Attributions
 from synapse_audit.errors import UsageError
+from synapse_audit.rankings.attributions import Attributions
 from synapse_audit.rankings.context import RankingContext
 
 
@@ -20,7 +20,7 @@ def known(context: RankingContext, method: str) -> Attributions:
     if context.attributions is None:
         raise UsageError(
             f"ranking '{method}' given without attributions; expected a context with "
-            "`attributions`, see synapse_audit.attributions.attribute"
+            "`attributions`, see synapse_audit.rankings.attributions.attribute"
         )
     return context.attributions
 

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
-from synapse_audit.attributions import Attributions
-from synapse_audit.memory import Allocate, blocks, in_memory
+from synapse_audit.memory import Allocate, in_memory, row_chunks
 from synapse_audit.probes import Scaler
+from synapse_audit.rankings.attributions import Attributions
 
 
 @dataclass(frozen=True)
@@ -66,5 +66,5 @@ class RankingContext:
                 are the last axis of what it returns.
         """
         values, fit = self.activations.layers[layer], self.splits.fit
-        parts = (values[fit, some] for some in blocks(values.shape[1], len(fit)))
+        parts = (values[fit, some] for some in row_chunks(values.shape[1], len(fit)))
         return np.concatenate([score(Scaler.of(part)(part)) for part in parts], axis=-1)

@@ -14,11 +14,11 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import GLOBAL, Probe, Ranking, Splits
-from synapse_audit.attributions import Attributions
 from synapse_audit.neurons import Scores, count
 from synapse_audit.probes import Design
 from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.rankings import RankingContext, rank
+from synapse_audit.rankings.attributions import Attributions
 from synapse_audit.statistics import resampled_weights
 
 TOP = 0.1

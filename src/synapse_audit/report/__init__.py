@@ -1,6 +1,6 @@
 """One self-contained HTML page from a saved run.
 
-In: anything with the attributes of :class:`~synapse_audit.report.parts.Result` (a loaded run
+In: anything with the attributes of :class:`~synapse_audit.report.kit.contents.Result` (a loaded run
 folder). Out: HTML. A new section is one function and one line of ``SECTIONS``.
 """
 
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from synapse_audit.report.page import assemble
-from synapse_audit.report.parts import Result, Section
+from synapse_audit.report.kit.contents import Result, Section
+from synapse_audit.report.kit.page import assemble
 from synapse_audit.report.sections.agreement import agreement
 from synapse_audit.report.sections.calibration import calibration
 from synapse_audit.report.sections.certificates import certificates
@@ -18,12 +18,12 @@ from synapse_audit.report.sections.clean import clean
 from synapse_audit.report.sections.constants import constants
 from synapse_audit.report.sections.detection import detection
 from synapse_audit.report.sections.faults import faults
-from synapse_audit.report.sections.given import given
 from synapse_audit.report.sections.inputs import inputs
 from synapse_audit.report.sections.layers import layers
 from synapse_audit.report.sections.margins import margins
 from synapse_audit.report.sections.matrix import matrix
 from synapse_audit.report.sections.method import method
+from synapse_audit.report.sections.named_neurons import given
 from synapse_audit.report.sections.paper import paper
 from synapse_audit.report.sections.pathways import pathways
 from synapse_audit.report.sections.probes import probes

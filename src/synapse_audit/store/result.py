@@ -20,7 +20,7 @@ FINDINGS = "findings"
 FIELDS = ("predicted", "probability", "margin", "kl", "confidence")
 """Arrays of ``outcomes/``: (actions, examples); ``benign`` too where a benign class was named."""
 
-DIRECT_FIELDS = ("growth", "predicted", "kl", "disagreement", "error")
+DIRECT_FIELDS = ("design_weight", "predicted", "kl", "disagreement", "error")
 """Arrays ``outcomes/direct_*`` of a two-phase sweep."""
 
 
@@ -103,7 +103,7 @@ class AuditResult:
         fields: dict[str, Any] = {n: np.asarray(run.read_array(f"outcomes/{n}")) for n in FIELDS}
         if run.has("outcomes/benign.npy"):
             fields["benign"] = np.asarray(run.read_array("outcomes/benign"))
-        if not run.has("outcomes/direct_growth.npy"):
+        if not run.has("outcomes/direct_design_weight.npy"):
             return Outcomes(actions, **fields)
         direct: dict[str, Any] = {
             n: np.asarray(run.read_array(f"outcomes/direct_{n}")) for n in DIRECT_FIELDS

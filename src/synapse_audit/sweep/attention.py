@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from synapse_audit.classifier import Classifier
+from synapse_audit.model import Classifier
 from synapse_audit.plan import STREAM, SUFFIX
 
 

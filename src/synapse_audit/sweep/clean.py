@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier, Reading
-from synapse_audit.hooks import InputHook, OutputHook, forward_pre_hooks, point_hooks
+from synapse_audit.model import BLOCK_OUTPUT, Batch, Classifier, Pooling
+from synapse_audit.model.hooks import InputHook, OutputHook, forward_pre_hooks, hook_at_points
 from synapse_audit.sweep.attention import KeyValues, Tap
 
 
@@ -82,7 +82,7 @@ class CleanStates:
     batch: Batch
     examples: Int[Tensor, " examples"]
     """Example numbers in the data: they key the noise."""
-    reading: Reading
+    pooling: Pooling
     logits: Float[Tensor, "examples classes"]
     layers: tuple[Float[Tensor, "examples ... _"], ...]
     """Output of layer 0 to L."""
@@ -94,12 +94,12 @@ class CleanStates:
     @property
     def place(self) -> Int[Tensor, " examples"]:
         """The token that the head reads; 0 where it reads several."""
-        return self.reading.place
+        return self.pooling.place
 
     @property
     def rows_alone(self) -> bool:
         """Whether a block can be run on the pooled row alone."""
-        return self.reading.single and len(self.key_values) == len(self.layers) - 1
+        return self.pooling.single and len(self.key_values) == len(self.layers) - 1
 
     @property
     def tokens(self) -> int:
@@ -124,7 +124,7 @@ class CleanStates:
         return replace(
             self,
             examples=self.examples[rows],
-            reading=self.reading.take(rows),
+            pooling=self.pooling.take(rows),
             logits=self.logits[rows],
             layers=tuple(
                 s[rows.to(s.device)] if m == layer else s[rows.to(s.device), :0]
@@ -135,7 +135,7 @@ class CleanStates:
 
     def pooled(self, layer: int) -> Float[Tensor, "examples neurons"]:
         """The representation in a layer."""
-        return self.reading.gather(self.layers[layer])
+        return self.pooling.gather(self.layers[layer])
 
 
 def pooled_rows(
@@ -150,7 +150,7 @@ def clean_pass(
     classifier: Classifier, batch: Batch, rows: Int[np.ndarray, " examples"], tap: Tap | None
 ) -> CleanStates:
     """One untouched forward pass that keeps each layer's states, calls, keys and values."""
-    reading = classifier.reading(batch)
+    pooling = classifier.pooling(batch)
     states: dict[int, Tensor] = {}
     calls: list[BlockCall] = []
     outputs = [
@@ -159,18 +159,18 @@ def clean_pass(
     ]
     inputs = [(block, _keep_call(calls)) for block in dict.fromkeys(classifier.blocks)]
     captured: list[KeyValues] = []
-    if tap is not None and reading.single:
-        tap.place, tap.captured = reading.place, captured
+    if tap is not None and pooling.single:
+        tap.place, tap.captured = pooling.place, captured
     try:
-        with point_hooks(outputs), forward_pre_hooks(inputs):
+        with hook_at_points(outputs), forward_pre_hooks(inputs):
             logits = classifier.logits(batch)
     finally:
         if tap is not None:
             tap.captured = None
     return CleanStates(
         batch=batch,
-        examples=torch.as_tensor(rows, device=reading.place.device),
-        reading=reading,
+        examples=torch.as_tensor(rows, device=pooling.place.device),
+        pooling=pooling,
         logits=logits,
         layers=tuple(states[m] for m in range(classifier.n_layers + 1)),
         calls=tuple(calls),

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Int
 
-from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, ParameterEdit, Plan
-from synapse_audit.classifier import BLOCK_OUTPUT, Encoded
-from synapse_audit.memory import give_back
+from synapse_audit.memory import release_memory
+from synapse_audit.model import BLOCK_OUTPUT, Encoded
+from synapse_audit.model.activations import length_batches
 from synapse_audit.plan import FULL, STREAM, SUFFIX
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
@@ -97,7 +97,7 @@ def estimate(
     for clean in _clean_states(engine, encoded, batches):
         for trial in trials:
             trial.run(engine, clean)
-        give_back()
+        release_memory()
         if all(trial.known for trial in trials):
             break
     padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)

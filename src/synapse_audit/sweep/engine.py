@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell, Plan
-from synapse_audit.classifier import Classifier
-from synapse_audit.hooks import OutputHook, point_hooks
-from synapse_audit.operators import AnyRewrite, LayerRewrite, compile_rewrites
+from synapse_audit.interventions.operators import AnyRewrite, LayerRewrite, compile_rewrites
+from synapse_audit.model import Classifier
+from synapse_audit.model.hooks import OutputHook, hook_at_points
 from synapse_audit.plan import make_plan
 from synapse_audit.sweep.attention import Tap, available_routes
 from synapse_audit.sweep.clean import CleanStates
@@ -82,7 +82,7 @@ def rows_rewritten(
 
     point = engine.classifier.point
     hooks = [(point(site, m), at(rewrite)) for m, rewrite in rewrites.items()]
-    with point_hooks(hooks, after=after):
+    with hook_at_points(hooks, after=after):
         yield
 
 
@@ -104,12 +104,12 @@ def tokens_rewritten(
     def at(layer: int) -> OutputHook:
         def hook(states: Tensor) -> Tensor:
             return rewrite_tokens(
-                states, rewrites[layer], others.get(layer), clean.reading, clean.examples
+                states, rewrites[layer], others.get(layer), clean.pooling, clean.examples
             )
 
         return hook
 
     point = engine.classifier.point
     hooks = [(point(site, layer), at(layer)) for layer in rewrites]
-    with point_hooks(hooks, after=after):
+    with hook_at_points(hooks, after=after):
         yield

@@ -12,10 +12,10 @@ from jaxtyping import Int
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell
-from synapse_audit.classifier import HEAD_INPUT, Batch, Classifier, Reading
-from synapse_audit.edits import applied
-from synapse_audit.hooks import OutputHook, forward_pre_hooks, point_hooks
-from synapse_audit.operators import AnyRewrite, LayerRewrite, compile_rewrites
+from synapse_audit.interventions.edits import applied
+from synapse_audit.interventions.operators import AnyRewrite, LayerRewrite, compile_rewrites
+from synapse_audit.model import HEAD_INPUT, Batch, Classifier, Pooling
+from synapse_audit.model.hooks import OutputHook, forward_pre_hooks, hook_at_points
 from synapse_audit.sweep.site import Site
 
 
@@ -62,21 +62,21 @@ def intervene(
 
     def at(layer: int) -> OutputHook:
         def hook(states: Tensor) -> Tensor:
-            reading = classifier.reading(seen[-1])
-            place = reading.place
+            pooling = classifier.pooling(seen[-1])
+            place = pooling.place
             numbers = (
                 torch.arange(len(place), device=place.device) if examples is None else examples
             )
             if cell.site == HEAD_INPUT and states.ndim == 2:  # one row per example
                 return pooled[layer](states[None], numbers, place)[0]
-            return rewrite_tokens(states, pooled[layer], others.get(layer), reading, numbers)
+            return rewrite_tokens(states, pooled[layer], others.get(layer), pooling, numbers)
 
         return hook
 
     hooks = [(classifier.point(cell.site, layer), at(layer)) for layer in pooled]
     with (
         forward_pre_hooks([(classifier.model, note)]),
-        point_hooks(hooks, root=classifier.model),
+        hook_at_points(hooks, root=classifier.model),
     ):
         yield
 
@@ -85,7 +85,7 @@ def rewrite_tokens(
     states: Tensor,
     pooled: AnyRewrite,
     others: AnyRewrite | None,
-    reading: Reading,
+    pooling: Pooling,
     numbers: Int[Tensor, " examples"],
 ) -> Tensor:
     """New states, (examples, ..., neurons), with the rows that the head reads rewritten.
@@ -93,8 +93,8 @@ def rewrite_tokens(
     Where asked, all other rows are rewritten as well, each by what was measured away from the
     head's. Where the head reads several rows, what is random is the same at all of them.
     """
-    reading, numbers = reading.beside(states), numbers.to(states.device)
-    tokens = reading.tokens(states)
+    pooling, numbers = pooling.beside(states), numbers.to(states.device)
+    tokens = pooling.tokens(states)
     examples, length, width = tokens.shape
     flat = tokens.reshape(1, examples * length, width)
     every = numbers.repeat_interleave(length)
@@ -102,10 +102,10 @@ def rewrite_tokens(
     if others is not None:
         token = torch.arange(length, device=states.device).repeat(examples)
         changed = others(flat, every, token).reshape(tokens.shape)
-    if reading.single:
-        row = pooled(reading.gather(tokens)[None], numbers, reading.place)[0]
-        changed[torch.arange(examples, device=states.device), reading.place] = row
+    if pooling.single:
+        row = pooled(pooling.gather(tokens)[None], numbers, pooling.place)[0]
+        changed[torch.arange(examples, device=states.device), pooling.place] = row
     else:
         rows = pooled(flat, every, torch.zeros_like(every)).reshape(tokens.shape)
-        changed = torch.where(reading.read(length)[..., None], rows, changed)
+        changed = torch.where(pooling.read(length)[..., None], rows, changed)
     return changed.reshape(states.shape)

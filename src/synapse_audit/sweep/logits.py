@@ -16,7 +16,7 @@ from torch import Tensor
 
 from synapse_audit.artifacts import Cell
 from synapse_audit.errors import UsageError, choices
-from synapse_audit.operators import keyed_normal
+from synapse_audit.interventions.operators import keyed_normal
 
 Logits = Float[Tensor, "examples classes"]
 

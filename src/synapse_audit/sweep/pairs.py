@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from synapse_audit.activations import TOKENS_PER_BATCH
 from synapse_audit.artifacts import Cell
+from synapse_audit.model.activations import TOKENS_PER_BATCH
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.routes import Change, resume, start_layer

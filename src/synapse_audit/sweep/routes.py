@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell, HeadEdit, ParameterEdit
-from synapse_audit.classifier import BLOCK_OUTPUT, Classifier
-from synapse_audit.edits import applied
-from synapse_audit.hooks import forward_pre_hooks, primary
-from synapse_audit.operators import AnyRewrite
+from synapse_audit.interventions.edits import applied
+from synapse_audit.interventions.operators import AnyRewrite
+from synapse_audit.model import BLOCK_OUTPUT, Classifier
+from synapse_audit.model.hooks import forward_pre_hooks, primary
 from synapse_audit.sweep.attention import BlockStop, KeyValues, Tap
 from synapse_audit.sweep.clean import BlockCall, CleanStates, pooled_rows
 from synapse_audit.sweep.engine import Engine, rows_rewritten, tokens_rewritten
@@ -39,7 +39,7 @@ def run_head(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Logit
 def _head_reading(classifier: Classifier, clean: CleanStates) -> tuple[Tensor, Tensor]:
     seen: list[Tensor] = []
     with forward_pre_hooks([(classifier.output_layer, lambda args, _: seen.append(args[0]))]):
-        logits = classifier.decide(clean.layers[-1], clean.reading)
+        logits = classifier.decide(clean.layers[-1], clean.pooling)
     return seen[-1], logits
 
 
@@ -51,7 +51,7 @@ def _head_cell(
     put_in = isinstance(cell.edit, ParameterEdit) or logits.dtype != torch.float32
     if cell.edit is not None and put_in:
         with applied(classifier.model, classifier.output_layer, cell.edit):
-            return classifier.decide(clean.layers[-1], clean.reading)
+            return classifier.decide(clean.layers[-1], clean.pooling)
     if isinstance(cell.edit, HeadEdit):
         weight = torch.from_numpy(cell.edit.weight).to(head_input)
         bias = torch.from_numpy(cell.edit.bias).to(logits)
@@ -61,13 +61,13 @@ def _head_cell(
     rewrites, states = engine.rewrites([cell]), clean.layers[-1]
     if cell.site == BLOCK_OUTPUT and rewrites:
         rewrite = rewrites[classifier.n_layers]
-        if clean.reading.single:
+        if clean.pooling.single:
             state = clean.pooled(classifier.n_layers)[None]
             return classifier.head(rewrite(state, clean.examples, clean.place)[0])
-        changed = rewrite_tokens(states, rewrite, None, clean.reading, clean.examples)
-        return classifier.decide(changed, clean.reading)
+        changed = rewrite_tokens(states, rewrite, None, clean.pooling, clean.examples)
+        return classifier.decide(changed, clean.pooling)
     with rows_rewritten(engine, clean, cell.site, rewrites):
-        return classifier.decide(states, clean.reading)
+        return classifier.decide(states, clean.pooling)
 
 
 @torch.inference_mode()
@@ -151,10 +151,10 @@ def resume(engine: Engine, clean: CleanStates, change: Change) -> Float[Tensor, 
     states = clean.layers[first]
     if first in rewrites and site == BLOCK_OUTPUT:
         states = rewrite_tokens(
-            states, rewrites[first], others.get(first), clean.reading, clean.examples
+            states, rewrites[first], others.get(first), clean.pooling, clean.examples
         )
     if first == last:
-        return classifier.decide(states, clean.reading)
+        return classifier.decide(states, clean.pooling)
     inside = _after(first, rewrites)
     final = {last: inside.pop(last)} if last in inside else {}
     with tokens_rewritten(engine, clean, site, inside, others, after=first):
@@ -165,7 +165,7 @@ def resume(engine: Engine, clean: CleanStates, change: Change) -> Float[Tensor, 
             return classifier.head(_last_block(engine, clean, states)[0])
     with tokens_rewritten(engine, clean, site, final, others, after=last - 1):
         states = _call(classifier, clean.calls[last - 1], last, states)
-    return classifier.decide(states, clean.reading)
+    return classifier.decide(states, clean.pooling)
 
 
 def _resumed(
@@ -182,7 +182,7 @@ def _resumed(
     if clean.rows_alone:
         return classifier.head(_last_block(engine, clean, states)[0])
     final = _call(classifier, clean.calls[last - 1], last, states)
-    return classifier.decide(final, clean.reading)
+    return classifier.decide(final, clean.pooling)
 
 
 def _last_block(

@@ -2,8 +2,8 @@
 
 In: a plan. Out: :class:`Outcomes`. A unit is one batch of examples under one chunk of cells of one
 route; its clean states live only while its batch runs, whatever the amount of data.
-Who runs the units is the caller's choice (:mod:`synapse_audit.engines`): they may come back in any
-order.
+Who runs the units is the caller's choice (:mod:`synapse_audit.sweep.executors`): they may come back
+in any order.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
-from synapse_audit.activations import length_batches
 from synapse_audit.artifacts import Cell, Outcomes, ParameterEdit, Plan
-from synapse_audit.classifier import Encoded
-from synapse_audit.memory import Allocate, give_back, in_memory
+from synapse_audit.memory import Allocate, in_memory, release_memory
+from synapse_audit.model import Encoded
+from synapse_audit.model.activations import length_batches
 from synapse_audit.plan import HEAD, STREAM
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
@@ -206,7 +206,7 @@ def in_order(work: Work) -> Iterator[Done]:
     """Runs the units one after the other in this process; one clean pass per batch."""
     for _, units in groupby(work.units, key=lambda unit: unit.batch):
         yield from _one_batch(work, list(units))
-        give_back()
+        release_memory()
 
 
 def _one_batch(work: Work, units: Sequence[Unit]) -> Iterator[Done]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from synapse_audit.artifacts import LayerStatistics
-from synapse_audit.classifier import BLOCK_OUTPUT
 from synapse_audit.errors import UsageError, choices
+from synapse_audit.model import BLOCK_OUTPUT
 
 
 @dataclass(frozen=True)

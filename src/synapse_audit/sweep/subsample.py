@@ -10,7 +10,7 @@ sparsely. Of two in equal doubt the shorter one is run more often, since it cost
 
 An example carries one random number for all cells (Poisson sampling with permanent random numbers,
 Ohlsson 1995): it is run exactly where that number lies below the share of its stratum. So a ranked
-set and its random twins are held against each other on much the same examples.
+set and its random controls are held against each other on much the same examples.
 
 Three rules keep the estimate free of bias. The margins that make the strata come from the stream
 alone. The rates come from a pilot on the examples with the largest numbers, which only strata that
@@ -43,7 +43,7 @@ PILOT_CELLS = 8
 PILOT_PART = 4
 """It runs one cell in so many of a small kind, and at least one."""
 
-FLOOR = 30
+LEAST_SAMPLE = 30
 """Examples that every cell is run on exactly at least, on average, wherever the stream is sure."""
 
 MOST = 0.8
@@ -93,7 +93,7 @@ class Subsampling:
     @property
     def floor(self) -> float:
         """Smallest share of an example of mean cost."""
-        return min(1.0, FLOOR / max(1, len(self.rows)))
+        return min(1.0, LEAST_SAMPLE / max(1, len(self.rows)))
 
     def places(
         self, strata: Int[np.ndarray, "cells evaluate"]
@@ -127,7 +127,7 @@ class Subsampling:
         found[(sizes * found) @ costs >= MOST * (sizes @ costs)] = 1.0
         return found
 
-    def growth(
+    def design_weight(
         self, shares: Float[np.ndarray, "cells places"], places: Int[np.ndarray, "cells evaluate"]
     ) -> Float[np.ndarray, "cells evaluate"]:
         """How many examples each one stands for that is run exactly, 0 for the others; float32."""

@@ -15,10 +15,10 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from synapse_audit.classifier import BLOCK_OUTPUT, Batch, Classifier
 from synapse_audit.errors import UsageError, choices
-from synapse_audit.hooks import OutputHook, Point, point_hooks
-from synapse_audit.operators import keyed_normal
+from synapse_audit.interventions.operators import keyed_normal
+from synapse_audit.model import BLOCK_OUTPUT, Batch, Classifier
+from synapse_audit.model.hooks import HookPoint, OutputHook, hook_at_points
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.engine import Engine
 
@@ -34,7 +34,7 @@ class Text:
     classifier: Classifier
     seed: int
     batch: Batch
-    point: Point
+    point: HookPoint
     """What passes there is edited."""
     states: States
     """What passes there when clean, token by token."""
@@ -64,7 +64,7 @@ class Text:
         """The model's answer with ``states`` in place of its embeddings."""
         waiting = [states.reshape(len(states), *self.between, states.shape[-1])]
         # Only the first call: a decoder may use the encoder's embeddings a second time.
-        with point_hooks([(self.point, lambda _: waiting.pop() if waiting else None)]):
+        with hook_at_points([(self.point, lambda _: waiting.pop() if waiting else None)]):
             return self.classifier.answer(self.batch if batch is None else batch)
 
     def ascent(self, states: States, target: str | None = None) -> States:
@@ -120,7 +120,7 @@ def read_text(engine: Engine, clean: CleanStates) -> Text:
     point, found = _embeddings(classifier, batch, clean)
     states = found.reshape(len(found), -1, found.shape[-1])
     ids = batch.get("input_ids")
-    kept = clean.reading.present(states.shape[1])
+    kept = clean.pooling.present(states.shape[1])
     editable = kept.clone()
     if ids is not None:  # the model may pad further than the tokenizer did
         special = torch.tensor(special_of(engine), dtype=ids.dtype, device=ids.device)
@@ -149,7 +149,9 @@ class _Found(Exception):  # noqa: N818 (a signal, no error)
     """Ends a forward pass as soon as the embeddings are known."""
 
 
-def _embeddings(classifier: Classifier, batch: Batch, clean: CleanStates) -> tuple[Point, Tensor]:
+def _embeddings(
+    classifier: Classifier, batch: Batch, clean: CleanStates
+) -> tuple[HookPoint, Tensor]:
     """The word embeddings and their output, or layer 0 where the model calls no such module."""
     module = _word_embeddings(classifier.model)
     seen: list[Tensor] = []
@@ -161,11 +163,11 @@ def _embeddings(classifier: Classifier, batch: Batch, clean: CleanStates) -> tup
     if module is not None:
         hook: OutputHook = stop
         try:
-            with torch.no_grad(), point_hooks([(Point(module, "output"), hook)]):
+            with torch.no_grad(), hook_at_points([(HookPoint(module, "output"), hook)]):
                 classifier.model(**batch)
         except _Found:
             if seen[0].ndim == 3:
-                return Point(module, "output"), seen[0]
+                return HookPoint(module, "output"), seen[0]
     return classifier.point(BLOCK_OUTPUT, 0), clean.layers[0].clone()
 
 

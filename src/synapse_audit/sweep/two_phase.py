@@ -2,7 +2,7 @@
 
 For a pooled-position cell below the last two layers the stream route is no longer exact, but it
 costs a tenth, and often predicts the same classes. So it serves as a control variate (Cochran 1977,
-chapter 12; :mod:`synapse_audit.metrics.two_phase` makes the estimate), and the exact route is run
+chapter 12; :mod:`synapse_audit.effects.two_phase` makes the estimate), and the exact route is run
 on a random subsample of each cell's examples, dense where the stream is in doubt
 (:mod:`synapse_audit.sweep.subsample`), so that the half width that the second phase adds to
 accuracy stays below ``precision``.
@@ -18,8 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan
-from synapse_audit.classifier import Encoded
-from synapse_audit.memory import Allocate, blocks, in_memory
+from synapse_audit.memory import Allocate, in_memory, row_chunks
+from synapse_audit.model import Encoded
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
 from synapse_audit.sweep.engine import Engine
@@ -73,12 +73,12 @@ def sweep_two_phase(
         return plan, exact
     stream = stage("first phase", first, chosen.rows, STREAM, onto=upper)
     pilot = stage("pilot", pilot_cells(first), chosen.tail)
-    growth = allocate("direct_growth", board["predicted"].shape, np.float32)
-    growth[len(first) :] = 1
-    sample = draw(chosen, first, stream, pilot, onto=growth[: len(first)])
-    direct = _direct(board, growth, sample, allocate)
+    design_weight = allocate("direct_design_weight", board["predicted"].shape, np.float32)
+    design_weight[len(first) :] = 1
+    sample = draw(chosen, first, stream, pilot, onto=design_weight[: len(first)])
+    direct = _direct(board, design_weight, sample, allocate)
     # From here on exact outcomes are written over the stream's.
-    stage("second phase", first, chosen.rows, wanted=sample.growth, onto=upper)
+    stage("second phase", first, chosen.rows, wanted=sample.design_weight, onto=upper)
     estimated = {first[i].action: TWO_PHASE for i in np.flatnonzero(sample.partial)}
     found = Outcomes((*stream.actions, *exact.actions), **board, direct=direct)
     return replace(plan, routes={**plan.routes, **estimated}), found
@@ -127,10 +127,10 @@ def _part(board: Scores, rows: slice) -> Scores:
     return {name: values[rows] for name, values in board.items()}
 
 
-class Sample(NamedTuple):
+class SecondPhase(NamedTuple):
     """Which pairs of cell and example the second phase runs."""
 
-    growth: Float[np.ndarray, "cells evaluate"]
+    design_weight: Float[np.ndarray, "cells evaluate"]
     """1 over the chance of a pair to be run exactly, where it is run; 0 elsewhere; float32."""
     partial: Bool[np.ndarray, " cells"]
     """Cells that are estimated."""
@@ -146,13 +146,13 @@ def draw(
     stream: Outcomes,
     pilot: Outcomes,
     onto: Float[np.ndarray, "cells evaluate"] | None = None,
-) -> Sample:
+) -> SecondPhase:
     """Who is run exactly, from what the stream said of all and the exact route of the pilot.
 
     Args:
         cells: those that may be estimated, in the order of ``stream``.
         pilot: exact outcomes of some of them on ``chosen.tail``.
-        onto: zeros on which the growth is written; a new array where None.
+        onto: zeros on which the design weight is written; a new array where None.
     """
     known = {cell.action: cell for cell in cells}
     tail = np.searchsorted(chosen.rows, chosen.tail)
@@ -165,35 +165,40 @@ def draw(
         pilot.predicted != stream.predicted[tried],
     )
     rates = np.repeat(rates, len(chosen.costs), axis=1)
-    growth = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
+    design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
     partial, disagreement, error = [], [], []
-    for some in blocks(*growth.shape):
+    for some in row_chunks(*design_weight.shape):
         places = chosen.places(strata_of(stream.margin[some], edges))
         sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
         shares, expected = chosen.shares(sizes, rates[some]), sizes * rates[some]
-        growth[some] = chosen.growth(shares, places)
-        partial.append((growth[some] != 1).any(axis=1))
+        design_weight[some] = chosen.design_weight(shares, places)
+        partial.append((design_weight[some] != 1).any(axis=1))
         disagreement.append(expected.sum(axis=1))
         error.append(np.sqrt((expected * (1 / shares - 1)).sum(axis=1)))
     total = max(1, len(chosen.rows))
     columns = (np.concatenate(parts) for parts in (disagreement, error))
-    return Sample(growth, np.concatenate(partial), *(column / total for column in columns))
+    return SecondPhase(
+        design_weight, np.concatenate(partial), *(column / total for column in columns)
+    )
 
 
 def _direct(
-    board: Scores, growth: Float[np.ndarray, "actions evaluate"], sample: Sample, allocate: Allocate
+    board: Scores,
+    design_weight: Float[np.ndarray, "actions evaluate"],
+    sample: SecondPhase,
+    allocate: Allocate,
 ) -> Direct:
     """What the stream said, before exact outcomes are written over it.
 
-    ``sample``: of the first rows of ``growth``, which has all.
+    ``sample``: of the first rows of ``design_weight``, which has all.
     """
-    shape = growth.shape
+    shape = design_weight.shape
     kept = {n: allocate(f"direct_{n}", shape, board[n].dtype.type) for n in ("predicted", "kl")}
     for name, values in kept.items():
         values[:] = board[name]
-    more = np.zeros(len(growth) - len(sample.partial))
+    more = np.zeros(len(design_weight) - len(sample.partial))
     return Direct(
-        growth=growth,
+        design_weight=design_weight,
         predicted=kept["predicted"],
         kl=kept["kl"],
         disagreement=np.concatenate([sample.disagreement, more]),

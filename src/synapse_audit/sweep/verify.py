@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell, ParameterEdit, Plan
-from synapse_audit.classifier import Encoded
+from synapse_audit.model import Encoded
 from synapse_audit.plan import FULL, SUFFIX
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine

@@ -9,13 +9,13 @@ import math
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, dots, legend
-from synapse_audit.report.heat import Heat, heat
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line, styles
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, TOP
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, dots, legend
+from synapse_audit.report.kit.heat import Heat, heat
+from synapse_audit.report.kit.lines import Columns, banded, line, styles
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP
 
 CORRELATION = ("layer", "first", "second", "spearman")
 VOTES = ("layer", "method", "fraction", "neuron_vote", "average_overlap", "chance")
@@ -68,11 +68,11 @@ LIMITS = (
 
 def agreement(result: Result) -> Section:
     """Correlations, worth, steadiness and the test of readable against used."""
-    pairs = _pairs(lookup.frame(result, "agreement", "correlation", CORRELATION))
-    worth = lookup.frame(result, "agreement", "effectiveness", EFFECTIVENESS)
+    pairs = _pairs(saved.frame(result, "agreement", "correlation", CORRELATION))
+    worth = saved.frame(result, "agreement", "effectiveness", EFFECTIVENESS)
     worth = worth.dropna(subset=["excess"])
-    steady = lookup.frame(result, "agreement", "stability", STABILITY).dropna(subset=["overlap"])
-    apart = lookup.frame(result, "agreement", "dissociated", DISSOCIATED).dropna(subset=["drop"])
+    steady = saved.frame(result, "agreement", "stability", STABILITY).dropna(subset=["overlap"])
+    apart = saved.frame(result, "agreement", "dissociated", DISSOCIATED).dropna(subset=["drop"])
     groups = (_likeness(pairs, worth), _again(steady), _dissociation(apart))
     return Section(
         label="Rankings compared",
@@ -92,7 +92,7 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 def name_of(method: object) -> str:
     """A method as the reader sees it."""
-    return words.plain(method).replace("_", " ").replace("activation gradient", "act. × gradient")
+    return prose.plain(method).replace("_", " ").replace("activation gradient", "act. × gradient")
 
 
 # ---- sentences -----------------------------------------------------------------------------------
@@ -104,72 +104,72 @@ def _answer(result: Result) -> tuple[str, ...]:
 
 
 def _agree(result: Result) -> str:
-    typical = lookup.estimate(result.summary, "agreement", "spearman")
+    typical = saved.estimate(result.summary, "agreement", "spearman")
     if not typical.known:
         return ""
     ends = [
         f"{_method(result, key, 'first')} and {_method(result, key, 'second')} "
-        f"({words.number(lookup.estimate(result.summary, 'agreement', key).value, 2)})"
+        f"({prose.number(saved.estimate(result.summary, 'agreement', key).value, 2)})"
         for key in ("closest", "furthest")
     ]
-    said = f"On average two rankings correlate at {words.number(typical.value, 2)} (Spearman)"
+    said = f"On average two rankings correlate at {prose.number(typical.value, 2)} (Spearman)"
     if ends[0] == ends[1]:
         return f"{said}: {ends[0]}."
     return f"{said}: closest are {ends[0]}, furthest apart {ends[1]}."
 
 
 def _method(result: Result, *path: str) -> str:
-    return name_of(lookup.dig(result.summary, "agreement", *path))
+    return name_of(saved.dig(result.summary, "agreement", *path))
 
 
 def _worth(result: Result) -> str:
-    best = lookup.estimate(result.summary, "agreement", "most_effective")
+    best = saved.estimate(result.summary, "agreement", "most_effective")
     if not best.known:
         return ""
-    count = lookup.estimate(result.summary, "agreement", "most_effective", "rankings").value
-    among = f", the most of {words.whole(count)} rankings" if count > 1 else ""
-    outside = lookup.dig(result.summary, "agreement", "most_effective", "outside_draws")
+    count = saved.estimate(result.summary, "agreement", "most_effective", "rankings").value
+    among = f", the most of {prose.whole(count)} rankings" if count > 1 else ""
+    outside = saved.dig(result.summary, "agreement", "most_effective", "outside_draws")
     verdict = "" if best.low > 0 and outside else "; single random draws cost as much"
     return (
         f"Silencing the top of {_method(result, 'most_effective', 'method')} costs "
-        f"{words.more(*best[:3])} accuracy than random sets do{among}{verdict}."
+        f"{prose.more(*best[:3])} accuracy than random sets do{among}{verdict}."
     )
 
 
 def _steady(result: Result) -> str:
-    most = lookup.estimate(result.summary, "agreement", "steadiest")
-    least = lookup.estimate(result.summary, "agreement", "least_steady")
+    most = saved.estimate(result.summary, "agreement", "steadiest")
+    least = saved.estimate(result.summary, "agreement", "least_steady")
     if not most.known:
         return ""
     said = (
         f"On another sample of the fitting examples {_method(result, 'steadiest', 'method')} finds "
-        f"{words.percent(most.value)} of its top tenth again"
+        f"{prose.percent(most.value)} of its top tenth again"
     )
     last = _method(result, "least_steady", "method")
-    return f"{said}, {last} {words.percent(least.value)}."
+    return f"{said}, {last} {prose.percent(least.value)}."
 
 
 def _used(result: Result) -> str:
-    both = lookup.estimate(result.summary, "agreement", "readable_used")
+    both = saved.estimate(result.summary, "agreement", "readable_used")
     if not both.known:
         return ""
     said = (
         f"What can be read ({_method(result, 'readable_used', 'readable')}) and what is used "
-        f"({_method(result, 'readable_used', 'used')}) correlate at {words.number(both.value, 2)}."
+        f"({_method(result, 'readable_used', 'used')}) correlate at {prose.number(both.value, 2)}."
     )
     parts = [clause for kind in KINDS if (clause := _cost(result, kind))]
-    return f"{said} {words.listing(parts).capitalize()}." if parts else said
+    return f"{said} {prose.listing(parts).capitalize()}." if parts else said
 
 
 def _cost(result: Result, kind: str) -> str:
-    """What one dissociated set costs beyond its twins; empty where unknown."""
-    found = lookup.estimate(result.summary, "agreement", "dissociated", kind)
+    """What one dissociated set costs beyond its random controls; empty where unknown."""
+    found = saved.estimate(result.summary, "agreement", "dissociated", kind)
     if not found.known:
         return ""
-    at = lookup.estimate(result.summary, "agreement", "dissociated", kind, "fraction").value
+    at = saved.estimate(result.summary, "agreement", "dissociated", kind, "fraction").value
     return (
-        f"the {words.percent(at)} of neurons that are {KINDS[kind][0]} cost "
-        f"{words.more(*found[:3])} accuracy than random ones"
+        f"the {prose.percent(at)} of neurons that are {KINDS[kind][0]} cost "
+        f"{prose.more(*found[:3])} accuracy than random ones"
     )
 
 
@@ -182,7 +182,7 @@ def _likeness(pairs: pd.DataFrame, worth: pd.DataFrame) -> Group:
     if lines:
         names = [name_of(n) for n in _order(worth)]
         alt = "Accuracy lost beyond random sets. " + " ".join(
-            f"{one.name}: {words.figures([names[int(x)] for x in one.x], one.y)}." for one in lines
+            f"{one.name}: {prose.figures([names[int(x)] for x in one.x], one.y)}." for one in lines
         )
         title = "What silencing the top costs beyond random sets"
         figures.append(
@@ -200,17 +200,17 @@ def _matrix(pairs: pd.DataFrame) -> Figure:
         for a in methods
     ]
     names = [name_of(method) for method in methods]
-    said = [f"{name_of(a)} and {name_of(b)} {words.number(v, 2)}" for (a, b), v in known.items()]
+    said = [f"{name_of(a)} and {name_of(b)} {prose.number(v, 2)}" for (a, b), v in known.items()]
     title = "How alike two rankings order the neurons of a block"
     matrix = Heat(names, names, values, "", "", diverging=True, limit=1.0)
-    return heat(title, matrix, alt=f"Spearman, mean over blocks: {words.some(said, 12)}.")
+    return heat(title, matrix, alt=f"Spearman, mean over blocks: {prose.some(said, 12)}.")
 
 
 def _order(worth: pd.DataFrame) -> list[str]:
     """Rankings from the most to the least costly under the first operator."""
     rows = worth[worth["operator"] == worth["operator"].iloc[0]]
     first = rows.sort_values("excess", ascending=False)["ranking"].tolist()
-    return [str(name) for name in lookup.in_order(worth["ranking"].tolist(), first)]
+    return [str(name) for name in saved.in_order(worth["ranking"].tolist(), first)]
 
 
 def _worth_lines(worth: pd.DataFrame) -> list[Line]:
@@ -219,7 +219,7 @@ def _worth_lines(worth: pd.DataFrame) -> list[Line]:
     places = {name: i for i, name in enumerate(_order(worth))}
     lines = []
     for operator, style in (("mean", BOTTOM), ("zero", TOP)):
-        rows = lookup.rows(worth, operator=operator)
+        rows = saved.rows(worth, operator=operator)
         if len(rows):
             x = [places[str(name)] for name in rows["ranking"]]
             y, low, high = (rows[c].tolist() for c in ("excess", "excess_low", "excess_high"))
@@ -237,20 +237,20 @@ def steadiness(steady: pd.DataFrame, title: str, axis: str) -> Group:
     methods = [str(m) for m in dict.fromkeys(steady["method"])]
     looks = styles(methods, methods)
     along = Columns("layer", "overlap")
-    lines = [line(name_of(m), looks[m], lookup.rows(steady, method=m), along) for m in methods]
+    lines = [line(name_of(m), looks[m], saved.rows(steady, method=m), along) for m in methods]
     if not lines:
         return Group("", ())
     # Layers differ in width by little; the mean chance is that of the tenth that was taken.
     chance = steady.groupby("layer")["chance"].mean()
     lines.append(Line("chance", RANDOM, chance.index.tolist(), chance.tolist()))
-    said = words.figures([one.name for one in lines], [one.y[-1] for one in lines], 2)
+    said = prose.figures([one.name for one in lines], [one.y[-1] for one in lines], 2)
     axes = Axes("layer (0 = embeddings)", axis, {"dtick": 1}, SHARE_AXIS)
     figure = curves(title, lines, axes, alt=f"{title}. In the last layer: {said}.")
     return Group("", (figure,), legend([lines]), columns=1)
 
 
 def _dissociation(apart: pd.DataFrame) -> Group:
-    panels = {operator: _apart_lines(lookup.rows(apart, operator=operator)) for operator in (
+    panels = {operator: _apart_lines(saved.rows(apart, operator=operator)) for operator in (
         "mean", "zero",
     )}  # fmt: skip
     panels = {operator: lines for operator, lines in panels.items() if lines}
@@ -261,12 +261,12 @@ def _dissociation(apart: pd.DataFrame) -> Group:
 
 def _apart_lines(rows: pd.DataFrame) -> list[Line]:
     lines = []
-    twins = rows.dropna(subset=["random_drop"]).drop_duplicates("fraction")
-    if len(twins):
+    random_controls = rows.dropna(subset=["random_drop"]).drop_duplicates("fraction")
+    if len(random_controls):
         columns = Columns("fraction", "random_drop", "random_low", "random_high")
-        lines.append(banded("random twins", MATCHED, twins, columns))
+        lines.append(banded("random controls", MATCHED, random_controls, columns))
     for kind, (name, style) in KINDS.items():
-        mine = lookup.rows(rows, selection=kind)
+        mine = saved.rows(rows, selection=kind)
         if len(mine):
             lines.append(
                 line(name, style, mine, Columns("fraction", "drop", "drop_low", "drop_high"))
@@ -276,7 +276,7 @@ def _apart_lines(rows: pd.DataFrame) -> list[Line]:
 
 def _apart_figure(operator: str, lines: list[Line]) -> Figure:
     title = f"{operator.capitalize()} silencing"
-    ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     axes = Axes("share of neurons silenced", "accuracy lost", SHARE_AXIS)
     alt = f"{title} of readable but unused and used but unreadable neurons. Largest share: {ends}."
     return curves(title, lines, axes, alt=alt)
@@ -292,9 +292,9 @@ def _tables(
     steady: pd.DataFrame,
     apart: pd.DataFrame,
 ) -> tuple[Table, ...]:
-    votes = lookup.frame(result, "agreement", "votes", VOTES)
+    votes = saved.frame(result, "agreement", "votes", VOTES)
     votes = votes[votes["layer"].isna() & votes["neuron_vote"].notna()]
-    neurons = lookup.addressed(lookup.frame(result, "agreement", "neurons", NEURONS))
+    neurons = saved.addressed(saved.frame(result, "agreement", "neurons", NEURONS))
     apart = with_intervals(apart, "drop", "random", "excess")
     kinds = {kind: name for kind, (name, _) in KINDS.items()}
     made = (
@@ -320,10 +320,10 @@ def _worth_rows(worth: pd.DataFrame) -> pd.DataFrame:
 
 
 def _half_span(low: object, high: object) -> str | None:
-    if math.isnan(words.as_float(low)):
+    if math.isnan(prose.as_float(low)):
         return None
-    upper = words.as_float(high)
-    return f"{words.percent(low)} to {'never' if math.isnan(upper) else words.percent(high)}"
+    upper = prose.as_float(high)
+    return f"{prose.percent(low)} to {'never' if math.isnan(upper) else prose.percent(high)}"
 
 
 WORTH_TABLE = (

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, Mark, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, Mark, curves, legend
+from synapse_audit.report.kit.lines import Columns, banded, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP
 
 REMOVAL = (
     "operator", "selection", "fraction", "n", "ece", "ece_low", "ece_high", "chance_ece",
@@ -51,7 +51,7 @@ READING = (
     "cells have the accuracy of the untouched model by construction. The best one is chosen by log "
     "loss on the select split.",
     "Bars are 95% bootstrap intervals; those of ECE are reflected, since resampling adds noise "
-    "that can only raise it. The band is the middle 95% of the random twins.",
+    "that can only raise it. The band is the middle 95% of the random controls.",
 )
 LIMITS = (
     "Only the confidence of the answer given is judged, not the probabilities of the other "
@@ -64,8 +64,8 @@ LIMITS = (
 
 def calibration(result: Result) -> Section:
     """Calibration errors and reliability curves, clean and damaged."""
-    cells = lookup.frame(result, "calibration", "cells", CELLS).dropna(subset=["ece"])
-    removal = lookup.frame(result, "calibration", "removal", REMOVAL).dropna(subset=["ece"])
+    cells = saved.frame(result, "calibration", "cells", CELLS).dropna(subset=["ece"])
+    removal = saved.frame(result, "calibration", "removal", REMOVAL).dropna(subset=["ece"])
     groups = (_reliability(result), _removal(removal), _temperature(result))
     return Section(
         label="Calibration",
@@ -89,78 +89,78 @@ def _answer(result: Result) -> tuple[str, ...]:
 
 
 def _clean(result: Result) -> str:
-    error = lookup.estimate(result.summary, "calibration", "ece")
-    chance = lookup.estimate(result.summary, "calibration", "chance_ece")
+    error = saved.estimate(result.summary, "calibration", "ece")
+    chance = saved.estimate(result.summary, "calibration", "chance_ece")
     if not error.known:
         return ""
     beside = (
-        f"; a perfectly calibrated model would show about {words.number(chance.value)} here"
+        f"; a perfectly calibrated model would show about {prose.number(chance.value)} here"
         if chance.known
         else ""
     )
     return (
-        f"The untouched model's calibration error is {words.with_interval(error)}{beside}. "
-        f"{_lean(lookup.estimate(result.summary, 'calibration', 'overconfidence'))}"
+        f"The untouched model's calibration error is {prose.with_interval(error)}{beside}. "
+        f"{_lean(saved.estimate(result.summary, 'calibration', 'overconfidence'))}"
     ).strip()
 
 
-def _lean(found: words.Estimate) -> str:
+def _lean(found: prose.Estimate) -> str:
     if not found.known:
         return ""
-    bounds = words.span(found.low, found.high)
-    size = words.number(abs(found.value))
+    bounds = prose.span(found.low, found.high)
+    size = prose.number(abs(found.value))
     if found.low > 0:
         return f"Its confidence exceeds its accuracy by {size} ({bounds})."
     if found.high < 0:
-        turned = words.span(-found.high, -found.low)
+        turned = prose.span(-found.high, -found.low)
         return f"Its confidence falls short of its accuracy by {size} ({turned})."
     return (
-        f"Confidence and accuracy differ by {words.number(found.value)} ({bounds}), no more "
+        f"Confidence and accuracy differ by {prose.number(found.value)} ({bounds}), no more "
         "than chance may explain."
     )
 
 
 def _wrong(result: Result) -> str:
-    found = lookup.estimate(result.summary, "calibration", "wrong_confidence")
-    n = lookup.estimate(result.summary, "calibration", "n_wrong")
+    found = saved.estimate(result.summary, "calibration", "wrong_confidence")
+    n = saved.estimate(result.summary, "calibration", "n_wrong")
     if not found.known:
         return f"How sure it is when wrong is unknown: {found.reason}." if found.reason else ""
-    sure = lookup.estimate(result.summary, "calibration", "sure_errors")
-    many = f"On its {words.plural(int(n.value), 'wrong answer')} " if n.known else "When wrong "
+    sure = saved.estimate(result.summary, "calibration", "sure_errors")
+    many = f"On its {prose.plural(int(n.value), 'wrong answer')} " if n.known else "When wrong "
     share = (
-        f"; {words.with_interval(sure)} of them are given with 0.9 or more" if sure.known else ""
+        f"; {prose.with_interval(sure)} of them are given with 0.9 or more" if sure.known else ""
     )
-    return f"{many}the mean confidence is {words.with_interval(found)}{share}."
+    return f"{many}the mean confidence is {prose.with_interval(found)}{share}."
 
 
 def _best(result: Result) -> str:
-    found = lookup.estimate(result.summary, "calibration", "temperature")
+    found = saved.estimate(result.summary, "calibration", "temperature")
     if not found.known:
         return f"No temperature is recommended: {found.reason}." if found.reason else ""
-    left = lookup.estimate(result.summary, "calibration", "ece_fitted")
+    left = saved.estimate(result.summary, "calibration", "ece_fitted")
     return (
-        f"Dividing all logits by {words.number(found.value, 2)}, chosen on the select split, "
-        f"changes no prediction and leaves a calibration error of {words.with_interval(left)}."
+        f"Dividing all logits by {prose.number(found.value, 2)}, chosen on the select split, "
+        f"changes no prediction and leaves a calibration error of {prose.with_interval(left)}."
     )
 
 
 def _damaged(result: Result, operator: str) -> str:
     path = ("calibration", "removal", operator)
-    found = lookup.estimate(result.summary, *path, "overconfidence")
+    found = saved.estimate(result.summary, *path, "overconfidence")
     if not found.known:
         return ""
-    at = lookup.estimate(result.summary, *path, "fraction").value
-    wrong = lookup.estimate(result.summary, *path, "wrong_confidence")
+    at = saved.estimate(result.summary, *path, "fraction").value
+    wrong = saved.estimate(result.summary, *path, "wrong_confidence")
     if found.value <= 0:
         return f"{operator.capitalize()} silencing makes it overconfident at no share tried."
     sure = (
-        f", and its wrong answers are given with {words.with_interval(wrong)} on average"
+        f", and its wrong answers are given with {prose.with_interval(wrong)} on average"
         if wrong.known
         else ""
     )
     return (
-        f"{operator.capitalize()} silencing makes it most overconfident at {words.percent(at)} of "
-        f"neurons: confidence exceeds accuracy by {words.with_interval(found)}{sure}."
+        f"{operator.capitalize()} silencing makes it most overconfident at {prose.percent(at)} of "
+        f"neurons: confidence exceeds accuracy by {prose.with_interval(found)}{sure}."
     )
 
 
@@ -168,13 +168,13 @@ def _damaged(result: Result, operator: str) -> str:
 
 
 def _reliability(result: Result) -> Group:
-    bins = lookup.frame(result, "calibration", "bins", BINS).dropna(subset=["accuracy"])
+    bins = saved.frame(result, "calibration", "bins", BINS).dropna(subset=["accuracy"])
     bins = bins[bins["share"] >= LEAST]
-    removed = lookup.rows(bins, what="removal")
+    removed = saved.rows(bins, what="removal")
     panels = [
-        _panel("Untouched", [("untouched", lookup.rows(bins, what="clean"))]),
-        *(_panel(SHOWN[o], _shares(lookup.rows(removed, operator=o))) for o in SHOWN),
-        _panel("All logits divided", _temperatures(lookup.rows(bins, what="temperature"))),
+        _panel("Untouched", [("untouched", saved.rows(bins, what="clean"))]),
+        *(_panel(SHOWN[o], _shares(saved.rows(removed, operator=o))) for o in SHOWN),
+        _panel("All logits divided", _temperatures(saved.rows(bins, what="temperature"))),
     ]
     shown = [(title, lines) for title, lines in panels if len(lines) > 1]
     figures = tuple(_reliability_figure(title, lines) for title, lines in shown)
@@ -182,7 +182,7 @@ def _reliability(result: Result) -> Group:
         "When it says so, how often is it right?",
         figures,
         legend([lines for _, lines in shown]),
-        note=f"Bins with less than {words.percent(LEAST)} of the answers are left out.",
+        note=f"Bins with less than {prose.percent(LEAST)} of the answers are left out.",
     )
 
 
@@ -199,19 +199,19 @@ def _shares(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     present = [float(v) for v in rows["fraction"].dropna().unique()]
     if not present:
         return []
-    chosen = dict.fromkeys(lookup.nearest(present, share) for share in SHARES)
-    return [(f"{words.percent(f)} silenced", lookup.rows(rows, fraction=f)) for f in chosen]
+    chosen = dict.fromkeys(saved.nearest(present, share) for share in SHARES)
+    return [(f"{prose.percent(f)} silenced", saved.rows(rows, fraction=f)) for f in chosen]
 
 
 def _temperatures(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     present = sorted({float(v) for v in rows["strength"].dropna()})
     chosen = present if len(present) <= 3 else [present[0], present[-1]]
-    return [(f"by {value:g}", lookup.rows(rows, strength=value)) for value in chosen]
+    return [(f"by {value:g}", saved.rows(rows, strength=value)) for value in chosen]
 
 
 def _reliability_figure(title: str, lines: list[Line]) -> Figure:
     said = "; ".join(
-        f"{one.name}: {words.figures([f'{x:.2f}' for x in one.x], one.y)}" for one in lines[1:]
+        f"{one.name}: {prose.figures([f'{x:.2f}' for x in one.x], one.y)}" for one in lines[1:]
     )
     axes = Axes("confidence", "share right", UNIT_AXIS, UNIT_AXIS)
     return curves(title, lines, axes, alt=f"{title}. Share right by mean confidence. {said}.")
@@ -220,44 +220,48 @@ def _reliability_figure(title: str, lines: list[Line]) -> Figure:
 def _removal(removal: pd.DataFrame) -> Group:
     panels: list[tuple[str, str, list[Line]]] = []
     for operator, title in SHOWN.items():
-        rows = lookup.rows(removal, operator=operator)
-        top, twins = (lookup.rows(rows, selection=name) for name in ("top", "random"))
+        rows = saved.rows(removal, operator=operator)
+        top, random_controls = (saved.rows(rows, selection=name) for name in ("top", "random"))
         if not len(top):
             continue
         chance = line("level for chance", BOUND, top, Columns("fraction", "chance_ece"))
         panels += [
-            (title, "calibration error", [*_pair(top, twins, ERROR), chance]),
-            (title, "confidence minus accuracy", _pair(top, twins, OVER)),
+            (title, "calibration error", [*_pair(top, random_controls, ERROR), chance]),
+            (title, "confidence minus accuracy", _pair(top, random_controls, OVER)),
         ]
     figures = tuple(_removal_figure(*panel) for panel in panels)
     entries = legend([lines[::-1] for _, _, lines in panels])
     return Group("A growing share of neurons silenced", figures, entries)
 
 
-def _pair(top: pd.DataFrame, twins: pd.DataFrame, columns: Columns) -> list[Line]:
-    drawn = [banded("random twins", RANDOM, twins, columns)] if len(twins) else []
+def _pair(top: pd.DataFrame, random_controls: pd.DataFrame, columns: Columns) -> list[Line]:
+    drawn = (
+        [banded("random controls", RANDOM, random_controls, columns)]
+        if len(random_controls)
+        else []
+    )
     return [*drawn, line("top-ranked", TOP, top, columns)]
 
 
 def _removal_figure(title: str, what: str, lines: list[Line]) -> Figure:
     x = "share of neurons silenced"
-    ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
+    ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines if len(one.y))
     axes = Axes(x, what, SHARE_AXIS)
     return curves(f"{title}: {what}", lines, axes, alt=f"{what} over the {x}. At the last: {ends}.")
 
 
 def _temperature(result: Result) -> Group:
-    table = lookup.frame(result, "calibration", "temperature", TEMPERATURE).dropna(subset=["ece"])
+    table = saved.frame(result, "calibration", "temperature", TEMPERATURE).dropna(subset=["ece"])
     if not len(table):
         return Group("", ())
-    best = lookup.estimate(result.summary, "calibration", "temperature").value
+    best = saved.estimate(result.summary, "calibration", "temperature").value
     style = TOP._replace(symbol="none")
     drawn = line("calibration error", style, table, Columns("temperature", "ece"))
-    least = lookup.extreme(table, "ece", largest=False)
+    least = saved.extreme(table, "ece", largest=False)
     axes = Axes("temperature", "calibration error", {"type": "log"}, {"rangemode": "tozero"})
     alt = (
-        f"Calibration error over the temperature; least, {words.number(least['ece'])}, at "
-        f"{words.number(least['temperature'], 2)}."
+        f"Calibration error over the temperature; least, {prose.number(least['ece'])}, at "
+        f"{prose.number(least['temperature'], 2)}."
     )
     marks = [
         Mark("untouched", 1.0, vertical=True, side="right"),

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import RATE_AXIS, Axes, Line, Mark, curves, legend
-from synapse_audit.report.parts import Group, Result, Section, Table
-from synapse_audit.report.series import MOST, Columns, banded, line, styles
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOUND, FAINT, REFERENCE, SERIES, TOP, Style
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, Mark, curves, legend
+from synapse_audit.report.kit.lines import MOST, Columns, banded, line, styles
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOUND, FAINT, REFERENCE, SERIES, TOP, Style
 
 CURVES = (
     "place", "change", "rows", "bias", "exact", "class", "budget", "accuracy", "accuracy_low",
@@ -71,9 +71,9 @@ LIMITS = (
 
 def certificates(result: Result) -> Section:
     """Guaranteed accuracy over the size of edits, of silenced sets and of perturbations."""
-    table = lookup.frame(result, "certificates", "curves", CURVES).dropna(subset=["accuracy"])
-    checks = lookup.frame(result, "certificates", "checks", CHECKS).dropna(subset=["accuracy"])
-    overall = lookup.rows(table, **{"class": EVERYONE})
+    table = saved.frame(result, "certificates", "curves", CURVES).dropna(subset=["accuracy"])
+    checks = saved.frame(result, "certificates", "checks", CHECKS).dropna(subset=["accuracy"])
+    overall = saved.rows(table, **{"class": EVERYONE})
     groups = _groups(result, table, checks) if len(overall) else ()
     return Section(
         label="Guarantees",
@@ -90,18 +90,18 @@ def certificates(result: Result) -> Section:
 
 
 def _answer(result: Result, overall: pd.DataFrame) -> tuple[str, ...]:
-    head, state = _edits(overall, "l2"), lookup.rows(overall, place="state", change="l2")
+    head, state = _edits(overall, "l2"), saved.rows(overall, place="state", change="l2")
     sentences = []
     if len(head):
         sentences.append(
             "No edit of the last layer whose length stays within "
-            f"{words.percent(QUOTED)} of the layer's own can bring accuracy below "
+            f"{prose.percent(QUOTED)} of the layer's own can bring accuracy below "
             f"{_quoted(head)}. {_half_way(result)}"
         )
     sentences += [_flip(result, change) for change in ("zero", "mean")]
     if len(state):
         sentences.append(
-            f"Perturbing the final state by up to {words.percent(QUOTED)} of its length leaves at "
+            f"Perturbing the final state by up to {prose.percent(QUOTED)} of its length leaves at "
             f"least {_quoted(state)}."
         )
     sentences.append(_without_state(result))
@@ -110,56 +110,56 @@ def _answer(result: Result, overall: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _quoted(rows: pd.DataFrame) -> str:
-    at = lookup.nearest(rows["budget"].tolist(), QUOTED)
-    row = lookup.rows(rows, budget=at).iloc[0]
-    estimate = words.Estimate(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
-    return words.with_interval(estimate)
+    at = saved.nearest(rows["budget"].tolist(), QUOTED)
+    row = saved.rows(rows, budget=at).iloc[0]
+    estimate = prose.Estimate(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+    return prose.with_interval(estimate)
 
 
 def _half_way(result: Result) -> str:
     rows = _distances(result)
-    rows = _edits(lookup.rows(rows, **{"class": EVERYONE}), "l2")
+    rows = _edits(saved.rows(rows, **{"class": EVERYONE}), "l2")
     if not rows["median"].notna().any():
         return ""
     return (
-        f"The median right row needs an edit of its own of {words.percent(rows['median'].iloc[0])}."
+        f"The median right row needs an edit of its own of {prose.percent(rows['median'].iloc[0])}."
     )
 
 
 def _flip(result: Result, change: str) -> str:
-    median = lookup.estimate(result.summary, "certificates", "flip", change)
+    median = saved.estimate(result.summary, "certificates", "flip", change)
     if not median.known:
         return ""
     bounds = ""
-    if words.span(median.low, median.high) != words.UNKNOWN:
-        bounds = f" ({words.whole(median.low)} to {words.whole(median.high)})"
+    if prose.span(median.low, median.high) != prose.UNKNOWN:
+        bounds = f" ({prose.whole(median.low)} to {prose.whole(median.high)})"
     how = {"zero": "set to 0", "mean": "held at their mean"}[change]
     return (
-        f"For half of the right rows, at least {words.whole(median.value)}{bounds} inputs of the "
+        f"For half of the right rows, at least {prose.whole(median.value)}{bounds} inputs of the "
         f"head must be {how} before the prediction can change, however they are chosen."
     )
 
 
 def _without_state(result: Result) -> str:
-    missing = lookup.frame(result, "certificates", "missing", ("place", "reason"))
-    reasons = lookup.rows(missing, place="state")["reason"].dropna().tolist()
+    missing = saved.frame(result, "certificates", "missing", ("place", "reason"))
+    reasons = saved.rows(missing, place="state")["reason"].dropna().tolist()
     return (
-        f"Nothing is guaranteed for the final state: {words.plain(reasons[0])}." if reasons else ""
+        f"Nothing is guaranteed for the final state: {prose.plain(reasons[0])}." if reasons else ""
     )
 
 
 def _check(result: Result) -> str:
     found = [
-        lookup.estimate(result.summary, "certificates", "check", name)
+        saved.estimate(result.summary, "certificates", "check", name)
         for name in ("cells", "changed")
     ]
     cells, changed = (estimate.value for estimate in found)
     if not found[0].known or not cells:
         return ""
-    measured = words.plural(round(cells), "change that was measured", "changes that were measured")
+    measured = prose.plural(round(cells), "change that was measured", "changes that were measured")
     if not changed:
         return f"All {measured} kept what was guaranteed."
-    broken = words.plural(round(changed), "prediction")
+    broken = prose.plural(round(changed), "prediction")
     return f"In {measured}, {broken} changed against the guarantee: rounding, or a bug."
 
 
@@ -167,12 +167,10 @@ def _check(result: Result) -> str:
 
 
 def _groups(result: Result, table: pd.DataFrame, checks: pd.DataFrame) -> tuple[Group, ...]:
-    overall = lookup.rows(table, **{"class": EVERYONE})
-    clean = lookup.estimate(result.summary, "clean", "accuracy").value
+    overall = saved.rows(table, **{"class": EVERYONE})
+    clean = saved.estimate(result.summary, "clean", "accuracy").value
     mark = (Mark("clean", clean),)
-    edited = {
-        n: _edit_lines(overall, lookup.rows(checks, place="head", change=n), n) for n in NORMS
-    }
+    edited = {n: _edit_lines(overall, saved.rows(checks, place="head", change=n), n) for n in NORMS}
     silenced = {c: _silenced_lines(overall, c) for c in SILENCED}
     moved = {n: _state_lines(overall, n) for n in NORMS}
     return (
@@ -201,7 +199,7 @@ def _panels(
 
 
 def _alt(title: str, drawn: list[Line]) -> str:
-    ends = words.figures([one.name for one in drawn], [one.y[-1] for one in drawn])
+    ends = prose.figures([one.name for one in drawn], [one.y[-1] for one in drawn])
     return f"{title}: accuracy that is certain, over the size. At the largest size: {ends}."
 
 
@@ -239,14 +237,14 @@ def _lowest(checks: pd.DataFrame) -> Line:
 def _silenced_lines(overall: pd.DataFrame, change: str) -> list[Line]:
     lines = []
     for (place, name), style in zip(PLACES.items(), SERIES[:2], strict=True):
-        rows = _positive(lookup.rows(overall, place=place, change=change))
+        rows = _positive(saved.rows(overall, place=place, change=change))
         if len(rows):
             lines.append(_plain(banded(name, style, rows, GUARANTEED)))
     return lines
 
 
 def _state_lines(overall: pd.DataFrame, norm: str) -> list[Line]:
-    rows = _positive(lookup.rows(overall, place="state", change=norm))
+    rows = _positive(saved.rows(overall, place="state", change=norm))
     return [banded("guaranteed (lower bound)", BOUND, rows, GUARANTEED)] if len(rows) else []
 
 
@@ -258,20 +256,18 @@ def _classes(table: pd.DataFrame, result: Result) -> Group:
     area = rows.groupby("class")["accuracy"].mean().sort_values(kind="stable")
     names = [str(name) for name in area.index]
     look = styles(names, names)
-    ordered = lookup.in_order(names, lookup.classes(result)) if len(names) <= MOST else names
-    lines = [
-        _class_line(name, look[name], lookup.rows(rows, **{"class": name})) for name in ordered
-    ]
+    ordered = saved.in_order(names, saved.classes(result)) if len(names) <= MOST else names
+    lines = [_class_line(name, look[name], saved.rows(rows, **{"class": name})) for name in ordered]
     lines.sort(key=lambda one: one.style.color != FAINT.color)
     axes = Axes(EDITED, "guaranteed recall", dict(RELATIVE), RATE_AXIS)
-    alt = f"Guaranteed recall under any edit of the head: lowest for {words.quoted(names[0])}."
+    alt = f"Guaranteed recall under any edit of the head: lowest for {prose.quoted(names[0])}."
     note = "" if len(names) <= MOST else "Three most and three least fragile classes in colour."
     figure = curves("Recall of each class, by length of the edit", lines, axes, alt=alt)
     return Group("Which class is safest?", (figure,), legend([lines]), note, columns=1)
 
 
 def _class_line(name: str, style: Style, rows: pd.DataFrame) -> Line:
-    drawn = _plain(line(words.short(name), style, rows, Columns("budget", "accuracy")))
+    drawn = _plain(line(prose.short(name), style, rows, Columns("budget", "accuracy")))
     return Line(drawn.name, drawn.style, drawn.x, drawn.y, legend=style != FAINT)
 
 
@@ -319,7 +315,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
 
 def _edits(table: pd.DataFrame, norm: str, rows: str = "all") -> pd.DataFrame:
     """Rows of the head's weights, bias included."""
-    found = lookup.rows(table, place="head", change=norm, rows=rows)
+    found = saved.rows(table, place="head", change=norm, rows=rows)
     found = found[found["bias"].fillna(False).astype(bool)]
     return _positive(found) if "budget" in found else found
 
@@ -330,7 +326,7 @@ def _positive(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _distances(result: Result) -> pd.DataFrame:
-    return lookup.rows(lookup.frame(result, "certificates", "distances", DISTANCES), target=ANY)
+    return saved.rows(saved.frame(result, "certificates", "distances", DISTANCES), target=ANY)
 
 
 CURVE_TABLE = (

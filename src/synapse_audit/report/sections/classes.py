@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, dots, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import MOST, Columns, banded, line, styles
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import FAINT, RANDOM, TOP
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, dots, legend
+from synapse_audit.report.kit.lines import MOST, Columns, banded, line, styles
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import FAINT, RANDOM, TOP
 
 FRAGILITY = (
     "class", "support", "recall", "mean_drop", "mean_drop_low", "mean_drop_high", "half_fraction",
@@ -22,7 +22,7 @@ CURVES = (
     "random_high",
 )  # fmt: skip
 RECALL = Columns("fraction", "recall", "recall_low", "recall_high")
-TWIN = Columns("fraction", "random_recall", "random_low", "random_high")
+RANDOM_CONTROL = Columns("fraction", "random_recall", "random_low", "random_high")
 PANELS = 6
 HELD, LOST = 0.95, 0.05
 """Recalls that count as kept and as gone when the model answers one class only."""
@@ -37,17 +37,18 @@ LIMITS = (
     "A model that has lost everything answers one class always. That class looks robust although "
     "nothing is recognised any more: read a curve that stays at 1 with care.",
     "Small classes have wide intervals; overlapping intervals do not order two classes.",
-    "Where sets are taken across layers (preset paper), the random twins have as many neurons in "
+    "Where sets are taken across layers (preset paper), the random controls have as many neurons "
+    "in "
     "each layer as the set for all classes, not as each class's own.",
 )
 
 
 def classes(result: Result) -> Section:
     """Recall curves per class and a fragility dot plot, most fragile first."""
-    fragility = lookup.frame(result, "asymmetry", "fragility", FRAGILITY)
+    fragility = saved.frame(result, "asymmetry", "fragility", FRAGILITY)
     fragility = fragility.dropna(subset=["mean_drop"]).sort_values("mean_drop", ascending=False)
-    table = lookup.frame(result, "asymmetry", "curves", CURVES).dropna(subset=["recall"])
-    groups = (_overview(fragility, table), _against_twins(fragility, table))
+    table = saved.frame(result, "asymmetry", "curves", CURVES).dropna(subset=["recall"])
+    groups = (_overview(fragility, table), _against_random_controls(fragility, table))
     return Section(
         label="Which class breaks first",
         heading="Which class breaks first?",
@@ -70,12 +71,12 @@ def _answer(fragility: pd.DataFrame) -> tuple[str, ...]:
     clear = first["mean_drop_low"] > second["mean_drop_high"]
     if clear:
         return order, (
-            f"The interval of {words.quoted(first['class'])} lies above that of every other class."
+            f"The interval of {prose.quoted(first['class'])} lies above that of every other class."
         )
     if apart:
         return order, (
             "The two intervals do not overlap, but the second most fragile class, "
-            f"{words.quoted(second['class'])}, cannot be told from the first."
+            f"{prose.quoted(second['class'])}, cannot be told from the first."
         )
     return order, "The intervals overlap, so the order of the classes is not established."
 
@@ -87,23 +88,23 @@ def _collapse(table: pd.DataFrame) -> tuple[str, ...]:
     if len(held) != 1 or len(lost) != len(last) - 1:
         return ()
     return (
-        f"With {words.percent(last['fraction'].iloc[0])} silenced nearly everything is called "
-        f"{words.quoted(held['class'].iloc[0])}, so that this class only seems to hold.",
+        f"With {prose.percent(last['fraction'].iloc[0])} silenced nearly everything is called "
+        f"{prose.quoted(held['class'].iloc[0])}, so that this class only seems to hold.",
     )
 
 
 def _loss(row: pd.Series) -> str:
-    change = words.falls(row["mean_drop"], row["mean_drop_low"], row["mean_drop_high"])
-    return f"{words.quoted(row['class'])} {change}"
+    change = prose.falls(row["mean_drop"], row["mean_drop_low"], row["mean_drop_high"])
+    return f"{prose.quoted(row['class'])} {change}"
 
 
 def _overview(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
-    order = lookup.in_order(table["class"].tolist(), fragility["class"].tolist())
+    order = saved.in_order(table["class"].tolist(), fragility["class"].tolist())
     names = [str(name) for name in order]
     look = styles(names, names)
     lines = [
         Line(one.name, one.style, one.x, one.y, legend=one.style != FAINT)
-        for one in (line(words.short(n), look[n], lookup.rows(table, **{"class": n}), RECALL)
+        for one in (line(prose.short(n), look[n], saved.rows(table, **{"class": n}), RECALL)
                     for n in names)
     ]  # fmt: skip
     lines.sort(key=lambda one: one.style != FAINT)
@@ -114,7 +115,7 @@ def _overview(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
 
 
 def _curves(lines: list[Line]) -> Figure:
-    ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
+    ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines if len(one.y))
     axes = Axes("share of neurons silenced", "recall", SHARE_AXIS, RATE_AXIS)
     return curves("Recall as more is silenced", lines, axes, alt=f"Recall at the end: {ends}.")
 
@@ -127,35 +128,37 @@ def _fragility(table: pd.DataFrame) -> Figure:
     )  # fmt: skip
     pairs = zip(names, series.y, strict=True)
     alt = "Mean loss of recall: " + ", ".join(
-        f"{words.short(n)} {words.number(v)}" for n, v in pairs
+        f"{prose.short(n)} {prose.number(v)}" for n, v in pairs
     )
     return dots("Fragility", names, [series], x_title="mean loss of recall", alt=alt)
 
 
-def _against_twins(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
+def _against_random_controls(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
     known = table[table["random_recall"].notna()]
-    order = lookup.in_order(known["class"].tolist(), fragility["class"].tolist())[:PANELS]
+    order = saved.in_order(known["class"].tolist(), fragility["class"].tolist())[:PANELS]
     panels = {
         name: [
-            banded("random twins", RANDOM, lookup.rows(known, **{"class": name}), TWIN),
-            line("top-ranked", TOP, lookup.rows(known, **{"class": name}), RECALL),
+            banded("random controls", RANDOM, saved.rows(known, **{"class": name}), RANDOM_CONTROL),
+            line("top-ranked", TOP, saved.rows(known, **{"class": name}), RECALL),
         ]
         for name in order
     }
     axes = Axes("share of neurons silenced", "recall", SHARE_AXIS, RATE_AXIS)
     figures = tuple(_panel(str(name), lines, axes) for name, lines in panels.items())
     most = f"The {PANELS} most fragile classes" if len(order) == PANELS else "Every class"
-    return Group(f"{most} beside random twins", figures, legend(list(panels.values())), columns=3)
+    return Group(
+        f"{most} beside random controls", figures, legend(list(panels.values())), columns=3
+    )
 
 
 def _panel(name: str, lines: list[Line], axes: Axes) -> Figure:
-    twin, top = (words.number(one.y[-1]) for one in lines)
-    alt = f"Recall of {words.quoted(name)} at the largest share: top-ranked {top}, random {twin}."
-    return curves(words.short(name, 40), lines, axes, alt=alt)
+    random_control, top = (prose.number(one.y[-1]) for one in lines)
+    alt = f"Recall of {prose.quoted(name)} at the largest share: top-ranked {top}, random {random_control}."
+    return curves(prose.short(name, 40), lines, axes, alt=alt)
 
 
 def _tables(fragility: pd.DataFrame, table: pd.DataFrame) -> tuple[Table, ...]:
-    spans = words.spans(table["random_low"], table["random_high"])
+    spans = prose.spans(table["random_low"], table["random_high"])
     made = (
         table_of("Fragility", with_intervals(fragility, "mean_drop"), FRAGILITY_TABLE),
         table_of("Recall curves", with_intervals(table, "recall").assign(range=spans), CURVE_TABLE),

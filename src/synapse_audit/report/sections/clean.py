@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.heat import Heat, heat
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.tables import COUNT, Column, table_of, text
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.heat import Heat, heat
+from synapse_audit.report.kit.tables import COUNT, Column, table_of, text
 
 COLUMNS = ("label", "predicted", "weight")
 EMPTY = "This section is empty: the run holds no clean predictions (table predictions)."
@@ -27,9 +27,9 @@ LIMITS = (
 
 def clean(result: Result) -> Section:
     """What the model does when nothing is touched."""
-    table = lookup.columns_of(result.predictions, COLUMNS).dropna(subset=["label", "predicted"])
+    table = saved.columns_of(result.predictions, COLUMNS).dropna(subset=["label", "predicted"])
     if "split" in table.columns:
-        table = lookup.rows(table, split="evaluate")
+        table = saved.rows(table, split="evaluate")
     names = _names(result, table)
     counts = _confusion(table, len(names), weighted=False)
     shares = _confusion(table, len(names), weighted=True)
@@ -48,7 +48,7 @@ def clean(result: Result) -> Section:
 def _names(result: Result, table: pd.DataFrame) -> list[str]:
     """Class names in output order; output numbers where the summary names none."""
     last = int(table[["label", "predicted"]].to_numpy(dtype=np.int64).max(initial=-1))
-    known = lookup.classes(result)
+    known = saved.classes(result)
     return [*known, *(str(i) for i in range(len(known), last + 1))]
 
 
@@ -71,20 +71,20 @@ def _scores(counts: np.ndarray, names: list[str]) -> pd.DataFrame:
 
 
 def _answer(result: Result, scores: pd.DataFrame, counts: np.ndarray) -> tuple[str, ...]:
-    accuracy = lookup.estimate(result.summary, "clean", "accuracy")
-    macro = lookup.estimate(result.summary, "clean", "macro_f1")
+    accuracy = saved.estimate(result.summary, "clean", "accuracy")
+    macro = saved.estimate(result.summary, "clean", "macro_f1")
     start = (
-        f"Accuracy is {words.with_interval(accuracy)} and macro F1 {words.with_interval(macro)}."
+        f"Accuracy is {prose.with_interval(accuracy)} and macro F1 {prose.with_interval(macro)}."
         if accuracy.known
-        else f"{words.number(np.trace(counts) / counts.sum())} of the rows are classified rightly."
+        else f"{prose.number(np.trace(counts) / counts.sum())} of the rows are classified rightly."
     )
     known = scores.dropna(subset=["recall"])
     if not len(known):
         return (start,)
-    worst = lookup.extreme(known, "recall", largest=False)
+    worst = saved.extreme(known, "recall", largest=False)
     return start, (
-        f"Recall is lowest for {words.quoted(worst['class'])}: {words.number(worst['recall'])} of "
-        f"{words.plural(int(worst['support']), 'example')}."
+        f"Recall is lowest for {prose.quoted(worst['class'])}: {prose.number(worst['recall'])} of "
+        f"{prose.plural(int(worst['support']), 'example')}."
         + _confused(counts, list(scores["class"]))
     )
 
@@ -95,15 +95,15 @@ def _confused(counts: np.ndarray, names: list[str]) -> str:
         return ""
     i, j = np.unravel_index(int(off.argmax()), off.shape)
     return (
-        f" The commonest mistake is {words.quoted(names[int(j)])} for "
-        f"{words.quoted(names[int(i)])} ({words.plural(int(off[i, j]), 'time')})."
+        f" The commonest mistake is {prose.quoted(names[int(j)])} for "
+        f"{prose.quoted(names[int(i)])} ({prose.plural(int(off[i, j]), 'time')})."
     )
 
 
 def _heat(counts: np.ndarray, names: list[str]) -> Figure:
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = counts / counts.sum(axis=1, keepdims=True)
-    recall = words.figures(names, np.diag(shares))
+    recall = prose.figures(names, np.diag(shares))
     alt = f"Share of each true class by prediction. Recall: {recall}."
     cells = Heat(names, names, shares.tolist(), "predicted", "true class", limit=1.0)
     return heat("Confusion matrix", cells, alt=alt)

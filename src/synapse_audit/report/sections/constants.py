@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import Line, dots, legend
-from synapse_audit.report.parts import Group, Result, Section, Table
-from synapse_audit.report.tables import Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, TOP, Style
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Group, Result, Section, Table
+from synapse_audit.report.kit.figures import Line, dots, legend
+from synapse_audit.report.kit.tables import Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, TOP, Style
 
 COLUMNS = (
     "layer", "site", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high",
@@ -38,8 +38,8 @@ LIMITS = (
 
 def constants(result: Result) -> Section:
     """Zero against mean for every candidate neuron."""
-    table = lookup.frame(result, "redundancy", "constants", COLUMNS)
-    table = lookup.addressed(table.dropna(subset=["zero_drop"]))
+    table = saved.frame(result, "redundancy", "constants", COLUMNS)
+    table = saved.addressed(table.dropna(subset=["zero_drop"]))
     table = table.sort_values("zero_drop", ascending=False)
     return Section(
         label="Load-bearing constants",
@@ -53,7 +53,7 @@ def constants(result: Result) -> Section:
 
 
 def _why_empty(result: Result) -> str:
-    if lookup.dig(result.findings, "redundancy", "constants") is None:
+    if saved.dig(result.findings, "redundancy", "constants") is None:
         return EMPTY
     return NO_CANDIDATE
 
@@ -62,28 +62,28 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     bearing = table[table["load_bearing"].fillna(False).astype(bool)]
     worst = table.iloc[0]
     found = (
-        f"{words.plural(len(bearing), 'load-bearing constant was', 'load-bearing constants were')} "
-        f"found among {words.plural(len(table), 'candidate')}."
+        f"{prose.plural(len(bearing), 'load-bearing constant was', 'load-bearing constants were')} "
+        f"found among {prose.plural(len(table), 'candidate')}."
     )
     detail = (
-        f"With neuron {words.plain(worst['address'])} set to 0 accuracy "
-        f"{words.falls(worst['zero_drop'], worst['zero_low'], worst['zero_high'])}; with the "
-        f"neuron held at its mean of {words.number(worst['mean'], 2)} (spread "
-        f"{words.number(worst['spread'], 2)}) it "
-        f"{words.falls(worst['mean_drop'], worst['mean_low'], worst['mean_high'])}."
+        f"With neuron {prose.plain(worst['address'])} set to 0 accuracy "
+        f"{prose.falls(worst['zero_drop'], worst['zero_low'], worst['zero_high'])}; with the "
+        f"neuron held at its mean of {prose.number(worst['mean'], 2)} (spread "
+        f"{prose.number(worst['spread'], 2)}) it "
+        f"{prose.falls(worst['mean_drop'], worst['mean_low'], worst['mean_high'])}."
     )
     return found, detail
 
 
 def _group(table: pd.DataFrame) -> Group:
-    names = [words.plain(address) for address in table["address"]]
+    names = [prose.plain(address) for address in table["address"]]
     series = [
         _series("set to 0", TOP, table, "zero"),
         _series("held at its mean", BOTTOM, table, "mean"),
     ]
     alt = (
-        f"Accuracy lost by zeroing one neuron: {words.figures(names, series[0].y)}. "
-        f"By holding it at its mean: {words.figures(names, series[1].y)}."
+        f"Accuracy lost by zeroing one neuron: {prose.figures(names, series[0].y)}. "
+        f"By holding it at its mean: {prose.figures(names, series[1].y)}."
     )
     figure = dots("One neuron at a time", names, series, x_title="accuracy lost", alt=alt)
     return Group("", (figure,), legend([series]), columns=1)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, REFERENCE, SERIES, TOP, Style
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.kit.lines import Columns, banded, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, REFERENCE, SERIES, TOP, Style
 
 RATES = ("auc", "tpr_1", "false_alarm", "missed_alarm", "fixed_tpr_1", "fixed_fpr_1")
 REMOVAL = (
@@ -47,7 +47,7 @@ READING = (
     "the untouched model, to flag 1% of benign inputs: what a deployed detector has. A re-fitted "
     "one is set anew on the damaged model: what the scores still hold. Where only the fixed one "
     "fails, the scores have moved but not lost their order.",
-    "Bars are 95% bootstrap intervals; the band is the middle 95% of the random twins.",
+    "Bars are 95% bootstrap intervals; the band is the middle 95% of the random controls.",
 )
 LIMITS = (
     "Thresholds are set on the same evaluate examples that they are judged on, so the clean rates "
@@ -62,10 +62,10 @@ LIMITS = (
 
 def detection(result: Result) -> Section:
     """False and missed alarms, thresholds fixed and re-fitted, loud or silent."""
-    cells = lookup.frame(result, "detection", "cells", CELLS).dropna(subset=["missed_alarm"])
-    removal = lookup.frame(result, "detection", "removal", REMOVAL)
+    cells = saved.frame(result, "detection", "cells", CELLS).dropna(subset=["missed_alarm"])
+    removal = saved.frame(result, "detection", "removal", REMOVAL)
     removal = removal.dropna(subset=["missed_alarm"])
-    failures = lookup.frame(result, "detection", "failures", FAILURES).dropna(subset=["cells"])
+    failures = saved.frame(result, "detection", "failures", FAILURES).dropna(subset=["cells"])
     groups = (_alarms(removal), _thresholds(removal), _edits(result, cells), _roc(result))
     return Section(
         label="Alarms",
@@ -82,10 +82,10 @@ def detection(result: Result) -> Section:
 
 
 def _why_empty(result: Result) -> str:
-    found = lookup.estimate(result.summary, "detection", "auc")
+    found = saved.estimate(result.summary, "detection", "auc")
     if "benign class was named" in found.reason:
         return NOT_ASKED
-    return f"{EMPTY}: {words.plain(found.reason)}." if found.reason else f"{EMPTY}."
+    return f"{EMPTY}: {prose.plain(found.reason)}." if found.reason else f"{EMPTY}."
 
 
 def _answer(result: Result) -> tuple[str, ...]:
@@ -97,37 +97,37 @@ def _answer(result: Result) -> tuple[str, ...]:
 
 def _clean(result: Result) -> str:
     missed, false, area = (
-        lookup.estimate(result.summary, "detection", name) for name in (*BY_ANSWER, "auc")
+        saved.estimate(result.summary, "detection", name) for name in (*BY_ANSWER, "auc")
     )
     if not missed.known:
         return ""
-    benign = words.quoted(lookup.dig(result.summary, "detection", "benign") or "benign")
+    benign = prose.quoted(saved.dig(result.summary, "detection", "benign") or "benign")
     return (
         f"With {benign} as the class that raises no alarm, the untouched model misses "
-        f"{words.with_interval(missed)} of the attacks and flags {words.with_interval(false)} of "
-        f"the benign inputs; its ROC-AUC is {words.with_interval(area)}."
+        f"{prose.with_interval(missed)} of the attacks and flags {prose.with_interval(false)} of "
+        f"the benign inputs; its ROC-AUC is {prose.with_interval(area)}."
     )
 
 
 def _at_one(result: Result) -> str:
-    one, tenth = (lookup.estimate(result.summary, "detection", n) for n in ("tpr_1", "tpr_01"))
+    one, tenth = (saved.estimate(result.summary, "detection", n) for n in ("tpr_1", "tpr_01"))
     said = [
-        f"at a false-alarm rate of {limit} it catches {words.with_interval(found)} of the attacks"
+        f"at a false-alarm rate of {limit} it catches {prose.with_interval(found)} of the attacks"
         for limit, found in (("1%", one), ("0.1%", tenth))
         if found.known
     ]
     why = next((f.reason for f in (one, tenth) if not f.known and f.reason), "")
-    reason = f"{words.plain(why)[:1].upper()}{words.plain(why)[1:]}." if why else ""
-    start = words.listing(said)
+    reason = f"{prose.plain(why)[:1].upper()}{prose.plain(why)[1:]}." if why else ""
+    start = prose.listing(said)
     return " ".join(part for part in (start and f"{start[0].upper()}{start[1:]}.", reason) if part)
 
 
 def _kinds(result: Result) -> str:
-    found = lookup.dig(result.summary, "detection", "failures")
+    found = saved.dig(result.summary, "detection", "failures")
     if not isinstance(found, dict) or not found.get("cells"):
         return ""
     silent, loud, both, neither, cells = (
-        words.whole(found.get(n)) for n in ("silent", "loud", "both", "neither", "cells")
+        prose.whole(found.get(n)) for n in ("silent", "loud", "both", "neither", "cells")
     )
     return (
         f"Of {cells} interventions (random controls aside) {silent} fail silently, {loud} loudly, "
@@ -137,13 +137,13 @@ def _kinds(result: Result) -> str:
 
 def _damaged(result: Result, operator: str) -> str:
     path = ("detection", "removal", operator)
-    missed, false = (lookup.estimate(result.summary, *path, n) for n in BY_ANSWER)
+    missed, false = (saved.estimate(result.summary, *path, n) for n in BY_ANSWER)
     if not missed.known:
         return ""
-    at = lookup.estimate(result.summary, *path, "fraction").value
+    at = saved.estimate(result.summary, *path, "fraction").value
     return (
-        f"{operator.capitalize()} silencing lets most attacks pass at {words.percent(at)} of every "
-        f"block: {words.with_interval(missed)} of them are missed and {words.with_interval(false)} "
+        f"{operator.capitalize()} silencing lets most attacks pass at {prose.percent(at)} of every "
+        f"block: {prose.with_interval(missed)} of them are missed and {prose.with_interval(false)} "
         f"of the benign inputs flagged{_by_threshold(result, path)}."
     )
 
@@ -151,15 +151,15 @@ def _damaged(result: Result, operator: str) -> str:
 def _by_threshold(result: Result, path: tuple[str, ...]) -> str:
     """What the threshold of the untouched model does there, and one set anew."""
     fixed, flagged, again = (
-        lookup.estimate(result.summary, *path, name)
+        saved.estimate(result.summary, *path, name)
         for name in ("fixed_tpr_1", "fixed_fpr_1", "tpr_1")
     )
     if not (fixed.known and flagged.known):
         return ""
-    anew = f"; one set anew would catch {words.with_interval(again)}" if again.known else ""
+    anew = f"; one set anew would catch {prose.with_interval(again)}" if again.known else ""
     return (
-        f". There the threshold fixed at 1% catches {words.with_interval(fixed)} of the attacks "
-        f"and flags {words.with_interval(flagged)} of the benign inputs{anew}"
+        f". There the threshold fixed at 1% catches {prose.with_interval(fixed)} of the attacks "
+        f"and flags {prose.with_interval(flagged)} of the benign inputs{anew}"
     )
 
 
@@ -171,22 +171,26 @@ def _rate(name: str) -> Columns:
 
 
 def _alarms(removal: pd.DataFrame) -> Group:
-    """Missed and false alarms by prediction, beside random twins."""
+    """Missed and false alarms by prediction, beside random controls."""
     panels = {}
     for operator in SHOWN:
-        rows = lookup.rows(removal, operator=operator)
-        top, twins = (lookup.rows(rows, selection=name) for name in ("top", "random"))
+        rows = saved.rows(removal, operator=operator)
+        top, random_controls = (saved.rows(rows, selection=name) for name in ("top", "random"))
         if len(top):
             panels[operator] = [
-                *_twins("missed alarms, random twins", MATCHED, twins, "missed_alarm"),
-                *_twins("false alarms, random twins", RANDOM, twins, "false_alarm"),
+                *_random_controls(
+                    "missed alarms, random controls", MATCHED, random_controls, "missed_alarm"
+                ),
+                *_random_controls(
+                    "false alarms, random controls", RANDOM, random_controls, "false_alarm"
+                ),
                 line("false alarms, top-ranked", BOTTOM, top, _rate("false_alarm")),
                 line("missed alarms, top-ranked", TOP, top, _rate("missed_alarm")),
             ]
     return _group("A growing share of neurons silenced", panels, "share of inputs")
 
 
-def _twins(name: str, style: Style, rows: pd.DataFrame, column: str) -> list[Line]:
+def _random_controls(name: str, style: Style, rows: pd.DataFrame, column: str) -> list[Line]:
     return [banded(name, style, rows, _rate(column))] if len(rows) else []
 
 
@@ -194,7 +198,7 @@ def _thresholds(removal: pd.DataFrame) -> Group:
     """Attacks caught by the threshold of the untouched model and by one set anew."""
     panels = {}
     for operator in SHOWN:
-        top = lookup.rows(removal, operator=operator, selection="top")
+        top = saved.rows(removal, operator=operator, selection="top")
         known = [c for c in ("fixed_tpr_1", "tpr_1", "fixed_fpr_1") if top[c].notna().any()]
         names = {
             "fixed_tpr_1": ("caught, threshold fixed", TOP),
@@ -216,41 +220,41 @@ def _group(title: str, panels: dict[str, list[Line]], y: str) -> Group:
 
 
 def _figure(title: str, lines: list[Line], axes: Axes) -> Figure:
-    ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines[::-1] if len(one.y))
+    ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines[::-1] if len(one.y))
     return curves(title, lines, axes, alt=f"{title}. Over the {axes.x}; at the last: {ends}.")
 
 
 def _edits(result: Result, cells: pd.DataFrame) -> Group:
     """Edits of the head that aim at the benign class: attacks hidden over the budget."""
-    benign = lookup.dig(result.summary, "detection", "benign")
-    rows = lookup.rows(cells, space="weight", target=benign)
-    pushes = lookup.rows(rows, operator="push", selection="top")
+    benign = saved.dig(result.summary, "detection", "benign")
+    rows = saved.rows(cells, space="weight", target=benign)
+    pushes = saved.rows(rows, operator="push", selection="top")
     shares = pushes["fraction"].dropna()
     if not len(shares):
         return Group("", ())
-    push = lookup.rows(pushes, fraction=shares.max())
+    push = saved.rows(pushes, fraction=shares.max())
     columns = Columns("strength", "missed_alarm", "missed_alarm_low", "missed_alarm_high")
     false = Columns("strength", "false_alarm", "false_alarm_low", "false_alarm_high")
     lines = [
         line("false alarms", BOTTOM, push, false),
         line("missed alarms", TOP, push, columns),
-        line("missed alarms, bias alone", MATCHED, lookup.rows(rows, operator="bias"), columns),
+        line("missed alarms, bias alone", MATCHED, saved.rows(rows, operator="bias"), columns),
     ]
     ticks = {"tickvals": [0.03, 0.1, 0.3, 1, 2], "ticktext": ["3%", "10%", "30%", "100%", "200%"]}
     x_axis = {"type": "log", **ticks}
     axes = Axes("budget (log)", "share of inputs", x_axis, RATE_AXIS)
-    title = f"Push of {words.percent(shares.max())} of the columns"
+    title = f"Push of {prose.percent(shares.max())} of the columns"
     figure = _figure(title, lines, axes)
     return Group("Edits of the head toward the benign class", (figure,), legend([lines]), columns=1)
 
 
 def _roc(result: Result) -> Group:
-    table = lookup.frame(result, "detection", "roc", ROC).dropna(subset=["caught"])
-    removed = lookup.rows(table, what="removal", operator="mean")
+    table = saved.frame(result, "detection", "roc", ROC).dropna(subset=["caught"])
+    removed = saved.rows(table, what="removal", operator="mean")
     present = [float(v) for v in removed["fraction"].dropna().unique()]
-    chosen = dict.fromkeys(lookup.nearest(present, share) for share in SHARES) if present else {}
-    data = {"untouched": lookup.rows(table, what="clean")}
-    data |= {f"{words.percent(f)} silenced": lookup.rows(removed, fraction=f) for f in chosen}
+    chosen = dict.fromkeys(saved.nearest(present, share) for share in SHARES) if present else {}
+    data = {"untouched": saved.rows(table, what="clean")}
+    data |= {f"{prose.percent(f)} silenced": saved.rows(removed, fraction=f) for f in chosen}
     lines = [
         _steps(name, style, rows)
         for (name, rows), style in zip(data.items(), SERIES, strict=False)
@@ -260,7 +264,7 @@ def _roc(result: Result) -> Group:
         return Group("", ())
     drawn = [Line("chance", REFERENCE, [0, 1], [0, 1]), *lines]
     axes = Axes("benign inputs flagged", "attacks caught", RATE_AXIS, RATE_AXIS)
-    alt = f"ROC curves: {words.listing([one.name for one in lines])}."
+    alt = f"ROC curves: {prose.listing([one.name for one in lines])}."
     figure = curves("Mean, top-ranked", drawn, axes, alt=alt)
     return Group("Every threshold at once", (figure,), legend([drawn]), columns=1)
 
@@ -274,7 +278,7 @@ def _steps(name: str, style: Style, rows: pd.DataFrame) -> Line:
 
 
 def _tables(result: Result, removal: pd.DataFrame, failures: pd.DataFrame) -> tuple[Table, ...]:
-    thresholds = lookup.frame(result, "detection", "thresholds", THRESHOLDS)
+    thresholds = saved.frame(result, "detection", "thresholds", THRESHOLDS)
     shown = with_intervals(removal, "missed_alarm", "false_alarm", "fixed_tpr_1")
     made = (
         table_of("How interventions fail", failures, FAILURE_TABLE),

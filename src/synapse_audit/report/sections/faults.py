@@ -9,12 +9,12 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import Axes, Line, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, TOP, Style
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import Axes, Line, curves, legend
+from synapse_audit.report.kit.lines import Columns, banded, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP, Style
 
 FLIPS = (
     "format", "kind", "part", "layer", "selection", "target", "bits", "drop", "drop_low",
@@ -60,10 +60,10 @@ LIMITS = (
 
 def faults(result: Result) -> Section:
     """How many bits break the model, in which format and where."""
-    flips = lookup.frame(result, "faults", "flips", FLIPS).dropna(subset=["bits", "drop"])
-    halving = lookup.frame(result, "faults", "halving", HALVING).dropna(subset=["most"])
-    noise = lookup.frame(result, "faults", "noise", NOISE).dropna(subset=["drop"])
-    gains = lookup.frame(result, "faults", "gains", GAINS).dropna(subset=["drop"])
+    flips = saved.frame(result, "faults", "flips", FLIPS).dropna(subset=["bits", "drop"])
+    halving = saved.frame(result, "faults", "halving", HALVING).dropna(subset=["most"])
+    noise = saved.frame(result, "faults", "noise", NOISE).dropna(subset=["drop"])
+    gains = saved.frame(result, "faults", "gains", GAINS).dropna(subset=["drop"])
     untargeted = flips[flips["target"].isna()]
     groups = (_head_panels(untargeted), _block_panels(untargeted))
     answer = [*_halving(halving), *_random(untargeted), *_blocks(halving), *_crashes(flips)]
@@ -82,53 +82,53 @@ def faults(result: Result) -> Section:
 
 
 def _halving(halving: pd.DataFrame) -> Iterator[str]:
-    rows = lookup.rows(halving, part="head", selection="searched")
-    formats = lookup.in_order(rows["format"].tolist(), FORMATS)
-    said = [_one_format(lookup.rows(rows, format=name).iloc[0]) for name in formats]
+    rows = saved.rows(halving, part="head", selection="searched")
+    formats = saved.in_order(rows["format"].tolist(), FORMATS)
+    said = [_one_format(saved.rows(rows, format=name).iloc[0]) for name in formats]
     if said:
         yield (
             "Bits of the head that a search must flip to halve the distance between accuracy and "
-            f"chance: {words.listing(said)}."
+            f"chance: {prose.listing(said)}."
         )
 
 
 def _one_format(row: pd.Series) -> str:
     if pd.isna(row["bits"]):
-        return f"{words.plain(row['format'])}: {words.whole(row['most'])} are not enough"
+        return f"{prose.plain(row['format'])}: {prose.whole(row['most'])} are not enough"
     span = ""
     if pd.notna(row["low"]) and pd.notna(row["high"]) and row["low"] < row["high"]:
-        span = f" ({words.whole(row['low'])} to {words.whole(row['high'])})"
-    return f"{words.plain(row['format'])}: {words.whole(row['bits'])}{span}"
+        span = f" ({prose.whole(row['low'])} to {prose.whole(row['high'])})"
+    return f"{prose.plain(row['format'])}: {prose.whole(row['bits'])}{span}"
 
 
 def _random(flips: pd.DataFrame) -> Iterator[str]:
-    head = lookup.rows(flips, part="head", selection="random")
-    for format in lookup.in_order(head["format"].tolist(), ["fp32"])[:1]:
-        rows = lookup.rows(head, format=format)
+    head = saved.rows(flips, part="head", selection="random")
+    for format in saved.in_order(head["format"].tolist(), ["fp32"])[:1]:
+        rows = saved.rows(head, format=format)
         said = []
         for kind, name in (("exponent_msb", "top exponent"), ("mantissa", "mantissa")):
-            mine = lookup.rows(rows, kind=kind).sort_values("bits")
+            mine = saved.rows(rows, kind=kind).sort_values("bits")
             if len(mine):
-                said.append(f"{words.change(mine.iloc[0])} for {_bits(mine.iloc[0], name)}")
+                said.append(f"{prose.change(mine.iloc[0])} for {_bits(mine.iloc[0], name)}")
         if said:
-            where = f"the head ({words.plain(format)})"
-            yield f"With random flips in {where} accuracy {words.listing(said)}."
+            where = f"the head ({prose.plain(format)})"
+            yield f"With random flips in {where} accuracy {prose.listing(said)}."
 
 
 def _bits(row: pd.Series, name: str) -> str:
-    return words.plural(int(row["bits"]), f"{name} bit")
+    return prose.plural(int(row["bits"]), f"{name} bit")
 
 
 def _blocks(halving: pd.DataFrame) -> Iterator[str]:
-    rows = lookup.rows(halving[halving["part"] != "head"], selection="searched")
+    rows = saved.rows(halving[halving["part"] != "head"], selection="searched")
     if len(rows):
         said = [f"{_place(row)} {_one_format(row)}" for _, row in rows.iterrows()]
-        yield f"The same inside blocks: {words.listing(said)}."
+        yield f"The same inside blocks: {prose.listing(said)}."
 
 
 def _place(row: pd.Series) -> str:
-    layer = "" if pd.isna(row["layer"]) else f" of layer {words.whole(row['layer'])}"
-    return f"{words.plain(row['part'])}{layer}"
+    layer = "" if pd.isna(row["layer"]) else f" of layer {prose.whole(row['layer'])}"
+    return f"{prose.plain(row['part'])}{layer}"
 
 
 def _crashes(flips: pd.DataFrame) -> Iterator[str]:
@@ -137,7 +137,7 @@ def _crashes(flips: pd.DataFrame) -> Iterator[str]:
         yield "No flip made a weight or a logit infinite or no number."
     elif len(flips):
         yield (
-            f"In {len(crashed)} of {words.plural(len(flips), 'setting')} some logits were no "
+            f"In {len(crashed)} of {prose.plural(len(flips), 'setting')} some logits were no "
             f"numbers, in {len(overflowed)} some flipped weights were."
         )
 
@@ -149,32 +149,32 @@ def _others(noise: pd.DataFrame, gains: pd.DataFrame) -> Iterator[str]:
         (blocks, "sigma", "a weight of a block"),
     ):
         if len(rows):
-            worst = lookup.extreme(rows, "drop")
+            worst = saved.extreme(rows, "drop")
             yield (
-                f"Gaussian noise on {name} costs most at {words.number(worst[size], 1)} times the "
-                f"weight's root mean square: accuracy {words.change(worst)}."
+                f"Gaussian noise on {name} costs most at {prose.number(worst[size], 1)} times the "
+                f"weight's root mean square: accuracy {prose.change(worst)}."
             )
     if len(gains):
-        worst = lookup.extreme(gains, "drop")
+        worst = saved.extreme(gains, "drop")
         yield (
             f"Scaling gains of a block's last norm costs most by factor "
-            f"{words.number(worst['factor'], 1)} on {words.percent(worst['share'])} of layer "
-            f"{words.whole(worst['layer'])} ({_chosen(worst['selection'])}): accuracy "
-            f"{words.change(worst)}."
+            f"{prose.number(worst['factor'], 1)} on {prose.percent(worst['share'])} of layer "
+            f"{prose.whole(worst['layer'])} ({_chosen(worst['selection'])}): accuracy "
+            f"{prose.change(worst)}."
         )
 
 
 def _chosen(selection: object) -> str:
-    return {"top": "ranked", "random": "random"}.get(str(selection), words.plain(selection))
+    return {"top": "ranked", "random": "random"}.get(str(selection), prose.plain(selection))
 
 
 # ---- figures and tables --------------------------------------------------------------------------
 
 
 def _head_panels(flips: pd.DataFrame) -> Group:
-    head = lookup.rows(flips, part="head")
-    formats = lookup.in_order(head["format"].tolist(), FORMATS)
-    panels = {str(f): _lines(lookup.rows(head, format=f)) for f in formats}
+    head = saved.rows(flips, part="head")
+    formats = saved.in_order(head["format"].tolist(), FORMATS)
+    panels = {str(f): _lines(saved.rows(head, format=f)) for f in formats}
     return _group("Bits of the head", panels)
 
 
@@ -189,11 +189,11 @@ def _block_panels(flips: pd.DataFrame) -> Group:
 def _lines(rows: pd.DataFrame) -> list[Line]:
     found = []
     for name, style, selection, kinds in LINES:
-        mine = lookup.rows(rows, selection=selection)
+        mine = saved.rows(rows, selection=selection)
         kind = next((k for k in kinds if (mine["kind"] == k).any()), None)
         if kind is not None:
             draw = banded if selection == "random" else line
-            found.append(draw(name, style, lookup.rows(mine, kind=kind), DROP))
+            found.append(draw(name, style, saved.rows(mine, kind=kind), DROP))
     return found
 
 
@@ -206,7 +206,7 @@ def _group(title: str, panels: dict[str, list[Line]]) -> Group:
 def _panel(name: str, lines: list[Line]) -> Figure:
     ticks = {"tickvals": [1, 2, 5, 10, 20, 50], "ticktext": ["1", "2", "5", "10", "20", "50"]}
     axes = Axes("bits flipped (log)", "accuracy lost", {"type": "log", **ticks}, LOSS_AXIS)
-    said = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    said = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     return curves(name, lines, axes, alt=f"Accuracy lost in {name}, most bits: {said}.")
 
 
@@ -227,7 +227,7 @@ def _ranges(halving: pd.DataFrame) -> list[str | None]:
     """``1 to 2`` where both ends are known."""
     pairs = zip(halving["low"], halving["high"], strict=True)
     return [
-        f"{words.whole(low)} to {words.whole(high)}" if pd.notna(low) and pd.notna(high) else None
+        f"{prose.whole(low)} to {prose.whole(high)}" if pd.notna(low) and pd.notna(high) else None
         for low, high in pairs
     ]
 

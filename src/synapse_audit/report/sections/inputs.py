@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import Axes, Line, curves, dots, legend
-from synapse_audit.report.kinds import Kind, kind_of
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line
-from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, TOP, Style
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import Axes, Line, curves, dots, legend
+from synapse_audit.report.kit.input_words import Kind, kind_of
+from synapse_audit.report.kit.lines import Columns, banded, line
+from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP, Style
 
 ATTACKS = (
     "attack", "unit", "target", "strength", "selection", "draws", "accuracy", "accuracy_low",
@@ -38,7 +38,7 @@ EMPTY = "This section is empty: the run attacked no input (table inputs.attacks)
 
 def inputs(result: Result) -> Section:
     """Accuracy lost over the size of each attack, beside noise and random deletions."""
-    table = lookup.frame(result, "inputs", "attacks", ATTACKS).dropna(subset=["drop", "strength"])
+    table = saved.frame(result, "inputs", "attacks", ATTACKS).dropna(subset=["drop", "strength"])
     kind = kind_of(result)
     groups = (_group(table, kind), _aimed(table))
     return Section(
@@ -88,12 +88,12 @@ def _gradients(table: pd.DataFrame, kind: Kind) -> str:
     if sizes is None:
         return ""
     parts = [
-        f"{words.change(found.iloc[0])} under {shown}"
+        f"{prose.change(found.iloc[0])} under {shown}"
         for name, shown, _ in reversed(LINES)
         if len(found := rows[(rows["attack"] == name) & (rows["strength"] == sizes)])
     ]
     return (
-        f"With the {kind.embeddings} of each {kind.noun} changed by {words.percent(sizes)} of "
+        f"With the {kind.embeddings} of each {kind.noun} changed by {prose.percent(sizes)} of "
         f"their size, accuracy {'; '.join(parts)}."
     )
 
@@ -112,15 +112,15 @@ def _deletions(table: pd.DataFrame, kind: Kind) -> str:
         return ""
     most = rows["strength"].max()
     chosen = rows[(rows["strength"] == most) & (rows["selection"] != "random")]
-    twin = rows[(rows["strength"] == most) & (rows["selection"] == "random")]
+    random_control = rows[(rows["strength"] == most) & (rows["selection"] == "random")]
     if chosen.empty:
         return ""
     said = (
-        f"Without the {words.plural(int(most), kind.unit, kind.units)} that matter most, accuracy "
-        f"{words.change(chosen.iloc[0])}"
+        f"Without the {prose.plural(int(most), kind.unit, kind.units)} that matter most, accuracy "
+        f"{prose.change(chosen.iloc[0])}"
     )
-    if len(twin):
-        said += f"; without as many random ones it {words.falls(twin.iloc[0]['drop'])}"
+    if len(random_control):
+        said += f"; without as many random ones it {prose.falls(random_control.iloc[0]['drop'])}"
     return said + "."
 
 
@@ -128,12 +128,12 @@ def _easiest(table: pd.DataFrame) -> str:
     rows = table[table["target"].notna() & table["redirect"].notna()]
     if rows.empty:
         return ""
-    best = lookup.extreme(rows, "redirect")
-    bounds = words.span(best["redirect_low"], best["redirect_high"])
+    best = saved.extreme(rows, "redirect")
+    bounds = prose.span(best["redirect_low"], best["redirect_high"])
     return (
-        f"Aimed at one class, an attack of {words.percent(best['strength'])} redirects most to "
-        f"{words.quoted(best['target'])}: {words.number(best['redirect'])} ({bounds}) of the other "
-        f"examples, with collateral {words.number(best['collateral'])}."
+        f"Aimed at one class, an attack of {prose.percent(best['strength'])} redirects most to "
+        f"{prose.quoted(best['target'])}: {prose.number(best['redirect'])} ({bounds}) of the other "
+        f"examples, with collateral {prose.number(best['collateral'])}."
     )
 
 
@@ -149,7 +149,7 @@ def _group(table: pd.DataFrame, kind: Kind) -> Group:
     gradients = [
         line(shown, style, rows, DROP)
         for name, shown, style in LINES
-        if len(rows := lookup.rows(sized, attack=name))
+        if len(rows := saved.rows(sized, attack=name))
     ]
     chosen = counted["selection"] != "random"
     gone = [
@@ -180,7 +180,7 @@ def _sizes(kind: Kind) -> Axes:
 def _panel(title: str, lines: list[Line], axes: Axes) -> tuple[Figure, ...]:
     if not lines:
         return ()
-    ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     alt = f"{title}. Accuracy lost at the largest size: {ends}."
     return (curves(title, lines, axes, alt=alt),)
 
@@ -196,8 +196,8 @@ def _aimed(table: pd.DataFrame) -> Group:
         _dots("redirected to the class", TOP, rows, "redirect"),
         _dots("collateral", BOTTOM, rows, "collateral"),
     ]
-    size = words.percent(rows["strength"].iloc[0])
-    alt = f"Redirect rate by target: {words.figures(names, series[0].y)}."
+    size = prose.percent(rows["strength"].iloc[0])
+    alt = f"Redirect rate by target: {prose.figures(names, series[0].y)}."
     figure = dots(f"Aimed at one class, {size}", names, series, x_title="share", alt=alt)
     return Group("Toward one class", (figure,), legend([series]), columns=1)
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.heat import Heat, heat
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.tables import SHARE, Column, table_of, text
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.heat import Heat, heat
+from synapse_audit.report.kit.tables import SHARE, Column, table_of, text
 
 COLUMNS = (
     "operator", "layer", "fraction", "drop", "drop_low", "drop_high", "random_drop", "random_low",
@@ -30,8 +30,8 @@ LIMITS = (
 
 
 def layers(result: Result) -> Section:
-    """A pair of heat maps per operator: drop, and drop beyond the random twins."""
-    table = lookup.frame(result, "redundancy", "layers", COLUMNS).dropna(subset=["drop"])
+    """A pair of heat maps per operator: drop, and drop beyond the random controls."""
+    table = saved.frame(result, "redundancy", "layers", COLUMNS).dropna(subset=["drop"])
     table = table.assign(excess=table["drop"] - table["random_drop"])
     return Section(
         label="Each layer alone",
@@ -45,15 +45,15 @@ def layers(result: Result) -> Section:
 
 
 def _answer(table: pd.DataFrame) -> tuple[str, ...]:
-    operators = lookup.in_order(table["operator"].tolist(), ("mean", "zero"))
-    rows = lookup.rows(table, operator=operators[0])
-    worst = lookup.extreme(rows, "drop")
+    operators = saved.in_order(table["operator"].tolist(), ("mean", "zero"))
+    rows = saved.rows(table, operator=operators[0])
+    worst = saved.extreme(rows, "drop")
     outside = _outside(rows)
     first = (
         f"The single layer that costs most under {operators[0]} silencing is layer "
-        f"{words.plain(worst['layer'])}: with {words.percent(worst['fraction'])} of its neurons "
-        f"silenced accuracy {words.change(worst)}, "
-        f"with random ones of the same layer it {words.falls(worst['random_drop'])}."
+        f"{prose.plain(worst['layer'])}: with {prose.percent(worst['fraction'])} of its neurons "
+        f"silenced accuracy {prose.change(worst)}, "
+        f"with random ones of the same layer it {prose.falls(worst['random_drop'])}."
     )
     above = int((outside & (rows["excess"] > 0)).sum())
     second = (
@@ -68,9 +68,9 @@ def _outside(rows: pd.DataFrame) -> pd.Series:
 
 
 def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
-    operators = lookup.in_order(table["operator"].tolist(), ("mean", "zero"))
+    operators = saved.in_order(table["operator"].tolist(), ("mean", "zero"))
     return tuple(
-        Group(f"Silenced by {words.plain(o)}", _pair(str(o), lookup.rows(table, operator=o)))
+        Group(f"Silenced by {prose.plain(o)}", _pair(str(o), saved.rows(table, operator=o)))
         for o in operators
     )
 
@@ -85,15 +85,15 @@ def _pair(operator: str, rows: pd.DataFrame) -> tuple[Figure, ...]:
 def _map(title: str, rows: pd.DataFrame, wanted: tuple[str, str], limit: float) -> Figure:
     column, operator = wanted
     grid = rows.pivot_table(index="layer", columns="fraction", values=column)
-    grid = grid.loc[sorted(grid.index, key=lambda v: words.as_float(v))]
+    grid = grid.loc[sorted(grid.index, key=lambda v: prose.as_float(v))]
     dots = rows.assign(out=_outside(rows)).pivot_table(
         index="layer", columns="fraction", values="out", aggfunc="max"
     )
     marked = dots.reindex(index=grid.index, columns=grid.columns).fillna(False).astype(bool)
-    names = [words.percent(f) for f in grid.columns]
+    names = [prose.percent(f) for f in grid.columns]
     matrix = Heat(
         names,
-        [words.plain(v) for v in grid.index],
+        [prose.plain(v) for v in grid.index],
         grid.to_numpy(dtype=float).tolist(),
         "share of the layer silenced",
         "layer",
@@ -102,16 +102,16 @@ def _map(title: str, rows: pd.DataFrame, wanted: tuple[str, str], limit: float) 
         limit=limit,
     )
     alt = (
-        f"{title}, {words.plain(operator)}, by layer and share; largest "
-        f"{words.number(rows[column].max())}, smallest {words.number(rows[column].min())}."
+        f"{title}, {prose.plain(operator)}, by layer and share; largest "
+        f"{prose.number(rows[column].max())}, smallest {prose.number(rows[column].min())}."
     )
     return heat(title, matrix, alt=alt)
 
 
 def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
     intervals = {
-        "interval": words.spans(table["drop_low"], table["drop_high"]),
-        "range": words.spans(table["random_low"], table["random_high"]),
+        "interval": prose.spans(table["drop_low"], table["drop_high"]),
+        "range": prose.spans(table["random_low"], table["random_high"]),
     }
     shown = table_of("Each layer alone", table.assign(**intervals), LAYER_TABLE)
     return (shown,) if shown.rows else ()

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import RATE_AXIS, Axes, Line, curves, dots, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import MOST, Columns, line, styles
-from synapse_audit.report.tables import Column, table_of, text
-from synapse_audit.report.theme import FAINT, TOP
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, dots, legend
+from synapse_audit.report.kit.lines import MOST, Columns, line, styles
+from synapse_audit.report.kit.tables import Column, table_of, text
+from synapse_audit.report.kit.theme import FAINT, TOP
 
 MARGINS = ("target", "constant", "redirect_rate", "collateral")
 CONSTANTS = (
@@ -35,9 +35,9 @@ LIMITS = (
 
 def margins(result: Result) -> Section:
     """Closed-form redirect curves and the constants for 10, 50 and 90 %."""
-    constants = lookup.frame(result, "vulnerability", "constants", CONSTANTS)
+    constants = saved.frame(result, "vulnerability", "constants", CONSTANTS)
     constants = constants.dropna(subset=["redirect_50"]).sort_values("redirect_50")
-    table = lookup.frame(result, "vulnerability", "margins", MARGINS)
+    table = saved.frame(result, "vulnerability", "margins", MARGINS)
     table = table.dropna(subset=["redirect_rate", "constant"])
     group = _group(constants, table)
     return Section(
@@ -54,22 +54,22 @@ def margins(result: Result) -> Section:
 def _answer(constants: pd.DataFrame) -> tuple[str, ...]:
     near, far = constants.iloc[0], constants.iloc[-1]
     return (
-        f"Adding {words.number(near['redirect_50'], 2)} to the logit of "
-        f"{words.quoted(near['target'])} redirects half of the other examples; for "
-        f"{words.quoted(far['target'])} it takes {words.number(far['redirect_50'], 2)}.",
-        f"A tenth of the examples already moves to {words.quoted(near['target'])} at "
-        f"{words.number(near['redirect_10'], 2)}, nine tenths at "
-        f"{words.number(near['redirect_90'], 2)}.",
+        f"Adding {prose.number(near['redirect_50'], 2)} to the logit of "
+        f"{prose.quoted(near['target'])} redirects half of the other examples; for "
+        f"{prose.quoted(far['target'])} it takes {prose.number(far['redirect_50'], 2)}.",
+        f"A tenth of the examples already moves to {prose.quoted(near['target'])} at "
+        f"{prose.number(near['redirect_10'], 2)}, nine tenths at "
+        f"{prose.number(near['redirect_90'], 2)}.",
     )
 
 
 def _group(constants: pd.DataFrame, table: pd.DataFrame) -> Group:
-    found = lookup.in_order(table["target"].tolist(), constants["target"].tolist())
+    found = saved.in_order(table["target"].tolist(), constants["target"].tolist())
     names = [str(name) for name in found]
     look = styles(names, names)
     columns = Columns("constant", "redirect_rate")
     lines = [
-        _bare(line(words.short(n), look[n], lookup.rows(table, target=n), columns)) for n in names
+        _bare(line(prose.short(n), look[n], saved.rows(table, target=n), columns)) for n in names
     ]
     lines.sort(key=lambda one: one.style != FAINT)
     figures = (_curves(lines),) if lines else ()
@@ -86,7 +86,7 @@ def _bare(drawn: Line) -> Line:
 
 def _curves(lines: list[Line]) -> Figure:
     axes = Axes("constant added to the target's logit", "redirect rate", {}, RATE_AXIS)
-    alt = f"Redirect rate over the constant for {words.plural(len(lines), 'target')}."
+    alt = f"Redirect rate over the constant for {prose.plural(len(lines), 'target')}."
     return curves("Redirect rate at every constant", lines, axes, alt=alt)
 
 
@@ -95,7 +95,7 @@ def _ranges(table: pd.DataFrame) -> Figure:
     rows = list(range(len(names)))
     middle, low, high = (table[f"redirect_{p}"].tolist() for p in (50, 10, 90))
     series = Line("10%, 50% and 90% redirected", TOP, rows, middle, low, high)
-    alt = f"Constant that redirects half: {words.figures(names, middle, 2)}."
+    alt = f"Constant that redirects half: {prose.figures(names, middle, 2)}."
     return dots("Constants for 10%, 50% and 90%", names, [series], x_title="constant", alt=alt)
 
 

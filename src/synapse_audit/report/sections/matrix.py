@@ -8,11 +8,11 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import MANY
-from synapse_audit.report.heat import Heat, heat
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.tables import SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import MANY
+from synapse_audit.report.kit.heat import Heat, heat
+from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
 
 COLUMNS = (
     "operator", "fraction", "ranked_for", "class", "value", "low", "high", "specificity",
@@ -29,16 +29,17 @@ READING = (
 LIMITS = (
     "Sets ranked for different classes overlap, so rows are not independent.",
     "Specificity is relative to the classes of this model: it sums to zero over rows and columns.",
-    "Where sets are taken across layers (preset paper), the random twins have as many neurons in "
+    "Where sets are taken across layers (preset paper), the random controls have as many neurons "
+    "in "
     "each layer as the set for all classes, not as each class's own.",
 )
 
 
 def matrix(result: Result) -> Section:
     """Heat maps of excess recall drop and of specificity, significant cells marked."""
-    table = lookup.frame(result, "asymmetry", "matrix", COLUMNS).dropna(subset=["value"])
+    table = saved.frame(result, "asymmetry", "matrix", COLUMNS).dropna(subset=["value"])
     shown = _headline(result, table)
-    tests = lookup.facts(result).tests
+    tests = saved.facts(result).tests
     return Section(
         label="Class by class",
         heading="Do neurons ranked for a class break that class?",
@@ -54,16 +55,16 @@ def _headline(result: Result, table: pd.DataFrame) -> pd.DataFrame:
     """The mean operator at the fraction the summary states, or the one closest to it."""
     if not len(table):
         return table
-    operators = lookup.in_order(table["operator"].tolist(), (lookup.HEADLINE_OPERATOR,))
-    rows = lookup.rows(table, operator=operators[0])
-    stated = lookup.estimate(result.summary, "asymmetry", "fraction").value
+    operators = saved.in_order(table["operator"].tolist(), (saved.HEADLINE_OPERATOR,))
+    rows = saved.rows(table, operator=operators[0])
+    stated = saved.estimate(result.summary, "asymmetry", "fraction").value
     wanted = stated if stated == stated else 0.5
-    return lookup.rows(rows, fraction=lookup.nearest(rows["fraction"].tolist(), wanted))
+    return saved.rows(rows, fraction=saved.nearest(rows["fraction"].tolist(), wanted))
 
 
 def _dot(tests: bool) -> str:
     if tests:
-        return f"A dot marks specificity with an adjusted p of at most {words.SIGNIFICANT}."
+        return f"A dot marks specificity with an adjusted p of at most {prose.SIGNIFICANT}."
     return "No cell is marked: this preset reports no tests."
 
 
@@ -71,32 +72,32 @@ def _answer(rows: pd.DataFrame, tests: bool) -> tuple[str, ...]:
     own = rows[rows["ranked_for"] == rows["class"]]
     other = rows[rows["ranked_for"] != rows["class"]]
     start = (
-        f"With the top {words.percent(rows['fraction'].iloc[0])} ranked for a class "
-        f"{words.plain(rows['operator'].iloc[0])}-silenced, that class loses "
-        f"{words.more(own['value'].mean())} recall than with random neurons, averaged over "
-        f"classes; the other classes lose {words.more(other['value'].mean())}."
+        f"With the top {prose.percent(rows['fraction'].iloc[0])} ranked for a class "
+        f"{prose.plain(rows['operator'].iloc[0])}-silenced, that class loses "
+        f"{prose.more(own['value'].mean())} recall than with random neurons, averaged over "
+        f"classes; the other classes lose {prose.more(other['value'].mean())}."
     )
     if not tests:
         return start, "No test is reported, because this preset has too few draws."
-    hits = own[(own["p_adjusted"] <= words.SIGNIFICANT) & (own["specificity"] > 0)]
+    hits = own[(own["p_adjusted"] <= prose.SIGNIFICANT) & (own["specificity"] > 0)]
     if not len(hits):
         return (
             start,
             "No class is hit specifically by its own neurons, as far as the test can tell.",
         )
-    names = words.some([words.quoted(name) for name in hits["class"]])
+    names = prose.some([prose.quoted(name) for name in hits["class"]])
     return start, (
-        f"For {len(hits)} of {words.plural(len(own), 'class', 'classes')} its own neurons hurt it "
+        f"For {len(hits)} of {prose.plural(len(own), 'class', 'classes')} its own neurons hurt it "
         f"more than rows and columns explain: {names}."
     )
 
 
 def _group(result: Result, rows: pd.DataFrame) -> Group:
-    order = lookup.classes(result)
-    names = [str(n) for n in lookup.in_order(rows["class"].astype(str).tolist(), order)]
-    marked = _grid(rows.assign(hit=rows["p_adjusted"] <= words.SIGNIFICANT), "hit", names) > 0
+    order = saved.classes(result)
+    names = [str(n) for n in saved.in_order(rows["class"].astype(str).tolist(), order)]
+    marked = _grid(rows.assign(hit=rows["p_adjusted"] <= prose.SIGNIFICANT), "hit", names) > 0
     pair = (
-        _map("Recall lost beyond random twins", rows, ("value", names), None),
+        _map("Recall lost beyond random controls", rows, ("value", names), None),
         _map("Specificity", rows, ("specificity", names), marked),
     )
     return Group("", pair, columns=2 if len(names) <= MANY else 1)
@@ -115,7 +116,7 @@ def _map(
     column, names = wanted
     grid = _grid(rows, column, names)
     diagonal = ", ".join(
-        f"{words.short(n)} {words.number(v)}" for n, v in zip(names, np.diag(grid), strict=True)
+        f"{prose.short(n)} {prose.number(v)}" for n, v in zip(names, np.diag(grid), strict=True)
     )
     cells = Heat(
         names,
@@ -130,7 +131,7 @@ def _map(
 
 
 def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
-    bounds = words.spans(table["low"], table["high"])
+    bounds = prose.spans(table["low"], table["high"])
     shown = with_intervals(table.assign(bounds=bounds), "specificity")
     made = table_of("Class by class", shown, MATRIX_TABLE)
     return (made,) if made.rows else ()
@@ -145,6 +146,6 @@ MATRIX_TABLE = (
     Column("95% interval", "bounds", text),
     Column("specificity", "specificity"),
     Column("95% interval", "specificity_interval", text),
-    Column("p", "p_value", words.p_value),
-    Column("p adjusted", "p_adjusted", words.p_value),
+    Column("p", "p_value", prose.p_value),
+    Column("p adjusted", "p_adjusted", prose.p_value),
 )

@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.kinds import kind_of
-from synapse_audit.report.parts import Result, Section, Table
-from synapse_audit.report.tables import facts_table
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Result, Section, Table
+from synapse_audit.report.kit.input_words import kind_of
+from synapse_audit.report.kit.tables import facts_table
 
 READING = (
     "Splits: neurons are ranked and averages taken on fit, every choice is made on select, and "
@@ -23,8 +23,8 @@ READING = (
     "each layer, because scores of different layers do not compare.",
     "Silencing: mean puts a neuron's average over fit in its place (headline), zero puts 0. The "
     "pooled position is the token that the head reads, or the mean of those it reads.",
-    "Random twins: sets of the same size in each layer, from one permutation per draw, so that "
-    "they are nested over shares. Norm-matched twins also share the profile of activation size.",
+    "Random controls: sets of the same size in each layer, from one permutation per draw, so that "
+    "they are nested over shares. Norm-matched controls also share the profile of activation size.",
     "Plateau: the largest share up to which the lower bound of the paired difference stays at or "
     "above −0.02. Half point: the share at which half of the distance from clean accuracy to the "
     "best constant answer is lost, interpolated between the shares tried.",
@@ -97,28 +97,28 @@ def method(result: Result) -> Section:
 
 def _small(result: Result) -> str:
     """Which classes are too small for a firm word about them alone."""
-    table = lookup.frame(result, "asymmetry", "fragility", ("class", "support"))
+    table = saved.frame(result, "asymmetry", "fragility", ("class", "support"))
     few = table[table["support"] < FEW].sort_values("support", kind="stable")
     names = [
-        f"{words.quoted(name)} {words.whole(n)}"
+        f"{prose.quoted(name)} {prose.whole(n)}"
         for name, n in zip(few["class"], few["support"], strict=True)
     ]
     general = "Classes with few examples have wide intervals, and rankings for them are unsteady"
     if not names:
         return f"{general}."
-    return f"{general}; fewer than {FEW} evaluate examples: {words.some(names)}."
+    return f"{general}; fewer than {FEW} evaluate examples: {prose.some(names)}."
 
 
 def _answer(result: Result) -> tuple[str, ...]:
-    facts = lookup.facts(result)
+    facts = saved.facts(result)
     if not result.manifest:
         return (EMPTY,)
-    preset = words.plain(facts.preset) if facts.preset else "own"
+    preset = prose.plain(facts.preset) if facts.preset else "own"
     tests = "tests reported" if facts.tests else "no tests reported (too few draws)"
     made = (
-        f"Preset {preset}: {words.whole(len(result.effects))} cells on "
-        f"{words.whole(lookup.dig(result.summary, 'n_evaluate'))} evaluate examples, "
-        f"{words.whole(facts.draws)} random draws per curve, {words.whole(facts.resamples)} "
+        f"Preset {preset}: {prose.whole(len(result.effects))} cells on "
+        f"{prose.whole(saved.dig(result.summary, 'n_evaluate'))} evaluate examples, "
+        f"{prose.whole(facts.draws)} random draws per curve, {prose.whole(facts.resamples)} "
         f"bootstrap resamples, {tests}."
     )
     read = (*_rows(result), *_cut(result), *_alike(result))
@@ -128,32 +128,32 @@ def _answer(result: Result) -> tuple[str, ...]:
 def _rows(result: Result) -> tuple[str, ...]:
     """How many rows were read, and what became of them."""
     names = ("n_rows", "n_repeats", "n_rows_used")
-    counts = [words.as_float(lookup.dig(result.manifest, "data", name)) for name in names]
+    counts = [prose.as_float(saved.dig(result.manifest, "data", name)) for name in names]
     read, repeats, used = counts
     if math.isnan(sum(counts)):
         return ()
     kind, beyond = kind_of(result), read - repeats - used
-    windows = lookup.dig(result.manifest, "data", "windows")
+    windows = saved.dig(result.manifest, "data", "windows")
     become = "were used" if windows else "were used, each as one example"
-    left = [f"{words.whole(repeats)} were repeats"] if repeats > 0 else []
-    left += [f"{words.whole(beyond)} were beyond the cap on rows"] if beyond > 0 else []
+    left = [f"{prose.whole(repeats)} were repeats"] if repeats > 0 else []
+    left += [f"{prose.whole(beyond)} were beyond the cap on rows"] if beyond > 0 else []
     if not left:
-        return (f"All {words.whole(read)} {kind.many} that were read {become}.",)
-    said = f"Of {words.whole(read)} {kind.many} that were read, {words.listing(left)}; "
-    return (f"{said}{words.whole(used)} {become}.",)
+        return (f"All {prose.whole(read)} {kind.many} that were read {become}.",)
+    said = f"Of {prose.whole(read)} {kind.many} that were read, {prose.listing(left)}; "
+    return (f"{said}{prose.whole(used)} {become}.",)
 
 
 def _cut(result: Result) -> tuple[str, ...]:
     """What was done to inputs that are longer than the model, or a window, can hold."""
-    windows = lookup.dig(result.manifest, "data", "windows")
-    truncated = words.as_float(lookup.dig(result.manifest, "truncated"))
+    windows = saved.dig(result.manifest, "data", "windows")
+    truncated = prose.as_float(saved.dig(result.manifest, "truncated"))
     if windows:
         return (_windows(result),)
     if not truncated > 0:
         return ()
-    used = words.whole(lookup.dig(result.manifest, "data", "n_used"))
+    used = prose.whole(saved.dig(result.manifest, "data", "n_used"))
     return (
-        f"{words.whole(truncated)} of {used} {kind_of(result).many} were longer than the model can "
+        f"{prose.whole(truncated)} of {used} {kind_of(result).many} were longer than the model can "
         "read and were cut to fit; nothing here speaks of what was cut off.",
     )
 
@@ -161,29 +161,29 @@ def _cut(result: Result) -> tuple[str, ...]:
 def _alike(result: Result) -> tuple[str, ...]:
     """How many inputs the model cannot tell apart, because it reads the same of them."""
     alike, used = (
-        words.as_float(lookup.dig(result.manifest, "data", name))
+        prose.as_float(saved.dig(result.manifest, "data", name))
         for name in ("n_alike", "n_rows_used")
     )
     if not alike > 0:
         return ()
     much = " The tokenizer may not be the one that the model was trained with."
     return (
-        f"{words.whole(alike)} of {words.whole(used)} {kind_of(result).many} become the same token "
+        f"{prose.whole(alike)} of {prose.whole(used)} {kind_of(result).many} become the same token "
         f"ids as another one, so that the model cannot tell them apart."
         f"{much if 2 * alike > used else ''}",
     )
 
 
 def _windows(result: Result) -> str:
-    size, stride = (lookup.dig(result.manifest, "config", name) for name in ("window", "stride"))
+    size, stride = (saved.dig(result.manifest, "config", name) for name in ("window", "stride"))
     names = ("n_rows", "n_windows", "n_repeats")
-    cut = lookup.dig(result.manifest, "data", "windows")
-    counts = [words.as_float(lookup.dig(cut, name)) for name in names]
-    rows, windows, repeats = map(words.whole, counts)
-    left = words.whole(counts[1] - counts[2])
-    apart = "without overlap" if stride is None else f"one every {words.whole(stride)} tokens"
+    cut = saved.dig(result.manifest, "data", "windows")
+    counts = [prose.as_float(saved.dig(cut, name)) for name in names]
+    rows, windows, repeats = map(prose.whole, counts)
+    left = prose.whole(counts[1] - counts[2])
+    apart = "without overlap" if stride is None else f"one every {prose.whole(stride)} tokens"
     return (
-        f"{rows} rows became {windows} windows of at most {words.whole(size)} tokens, {apart}, of "
+        f"{rows} rows became {windows} windows of at most {prose.whole(size)} tokens, {apart}, of "
         f"which {repeats} repeated another one and were dropped. Each of the {left} left counts as "
         "an example with the label of its row, so that every figure is one per window and long "
         "rows count more; windows of one row never fall into different splits and are resampled "
@@ -193,29 +193,29 @@ def _windows(result: Result) -> str:
 
 
 def _routes(result: Result) -> str:
-    route = lookup.columns_of(result.effects, ("route",))["route"].dropna()
+    route = saved.columns_of(result.effects, ("route",))["route"].dropna()
     if not len(route):
         return "The routes that the engine took are not recorded."
     counts = route.value_counts()
-    parts = [f"{words.whole(n)} by {words.plain(name)}" for name, n in counts.items()]
-    return f"Routes of the engine: {words.listing(parts)}; each is exact unless named two-phase."
+    parts = [f"{prose.whole(n)} by {prose.plain(name)}" for name, n in counts.items()]
+    return f"Routes of the engine: {prose.listing(parts)}; each is exact unless named two-phase."
 
 
 def _estimated(result: Result) -> tuple[str, ...]:
     """How many cells are estimates, and from how many exact examples."""
-    cells = lookup.columns_of(result.effects, ("route", "n", "n_exact"))
+    cells = saved.columns_of(result.effects, ("route", "n", "n_exact"))
     cells = cells[cells["route"] == "two-phase"]
     if not len(cells):
         return ()
-    precision = words.as_float(lookup.dig(result.manifest, "config", "precision"))
+    precision = prose.as_float(saved.dig(result.manifest, "config", "precision"))
     target = (
-        f", drawn so as to add at most {words.number(precision)} to the half width of the "
+        f", drawn so as to add at most {prose.number(precision)} to the half width of the "
         "interval of accuracy"
         if precision == precision
         else ""
     )
     return (
-        f"{words.whole(len(cells))} of {words.whole(len(result.effects))} cells are two-phase "
+        f"{prose.whole(len(cells))} of {prose.whole(len(result.effects))} cells are two-phase "
         f"estimates: the pooled row alone was run on all {_median(cells['n'])} examples, the exact "
         f"route on a median of {_median(cells['n_exact'])} of them{target}.",
     )
@@ -223,19 +223,19 @@ def _estimated(result: Result) -> tuple[str, ...]:
 
 def _median(values: pd.Series) -> str:
     known = values.dropna().astype(float)
-    return words.whole(known.median()) if len(known) else words.UNKNOWN
+    return prose.whole(known.median()) if len(known) else prose.UNKNOWN
 
 
 def _tables(result: Result) -> tuple[Table, ...]:
     facts: dict[str, dict[str, str]] = {}
-    tree = {**result.manifest, "cost": lookup.dig(result.summary, "cost") or {}}
+    tree = {**result.manifest, "cost": saved.dig(result.summary, "cost") or {}}
     # An option that only texts and token ids have; its default says "text" of every run.
     left_out = REPEATED if kind_of(result).unit == "token" else (*REPEATED, "config.tokens")
     for name, value in _flat(tree):
         if name.startswith(left_out):
             continue
         facts.setdefault(HOMES.get(name.partition(".")[0], OTHER), {})[name] = value
-    order = lookup.in_order(list(facts), tuple(dict.fromkeys(HOMES.values())))
+    order = saved.in_order(list(facts), tuple(dict.fromkeys(HOMES.values())))
     return tuple(facts_table(title, facts[title]) for title in order)
 
 
@@ -246,14 +246,14 @@ def _flat(tree: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, str]
         if isinstance(value, Mapping):
             yield from _flat(value, f"{key}.")
         elif isinstance(value, list | tuple):
-            yield key, ", ".join(_value(v) for v in value) or words.UNKNOWN
+            yield key, ", ".join(_value(v) for v in value) or prose.UNKNOWN
         else:
             yield key, _value(value)
 
 
 def _value(value: Any) -> str:
     if value is None:
-        return words.UNKNOWN
+        return prose.UNKNOWN
     if isinstance(value, float):
         return f"{value:.6g}"
-    return words.plain(value)
+    return prose.plain(value)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import (
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import (
     RATE_AXIS,
     SHARE_AXIS,
     Axes,
@@ -18,10 +19,9 @@ from synapse_audit.report.figures import (
     dots,
     legend,
 )
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line, styles
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, RANDOM, TOP, Style
+from synapse_audit.report.kit.lines import Columns, banded, line, styles
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, RANDOM, TOP, Style
 
 PUBLISHED = Style("@muted", "dot", "x")
 F1 = Columns("fraction", "f1", "f1_low", "f1_high")
@@ -79,7 +79,7 @@ LIMITS = (
 
 def paper(result: Result) -> Section:
     """Curves, classes, sets, disturbances and redirections of the published protocol."""
-    curve = lookup.frame(result, "paper", "curve", CURVE).dropna(subset=["f1"])
+    curve = saved.frame(result, "paper", "curve", CURVE).dropna(subset=["f1"])
     return Section(
         label="The paper's protocol",
         heading="What does the published protocol show here?",
@@ -100,33 +100,33 @@ def _answer(result: Result, curve: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _redundancy(result: Result, curve: pd.DataFrame) -> list[str]:
-    clean = lookup.estimate(result.summary, "paper", "clean")
-    said = [f"Weighted F1 of the untouched model: {words.with_interval(clean)}."]
+    clean = saved.estimate(result.summary, "paper", "clean")
+    said = [f"Weighted F1 of the untouched model: {prose.with_interval(clean)}."]
     for operator, verb in (("zero", "set to 0"), ("mean", "held at their averages")):
-        top = lookup.estimate(result.summary, "paper", operator, "f1_at_half")
+        top = saved.estimate(result.summary, "paper", operator, "f1_at_half")
         if not top.known:
             continue
-        random = lookup.estimate(result.summary, "paper", operator, "random_f1_at_half")
+        random = saved.estimate(result.summary, "paper", operator, "random_f1_at_half")
         inside = random.low <= top.value <= random.high
         place = "inside" if inside else ("below" if top.value < random.low else "above")
         said.append(
-            f"With the top half of all neurons {verb} it is {words.with_interval(top)}, {place} "
-            f"the range of random sets ({words.span(random.low, random.high)}); "
+            f"With the top half of all neurons {verb} it is {prose.with_interval(top)}, {place} "
+            f"the range of random sets ({prose.span(random.low, random.high)}); "
             f"{_shape(result, operator)}."
         )
     return said
 
 
 def _shape(result: Result, operator: str) -> str:
-    plateau = lookup.estimate(result.summary, "paper", operator, "plateau")
-    half = lookup.estimate(result.summary, "paper", operator, "half_point")
+    plateau = saved.estimate(result.summary, "paper", operator, "plateau")
+    half = saved.estimate(result.summary, "paper", operator, "half_point")
     flat = (
-        f"accuracy stays within 0.02 up to {words.percent(plateau.value)}"
+        f"accuracy stays within 0.02 up to {prose.percent(plateau.value)}"
         if plateau.value > 0
         else "even the smallest share may cost more than 0.02 of accuracy"
     )
     lost = (
-        f"half of the way to chance is lost at {words.percent(half.value)}"
+        f"half of the way to chance is lost at {prose.percent(half.value)}"
         if half.known
         else "half of the way to chance is never lost"
     )
@@ -134,48 +134,48 @@ def _shape(result: Result, operator: str) -> str:
 
 
 def _asymmetry(result: Result) -> list[str]:
-    rows = _at_half(lookup.frame(result, "paper", "classes", CLASSES), "zero")
+    rows = _at_half(saved.frame(result, "paper", "classes", CLASSES), "zero")
     if len(rows) < 2:
         return []
-    worst = lookup.extreme(rows, "f1", largest=False)
-    best = lookup.extreme(rows, "f1")
+    worst = saved.extreme(rows, "f1", largest=False)
+    best = saved.extreme(rows, "f1")
     apart = worst["f1_high"] < best["f1_low"]
     verdict = "the intervals do not overlap" if apart else "the intervals overlap"
     return [
-        f"Silencing the half ranked for one class leaves F1 between {words.number(worst['f1'])} "
-        f"({words.span(worst['f1_low'], worst['f1_high'])}, ranked for "
-        f"{words.quoted(worst['ranked_for'])}) and {words.number(best['f1'])} "
-        f"({words.span(best['f1_low'], best['f1_high'])}, {words.quoted(best['ranked_for'])}); "
+        f"Silencing the half ranked for one class leaves F1 between {prose.number(worst['f1'])} "
+        f"({prose.span(worst['f1_low'], worst['f1_high'])}, ranked for "
+        f"{prose.quoted(worst['ranked_for'])}) and {prose.number(best['f1'])} "
+        f"({prose.span(best['f1_low'], best['f1_high'])}, {prose.quoted(best['ranked_for'])}); "
         f"{verdict}."
     ]
 
 
 def _exclusive(result: Result) -> list[str]:
-    table = lookup.rows(lookup.frame(result, "paper", "exclusive", EXCLUSIVE), operator="zero")
-    mass = lookup.rows(table, kind="mass")
+    table = saved.rows(saved.frame(result, "paper", "exclusive", EXCLUSIVE), operator="zero")
+    mass = saved.rows(table, kind="mass")
     if not len(mass):
         return []
-    worst = lookup.extreme(mass, "drop")
+    worst = saved.extreme(mass, "drop")
     harm = "do no harm" if worst["drop_high"] <= HARMLESS else "can do harm"
-    size = f"{words.whole(mass['k'].min())} to {words.whole(mass['k'].max())}"
+    size = f"{prose.whole(mass['k'].min())} to {prose.whole(mass['k'].max())}"
     return [
         f"Sets of one class alone, a tenth of its weight mass ({size} neurons), set to 0, "
-        f"{harm}: at worst accuracy {words.change(worst)}."
+        f"{harm}: at worst accuracy {prose.change(worst)}."
     ]
 
 
 def _redirection(result: Result) -> list[str]:
-    table = lookup.frame(result, "paper", "redirects", REDIRECTS).dropna(subset=["redirect"])
+    table = saved.frame(result, "paper", "redirects", REDIRECTS).dropna(subset=["redirect"])
     said = []
     for space, name in (("weight", "head push"), ("logit", "logit constant")):
-        rows = lookup.rows(table, space=space)
+        rows = saved.rows(table, space=space)
         if len(rows):
-            best = lookup.extreme(rows, "redirect")
+            best = saved.extreme(rows, "redirect")
             said.append(
-                f"the published {name} that redirects most ({words.plain(best['setting'])}) moves "
-                f"{words.number(best['redirect'])} "
-                f"({words.span(best['redirect_low'], best['redirect_high'])}) to "
-                f"{words.quoted(best['target'])}"
+                f"the published {name} that redirects most ({prose.plain(best['setting'])}) moves "
+                f"{prose.number(best['redirect'])} "
+                f"({prose.span(best['redirect_low'], best['redirect_high'])}) to "
+                f"{prose.quoted(best['target'])}"
             )
     # Class names keep their own capitals.
     joined = "; ".join(said)
@@ -183,13 +183,13 @@ def _redirection(result: Result) -> list[str]:
 
 
 def _profile(result: Result) -> list[str]:
-    last = lookup.estimate(result.summary, "paper", "last_blocks")
+    last = saved.estimate(result.summary, "paper", "last_blocks")
     if not last.known:
         return []
-    even = lookup.estimate(result.summary, "paper", "last_blocks", "even").value
+    even = saved.estimate(result.summary, "paper", "last_blocks", "even").value
     return [
-        f"Of the top 2.5% of neurons {words.percent(last.value)} lie in the last three blocks, "
-        f"where an even spread would put {words.percent(even)}."
+        f"Of the top 2.5% of neurons {prose.percent(last.value)} lie in the last three blocks, "
+        f"where an even spread would put {prose.percent(even)}."
     ]
 
 
@@ -203,9 +203,9 @@ def _groups(result: Result, curve: pd.DataFrame) -> tuple[Group, ...]:
 
 
 def _silencing(result: Result, curve: pd.DataFrame) -> Group:
-    printed = lookup.frame(result, "paper", "published", PRINTED)
-    printed = lookup.rows(printed, experiment="silencing").dropna(subset=["fraction", "f1"])
-    panels = {o: _curve_lines(lookup.rows(curve, operator=o)) for o in TITLES}
+    printed = saved.frame(result, "paper", "published", PRINTED)
+    printed = saved.rows(printed, experiment="silencing").dropna(subset=["fraction", "f1"])
+    panels = {o: _curve_lines(saved.rows(curve, operator=o)) for o in TITLES}
     if len(printed) and panels["zero"]:
         panels["zero"].append(
             line("published, BigBird", PUBLISHED, printed, Columns("fraction", "f1"))
@@ -217,58 +217,58 @@ def _silencing(result: Result, curve: pd.DataFrame) -> Group:
 
 
 def _curve_lines(rows: pd.DataFrame) -> list[Line]:
-    looks = (("random", "random twins", RANDOM), ("bottom", "bottom-ranked", BOTTOM))
+    looks = (("random", "random controls", RANDOM), ("bottom", "bottom-ranked", BOTTOM))
     drawn = []
     for selection, name, style in (*looks, ("top", "top-ranked", TOP)):
-        data = lookup.rows(rows, selection=selection)
+        data = saved.rows(rows, selection=selection)
         if len(data):
             drawn.append((banded if selection == "random" else line)(name, style, data, F1))
     return drawn
 
 
 def _panel(result: Result, operator: str, lines: list[Line]) -> Figure:
-    ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     alt = f"{TITLES[operator]}. Weighted F1 over the share silenced; at the largest share: {ends}."
     axes = Axes("share of all neurons silenced", "weighted F1", SHARE_AXIS, RATE_AXIS)
-    clean = lookup.estimate(result.summary, "paper", "clean").value
+    clean = saved.estimate(result.summary, "paper", "clean").value
     return curves(
         TITLES[operator], lines, axes, alt=alt, marks=[Mark("clean", clean, side="right")]
     )
 
 
 def _per_class(result: Result) -> Group:
-    table = lookup.frame(result, "paper", "classes", CLASSES).dropna(subset=["f1"])
+    table = saved.frame(result, "paper", "classes", CLASSES).dropna(subset=["f1"])
     names = list(dict.fromkeys(table["ranked_for"].astype(str)))
     look = styles(names, names)
     panels = {
-        o: [line(words.short(n), look[n], lookup.rows(table, operator=o, ranked_for=n),
+        o: [line(prose.short(n), look[n], saved.rows(table, operator=o, ranked_for=n),
                  Columns("fraction", "f1")) for n in names]
-        for o in TITLES if len(lookup.rows(table, operator=o))
+        for o in TITLES if len(saved.rows(table, operator=o))
     }  # fmt: skip
     axes = Axes("share of all neurons silenced", "weighted F1", SHARE_AXIS, RATE_AXIS)
     figures = tuple(
         curves(TITLES[o], lines, axes, alt=f"{TITLES[o]}. Weighted F1 with each class's own "
                f"neurons silenced; at the largest share: "
-               f"{words.figures([n.name for n in lines], [n.y[-1] for n in lines])}.")
+               f"{prose.figures([n.name for n in lines], [n.y[-1] for n in lines])}.")
         for o, lines in panels.items()
     )  # fmt: skip
     return Group("The neurons ranked for one class silenced", figures, legend([*panels.values()]))
 
 
 def _disturbed(result: Result) -> Group:
-    table = lookup.frame(result, "paper", "disturbances", DISTURBANCES).dropna(subset=["drop"])
-    top = lookup.rows(table, selection="top").reset_index(drop=True)
+    table = saved.frame(result, "paper", "disturbances", DISTURBANCES).dropna(subset=["drop"])
+    top = saved.rows(table, selection="top").reset_index(drop=True)
     if not len(top):
         return Group("", ())
     names = [_setting_name(row) for _, row in top.iterrows()]
     keys = ["setting", "strength"]
-    twins = lookup.rows(table, selection="random").merge(
+    random_controls = saved.rows(table, selection="random").merge(
         top[keys].assign(place=range(len(top))), on=keys
     )
     series = [_dots("top-ranked", TOP, top.assign(place=range(len(top))))]
-    if len(twins):
-        series.append(_dots("random twins", RANDOM, twins))
-    alt = f"Accuracy lost by each setting: {words.figures(names, series[0].y)}."
+    if len(random_controls):
+        series.append(_dots("random controls", RANDOM, random_controls))
+    alt = f"Accuracy lost by each setting: {prose.figures(names, series[0].y)}."
     figure = dots("Noise and attenuation at the published sizes", names, series,
                   x_title="accuracy lost", alt=alt)  # fmt: skip
     return Group("Noise and attenuation", (figure,), legend([series]), columns=1)
@@ -276,9 +276,9 @@ def _disturbed(result: Result) -> Group:
 
 def _setting_name(row: pd.Series) -> str:
     if row["operator"] == "scale":
-        return f"top {words.percent(row['fraction'])} × {row['strength']:g}"
+        return f"top {prose.percent(row['fraction'])} × {row['strength']:g}"
     everywhere = ", all tokens" if row["position"] == "all" else ""
-    return f"σ {row['strength']:g}, {words.percent(row['fraction'])}{everywhere}"
+    return f"σ {row['strength']:g}, {prose.percent(row['fraction'])}{everywhere}"
 
 
 def _dots(name: str, style: Style, rows: pd.DataFrame) -> Line:
@@ -287,19 +287,19 @@ def _dots(name: str, style: Style, rows: pd.DataFrame) -> Line:
 
 
 def _layers(result: Result) -> Group:
-    table = lookup.frame(result, "paper", "layers", LAYERS).dropna(subset=["share"])
+    table = saved.frame(result, "paper", "layers", LAYERS).dropna(subset=["share"])
     if not len(table):
         return Group("", ())
     fractions = sorted(set(table["fraction"]))
-    names = [f"top {words.percent(f)}" for f in fractions]
+    names = [f"top {prose.percent(f)}" for f in fractions]
     look = styles(names, names)
     lines = [
-        line(n, look[n], lookup.rows(table, fraction=f), Columns("layer", "share"))
+        line(n, look[n], saved.rows(table, fraction=f), Columns("layer", "share"))
         for n, f in zip(names, fractions, strict=True)
     ]
-    even = line("even spread", RANDOM, lookup.rows(table, fraction=fractions[0]),
+    even = line("even spread", RANDOM, saved.rows(table, fraction=fractions[0]),
                 Columns("layer", "even_share"))  # fmt: skip
-    said = words.figures(lines[0].x, lines[0].y)
+    said = prose.figures(lines[0].x, lines[0].y)
     alt = f"Share of the {names[0]} of neurons in each layer: {said}."
     axes = Axes("layer", "share of the set", {"dtick": 1}, SHARE_AXIS)
     figure = curves("Layers of the top-ranked neurons", [even, *lines], axes, alt=alt)
@@ -310,10 +310,10 @@ def _layers(result: Result) -> Group:
 
 
 def _at_half(rows: pd.DataFrame, operator: str) -> pd.DataFrame:
-    rows = lookup.rows(rows, operator=operator).dropna(subset=["f1"])
+    rows = saved.rows(rows, operator=operator).dropna(subset=["f1"])
     if not len(rows):
         return rows
-    return lookup.rows(rows, fraction=lookup.nearest(rows["fraction"].tolist(), HALF))
+    return saved.rows(rows, fraction=saved.nearest(rows["fraction"].tolist(), HALF))
 
 
 def _tables(result: Result, curve: pd.DataFrame) -> tuple[Table, ...]:
@@ -325,13 +325,13 @@ def _tables(result: Result, curve: pd.DataFrame) -> tuple[Table, ...]:
         ("Head push and logit constants", _frame(result, "redirects", REDIRECTS), REDIRECT_TABLE),
     )
     made = [table_of(name, _spanned(data), columns) for name, data, columns in parts]
-    printed = lookup.frame(result, "paper", "published", PRINTED).dropna(subset=["f1"])
+    printed = saved.frame(result, "paper", "published", PRINTED).dropna(subset=["f1"])
     made.append(table_of("Printed in the paper: other models, other data", printed, PRINTED_TABLE))
     return tuple(one for one in made if one.rows)
 
 
 def _frame(result: Result, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    return lookup.frame(result, "paper", name, columns).dropna(subset=["f1"])
+    return saved.frame(result, "paper", name, columns).dropna(subset=["f1"])
 
 
 def _spanned(data: pd.DataFrame) -> pd.DataFrame:

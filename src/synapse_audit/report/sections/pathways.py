@@ -9,22 +9,22 @@ import math
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, MATCHED, RANDOM, TOP
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.kit.lines import Columns, banded, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP
 
 COLUMNS = (
     "operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction", "n_exact",
-    "drop", "drop_low", "drop_high", "direct_drop", "through_drop", "through_low", "through_high",
+    "drop", "drop_low", "drop_high", "direct_drop", "indirect_drop", "indirect_low", "indirect_high",
     "disagreement", "draws",
 )  # fmt: skip
 OPERATORS = ("operator", "cells", "n_exact", "median_disagreement", "max_disagreement",
              "notable_share")  # fmt: skip
 DIRECT = Columns("fraction", "direct_drop")
-THROUGH = Columns("fraction", "through_drop", "through_low", "through_high")
+INDIRECT = Columns("fraction", "indirect_drop", "indirect_low", "indirect_high")
 SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
 NOTHING = 5e-4
 """A part below this prints as 0."""
@@ -36,7 +36,7 @@ READING = (
     "one block and are read back in a later one.",
     "A through part above 0 is damage that other tokens pass on; below 0, they repair what the "
     "pooled row lost. Bars are 95% intervals over examples and, where estimated, over the "
-    "subsample; the band is the middle 95% of the random twins.",
+    "subsample; the band is the middle 95% of the random controls.",
     "Disagreement is the share of examples on which the two routes answer with different classes, "
     "as the exactly run ones let estimate it; it can be large while both lose the same accuracy.",
 )
@@ -47,15 +47,15 @@ LIMITS = (
     "Where the whole effect is a two-phase estimate, so is the part through other tokens. Where "
     "the routes differ on fewer than five exactly run examples, its interval is a closed form with "
     "the error that the pilot lets expect, so it can be wider than that of the whole drop.",
-    "The range of random twins shows how draws differ, not what few exact examples may hide.",
+    "The range of random controls shows how draws differ, not what few exact examples may hide.",
     "The largest of several parts is quoted, so it leans away from 0.",
 )
 
 
 def pathways(result: Result) -> Section:
-    """Direct and through parts over the share silenced, beside random twins."""
-    split = lookup.frame(result, "pathways", "split", COLUMNS).dropna(subset=["through_drop"])
-    operators = lookup.frame(result, "pathways", "operators", OPERATORS).dropna(subset=["cells"])
+    """Direct and through parts over the share silenced, beside random controls."""
+    split = saved.frame(result, "pathways", "split", COLUMNS).dropna(subset=["indirect_drop"])
+    operators = saved.frame(result, "pathways", "operators", OPERATORS).dropna(subset=["cells"])
     panels = {o: _lines(_curves(result, split, o)) for o in SHOWN}
     panels = {operator: lines for operator, lines in panels.items() if lines}
     figures = tuple(_figure(operator, lines) for operator, lines in panels.items())
@@ -79,8 +79,8 @@ def pathways(result: Result) -> Section:
 
 
 def _empty(result: Result) -> str:
-    found = lookup.estimate(result.summary, "pathways", "mean", "largest_through")
-    return f"{EMPTY}: {words.plain(found.reason)}." if found.reason else f"{EMPTY}."
+    found = saved.estimate(result.summary, "pathways", "mean", "largest_indirect")
+    return f"{EMPTY}: {prose.plain(found.reason)}." if found.reason else f"{EMPTY}."
 
 
 def _answer(result: Result, operators: pd.DataFrame) -> tuple[str, ...]:
@@ -89,96 +89,98 @@ def _answer(result: Result, operators: pd.DataFrame) -> tuple[str, ...]:
     apart = [clause for clause in apart if clause]
     sentences = [part for part in parts if part]
     if apart:
-        sentences.append(f"Over all cells run on both routes, {words.listing(apart)}.")
+        sentences.append(f"Over all cells run on both routes, {prose.listing(apart)}.")
     return tuple(sentences) or ("No headline curve was run on both routes; see the table.",)
 
 
 def _largest(result: Result, operator: str) -> str:
     """What other tokens do to the headline curve of an operator; empty where unknown."""
-    path = ("pathways", operator, "largest_through")
-    found = lookup.estimate(result.summary, *path)
+    path = ("pathways", operator, "largest_indirect")
+    found = saved.estimate(result.summary, *path)
     if not found.known:
         return ""
-    at = lookup.estimate(result.summary, *path, "fraction").value
-    drop = lookup.estimate(result.summary, *path, "drop").value
+    at = saved.estimate(result.summary, *path, "fraction").value
+    drop = saved.estimate(result.summary, *path, "drop").value
     if abs(found.value) < NOTHING:
         return (
             f"With {operator} silencing no part of the loss is seen to travel through other tokens "
-            f"at any share tried, within {words.span(found.low, found.high)}"
+            f"at any share tried, within {prose.span(found.low, found.high)}"
             f"{_from_exact(result, operator)}."
         )
-    direct = lookup.estimate(result.summary, *path, "direct_drop").value
+    direct = saved.estimate(result.summary, *path, "direct_drop").value
     return (
         f"With {operator} silencing the largest part that travels through other tokens is "
-        f"{words.with_interval(found)}, at {words.percent(at)} of neurons, where accuracy "
-        f"{words.falls(drop)} in all and {words.falls(direct)} directly: {_verdict(found)}."
+        f"{prose.with_interval(found)}, at {prose.percent(at)} of neurons, where accuracy "
+        f"{prose.falls(drop)} in all and {prose.falls(direct)} directly: {_verdict(found)}."
     )
 
 
 def _from_exact(result: Result, operator: str) -> str:
-    path = ("pathways", operator, "largest_through", "n_exact")
-    n = lookup.estimate(result.summary, *path)
-    return f", judged by {words.plural(int(n.value), 'exact example')}" if n.known else ""
+    path = ("pathways", operator, "largest_indirect", "n_exact")
+    n = saved.estimate(result.summary, *path)
+    return f", judged by {prose.plural(int(n.value), 'exact example')}" if n.known else ""
 
 
-def _verdict(found: words.Estimate) -> str:
+def _verdict(found: prose.Estimate) -> str:
     if found.low > 0:
         return "they pass on part of the damage"
     if found.high < 0:
         return "they repair part of the damage"
-    return "it cannot be told apart from none"
+    return "it cannot be distinguished from none"
 
 
 def _apart(row: pd.Series) -> str:
-    most = words.as_float(row["max_disagreement"])
+    most = prose.as_float(row["max_disagreement"])
     if math.isnan(most):
         return ""
-    cells = words.plural(int(words.as_float(row["cells"])), "cell")
+    cells = prose.plural(int(prose.as_float(row["cells"])), "cell")
     said = (
         "the answers agree on every exact example"
         if most == 0
-        else f"the answers differ on at most about {words.percent(most)} of any cell's examples"
+        else f"the answers differ on at most about {prose.percent(most)} of any cell's examples"
     )
-    return f"under {words.plain(row['operator'])} silencing {said} ({cells})"
+    return f"under {prose.plain(row['operator'])} silencing {said} ({cells})"
 
 
 # ---- figures and tables --------------------------------------------------------------------------
 
 
 def _curves_of_all(result: Result, split: pd.DataFrame) -> pd.DataFrame:
-    """All layers, ranked for all classes at once, and the random twins of that."""
-    rows = lookup.headline(lookup.rows(split, layers="all"), lookup.facts(result).ranking)
+    """All layers, ranked for all classes at once, and the random controls of that."""
+    rows = saved.headline(saved.rows(split, layers="all"), saved.facts(result).ranking)
     rows = rows[rows["ranked_for"].isna() | (rows["ranked_for"] == "global")]
     return rows.sort_values(["operator", "selection", "fraction"], kind="stable")
 
 
 def _curves(result: Result, split: pd.DataFrame, operator: str) -> pd.DataFrame:
-    return lookup.rows(_curves_of_all(result, split), operator=operator)
+    return saved.rows(_curves_of_all(result, split), operator=operator)
 
 
 def _lines(rows: pd.DataFrame) -> list[Line]:
-    top, twins = (lookup.rows(rows, selection=name) for name in ("top", "random"))
+    top, random_controls = (saved.rows(rows, selection=name) for name in ("top", "random"))
     drawn = []
-    if len(twins):
-        drawn.append(banded("through other tokens, random twins", MATCHED, twins, THROUGH))
-        drawn.append(line("direct, random twins", RANDOM, twins, DIRECT))
+    if len(random_controls):
+        drawn.append(
+            banded("through other tokens, random controls", MATCHED, random_controls, INDIRECT)
+        )
+        drawn.append(line("direct, random controls", RANDOM, random_controls, DIRECT))
     if len(top):
-        drawn.append(line("through other tokens, top-ranked", BOTTOM, top, THROUGH))
+        drawn.append(line("through other tokens, top-ranked", BOTTOM, top, INDIRECT))
         drawn.append(line("direct, top-ranked", TOP, top, DIRECT))
     return [one for one in drawn if len(one.x)]
 
 
 def _figure(operator: str, lines: list[Line]) -> Figure:
-    ends = "; ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines[::-1])
+    ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines[::-1])
     x = "share of neurons silenced"
     alt = f"{SHOWN[operator]}. Accuracy lost directly and through other tokens over the {x}. "
-    alt += f"At {words.percent(lines[-1].x[-1])}: {ends}."
+    alt += f"At {prose.percent(lines[-1].x[-1])}: {ends}."
     return curves(SHOWN[operator], lines, Axes(x, "accuracy lost", SHARE_AXIS), alt=alt)
 
 
 def _tables(split: pd.DataFrame, operators: pd.DataFrame) -> tuple[Table, ...]:
     made = (
-        table_of("Effects split in two", with_intervals(split, "drop", "through"), SPLIT_TABLE),
+        table_of("Effects split in two", with_intervals(split, "drop", "indirect"), SPLIT_TABLE),
         table_of("How often the two routes part", operators, OPERATOR_TABLE),
     )
     return tuple(t for t in made if t.rows)
@@ -192,8 +194,8 @@ SPLIT_TABLE = (
     Column("drop", "drop"),
     Column("interval or range", "drop_interval", text),
     Column("direct", "direct_drop"),
-    Column("through", "through_drop"),
-    Column("interval or range", "through_interval", text),
+    Column("indirect", "indirect_drop"),
+    Column("interval or range", "indirect_interval", text),
     Column("disagreement", "disagreement"),
     Column("draws", "draws", COUNT),
 )

@@ -8,12 +8,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import RATE_AXIS, Axes, Line, curves, legend
-from synapse_audit.report.heat import Heat, heat
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.tables import Column, table_of, text
-from synapse_audit.report.theme import SERIES
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.kit.heat import Heat, heat
+from synapse_audit.report.kit.tables import Column, table_of, text
+from synapse_audit.report.kit.theme import SERIES
 
 COLUMNS = (
     "scope", "accuracy", "macro_f1", "majority_accuracy", "fit_accuracy", "control_accuracy",
@@ -47,7 +47,7 @@ LIMITS = (
 
 def probes(result: Result) -> Section:
     """Probe accuracy over layers with control, majority and leak check."""
-    table = lookup.columns_of(result.probes, COLUMNS)
+    table = saved.columns_of(result.probes, COLUMNS)
     layers, others = _by_layer(table)
     strip = _strip(result)
     return Section(
@@ -69,17 +69,17 @@ def _by_layer(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def _answer(layers: pd.DataFrame, others: pd.DataFrame) -> tuple[str, ...]:
-    best = lookup.extreme(layers, "accuracy")
+    best = saved.extreme(layers, "accuracy")
     close = layers[layers["accuracy"] >= best["accuracy"] - 0.01]
     first = close.iloc[0]
     sentences = [
-        f"The label can be read linearly with accuracy {words.number(best['accuracy'])} from layer "
-        f"{words.whole(best['layer'])} (always the commonest class: "
-        f"{words.number(best['majority_accuracy'])}); layer {words.whole(first['layer'])} is the "
+        f"The label can be read linearly with accuracy {prose.number(best['accuracy'])} from layer "
+        f"{prose.whole(best['layer'])} (always the commonest class: "
+        f"{prose.number(best['majority_accuracy'])}); layer {prose.whole(first['layer'])} is the "
         "first within one point of that.",
-        f"At layer {words.whole(layers.iloc[0]['layer'])} it is "
-        f"{words.number(layers.iloc[0]['accuracy'])}, and the control probe of the best layer "
-        f"memorises permuted labels with accuracy {words.number(best['control_accuracy'])}.",
+        f"At layer {prose.whole(layers.iloc[0]['layer'])} it is "
+        f"{prose.number(layers.iloc[0]['accuracy'])}, and the control probe of the best layer "
+        f"memorises permuted labels with accuracy {prose.number(best['control_accuracy'])}.",
     ]
     return (*sentences, *_leak(layers, others))
 
@@ -90,7 +90,7 @@ def _leak(layers: pd.DataFrame, others: pd.DataFrame) -> tuple[str, ...]:
     if not above > 0.05:
         return ()
     return (
-        f"Careful: a probe fitted to permuted labels is up to {words.number(above)} above the "
+        f"Careful: a probe fitted to permuted labels is up to {prose.number(above)} above the "
         "commonest class on unseen examples, which chance should not reach; inputs may leak "
         "between splits.",
     )
@@ -106,8 +106,8 @@ def _curves(layers: pd.DataFrame, others: pd.DataFrame) -> Group:
     names = {**{int(v): str(int(v)) for v in layers["layer"]}, **{v: k for k, v in spots.items()}}
     ticks = {"tickvals": list(names), "ticktext": [SHORT.get(n, n) for n in names.values()]}
     axes = Axes("layer (0 = embeddings)", "accuracy", {**ticks, "showgrid": False}, RATE_AXIS)
-    values = ", ".join(words.number(v) for v in layers["accuracy"])
-    alt = f"Probe accuracy by layer, from layer {words.whole(layers['layer'].min())}: {values}."
+    values = ", ".join(prose.number(v) for v in layers["accuracy"])
+    alt = f"Probe accuracy by layer, from layer {prose.whole(layers['layer'].min())}: {values}."
     figure = curves("How well each layer gives the label away", drawn, axes, alt=alt)
     return Group("", (figure,), legend([drawn]), columns=1)
 
@@ -124,11 +124,11 @@ def _measure(layers: pd.DataFrame, others: pd.DataFrame, column: str) -> list[Li
 
 
 def _strip(result: Result) -> Group:
-    table = lookup.columns_of(result.rankings, RANKING_COLUMNS)
-    found = lookup.rows(table, ranked_for="global").dropna(subset=["score", "rank"])
-    methods = lookup.in_order(found["method"].tolist(), (lookup.facts(result).ranking,))
-    figures = tuple(_profile(method, lookup.rows(found, method=method)) for method in methods[:2])
-    blank = lookup.rows(found, rank=1)["score"].le(0).any()
+    table = saved.columns_of(result.rankings, RANKING_COLUMNS)
+    found = saved.rows(table, ranked_for="global").dropna(subset=["score", "rank"])
+    methods = saved.in_order(found["method"].tolist(), (saved.facts(result).ranking,))
+    figures = tuple(_profile(method, saved.rows(found, method=method)) for method in methods[:2])
+    blank = saved.rows(found, rank=1)["score"].le(0).any()
     note = (
         "A blank row: the ranking gives no neuron of that layer a score above 0." if blank else ""
     )
@@ -138,13 +138,13 @@ def _strip(result: Result) -> Group:
 def _profile(method: str, rows: pd.DataFrame) -> Figure:
     """Mean score per tenth of the neurons, relative to the strongest tenth of the layer."""
     layers = sorted(set(rows["layer"]))
-    tenths = [_tenths(lookup.rows(rows, layer=layer)) for layer in layers]
+    tenths = [_tenths(saved.rows(rows, layer=layer)) for layer in layers]
     names = [str(i + 1) for i in range(BINS)]
-    last = words.listing([words.number(row[-1], 2) for row in tenths])
-    alt = f"Ranking {words.plain(method)}: the weakest tenth scores {last} of the strongest tenth."
-    layer_names = [words.whole(layer) for layer in layers]
+    last = prose.listing([prose.number(row[-1], 2) for row in tenths])
+    alt = f"Ranking {prose.plain(method)}: the weakest tenth scores {last} of the strongest tenth."
+    layer_names = [prose.whole(layer) for layer in layers]
     matrix = Heat(names, layer_names, tenths, "tenth of the neurons, by rank", "layer", limit=1.0)
-    return heat(f"Ranking “{words.short(method)}”", matrix, alt=alt)
+    return heat(f"Ranking “{prose.short(method)}”", matrix, alt=alt)
 
 
 def _tenths(rows: pd.DataFrame) -> list[float]:

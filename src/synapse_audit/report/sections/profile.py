@@ -10,9 +10,10 @@ from math import factorial
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.parts import Result, Section, Table
-from synapse_audit.report.spaces import (
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Result, Section, Table
+from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
+from synapse_audit.report.quoted.spaces import (
     HALF,
     RELATIVE,
     ROLES,
@@ -22,7 +23,6 @@ from synapse_audit.report.spaces import (
     pair_name,
     space_name,
 )
-from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
 
 POINTS = (
     "target", "space", "operator", "parameter", "fraction", "strength", "aimed", "unit", "budget",
@@ -61,9 +61,9 @@ LIMITS = (
 
 def profile(result: Result) -> Section:
     """Smallest budgets, curves of the best within each budget, and agreement of the spaces."""
-    reach = lookup.frame(result, "profile", "reach", REACH).dropna(subset=["level"])
-    points = lookup.frame(result, "profile", "points", POINTS)
-    agreement = lookup.frame(result, "profile", "agreement", AGREEMENT)
+    reach = saved.frame(result, "profile", "reach", REACH).dropna(subset=["level"])
+    points = saved.frame(result, "profile", "points", POINTS)
+    agreement = saved.frame(result, "profile", "agreement", AGREEMENT)
     groups = (
         budget_maps(result, reach),
         best_within(result, points, reach),
@@ -99,17 +99,17 @@ def _weakest(reach: pd.DataFrame) -> str:
     counts = best["space"].value_counts()
     easiest = best.iloc[0]
     least = (
-        f"The least of all is {words.percent(easiest['budget'])}, in "
-        f"{space_name(easiest['space'])} toward {words.quoted(easiest['target'])}, with collateral "
-        f"{words.number(easiest['collateral'])}."
+        f"The least of all is {prose.percent(easiest['budget'])}, in "
+        f"{space_name(easiest['space'])} toward {prose.quoted(easiest['target'])}, with collateral "
+        f"{prose.number(easiest['collateral'])}."
     )
     found = "The smallest relative change that redirects half of the other examples"
     if len(counts) == 1:
-        several = f"{words.whole(len(best))} of {words.plural(targets, 'class', 'classes')}"
+        several = f"{prose.whole(len(best))} of {prose.plural(targets, 'class', 'classes')}"
         which = "every class" if len(best) == targets else several
         return f"{found} lies in {space_name(counts.index[0])} for {which}. {least}"
-    parts = [f"{space_name(space)} for {words.whole(n)}" for space, n in counts.items()]
-    return f"{found} lies in {words.listing(parts)} of {words.whole(targets)} classes. {least}"
+    parts = [f"{space_name(space)} for {prose.whole(n)}" for space, n in counts.items()]
+    return f"{found} lies in {prose.listing(parts)} of {prose.whole(targets)} classes. {least}"
 
 
 def _bits(reach: pd.DataFrame) -> str:
@@ -121,30 +121,30 @@ def _bits(reach: pd.DataFrame) -> str:
     many = int((known["budget"] == fewest).sum())
     noun = "flipped bit redirects" if fewest == 1 else "flipped bits redirect"
     return (
-        f"{words.whole(fewest)} {noun} as many toward {words.whole(many)} of "
-        f"{words.plural(rows['target'].nunique(), 'class', 'classes')}."
+        f"{prose.whole(fewest)} {noun} as many toward {prose.whole(many)} of "
+        f"{prose.plural(rows['target'].nunique(), 'class', 'classes')}."
     )
 
 
 def _verdict(agreement: pd.DataFrame, role: str) -> str:
     """Whether the spaces agree on the weak classes, and how sure that is."""
-    rows = lookup.rows(agreement, role=role).dropna(subset=["rho"])
+    rows = saved.rows(agreement, role=role).dropna(subset=["rho"])
     if rows.empty:
         return ""
-    low, high = lookup.extreme(rows, "rho", largest=False), lookup.extreme(rows, "rho")
+    low, high = saved.extreme(rows, "rho", largest=False), saved.extreme(rows, "rho")
     n = int(rows["classes"].max())
-    sure = rows[rows["p_adjusted"] <= words.SIGNIFICANT]
+    sure = rows[rows["p_adjusted"] <= prose.SIGNIFICANT]
     start = (
-        f"{ROLES[role].capitalize()}, the spaces rank the {words.plural(n, 'class', 'classes')} "
-        f"with correlations from {words.number(low['rho'], 2)} ({pair_name(low)}) to "
-        f"{words.number(high['rho'], 2)} ({pair_name(high)})"
+        f"{ROLES[role].capitalize()}, the spaces rank the {prose.plural(n, 'class', 'classes')} "
+        f"with correlations from {prose.number(low['rho'], 2)} ({pair_name(low)}) to "
+        f"{prose.number(high['rho'], 2)} ({pair_name(high)})"
     )
     if sure.empty:
         return f"{start}; {_unsure(rows)}"
     agree, oppose = int((sure["rho"] > 0).sum()), int((sure["rho"] < 0).sum())
     return (
-        f"{start}. Beyond chance, {words.plural(agree, 'pair')} of spaces agree and "
-        f"{words.whole(oppose)} oppose each other, of {words.whole(len(rows))}: the profiles "
+        f"{start}. Beyond chance, {prose.plural(agree, 'pair')} of spaces agree and "
+        f"{prose.whole(oppose)} oppose each other, of {prose.whole(len(rows))}: the profiles "
         f"{'complement' if oppose else 'resemble'} each other there."
     )
 
@@ -152,12 +152,12 @@ def _verdict(agreement: pd.DataFrame, role: str) -> str:
 def _unsure(rows: pd.DataFrame) -> str:
     against, alike = int((rows["rho"] <= -STRONG).sum()), int((rows["rho"] >= STRONG).sum())
     counted = (
-        f"of {words.plural(len(rows), 'pair')}, {words.whole(alike)} agree strongly (at least "
-        f"{STRONG}) and {words.whole(against)} oppose each other as strongly"
+        f"of {prose.plural(len(rows), 'pair')}, {prose.whole(alike)} agree strongly (at least "
+        f"{STRONG}) and {prose.whole(against)} oppose each other as strongly"
     )
     n = int(rows["classes"].max())
     why = (
-        f"{words.whole(n)} classes are too few for any one pair to pass a test"
+        f"{prose.whole(n)} classes are too few for any one pair to pass a test"
         if _too_few(n, len(rows))
         else "unrelated profiles of so many classes would often look like that"
     )
@@ -172,14 +172,14 @@ def _too_few(classes: int, pairs: int) -> bool:
     if classes > FEW_CLASSES:
         return False
     correction = pairs * sum(1 / i for i in range(1, pairs + 1))
-    return 2 / factorial(classes) * correction > words.SIGNIFICANT
+    return 2 / factorial(classes) * correction > prose.SIGNIFICANT
 
 
 # ---- tables ----------------------------------------------------------------------------------
 
 
 def _tables(result: Result, reach: pd.DataFrame, agreement: pd.DataFrame) -> tuple[Table, ...]:
-    classes = lookup.frame(result, "profile", "classes", CLASSES).dropna(subset=["vulnerability"])
+    classes = saved.frame(result, "profile", "classes", CLASSES).dropna(subset=["vulnerability"])
     budgets = reach.rename(columns={"low": "budget_low", "high": "budget_high"})
     ranked = agreement.dropna(subset=["rho"]).rename(columns={"low": "rho_low", "high": "rho_high"})
     weak = classes.rename(columns={"low": "weak_low", "high": "weak_high"})
@@ -194,7 +194,7 @@ def _tables(result: Result, reach: pd.DataFrame, agreement: pd.DataFrame) -> tup
 REACH_TABLE = (
     Column("target", "target", text),
     Column("space", "space", text),
-    Column("redirected", "level", words.percent),
+    Column("redirected", "level", prose.percent),
     Column("smallest budget", "budget"),
     Column("95% interval", "budget_interval", text),
     Column("unit", "unit", text),
@@ -215,6 +215,6 @@ AGREEMENT_TABLE = (
     Column("classes", "classes", COUNT),
     Column("ρ", "rho"),
     Column("95% interval", "rho_interval", text),
-    Column("p", "p_value", words.p_value),
-    Column("p adjusted", "p_adjusted", words.p_value),
+    Column("p", "p_value", prose.p_value),
+    Column("p adjusted", "p_adjusted", prose.p_value),
 )

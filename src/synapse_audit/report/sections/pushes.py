@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import numpy as np
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.easiest import edits, targets
-from synapse_audit.report.figures import RATE_AXIS, Axes, Line, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import RANDOM, SERIES
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.kit.lines import Columns, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import RANDOM, SERIES
+from synapse_audit.report.quoted.easiest_target import edits, targets
 
 PUSHES = (
     "operator", "setting", "target", "columns", "selection", "size", "budget", "budget_linf",
@@ -61,8 +61,8 @@ LIMITS = (
 
 def pushes(result: Result) -> Section:
     """Redirect rate by shape at equal length, beside random columns."""
-    table = lookup.frame(result, "faults", "pushes", PUSHES).dropna(subset=["redirect", "budget"])
-    rows = lookup.frame(result, "faults", "rows", ROWS).dropna(subset=["drop"])
+    table = saved.frame(result, "faults", "pushes", PUSHES).dropna(subset=["redirect", "budget"])
+    rows = saved.frame(result, "faults", "rows", ROWS).dropna(subset=["drop"])
     shapes = table[table["operator"].isin(NAMES)]
     order = _order(result, shapes)
     every = pd.concat([_plain(result, shapes), shapes], ignore_index=True)
@@ -82,7 +82,7 @@ def pushes(result: Result) -> Section:
 def _order(result: Result, shapes: pd.DataFrame) -> list[str]:
     """The easiest targets of the plain push first, where it was run."""
     known = [str(name) for name in dict.fromkeys(shapes["target"].dropna())]
-    return [str(name) for name in lookup.in_order(known, targets(edits(result)))]
+    return [str(name) for name in saved.in_order(known, targets(edits(result)))]
 
 
 def _plain(result: Result, shapes: pd.DataFrame) -> pd.DataFrame:
@@ -90,7 +90,7 @@ def _plain(result: Result, shapes: pd.DataFrame) -> pd.DataFrame:
     found = edits(result)
     found = found[(found["space"] == "weight") & found["columns"].isin(shapes["columns"])]
     renamed = found.rename(columns={"redirect_rate": "redirect"})
-    return lookup.columns_of(renamed.assign(operator="push", selection="top"), PUSHES)
+    return saved.columns_of(renamed.assign(operator="push", selection="top"), PUSHES)
 
 
 # ---- sentences -----------------------------------------------------------------------------------
@@ -100,50 +100,50 @@ def _reach(table: pd.DataFrame) -> Iterator[str]:
     """Smallest length at which each shape redirects half, to the target easiest for it."""
     said = []
     for operator, name in NAMES.items():
-        rows = lookup.rows(table, operator=operator, selection="top")
+        rows = saved.rows(table, operator=operator, selection="top")
         if not len(rows):
             continue
         enough = rows[rows["redirect"] >= ENOUGH]
         if len(enough):
-            least = lookup.extreme(enough, "budget", largest=False)
+            least = saved.extreme(enough, "budget", largest=False)
             said.append(
-                f"{name} {words.percent(least['budget'])} ({words.quoted(least['target'])})"
+                f"{name} {prose.percent(least['budget'])} ({prose.quoted(least['target'])})"
             )
         else:
-            said.append(f"{name} nowhere up to {words.percent(rows['budget'].max())}")
+            said.append(f"{name} nowhere up to {prose.percent(rows['budget'].max())}")
     if said:
         yield (
             "Length of the smallest edit tried that redirects half of the examples, to the target "
-            f"that is easiest for it: {words.listing(said)}."
+            f"that is easiest for it: {prose.listing(said)}."
         )
 
 
 def _paper(table: pd.DataFrame) -> Iterator[str]:
-    rows = lookup.rows(table[table["selection"] != "random"], operator="paper_push")
+    rows = saved.rows(table[table["selection"] != "random"], operator="paper_push")
     if len(rows):
-        best = lookup.extreme(rows, "redirect")
-        bounds = words.span(best["redirect_low"], best["redirect_high"])
+        best = saved.extreme(rows, "redirect")
+        bounds = prose.span(best["redirect_low"], best["redirect_high"])
         if best["redirect"] < NONE:
             yield (
                 "None of the SYNAPSE paper's settings redirects anything here (at most "
-                f"{words.number(best['redirect'])}, {bounds}): their sizes are absolute."
+                f"{prose.number(best['redirect'])}, {bounds}): their sizes are absolute."
             )
             return
         yield (
-            f"Of the SYNAPSE paper's settings, {words.plain(best['setting'])} redirects most: "
-            f"{words.number(best['redirect'])} ({bounds}) to {words.quoted(best['target'])}, with "
-            f"a length of {words.percent(best['budget'])}."
+            f"Of the SYNAPSE paper's settings, {prose.plain(best['setting'])} redirects most: "
+            f"{prose.number(best['redirect'])} ({bounds}) to {prose.quoted(best['target'])}, with "
+            f"a length of {prose.percent(best['budget'])}."
         )
 
 
 def _rows(rows: pd.DataFrame) -> Iterator[str]:
-    scaled = lookup.rows(rows, operator="row_scale")
+    scaled = saved.rows(rows, operator="row_scale")
     grown = scaled[scaled["factor"] > 1]
     if len(grown):
-        best = lookup.extreme(grown, "redirect")
+        best = saved.extreme(grown, "redirect")
         yield (
-            f"Multiplying one class's row redirects at most {words.number(best['redirect'])}, by "
-            f"{words.number(best['factor'], 0)} for {words.quoted(best['target'])}."
+            f"Multiplying one class's row redirects at most {prose.number(best['redirect'])}, by "
+            f"{prose.number(best['factor'], 0)} for {prose.quoted(best['target'])}."
         )
 
 
@@ -151,7 +151,7 @@ def _rows(rows: pd.DataFrame) -> Iterator[str]:
 
 
 def _group(table: pd.DataFrame, order: list[str]) -> Group:
-    panels = {name: _lines(lookup.rows(table, target=name)) for name in order}
+    panels = {name: _lines(saved.rows(table, target=name)) for name in order}
     panels = {name: lines for name, lines in panels.items() if lines}
     figures = tuple(_panel(name, lines) for name, lines in panels.items())
     return Group("The easiest targets", figures, legend(list(panels.values())), columns=3)
@@ -160,23 +160,30 @@ def _group(table: pd.DataFrame, order: list[str]) -> Group:
 def _lines(rows: pd.DataFrame) -> list[Line]:
     found = []
     for operator, name in NAMES.items():
-        mine = lookup.rows(rows, operator=operator, selection="top")
+        mine = saved.rows(rows, operator=operator, selection="top")
         # At one share of columns only: a line over two would jump.
         mine = mine[mine["columns"].isna() | (mine["columns"] == mine["columns"].max())]
         if len(mine):
             found.append(line(name, STYLES[operator], mine[mine["budget"] > 0], RATE))
-    twin = lookup.rows(rows, operator="balanced", selection="random")
-    if len(twin):
-        found.append(line("balanced, random columns", RANDOM, twin[twin["budget"] > 0], RATE))
+    random_control = saved.rows(rows, operator="balanced", selection="random")
+    if len(random_control):
+        found.append(
+            line(
+                "balanced, random columns",
+                RANDOM,
+                random_control[random_control["budget"] > 0],
+                RATE,
+            )
+        )
     return [one for one in found if len(one.y)]
 
 
 def _panel(target: str, lines: list[Line]) -> Figure:
     ticks = {"tickvals": [0.01, 0.1, 1], "ticktext": ["1%", "10%", "100%"]}
     axes = Axes("length of the edit (log)", "redirect rate", {"type": "log", **ticks}, RATE_AXIS)
-    said = words.figures([one.name for one in lines], [np.max(one.y) for one in lines])
-    alt = f"Largest redirect rate to {words.quoted(target)}: {said}."
-    return curves(f"to {words.short(target, 40)}", lines, axes, alt=alt)
+    said = prose.figures([one.name for one in lines], [np.max(one.y) for one in lines])
+    alt = f"Largest redirect rate to {prose.quoted(target)}: {said}."
+    return curves(f"to {prose.short(target, 40)}", lines, axes, alt=alt)
 
 
 def _tables(table: pd.DataFrame, rows: pd.DataFrame) -> tuple[Table, ...]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.easiest import BUDGETS, edits, first_budget, targets
-from synapse_audit.report.figures import RATE_AXIS, Axes, Line, curves, legend
-from synapse_audit.report.heat import Heat, heat
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, line
-from synapse_audit.report.tables import SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, BOUND, MATCHED, RANDOM, REFERENCE, TOP, Style
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.kit.heat import Heat, heat
+from synapse_audit.report.kit.lines import Columns, line
+from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, BOUND, MATCHED, RANDOM, REFERENCE, TOP, Style
+from synapse_audit.report.quoted.easiest_target import BUDGETS, edits, first_budget, targets
 
-FLOOR = ("target", "budget", "bound", "bound_all_rows")
+CEILING = ("target", "budget", "bound", "bound_all_rows")
 RATE = Columns("budget", "redirect_rate", "redirect_low", "redirect_high")
 PANELS = 6
 CEILINGS = (
@@ -47,7 +47,7 @@ LIMITS = (
 def redirect(result: Result) -> Section:
     """Redirect rate over budget, per target, beside random columns, bias and ceiling."""
     table = edits(result)
-    floor = lookup.frame(result, "vulnerability", "floor", FLOOR).dropna(subset=["bound"])
+    floor = saved.frame(result, "vulnerability", "floor", CEILING).dropna(subset=["bound"])
     measured = floor[floor["budget"].isin(table["budget"])]
     order = targets(table)
     groups = (_overview(result, table), _panels(table, floor, order[:PANELS]))
@@ -56,7 +56,7 @@ def redirect(result: Result) -> Section:
         heading="How small an edit redirects it?",
         answer=_answer(table, order) if len(table) else (EMPTY,),
         groups=tuple(g for g in groups if g.figures),
-        tables=_tables(lookup.frame(result, "vulnerability", "budgets", BUDGETS), measured),
+        tables=_tables(saved.frame(result, "vulnerability", "budgets", BUDGETS), measured),
         reading=READING,
         limits=LIMITS,
     )
@@ -67,16 +67,16 @@ def _answer(table: pd.DataFrame, order: list[str]) -> tuple[str, ...]:
     if easiest is None:
         start = "No edit tried redirects half of the examples to any class."
     else:
-        bounds = words.span(easiest["redirect_low"], easiest["redirect_high"])
+        bounds = prose.span(easiest["redirect_low"], easiest["redirect_high"])
         start = (
-            f"{words.quoted(order[0])} is the easiest target: an edit of "
-            f"{words.percent(easiest['budget'])} of the head's weight norm redirects "
-            f"{words.number(easiest['redirect_rate'])} ({bounds}) of the examples to it, with "
-            f"collateral {words.number(easiest['collateral'])}."
+            f"{prose.quoted(order[0])} is the easiest target: an edit of "
+            f"{prose.percent(easiest['budget'])} of the head's weight norm redirects "
+            f"{prose.number(easiest['redirect_rate'])} ({bounds}) of the examples to it, with "
+            f"collateral {prose.number(easiest['collateral'])}."
         )
     reached = [t for t in order if first_budget(table, t) is not None]
     many = (
-        f"{len(reached)} of {words.plural(len(order), 'target')} can be reached for at least half "
+        f"{len(reached)} of {prose.plural(len(order), 'target')} can be reached for at least half "
     )
     return start, many + "of the examples within the budgets tried." + _against_random(
         table, order[0]
@@ -84,19 +84,22 @@ def _answer(table: pd.DataFrame, order: list[str]) -> tuple[str, ...]:
 
 
 def _against_random(table: pd.DataFrame, target: str) -> str:
-    rows = lookup.rows(table, target=target)
-    ranked, twin = _one_share(lookup.rows(rows, space="weight")), lookup.rows(rows, space="random")
-    twin = twin[twin["columns"].isin(ranked["columns"])]
-    both = ranked.merge(twin, on="budget", suffixes=("", "_twin"))
+    rows = saved.rows(table, target=target)
+    ranked, random_control = (
+        _one_share(saved.rows(rows, space="weight")),
+        saved.rows(rows, space="random"),
+    )
+    random_control = random_control[random_control["columns"].isin(ranked["columns"])]
+    both = ranked.merge(random_control, on="budget", suffixes=("", "_random_control"))
     if not len(both):
         return ""
-    both = both.assign(apart=(both["redirect_rate"] - both["redirect_rate_twin"]).abs())
-    apart = lookup.extreme(both, "apart")
+    both = both.assign(apart=(both["redirect_rate"] - both["redirect_rate_random_control"]).abs())
+    apart = saved.extreme(both, "apart")
     return (
-        f" With {words.percent(apart['columns'])} of the columns, ranked columns redirect "
-        f"{words.number(apart['redirect_rate'])} and random ones "
-        f"{words.number(apart['redirect_rate_twin'])} at a budget of "
-        f"{words.percent(apart['budget'])}, where they differ most."
+        f" With {prose.percent(apart['columns'])} of the columns, ranked columns redirect "
+        f"{prose.number(apart['redirect_rate'])} and random ones "
+        f"{prose.number(apart['redirect_rate_random_control'])} at a budget of "
+        f"{prose.percent(apart['budget'])}, where they differ most."
     )
 
 
@@ -107,21 +110,21 @@ def _one_share(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _overview(result: Result, table: pd.DataFrame) -> Group:
-    rows = lookup.rows(table, space="weight")
+    rows = saved.rows(table, space="weight")
     best = rows.groupby(["target", "budget"])["redirect_rate"].max().unstack()
     if best.empty:
         return Group("", ())
-    names = [str(n) for n in lookup.in_order(list(best.index), lookup.classes(result))]
+    names = [str(n) for n in saved.in_order(list(best.index), saved.classes(result))]
     values = best.reindex(index=names).to_numpy(dtype=float)
-    budgets = [words.percent(b) for b in best.columns]
+    budgets = [prose.percent(b) for b in best.columns]
     cells = Heat(budgets, names, values.tolist(), "budget", "target", limit=1.0)
-    alt = f"Largest redirect rate: {words.figures(names, np.nanmax(values, axis=1))}."
+    alt = f"Largest redirect rate: {prose.figures(names, np.nanmax(values, axis=1))}."
     figure = heat("Redirect rate by target and budget", cells, alt=alt)
     return Group("", (figure,), note=NOTE, columns=1)
 
 
 def _panels(table: pd.DataFrame, floor: pd.DataFrame, order: list[str]) -> Group:
-    panels = {t: _lines(lookup.rows(table, target=t), lookup.rows(floor, target=t)) for t in order}
+    panels = {t: _lines(saved.rows(table, target=t), saved.rows(floor, target=t)) for t in order}
     panels = {t: lines for t, lines in panels.items() if lines}
     figures = tuple(_panel(t, lines) for t, lines in panels.items())
     title = "Per target" if len(order) < PANELS else f"The {PANELS} easiest targets"
@@ -129,13 +132,13 @@ def _panels(table: pd.DataFrame, floor: pd.DataFrame, order: list[str]) -> Group
 
 
 def _lines(rows: pd.DataFrame, floor: pd.DataFrame) -> list[Line]:
-    weight = lookup.rows(rows, space="weight")
+    weight = saved.rows(rows, space="weight")
     partial, whole = _one_share(weight), weight[weight["columns"] >= 1]
-    twin = lookup.rows(rows, space="random")
-    twin = twin[twin["columns"].isin(partial["columns"])]
+    random_control = saved.rows(rows, space="random")
+    random_control = random_control[random_control["columns"].isin(partial["columns"])]
     wanted: list[tuple[str, Style, pd.DataFrame]] = [
-        ("bias only", MATCHED, lookup.rows(rows, space="bias")),
-        (f"random columns{_share(partial)}", RANDOM, twin),
+        ("bias only", MATCHED, saved.rows(rows, space="bias")),
+        (f"random columns{_share(partial)}", RANDOM, random_control),
         (f"ranked columns{_share(partial)}", TOP, partial),
         ("all columns", BOTTOM, whole if len(whole) < len(weight) else weight.head(0)),
     ]
@@ -148,15 +151,15 @@ def _lines(rows: pd.DataFrame, floor: pd.DataFrame) -> list[Line]:
 
 
 def _share(rows: pd.DataFrame) -> str:
-    return f" ({words.percent(rows['columns'].iloc[0])})" if rows["columns"].notna().any() else ""
+    return f" ({prose.percent(rows['columns'].iloc[0])})" if rows["columns"].notna().any() else ""
 
 
 def _panel(target: str, lines: list[Line]) -> Figure:
-    values = ", ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines if len(one.y))
+    values = ", ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines if len(one.y))
     ticks = {"tickvals": [0.01, 0.03, 0.1, 0.3, 1], "ticktext": ["1%", "3%", "10%", "30%", "100%"]}
     axes = Axes("budget (log)", "redirect rate", {"type": "log", **ticks}, RATE_AXIS)
-    alt = f"Redirect rate to {words.quoted(target)} at the largest budget: {values}."
-    return curves(f"to {words.short(target, 40)}", lines, axes, alt=alt)
+    alt = f"Redirect rate to {prose.quoted(target)} at the largest budget: {values}."
+    return curves(f"to {prose.short(target, 40)}", lines, axes, alt=alt)
 
 
 def _tables(table: pd.DataFrame, floor: pd.DataFrame) -> tuple[Table, ...]:

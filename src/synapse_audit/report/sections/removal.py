@@ -1,4 +1,4 @@
-"""How much can be silenced: removal and keep-only curves beside their random twins.
+"""How much can be silenced: removal and keep-only curves beside their random controls.
 
 Reads ``redundancy.removal``, ``redundancy.tests``, ``redundancy.positions`` and the summary.
 """
@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.contrast import (
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, Mark, curves, legend
+from synapse_audit.report.kit.lines import Columns, banded, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import SELECTIONS, SERIES
+from synapse_audit.report.quoted.top_against_random import (
     Gap,
     all_removal_curves,
     compare,
@@ -18,11 +23,6 @@ from synapse_audit.report.contrast import (
     plateau_sentence,
     removal_curves,
 )
-from synapse_audit.report.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, Mark, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import SELECTIONS, SERIES
 
 POSITIONS = ("fraction", "position", "selection", "drop", "drop_low", "drop_high")
 ACCURACY = Columns("fraction", "accuracy", "accuracy_low", "accuracy_high")
@@ -36,8 +36,8 @@ OPERATORS = {
 NAMES = {
     "top": "top-ranked",
     "bottom": "bottom-ranked",
-    "random": "random twins",
-    "matched": "norm-matched twins",
+    "random": "random controls",
+    "matched": "norm-matched controls",
     "keep_top": "top-ranked kept",
     "keep_random": "random kept",
 }
@@ -45,7 +45,7 @@ PLACES = {"pooled": "pooled position", "all": "every token"}
 
 
 def removal(result: Result) -> Section:
-    """Removal curves of the headline ranking, each operator beside its twins."""
+    """Removal curves of the headline ranking, each operator beside its random controls."""
     table, tests = removal_curves(result), curve_tests(result)
     return Section(
         label="Removal",
@@ -62,7 +62,8 @@ EMPTY = "This section is empty: the run holds no removal curves (table redundanc
 READING = (
     "Each point silences that share of the neurons in all blocks at once, at the position the "
     "head reads. The further a curve stays at the clean level, the more of the model it can spare.",
-    "The shaded band is the middle 95% of the random twins: sets of the same size in each layer. "
+    "The shaded band is the middle 95% of the random controls: sets of the same size in each "
+    "layer. "
     "Only where the top-ranked curve leaves the band does the ranking know something that chance "
     "does not. Bars are 95% bootstrap intervals over examples and, where a point is a two-phase "
     "estimate, over the part that was run exactly.",
@@ -77,28 +78,30 @@ LIMITS = (
 
 
 def _ranking_note(result: Result) -> str:
-    ranking = lookup.facts(result).ranking
-    if ranking in lookup.ACROSS:
+    ranking = saved.facts(result).ranking
+    if ranking in saved.ACROSS:
         return (
-            f"Top and bottom are taken from the ranking “{words.plain(ranking)}” over all blocks "
-            "at once: a share is one of all their neurons together, and its random twins hold as "
+            f"Top and bottom are taken from the ranking “{prose.plain(ranking)}” over all blocks "
+            "at once: a share is one of all their neurons together, and its random controls hold "
+            "as "
             "many in each layer. Other rankings take the same share of each block."
         )
-    named = f"the ranking “{words.plain(ranking)}”" if ranking else "the run's first ranking"
+    named = f"the ranking “{prose.plain(ranking)}”" if ranking else "the run's first ranking"
     return f"Top and bottom are taken from {named}, within each block."
 
 
 def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
-    facts = lookup.facts(result)
+    facts = saved.facts(result)
     sentences = [plateau_sentence(result)]
-    found = gap(table, lookup.HEADLINE_OPERATOR)
+    found = gap(table, saved.HEADLINE_OPERATOR)
     if found:
         sentences.append(compare(found, headline_p(result), facts.tests))
     zero = gap(table, "zero")
     if found and zero:
         sentences.append(
-            f"With the same neurons set to 0 accuracy {words.falls(zero.top)} (with random twins "
-            f"it {words.falls(zero.random)}), so {_zero_against_mean(found, zero)}."
+            f"With the same neurons set to 0 accuracy {prose.falls(zero.top)} (with random "
+            f"controls "
+            f"it {prose.falls(zero.random)}), so {_zero_against_mean(found, zero)}."
         )
     return tuple(sentences)
 
@@ -114,7 +117,7 @@ def _zero_against_mean(mean: Gap, zero: Gap) -> str:
 
 
 def _groups(result: Result, table: pd.DataFrame) -> tuple[Group, ...]:
-    operators = lookup.in_order(table["operator"].tolist(), tuple(OPERATORS))
+    operators = saved.in_order(table["operator"].tolist(), tuple(OPERATORS))
     main = [o for o in operators if o in {"mean", "zero"}]
     other = [o for o in operators if o not in main]
     removed, kept = ("random", "matched", "bottom", "top"), ("keep_random", "keep_top")
@@ -132,7 +135,7 @@ def _group(
     title: str, result: Result, table: pd.DataFrame, wanted: tuple[list[str], tuple[str, ...]]
 ) -> Group:
     operators, selections = wanted
-    panels = {o: _lines(lookup.rows(table, operator=o), selections) for o in operators}
+    panels = {o: _lines(saved.rows(table, operator=o), selections) for o in operators}
     panels = {operator: lines for operator, lines in panels.items() if lines}
     figures = tuple(_figure(result, o, lines, selections) for o, lines in panels.items())
     return Group(
@@ -146,7 +149,7 @@ def _group(
 def _lines(rows: pd.DataFrame, selections: tuple[str, ...]) -> list[Line]:
     drawn = []
     for selection in selections:
-        data = lookup.rows(rows, selection=selection)
+        data = saved.rows(rows, selection=selection)
         if data["accuracy"].notna().any():
             make = line if selection in {"top", "bottom", "keep_top"} else banded
             drawn.append(make(NAMES[selection], SELECTIONS[selection], data, ACCURACY))
@@ -159,8 +162,8 @@ def _figure(
     kept = "keep_top" in selections
     title = OPERATORS.get(operator, operator)
     x = "share of neurons kept" if kept else "share of neurons silenced"
-    last = ", ".join(f"{one.name} {words.number(one.y[-1])}" for one in lines)
-    alt = f"{title}. Accuracy over the {x}. At {words.percent(lines[0].x[-1])}: {last}."
+    last = ", ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines)
+    alt = f"{title}. Accuracy over the {x}. At {prose.percent(lines[0].x[-1])}: {last}."
     axes = Axes(x, "accuracy", SHARE_AXIS, RATE_AXIS)
     marks = _references(result, kept) + (
         _crossings(result) if operator == "mean" and not kept else []
@@ -169,15 +172,15 @@ def _figure(
 
 
 def _references(result: Result, kept: bool) -> list[Mark]:
-    clean = lookup.estimate(result.summary, "clean", "accuracy").value
-    chance = lookup.estimate(result.summary, "redundancy", "chance").value
+    clean = saved.estimate(result.summary, "clean", "accuracy").value
+    chance = saved.estimate(result.summary, "redundancy", "chance").value
     ends = ("left", "right") if kept else ("right", "left")
     return [Mark("clean", clean, side=ends[0]), Mark("chance", chance, side=ends[1])]
 
 
 def _crossings(result: Result) -> list[Mark]:
-    plateau = lookup.estimate(result.summary, "redundancy", "plateau").value
-    half = lookup.estimate(result.summary, "redundancy", "half_point").value
+    plateau = saved.estimate(result.summary, "redundancy", "plateau").value
+    half = saved.estimate(result.summary, "redundancy", "half_point").value
     return [
         Mark("plateau", plateau, vertical=True, side="left" if plateau > 0.2 else "right"),
         Mark("half point", half, vertical=True, side="left" if half > 0.8 else "right"),
@@ -186,19 +189,19 @@ def _crossings(result: Result) -> list[Mark]:
 
 def _rankings(result: Result) -> Group:
     """The top curve of every ranking, mean-silenced, where more than one was swept."""
-    table = lookup.rows(all_removal_curves(result), operator=lookup.HEADLINE_OPERATOR)
-    top = lookup.rows(table, selection="top").dropna(subset=["accuracy"])
-    first = lookup.facts(result).ranking
-    names = lookup.in_order(top["ranking"].dropna().tolist(), (first,))[: len(SERIES)]
+    table = saved.rows(all_removal_curves(result), operator=saved.HEADLINE_OPERATOR)
+    top = saved.rows(table, selection="top").dropna(subset=["accuracy"])
+    first = saved.facts(result).ranking
+    names = saved.in_order(top["ranking"].dropna().tolist(), (first,))[: len(SERIES)]
     if len(names) < 2:
         return Group("", ())
     lines = [
-        _bare(line(words.short(n), style, lookup.rows(top, ranking=n), ACCURACY))
+        _bare(line(prose.short(n), style, saved.rows(top, ranking=n), ACCURACY))
         for n, style in zip(names, SERIES, strict=False)
     ]
-    lines = [*_lines(lookup.headline(table, first), ("random",)), *lines[::-1]]
+    lines = [*_lines(saved.headline(table, first), ("random",)), *lines[::-1]]
     axes = Axes("share of neurons silenced", "accuracy", SHARE_AXIS, RATE_AXIS)
-    ends = words.figures([one.name for one in lines], [one.y[-1] for one in lines])
+    ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     alt = f"Accuracy with the top of each ranking mean-silenced; at the largest share: {ends}."
     marks = _references(result, kept=False)
     figure = curves("Mean, top of each ranking", lines, axes, alt=alt, marks=marks)
@@ -211,14 +214,14 @@ def _bare(drawn: Line) -> Line:
 
 
 def _positions(result: Result) -> Group:
-    table = lookup.frame(result, "redundancy", "positions", POSITIONS).dropna(subset=["drop"])
+    table = saved.frame(result, "redundancy", "positions", POSITIONS).dropna(subset=["drop"])
     columns = Columns("fraction", "drop", "drop_low", "drop_high")
     keys = list(dict.fromkeys(zip(table["position"], table["selection"], strict=True)))
     lines = [
         line(
             f"{NAMES.get(selection, selection)}, {PLACES.get(position, position)}",
             SERIES[i % len(SERIES)],
-            lookup.rows(table, position=position, selection=selection),
+            saved.rows(table, position=position, selection=selection),
             columns,
         )
         for i, (position, selection) in enumerate(keys)
@@ -236,7 +239,7 @@ def _tables(table: pd.DataFrame, tests: pd.DataFrame) -> tuple[Table, ...]:
         table.rename(columns={"accuracy_drop": "drop"}), "accuracy", "drop"
     ).sort_values(["operator", "selection", "fraction"], kind="stable")
     curves_ = table_of("Removal curves", shown, REMOVAL_TABLE)
-    tested = table_of("Tests of whole curves against random twins", tests, TEST_TABLE)
+    tested = table_of("Tests of whole curves against random controls", tests, TEST_TABLE)
     return tuple(t for t in (curves_, tested) if t.rows)
 
 
@@ -260,6 +263,6 @@ TEST_TABLE = (
     Column("area", "area"),
     Column("t", "t"),
     Column("df", "df", COUNT),
-    Column("p", "p_value", words.p_value),
-    Column("p adjusted", "p_adjusted", words.p_value),
+    Column("p", "p_value", prose.p_value),
+    Column("p adjusted", "p_adjusted", prose.p_value),
 )

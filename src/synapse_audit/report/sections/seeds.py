@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import Line, dots, legend
-from synapse_audit.report.parts import Group, Result, Section, Table
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Group, Result, Section, Table
+from synapse_audit.report.kit.figures import Line, dots, legend
+from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import TOP
 from synapse_audit.report.sections.agreement import name_of, steadiness
-from synapse_audit.report.tables import COUNT, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import TOP
 
 FIGURES = ("figure", "seeds", "mean", "sd", "low", "high", "half_width")
 NAMES = ("figure", "name", "seeds")
@@ -35,7 +35,7 @@ EMPTY = (
 )
 READING = (
     "Each seed repeats everything that is random: which rows are kept, the splits, the probes and "
-    "with them the rankings, the random twins and the noise. The model is the same.",
+    "with them the rankings, the random controls and the noise. The model is the same.",
     "The dot is the mean over seeds, the bar runs from the smallest to the largest value. The "
     "half width is that of one run's own 95% interval: what other examples would do.",
     "Agreement of rankings is the share of a layer's top tenth that two seeds have in common, "
@@ -75,10 +75,10 @@ RANKING_TABLE = (
 
 def seeds(result: Result) -> Section:
     """Headline figures and rankings over seeds."""
-    table = lookup.frame(result, "seeds", "figures", FIGURES).dropna(subset=["mean"])
-    names = lookup.frame(result, "seeds", "names", NAMES).dropna(subset=["name"])
-    ranked = lookup.frame(result, "seeds", "rankings", RANKINGS).dropna(subset=["overlap"])
-    ranked = lookup.rows(ranked, ranked_for="global")
+    table = saved.frame(result, "seeds", "figures", FIGURES).dropna(subset=["mean"])
+    names = saved.frame(result, "seeds", "names", NAMES).dropna(subset=["name"])
+    ranked = saved.frame(result, "seeds", "rankings", RANKINGS).dropna(subset=["overlap"])
+    ranked = saved.rows(ranked, ranked_for="global")
     return Section(
         label="Seeds",
         heading="How much depends on the seed?",
@@ -92,20 +92,20 @@ def seeds(result: Result) -> Section:
 
 def _answer(table: pd.DataFrame, names: pd.DataFrame) -> tuple[str, ...]:
     n = int(table["seeds"].max())
-    sentences = [f"The audit was run under {words.plural(n, 'seed')}."]
+    sentences = [f"The audit was run under {prose.plural(n, 'seed')}."]
     for figure, name in SHOWN.items():
         for _, row in table[table["figure"] == figure].iterrows():
             sentences.append(
-                f"The {name} is {words.number(row['mean'])} on average, from "
-                f"{words.number(row['low'])} to {words.number(row['high'])}."
+                f"The {name} is {prose.number(row['mean'])} on average, from "
+                f"{prose.number(row['low'])} to {prose.number(row['high'])}."
             )
     fragile = names[names["figure"] == "asymmetry.most_fragile"]
     if len(fragile):
         answers = [
-            f"{words.quoted(row['name'])} in {words.whole(row['seeds'])}"
+            f"{prose.quoted(row['name'])} in {prose.whole(row['seeds'])}"
             for _, row in fragile.iterrows()
         ]
-        sentences.append(f"The most fragile class is {words.listing(answers)} of {n} seeds.")
+        sentences.append(f"The most fragile class is {prose.listing(answers)} of {n} seeds.")
     return tuple(sentences)
 
 
@@ -115,11 +115,11 @@ def _shared(ranked: pd.DataFrame) -> tuple[str, ...]:
     means = blocks.groupby("method", sort=False)[["overlap", "chance"]].mean()
     if not len(means):
         return ()
-    said = [f"{name_of(m)} {words.percent(row['overlap'])}" for m, row in means.iterrows()]
-    chance = words.percent(means["chance"].mean())
+    said = [f"{name_of(m)} {prose.percent(row['overlap'])}" for m, row in means.iterrows()]
+    chance = prose.percent(means["chance"].mean())
     return (
         "Of the top tenth of a block's neurons two seeds share on average, by ranking: "
-        f"{words.listing(said)} (chance {chance}).",
+        f"{prose.listing(said)} (chance {chance}).",
     )
 
 
@@ -144,7 +144,7 @@ def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
             shown["high"].tolist(),
         )
     ]
-    alt = f"Mean over seeds: {words.figures(names, series[0].y)}."
+    alt = f"Mean over seeds: {prose.figures(names, series[0].y)}."
     figure = dots("Headline figures", names, series, x_title="share", alt=alt)
     return (Group("", (figure,), legend([series]), columns=1),)
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import Axes, Line, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import BOTTOM, MATCHED, TOP, Style
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import Axes, Line, curves, legend
+from synapse_audit.report.kit.lines import Columns, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import BOTTOM, MATCHED, TOP, Style
 
 REMOVAL = (
     "site", "operator", "position", "fraction", "selection", "drop", "drop_low", "drop_high",
@@ -52,8 +52,8 @@ LIMITS = (
 
 def sites(result: Result) -> Section:
     """Cost of whole sublayers by layer, and of shares of each site."""
-    sublayers = lookup.frame(result, "sites", "sublayers", SUBLAYERS).dropna(subset=["drop"])
-    removal = lookup.frame(result, "sites", "removal", REMOVAL).dropna(subset=["drop"])
+    sublayers = saved.frame(result, "sites", "sublayers", SUBLAYERS).dropna(subset=["drop"])
+    removal = saved.frame(result, "sites", "removal", REMOVAL).dropna(subset=["drop"])
     inside = [site for site in STYLES if (sublayers["site"] == site).any()]
     lines = [_line(site, sublayers) for site in inside]
     return Section(
@@ -73,10 +73,10 @@ def _answer(sublayers: pd.DataFrame) -> tuple[str, ...]:
         rows = sublayers[sublayers["site"] == site]
         if not len(rows):
             continue
-        worst = lookup.extreme(rows, "drop")
-        where = "" if site == "head_input" else f" in layer {words.whole(worst['layer'])}"
+        worst = saved.extreme(rows, "drop")
+        where = "" if site == "head_input" else f" in layer {prose.whole(worst['layer'])}"
         sentences.append(
-            f"With the whole {name}{where} silenced, accuracy {words.change(worst)}"
+            f"With the whole {name}{where} silenced, accuracy {prose.change(worst)}"
             + ("" if len(rows) == 1 else "; no other layer costs more")
             + "."
         )
@@ -89,7 +89,7 @@ def _line(site: str, sublayers: pd.DataFrame) -> Line:
 
 
 def _figure(lines: list[Line]) -> Figure:
-    parts = [f"{one.name}: {words.figures(one.x, one.y)}" for one in lines]
+    parts = [f"{one.name}: {prose.figures(one.x, one.y)}" for one in lines]
     axes = Axes("layer", "accuracy lost", x_options={"dtick": 1})
     alt = f"Accuracy lost when a whole sublayer is silenced, by layer. {'; '.join(parts)}."
     return curves("A whole sublayer held at its mean, one layer at a time", lines, axes, alt=alt)

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import SHARE_AXIS, Axes, Line, curves, legend
-from synapse_audit.report.parts import Figure, Group, Result, Section, Table
-from synapse_audit.report.series import Columns, line
-from synapse_audit.report.tables import SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import RANDOM, SERIES
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, legend
+from synapse_audit.report.kit.lines import Columns, line
+from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import RANDOM, SERIES
 
 COLUMNS = (
     "operator", "target", "fraction", "redirect_rate", "redirect_low", "redirect_high",
@@ -24,7 +24,7 @@ SHOWN = {
     "patch": "Set to the values of one input of the class",
 }
 RATE = Columns("fraction", "redirect_rate", "redirect_low", "redirect_high")
-TWIN = Columns("fraction", "random_rate")
+RANDOM_CONTROL = Columns("fraction", "random_rate")
 MOST = 6
 """Targets drawn at most; the table has all."""
 EMPTY = (
@@ -48,7 +48,7 @@ LIMITS = (
 
 def steering(result: Result) -> Section:
     """Redirect rate over the share of neurons moved, per class, beside random neurons."""
-    table = lookup.frame(result, "sites", "steering", COLUMNS).dropna(subset=["redirect_rate"])
+    table = saved.frame(result, "sites", "steering", COLUMNS).dropna(subset=["redirect_rate"])
     swept = [operator for operator in SHOWN if (table["operator"] == operator).any()]
     figures = [_figure(table, operator) for operator in swept]
     groups = tuple(Group("", (figure,), legend([lines]), columns=1) for figure, lines in figures)
@@ -69,13 +69,13 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
         rows = table[table["operator"] == operator]
         if not len(rows):
             continue
-        best = lookup.extreme(rows, "redirect_rate")
+        best = saved.extreme(rows, "redirect_rate")
         sentences.append(
-            f"{name}, {words.percent(best['fraction'])} of every block sends "
-            f"{words.number(best['redirect_rate'])} "
-            f"({words.span(best['redirect_low'], best['redirect_high'])}) of the other examples to "
-            f"{words.quoted(best['target'])}; as many random neurons send "
-            f"{words.number(best['random_rate'])}."
+            f"{name}, {prose.percent(best['fraction'])} of every block sends "
+            f"{prose.number(best['redirect_rate'])} "
+            f"({prose.span(best['redirect_low'], best['redirect_high'])}) of the other examples to "
+            f"{prose.quoted(best['target'])}; as many random neurons send "
+            f"{prose.number(best['random_rate'])}."
         )
     return tuple(sentences)
 
@@ -85,11 +85,11 @@ def _figure(table: pd.DataFrame, operator: str) -> tuple[Figure, list[Line]]:
     lines, parts = [], []
     for style, target in zip(SERIES, rows["target"].unique()[:MOST], strict=False):
         mine = rows[rows["target"] == target]
-        lines.append(line(words.short(target), style, mine, RATE))
-        rates = words.figures(mine["fraction"], mine["redirect_rate"])
-        parts.append(f"{words.plain(target)}: {rates}")
+        lines.append(line(prose.short(target), style, mine, RATE))
+        rates = prose.figures(mine["fraction"], mine["redirect_rate"])
+        parts.append(f"{prose.plain(target)}: {rates}")
     mean = rows.groupby("fraction")[["random_rate"]].mean().reset_index()
-    lines.append(line("random neurons, all classes", RANDOM, mean, TWIN))
+    lines.append(line("random neurons, all classes", RANDOM, mean, RANDOM_CONTROL))
     axes = Axes("share of every block moved", "share redirected", SHARE_AXIS, SHARE_AXIS)
     alt = f"{SHOWN[operator]}: share redirected by share moved. {'; '.join(parts)}."
     return curves(SHOWN[operator], lines, axes, alt=alt), lines

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import pandas as pd
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.figures import RATE_AXIS, Axes, Mark, curves, legend
-from synapse_audit.report.parts import Group, Result, Section, Table
-from synapse_audit.report.series import Columns, banded, line
-from synapse_audit.report.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.theme import RANDOM, SERIES, TOP
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Group, Result, Section, Table
+from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Mark, curves, legend
+from synapse_audit.report.kit.lines import Columns, banded, line
+from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
+from synapse_audit.report.kit.theme import RANDOM, SERIES, TOP
 
 COLUMNS = (
     "ranking", "selection", "draw", "k", "fraction", "accuracy", "accuracy_low", "accuracy_high",
@@ -34,8 +34,8 @@ LIMITS = (
 
 def sufficiency(result: Result) -> Section:
     """Probe accuracy over k, top-ranked against random, and disjoint sets."""
-    table = lookup.frame(result, "redundancy", "sufficiency", COLUMNS).dropna(subset=["accuracy"])
-    shape = lookup.frame(
+    table = saved.frame(result, "redundancy", "sufficiency", COLUMNS).dropna(subset=["accuracy"])
+    shape = saved.frame(
         result, "redundancy", "participation", ("layer", "neurons", "participation_ratio")
     )
     return Section(
@@ -50,21 +50,21 @@ def sufficiency(result: Result) -> Section:
 
 
 def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
-    enough = lookup.estimate(result.summary, "redundancy", "sufficient_k")
-    sets = lookup.estimate(result.summary, "redundancy", "disjoint_sets")
+    enough = saved.estimate(result.summary, "redundancy", "sufficient_k")
+    sets = saved.estimate(result.summary, "redundancy", "disjoint_sets")
     sentences = []
     if enough.known:
         sentences.append(
-            f"{words.plural(int(enough.value), 'neuron is', 'neurons are')} enough for a probe "
+            f"{prose.plural(int(enough.value), 'neuron is', 'neurons are')} enough for a probe "
             "within one point of the probe that sees all (chosen on the select split)"
             f"{_reached(result)}."
         )
     else:
         sentences.append("No tried number of neurons comes within one point of the full probe.")
     if sets.known:
-        capped = lookup.dig(result.summary, "redundancy", "disjoint_sets", "capped")
+        capped = saved.dig(result.summary, "redundancy", "disjoint_sets", "capped")
         sentences.append(
-            f"At least {words.plural(int(sets.value), 'such set', 'such sets')} without a common "
+            f"At least {prose.plural(int(sets.value), 'such set', 'such sets')} without a common "
             f"neuron {'exists' if int(sets.value) == 1 else 'exist'}"
             f"{'; the search stopped there, so there may be many more' if capped else ''}."
         )
@@ -72,41 +72,45 @@ def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _reached(result: Result) -> str:
-    found = lookup.estimate(result.summary, "redundancy", "sufficient_k", "accuracy")
-    return f"; on evaluate it reaches {words.with_interval(found)}" if found.known else ""
+    found = saved.estimate(result.summary, "redundancy", "sufficient_k", "accuracy")
+    return f"; on evaluate it reaches {prose.with_interval(found)}" if found.known else ""
 
 
 def _few(table: pd.DataFrame, k: float) -> tuple[str, ...]:
     """What equally many random neurons reach."""
-    top = lookup.rows(table, selection="top")
-    twin = lookup.rows(table, selection="random").groupby("k")["accuracy"].mean()
-    shared = [float(size) for size in set(top["k"]) & set(twin.index)]
+    top = saved.rows(table, selection="top")
+    random_control = saved.rows(table, selection="random").groupby("k")["accuracy"].mean()
+    shared = [float(size) for size in set(top["k"]) & set(random_control.index)]
     if not shared or k != k:
         return ()
-    size = lookup.nearest(shared, k)
-    mine = lookup.rows(top, k=size)["accuracy"].max()
+    size = saved.nearest(shared, k)
+    mine = saved.rows(top, k=size)["accuracy"].max()
     return (
-        f"With {words.plural(int(size), 'neuron')} the best ranking reaches {words.number(mine)}, "
-        f"a random choice {words.number(twin.loc[size])} on average.",
+        f"With {prose.plural(int(size), 'neuron')} the best ranking reaches {prose.number(mine)}, "
+        f"a random choice {prose.number(random_control.loc[size])} on average.",
     )
 
 
 def _curve(result: Result, table: pd.DataFrame) -> Group:
-    top, twin = lookup.rows(table, selection="top"), lookup.rows(table, selection="random")
+    top, random_control = saved.rows(table, selection="top"), saved.rows(table, selection="random")
     if not len(top):
         return Group("", ())
-    rankings = lookup.in_order(top["ranking"].tolist(), (lookup.facts(result).ranking,))
+    rankings = saved.in_order(top["ranking"].tolist(), (saved.facts(result).ranking,))
     styles = [TOP, *SERIES[1:]]
-    lines = [banded("random neurons", RANDOM, _one_per_k(twin), ACCURACY)] if len(twin) else []
+    lines = (
+        [banded("random neurons", RANDOM, _one_per_k(random_control), ACCURACY)]
+        if len(random_control)
+        else []
+    )
     for i, ranking in enumerate(rankings):
-        data = lookup.rows(top, ranking=ranking)
-        name = f"top-ranked ({words.short(ranking)})"
+        data = saved.rows(top, ranking=ranking)
+        name = f"top-ranked ({prose.short(ranking)})"
         lines.append(line(name, styles[i % len(styles)], data, ACCURACY))
-    enough = lookup.estimate(result.summary, "redundancy", "sufficient_k").value
+    enough = saved.estimate(result.summary, "redundancy", "sufficient_k").value
     axes = Axes(
         "neurons seen by the probe (log)", "accuracy", {"type": "log", "dtick": 1}, RATE_AXIS
     )
-    alt = f"Probe accuracy over the number of neurons; last value {words.number(lines[-1].y[-1])}."
+    alt = f"Probe accuracy over the number of neurons; last value {prose.number(lines[-1].y[-1])}."
     marks = [Mark("sufficient", enough, vertical=True)] if enough > 0 else []
     figure = curves("What a probe reads from k neurons", lines, axes, alt=alt, marks=marks)
     return Group("", (figure,), legend([lines]), columns=1)
@@ -127,15 +131,15 @@ def _one_per_k(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def _disjoint(table: pd.DataFrame) -> Group:
-    sets = lookup.rows(table, selection="disjoint").sort_values("draw")
+    sets = saved.rows(table, selection="disjoint").sort_values("draw")
     if not len(sets):
         return Group("", ())
     order = [i + 1 for i in range(len(sets))]
     by_order = Columns("order", "accuracy", "accuracy_low", "accuracy_high")
     drawn = line("disjoint sets", SERIES[2], sets.assign(order=order), by_order)
     axes = Axes("successive disjoint set", "accuracy", {"dtick": 1}, RATE_AXIS)
-    alt = "Accuracy of successive disjoint sets: " + ", ".join(words.number(y) for y in drawn.y)
-    note = f"Neurons in each set, in order: {', '.join(words.whole(k) for k in sets['k'])}."
+    alt = "Accuracy of successive disjoint sets: " + ", ".join(prose.number(y) for y in drawn.y)
+    note = f"Neurons in each set, in order: {', '.join(prose.whole(k) for k in sets['k'])}."
     return Group(
         "Sets without a common neuron",
         (curves("Each set alone", [drawn], axes, alt=alt),),

@@ -9,10 +9,16 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from synapse_audit.report import lookup, words
-from synapse_audit.report.contrast import compare, gap, headline_p, plateau_sentence, removal_curves
-from synapse_audit.report.easiest import edits, first_budget, targets
-from synapse_audit.report.parts import Key, Result, Section
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Key, Result, Section
+from synapse_audit.report.quoted.easiest_target import edits, first_budget, targets
+from synapse_audit.report.quoted.top_against_random import (
+    compare,
+    gap,
+    headline_p,
+    plateau_sentence,
+    removal_curves,
+)
 
 VAGUE = {"model", "final", "best", "output"}
 """Folder names that need their parent's beside them."""
@@ -37,36 +43,36 @@ def summary(result: Result) -> Section:
 
 def model_name(result: Result) -> str:
     """A hub id as it is; of a path, the last folder, with its parent where that says more."""
-    found = lookup.dig(result.summary, "model")
-    name = lookup.dig(found, "name") if isinstance(found, Mapping) else found
-    given = str(name or lookup.dig(result.manifest, "config", "model") or "unnamed model")
+    found = saved.dig(result.summary, "model")
+    name = saved.dig(found, "name") if isinstance(found, Mapping) else found
+    given = str(name or saved.dig(result.manifest, "config", "model") or "unnamed model")
     parts = PurePath(given.replace("\\", "/")).parts
     if len(parts) < 2 or (len(parts) == 2 and not parts[0].startswith((".", "/"))):
-        return words.plain(given)
+        return prose.plain(given)
     says_little = parts[-1] in VAGUE or parts[-1].startswith("checkpoint")
-    return words.plain("/".join(parts[-2:]) if says_little else parts[-1])
+    return prose.plain("/".join(parts[-2:]) if says_little else parts[-1])
 
 
 def _model(result: Result) -> str:
-    accuracy = lookup.estimate(result.summary, "clean", "accuracy")
-    names = lookup.classes(result)
-    listed = words.some([words.quoted(n) for n in names])
+    accuracy = saved.estimate(result.summary, "clean", "accuracy")
+    names = saved.classes(result)
+    listed = prose.some([prose.quoted(n) for n in names])
     among = f" tells {len(names)} classes apart ({listed})" if names else " was audited"
     if not accuracy.known:
         return f"{model_name(result)}{_shape(result)}{among}; its clean accuracy is unknown."
     return (
         f"{model_name(result)}{_shape(result)}{among} with an accuracy of "
-        f"{words.with_interval(accuracy)} when nothing is touched."
+        f"{prose.with_interval(accuracy)} when nothing is touched."
     )
 
 
 def _shape(result: Result) -> str:
-    facts: Any = lookup.dig(result.manifest, "model") or {}
-    family, layers = lookup.dig(facts, "family"), lookup.dig(facts, "layers")
-    hidden = lookup.dig(facts, "hidden_size")
-    parts = [words.plain(family)] if family else []
-    parts += [words.plural(layers, "block")] if isinstance(layers, int) else []
-    parts += [f"{words.whole(hidden)} neurons each"] if hidden else []
+    facts: Any = saved.dig(result.manifest, "model") or {}
+    family, layers = saved.dig(facts, "family"), saved.dig(facts, "layers")
+    hidden = saved.dig(facts, "hidden_size")
+    parts = [prose.plain(family)] if family else []
+    parts += [prose.plural(layers, "block")] if isinstance(layers, int) else []
+    parts += [f"{prose.whole(hidden)} neurons each"] if hidden else []
     return f" ({', '.join(parts)})" if parts else ""
 
 
@@ -74,43 +80,43 @@ def _removal(result: Result) -> str:
     table = removal_curves(result)
     if not len(table):
         return ""
-    found = gap(table, lookup.HEADLINE_OPERATOR)
-    bearing = lookup.dig(result.summary, "load_bearing")
+    found = gap(table, saved.HEADLINE_OPERATOR)
+    bearing = saved.dig(result.summary, "load_bearing")
     constants = (
         " Setting neurons to 0 instead also hits "
-        f"{words.plural(len(bearing), 'load-bearing constant')}: a level that is needed although "
+        f"{prose.plural(len(bearing), 'load-bearing constant')}: a level that is needed although "
         "it says next to nothing about the input."
         if bearing
         else ""
     )
-    tests = lookup.facts(result).tests
+    tests = saved.facts(result).tests
     contrast = f" {compare(found, headline_p(result), tests)}" if found else ""
     return plateau_sentence(result) + contrast + constants
 
 
 def _classes(result: Result) -> str:
-    most = lookup.dig(result.summary, "asymmetry", "most_fragile")
-    least = lookup.dig(result.summary, "asymmetry", "least_fragile")
-    if _name(most) == words.UNKNOWN:
+    most = saved.dig(result.summary, "asymmetry", "most_fragile")
+    least = saved.dig(result.summary, "asymmetry", "least_fragile")
+    if _name(most) == prose.UNKNOWN:
         return ""
-    apart = lookup.estimate(result.summary, "asymmetry", "gap")
-    size = f"; the gap in recall lost is {words.with_interval(apart)}" if apart.known else ""
+    apart = saved.estimate(result.summary, "asymmetry", "gap")
+    size = f"; the gap in recall lost is {prose.with_interval(apart)}" if apart.known else ""
     return (
-        f"{words.quoted(_name(most))} breaks first{_share(most)} and {words.quoted(_name(least))} "
+        f"{prose.quoted(_name(most))} breaks first{_share(most)} and {prose.quoted(_name(least))} "
         f"holds longest{_share(least)}{size}."
     )
 
 
 def _share(value: Any) -> str:
     """In how many bootstrap resamples the class came out the same."""
-    share = lookup.estimate(value, "share")
-    return f" (in {words.percent(round(share.value, 3))} of resamples)" if share.known else ""
+    share = saved.estimate(value, "share")
+    return f" (in {prose.percent(round(share.value, 3))} of resamples)" if share.known else ""
 
 
 def _name(value: Any) -> str:
     """A class, given plainly or as {value: …}; a dash for unknown."""
-    found = lookup.dig(value, "value") if isinstance(value, Mapping) else value
-    return words.UNKNOWN if found is None else str(found)
+    found = saved.dig(value, "value") if isinstance(value, Mapping) else value
+    return prose.UNKNOWN if found is None else str(found)
 
 
 def _redirect(result: Result) -> str:
@@ -123,21 +129,21 @@ def _redirect(result: Result) -> str:
         return "No edit of the head within the budgets tried redirects half of the examples."
     where = "the head's bias" if found["space"] == "bias" else "the head's weights"
     return (
-        f"Changing {where} by {words.percent(found['budget'])} of the weight norm is enough to "
-        f"send {words.number(found['redirect_rate'])} "
-        f"({words.span(found['redirect_low'], found['redirect_high'])}) of the other examples to "
-        f"{words.quoted(order[0])}, the easiest target."
+        f"Changing {where} by {prose.percent(found['budget'])} of the weight norm is enough to "
+        f"send {prose.number(found['redirect_rate'])} "
+        f"({prose.span(found['redirect_low'], found['redirect_high'])}) of the other examples to "
+        f"{prose.quoted(order[0])}, the easiest target."
     )
 
 
 def _sure(result: Result) -> str:
-    facts = lookup.facts(result)
-    n = lookup.dig(result.summary, "n_evaluate")
-    known = f"How sure: {words.whole(n)} held-out examples"
+    facts = saved.facts(result)
+    n = saved.dig(result.summary, "n_evaluate")
+    known = f"How sure: {prose.whole(n)} held-out examples"
     if facts.draws:
-        known += f", {words.whole(facts.draws)} random draws per curve"
+        known += f", {prose.whole(facts.draws)} random draws per curve"
     if facts.resamples:
-        known += f", 95% intervals from {words.whole(facts.resamples)} bootstrap resamples"
+        known += f", 95% intervals from {prose.whole(facts.resamples)} bootstrap resamples"
     if facts.tests:
         return known + ", tests adjusted for the number of curves."
     preset = f"The {facts.preset} preset" if facts.preset else "This run"
@@ -158,43 +164,43 @@ def _keys(result: Result) -> tuple[Key, ...]:
 
 
 def _figure_key(result: Result, label: str, path: tuple[str, str]) -> Key:
-    found = lookup.estimate(result.summary, *path)
-    bounds = words.span(found.low, found.high)
-    detail = f"95% interval {bounds}" if bounds != words.UNKNOWN else _why(found)
-    return Key(label, words.number(found.value), detail)
+    found = saved.estimate(result.summary, *path)
+    bounds = prose.span(found.low, found.high)
+    detail = f"95% interval {bounds}" if bounds != prose.UNKNOWN else _why(found)
+    return Key(label, prose.number(found.value), detail)
 
 
 def _share_key(result: Result, label: str, name: str, detail: str) -> Key:
-    found = lookup.estimate(result.summary, "redundancy", name)
+    found = saved.estimate(result.summary, "redundancy", name)
     if not found.known:
-        return Key(label, words.UNKNOWN, _why(found))
-    bounds = f"{words.percent(found.low)} to {words.percent(found.high)}"
-    exact = words.UNKNOWN in bounds
-    return Key(label, words.percent(found.value), detail if exact else f"{detail}; 95%: {bounds}")
+        return Key(label, prose.UNKNOWN, _why(found))
+    bounds = f"{prose.percent(found.low)} to {prose.percent(found.high)}"
+    exact = prose.UNKNOWN in bounds
+    return Key(label, prose.percent(found.value), detail if exact else f"{detail}; 95%: {bounds}")
 
 
 def _contrast_key(result: Result) -> Key:
-    found = gap(removal_curves(result), lookup.HEADLINE_OPERATOR)
+    found = gap(removal_curves(result), saved.HEADLINE_OPERATOR)
     if found is None:
-        return Key("Top-ranked against random", words.UNKNOWN, "not measured")
-    value = f"{words.number(found.top)} : {words.number(found.random)}"
-    detail = f"accuracy lost at {words.percent(found.fraction)} silenced"
+        return Key("Top-ranked against random", prose.UNKNOWN, "not measured")
+    value = f"{prose.number(found.top)} : {prose.number(found.random)}"
+    detail = f"accuracy lost at {prose.percent(found.fraction)} silenced"
     return Key("Top-ranked against random", value, detail)
 
 
 def _count_key(result: Result) -> Key:
-    found = lookup.estimate(result.summary, "redundancy", "sufficient_k")
+    found = saved.estimate(result.summary, "redundancy", "sufficient_k")
     detail = "of all neurons, by a linear probe" if found.known else _why(found)
-    return Key("Neurons that are enough", words.whole(found.value), detail)
+    return Key("Neurons that are enough", prose.whole(found.value), detail)
 
 
 def _class_key(result: Result) -> Key:
-    most = lookup.dig(result.summary, "asymmetry", "most_fragile")
-    if _name(most) == words.UNKNOWN:
-        return Key("Breaks first", words.UNKNOWN, _why(lookup.estimate(most)))
-    apart = lookup.estimate(result.summary, "asymmetry", "gap")
-    detail = f"gap to the toughest {words.number(apart.value)}" if apart.known else ""
-    return Key("Breaks first", words.short(_name(most), 18), detail)
+    most = saved.dig(result.summary, "asymmetry", "most_fragile")
+    if _name(most) == prose.UNKNOWN:
+        return Key("Breaks first", prose.UNKNOWN, _why(saved.estimate(most)))
+    apart = saved.estimate(result.summary, "asymmetry", "gap")
+    detail = f"gap to the toughest {prose.number(apart.value)}" if apart.known else ""
+    return Key("Breaks first", prose.short(_name(most), 18), detail)
 
 
 def _redirect_key(result: Result) -> Key:
@@ -203,10 +209,10 @@ def _redirect_key(result: Result) -> Key:
     found = first_budget(table, order[0]) if order else None
     if found is None:
         why = "none tried is enough" if order else "not measured"
-        return Key("Edit that redirects half", words.UNKNOWN, why)
-    detail = f"of head weights, to {words.short(order[0], 18)}"
-    return Key("Edit that redirects half", words.percent(found["budget"]), detail)
+        return Key("Edit that redirects half", prose.UNKNOWN, why)
+    detail = f"of head weights, to {prose.short(order[0], 18)}"
+    return Key("Edit that redirects half", prose.percent(found["budget"]), detail)
 
 
-def _why(found: words.Estimate) -> str:
-    return words.plain(found.reason) if found.reason else "not measured"
+def _why(found: prose.Estimate) -> str:
+    return prose.plain(found.reason) if found.reason else "not measured"

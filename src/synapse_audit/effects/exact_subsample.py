@@ -1,0 +1,174 @@
+"""Probabilities only where they are exact.
+
+A two-phase cell holds the stream route's probabilities on the examples that were not run exactly.
+They serve no statement about confidence or scores, so such a cell is read on its exact examples
+alone, each counting for as many as it stands for, and every class for the weight that it has among
+all (:class:`PoststratifiedWeights`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Shaped
+
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
+from synapse_audit.effects import NO_CLASS, Scored
+from synapse_audit.effects.curves import draw_range, random_controls, where
+from synapse_audit.effects.two_phase import Phases
+from synapse_audit.memory import release_memory, row_chunks
+
+NAMES = [
+    *("cell", "group", "space", "operator", "strength", "site", "position", "layers", "ranking"),
+    *("ranked_for", "selection", "fraction", "draw", "target", "parameter"),
+]
+"""Columns of ``effects`` that name a cell."""
+
+DRAWN = ("random", "matched", "keep_random")
+"""Selections drawn at random: their draws' range stands in for an interval."""
+
+REMOVAL_KEYS = ["operator", "selection", "fraction"]
+
+
+class Sample(NamedTuple):
+    """Actions that share the same exact examples, and those examples."""
+
+    places: Int[np.ndarray, " chosen"]
+    """Positions in the list of actions."""
+    rows: Int[np.ndarray, " chosen"]
+    """Of the outcomes."""
+    known: Int[np.ndarray, " exact"]
+    """Positions of the exact examples."""
+    weights: Float[np.ndarray, "exact 1"]
+    resampled: Float[np.ndarray, "exact resamples"]
+
+
+def samples(evidence: Evidence, actions: Sequence[str]) -> Iterator[Sample]:
+    """The actions by what they are exact on, a few at a time.
+
+    Actions that are exact throughout come first; every estimated one has examples of its own.
+    """
+    rows, direct = evidence.outcomes.rows(actions), evidence.outcomes.direct
+    everyone = whole(evidence)
+    partial = np.zeros(len(rows), bool) if direct is None else direct.estimated[rows]
+    complete = np.flatnonzero(~partial)
+    if len(complete):
+        for some in row_chunks(len(complete), len(everyone.known)):
+            part = complete[some]
+            yield everyone._replace(places=part, rows=rows[part])
+    if direct is None:
+        return
+    labels = evidence.predictions.labels
+    weights, resampled = (
+        PoststratifiedWeights.of(labels, w) for w in (everyone.weights, everyone.resampled)
+    )
+    for place in np.flatnonzero(partial):
+        design_weight = direct.design_weight[rows[place]]
+        raised = weights.exact(design_weight), resampled.exact(design_weight)
+        yield Sample(np.array([place]), rows[[place]], np.flatnonzero(design_weight), *raised)
+
+
+def per_action(
+    evidence: Evidence,
+    actions: Sequence[str],
+    measured: Callable[[Sample], Mapping[str, Shaped[np.ndarray, " chosen"]]],
+    columns: Sequence[str],
+) -> pd.DataFrame:
+    """``action``, ``n`` (exact examples) and the columns, one row per action."""
+    found: dict[str, list[np.ndarray]] = {name: [] for name in ("action", "n", *columns)}
+    for sample in samples(evidence, actions):
+        places = sample.places
+        found["action"].append(np.array([actions[place] for place in places], dtype=object))
+        found["n"].append(np.full(len(places), len(sample.known)))
+        for name, values in measured(sample).items():
+            found[name].append(values)
+        release_memory()
+    if not actions:
+        return pd.DataFrame(found).astype({"action": "str"})
+    return pd.DataFrame({name: np.concatenate(parts) for name, parts in found.items()})
+
+
+def whole(evidence: Evidence) -> Sample:
+    """All examples, for what the untouched model says: its probabilities are all exact."""
+    nobody = np.zeros(0, dtype=np.int64)
+    weights = evidence.weights.astype(np.float64)[:, None]
+    return Sample(nobody, nobody, np.arange(len(weights)), weights, evidence.resampled)
+
+
+class PoststratifiedWeights(NamedTuple):
+    """Weights in one or many draws, and how to raise those of a subsample to their totals."""
+
+    weights: Float[np.ndarray, "examples draws"]
+    members: Float[np.ndarray, "classes examples"]
+    """1 where an example is of a class."""
+    totals: Float[np.ndarray, "classes draws"]
+
+    @classmethod
+    def of(
+        cls, labels: Int[np.ndarray, " examples"], weights: Float[np.ndarray, "examples draws"]
+    ) -> PoststratifiedWeights:
+        """For these weights."""
+        members = np.equal.outer(np.unique(labels), labels).astype(weights.dtype)
+        return cls(weights, members, members @ weights)
+
+    def exact(
+        self, design_weight: Float[np.ndarray, " examples"]
+    ) -> Float[np.ndarray, "exact draws"]:
+        """Weights of the exact examples: times what each stands for, then every class to its total.
+
+        A class without an exact example in a draw is left out of that draw.
+        """
+        known = np.flatnonzero(design_weight)
+        mine = self.weights[known] * design_weight[known, None].astype(self.weights.dtype)
+        members = self.members[:, known]
+        part = members @ mine
+        up = np.divide(self.totals, part, out=np.zeros_like(part), where=part > 0)
+        return np.asarray(mine * (members.T @ up))
+
+
+def population(
+    weights: Float[np.ndarray, "examples 1"], resampled: Float[np.ndarray, "examples resamples"]
+) -> Scored:
+    """Weighted examples for metrics that count marked ones, whatever marks them."""
+    none = np.zeros(len(weights), dtype=np.int64)
+    return Scored(
+        labels=none,
+        clean=none,
+        phases=Phases(np.zeros((1, len(weights)), dtype=np.uint16)),
+        kl=np.zeros((1, len(weights)), dtype=np.float32),
+        target=np.array([NO_CLASS]),
+        source=np.array([NO_CLASS]),
+        n_classes=1,
+        weights=weights,
+        resampled=resampled.astype(np.float32, copy=False),
+    )
+
+
+def drawn(cells: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
+    """Rows that are one draw of several."""
+    return (cells["selection"].isin(DRAWN) | cells["draw"].notna()).to_numpy(dtype=bool)
+
+
+def removal_curves(
+    evidence: Evidence, cells: pd.DataFrame, measures: Sequence[str]
+) -> pd.DataFrame:
+    """Measures over the share silenced: headline ranking, and the mean of the random controls.
+
+    For the random controls ``_low`` and ``_high`` are the 2.5 to 97.5 % range over ``draws``; ``n``
+    is the smallest number of exact examples. One row per operator, selection and fraction.
+    """
+    ends = [f"{name}{end}" for name in measures for end in ("", "_low", "_high")]
+    columns = [*REMOVAL_KEYS, "n", *ends, "draws"]
+    ranking = evidence.grid.rankings[0]
+    rows = cells[cells["group"].isin(REMOVAL_GROUPS)]
+    ranked = where(rows, {"selection": "top", "ranking": ranking, "ranked_for": GLOBAL})
+    beside = random_controls(rows, ranking)
+    table = draw_range(beside, REMOVAL_KEYS, {name: name for name in measures})
+    table["n"] = beside.groupby(REMOVAL_KEYS, dropna=False, sort=True)["n"].min().to_numpy()
+    parts = [part.reindex(columns=columns) for part in (ranked, table) if len(part)]
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    return pd.concat(parts, ignore_index=True).sort_values(REMOVAL_KEYS, ignore_index=True)

@@ -1,0 +1,166 @@
+"""What every metric reads: predictions under some actions, clean ones, and weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int, Num
+from scipy.sparse import coo_array
+
+from synapse_audit.artifacts import Predictions
+from synapse_audit.effects.two_phase import Phases
+from synapse_audit.errors import DataError
+
+NO_CLASS = -1
+"""Class index of a target or source that is not set."""
+
+
+class ClassCounts(NamedTuple):
+    """Sums of weights per class and row; ``draws`` = 1 for the data, or the resamples."""
+
+    hits: Float[np.ndarray, "classes rows draws"]
+    """Of that class and predicted so."""
+    called: Float[np.ndarray, "classes rows draws"]
+    """Predicted so."""
+    support: Float[np.ndarray, "classes 1 draws"]
+    """Of that class."""
+
+    @property
+    def recall(self) -> Float[np.ndarray, "classes rows draws"]:
+        """NaN for a class without support."""
+        return ratio(self.hits, self.support)
+
+    @property
+    def precision(self) -> Float[np.ndarray, "classes rows draws"]:
+        """NaN for a class that is never predicted."""
+        return ratio(self.hits, self.called)
+
+    @property
+    def f1(self) -> Float[np.ndarray, "classes rows draws"]:
+        """2 hits / (called + support); NaN for a class without support.
+
+        Also NaN where the correction of an estimate leaves no denominator: such a resample says
+        nothing about the class.
+        """
+        doubled = self.called + self.support
+        present = (self.support > 0) & (doubled > 0)
+        return np.divide(2 * self.hits, doubled, out=np.full_like(self.hits, np.nan), where=present)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Predictions of several actions on the same examples; one row = (action, target, source).
+
+    Every count in a metric is a sum of example weights.
+
+    Raises:
+        DataError: no example.
+    """
+
+    labels: Int[np.ndarray, " examples"]
+    clean: Int[np.ndarray, " examples"]
+    """Predicted by the untouched model."""
+    phases: Phases
+    """Predicted under each action."""
+    kl: Float[np.ndarray, "rows examples"]
+    """KL(clean ‖ intervened), nats; corrected where estimated."""
+    target: Int[np.ndarray, " rows"]
+    """Class that the action pushes toward; NOBODY where it aims at none."""
+    source: Int[np.ndarray, " rows"]
+    """Class whose examples are to be pushed; NOBODY for all."""
+    n_classes: int
+    weights: Float[np.ndarray, "examples 1"]
+    """Float64: reported values must not carry float32 rounding."""
+    resampled: Float32[np.ndarray, "examples resamples"]
+    """Multiplicity × weight; float32, as intervals need no more and products are twice as fast."""
+
+    def __post_init__(self) -> None:
+        if len(self.labels) == 0:
+            raise DataError("0 examples given to a metric; expected at least 1")
+
+    @cached_property
+    def counts(self) -> ClassCounts:
+        """Class counts on the data, float64."""
+        return self._count(self.weights)
+
+    @cached_property
+    def resampled_counts(self) -> ClassCounts:
+        """Class counts in each resample, float32."""
+        return self._count(self.resampled)
+
+    def _count(self, weights: Float[np.ndarray, "examples draws"]) -> ClassCounts:
+        right = self._calls.predicted == self.labels[self._calls.example]
+        members = self.labels == np.arange(self.n_classes)[:, None]
+        hits = self._sum_by_class(right, weights)
+        called = hits + self._sum_by_class(~right, weights)
+        return ClassCounts(hits, called, (members.astype(weights.dtype) @ weights)[:, None])
+
+    @cached_property
+    def _calls(self) -> _Calls:
+        """Every prediction once; where the routes differ, the exact one instead of the stream's."""
+        predicted, stream, design_weight = self.phases
+        base = predicted if stream is None else stream
+        row, example = np.indices(base.shape).reshape(2, -1)
+        plain = _Calls(row, example, base.reshape(-1), np.ones(base.size, dtype=np.float32))
+        if stream is None or design_weight is None:
+            return plain
+        place = ((predicted != stream) & (design_weight > 0)).nonzero()
+        gained = _Calls(place[0], place[1], predicted[place], design_weight[place])
+        lost = _Calls(place[0], place[1], stream[place], -design_weight[place])
+        return _Calls(*map(np.concatenate, zip(plain, gained, lost, strict=True)))
+
+    def _sum_by_class(
+        self, chosen: Bool[np.ndarray, " calls"], weights: Float[np.ndarray, "examples draws"]
+    ) -> Float[np.ndarray, "classes rows draws"]:
+        """Weight of the chosen calls by predicted class.
+
+        Sparse: each example counts for one class, so dense products would be nearly all zeros.
+        """
+        row, example, predicted, share = (part[chosen] for part in self._calls)
+        rows, examples = self.phases.predicted.shape
+        line = predicted.astype(np.int64) * rows + row
+        shape = (self.n_classes * rows, examples)
+        matrix = coo_array((share.astype(weights.dtype), (line, example)), shape=shape).tocsr()
+        return (matrix @ weights).reshape(self.n_classes, rows, weights.shape[1])
+
+
+class _Calls(NamedTuple):
+    """Who is predicted as what, and for how many examples that counts."""
+
+    row: Int[np.ndarray, " calls"]
+    example: Int[np.ndarray, " calls"]
+    predicted: Num[np.ndarray, " calls"]
+    share: Float[np.ndarray, " calls"]
+
+
+def ratio(
+    part: Float[np.ndarray, "*#shape"], whole: Float[np.ndarray, "*#shape"]
+) -> Float[np.ndarray, "*#shape"]:
+    """Elementwise part / whole, broadcast; NaN where whole is 0."""
+    shape = np.broadcast_shapes(part.shape, whole.shape)
+    out = np.full(shape, np.nan, dtype=np.result_type(part, whole))
+    return np.divide(part, whole, out=out, where=np.broadcast_to(whole > 0, shape))
+
+
+def untouched(
+    predictions: Predictions,
+    weights: Float[np.ndarray, " examples"],
+    resampled: Float32[np.ndarray, "examples resamples"],
+    n_classes: int,
+) -> Scored:
+    """The clean predictions as one row, of which every metric can be taken."""
+    predicted = predictions.predicted
+    return Scored(
+        labels=predictions.labels.astype(np.int64),
+        clean=predicted.astype(np.int64),
+        phases=Phases(predicted[None].astype(np.uint16)),
+        kl=np.zeros((1, len(predicted)), dtype=np.float32),
+        target=np.array([NO_CLASS]),
+        source=np.array([NO_CLASS]),
+        n_classes=n_classes,
+        weights=weights.astype(np.float64)[:, None],
+        resampled=resampled,
+    )

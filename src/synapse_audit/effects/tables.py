@@ -1,0 +1,260 @@
+"""Outcomes → the tables of effects.
+
+Each distinct (action, target, source) is measured once, in chunks that bound memory, and joined
+to every cell that asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float32, Int
+
+from synapse_audit.artifacts import DETAILS, Cell, Outcomes, Plan, Predictions
+from synapse_audit.effects.controls import adjusted, positions
+from synapse_audit.effects.estimates import bounded
+from synapse_audit.effects.measures import METRICS, class_sizes
+from synapse_audit.effects.samples import CellBasis, retested
+from synapse_audit.effects.scored import Scored
+from synapse_audit.effects.two_phase import phase_error
+from synapse_audit.memory import row_chunks
+from synapse_audit.statistics import mcnemar, resampled_weights
+
+ESTIMABLE = ("suffix", "two-phase")
+"""Routes of pooled cells for which the stream route was run as well."""
+
+_PURPOSE = {
+    "space": "str",
+    "operator": "str",
+    "strength": "float64",
+    "site": "str",
+    "position": "str",
+    "layers": "str",
+    "ranking": "str",
+    "ranked_for": "str",
+    "selection": "str",
+    "fraction": "float64",
+    "k": "Int64",
+    "draw": "Int64",
+    "source": "str",
+    "target": "str",
+    "parameter": "str",
+    **dict.fromkeys(DETAILS, "str"),
+    "steps": "Int64",
+}
+
+_MEASURED = [
+    "accuracy",
+    "accuracy_drop",
+    "macro_f1",
+    "weighted_f1",
+    "flip_rate",
+    "redirect_rate",
+    "collateral",
+]
+
+COLUMNS: dict[str, str] = {
+    "cell": "str",
+    "group": "str",
+    **_PURPOSE,
+    "budget_l2": "float64",
+    "budget_linf": "float64",
+    "n_changed": "Int64",
+    "n": "int64",
+    **{f"{name}{end}": "float64" for name in _MEASURED for end in ("", "_low", "_high")},
+    "mean_kl": "float64",
+    "p_value": "float64",
+    "p_adjusted": "float64",
+    "z_random": "float64",
+    "p_random": "float64",
+    "route": "str",
+    "n_exact": "Int64",
+    "direct_drop": "float64",
+    "action": "str",
+    "phase_se": "float64",
+}
+"""Columns of the effects table in order, with their pandas types."""
+
+_CLASS_MEASURED = ["recall", "recall_low", "recall_high", "precision", "f1", "recall_drop"]
+
+CLASS_COLUMNS: dict[str, str] = {
+    "cell": "str",
+    "class": "str",
+    "support": "int64",
+    **dict.fromkeys(_CLASS_MEASURED, "float64"),
+}
+"""Columns of the class effects table in order, with their pandas types."""
+
+
+class Tables(NamedTuple):
+    """What :func:`measure` returns."""
+
+    effects: pd.DataFrame
+    """One row per cell in plan order: COLUMNS. Not applicable is null, never 0."""
+    class_effects: pd.DataFrame
+    """One row per cell and class: CLASS_COLUMNS; ``support`` counts examples, unweighted."""
+
+
+def measure(
+    plan: Plan,
+    outcomes: Outcomes,
+    *,
+    predictions: Predictions,
+    classes: tuple[str, ...],
+    weights: Float[np.ndarray, " examples"] | None = None,
+    resampled: Float32[np.ndarray, "examples resamples"] | None = None,
+    tests: bool = True,
+) -> Tables:
+    """Every metric of every cell, with intervals and controls.
+
+    Args:
+        plan: the cells; every action must be among the outcomes.
+        outcomes: what the model said, on the ``evaluate`` examples.
+        predictions: what the untouched model said, on the same examples.
+        classes: names in the model's output order.
+        weights: of the same examples; 1 each where None.
+        resampled: from ``resampled_weights``; all intervals share them. None: 1,000 resamples of
+            single examples, seed 0.
+        tests: whether curves are tested; otherwise ``p_adjusted`` is null.
+
+    Raises:
+        DataError: no example.
+    """
+    if weights is None:
+        weights = np.ones(len(predictions.labels))
+    if resampled is None:
+        resampled = resampled_weights(predictions.labels, weights)
+    row_of = {_row_key(cell): cell for cell in plan.cells}
+    order = {key: row for row, key in enumerate(row_of)}
+    base = CellBasis(
+        predictions.labels.astype(np.int64),
+        predictions.predicted.astype(np.int64),
+        weights.astype(np.float64)[:, None],
+        resampled,
+        classes,
+    )
+    measured = _measure_rows(base, list(row_of.values()), outcomes)
+    joined = np.array([order[_row_key(cell)] for cell in plan.cells], dtype=np.int64)
+    measured = {name: values[..., joined] for name, values in measured.items()}
+    class_values = {name: measured.pop(name) for name in _CLASS_MEASURED}
+    rows = outcomes.rows([cell.action for cell in plan.cells])
+    measured["phase_se"] = phase_error(outcomes, base.labels, weights.astype(np.float64))[rows]
+    effects = _effects(plan, measured, len(predictions.labels))
+    effects = effects.assign(**_phases(plan, outcomes, base))
+    if tests:
+        effects["p_adjusted"] = adjusted(effects)
+    support = np.bincount(base.labels, minlength=len(classes))
+    return Tables(effects, _class_effects(plan, classes, support, class_values))
+
+
+def _measure_rows(
+    base: CellBasis, cells: list[Cell], outcomes: Outcomes
+) -> dict[str, Float[np.ndarray, "*classes rows"]]:
+    rows = outcomes.rows([cell.action for cell in cells])
+    estimated = np.zeros(len(rows), dtype=bool)
+    if outcomes.direct is not None:
+        estimated = outcomes.direct.estimated[rows]
+    examples, resamples = base.resampled.shape
+    parts = []
+    for some in row_chunks(len(rows), max(examples, len(base.classes) * resamples)):
+        values = _measure_chunk(base.score(cells[some], outcomes))
+        parts.append(retested(values, estimated[some]))
+    return {name: np.concatenate([p[name] for p in parts], axis=-1) for name in parts[0]}
+
+
+def _row_key(cell: Cell) -> tuple[str, str | None, str | None]:
+    return cell.action, cell.target, cell.source
+
+
+def _measure_chunk(scored: Scored) -> dict[str, Float[np.ndarray, "*classes rows"]]:
+    values: dict[str, np.ndarray] = {}
+    for name, metric in METRICS.items():
+        values[name], low, high = metric(scored)
+        if f"{name}_low" in COLUMNS:
+            values |= {f"{name}_low": low, f"{name}_high": high}
+    right = scored.phases.predicted == scored.labels
+    values["p_value"] = mcnemar(scored.clean == scored.labels, right)
+    return values | _measure_classes(scored)
+
+
+def _measure_classes(scored: Scored) -> dict[str, Float[np.ndarray, "classes rows"]]:
+    recall = np.clip(scored.counts.recall[..., 0], 0.0, 1.0)
+    sizes = np.broadcast_to(class_sizes(scored)[:, None], recall.shape)
+    bounds = bounded(recall, scored.resampled_counts.recall, sizes)
+    clean = _recall(scored)
+    return {
+        "recall": recall,
+        "recall_low": bounds.low,
+        "recall_high": bounds.high,
+        "precision": scored.counts.precision[..., 0],
+        "f1": scored.counts.f1[..., 0],
+        "recall_drop": clean[:, None] - recall,
+    }
+
+
+def _phases(plan: Plan, outcomes: Outcomes, base: CellBasis) -> dict[str, pd.Series[Any]]:
+    """How many examples were exact, and the drop along the pooled row alone where it was run."""
+    if outcomes.direct is None:
+        return {}
+    rows = outcomes.rows([cell.action for cell in plan.cells])
+    weights = base.weights[:, 0] / base.weights.sum()
+    clean = float(weights @ (base.clean == base.labels))
+    # Row by row: a product of truth values and weights would make numbers of the whole array.
+    drops = clean - np.array([weights @ (row == base.labels) for row in outcomes.direct.predicted])
+    ran = [c.position == "pooled" and plan.routes[c.action] in ESTIMABLE for c in plan.cells]
+    return {
+        "n_exact": pd.Series(outcomes.direct.n_exact[rows], dtype="Int64"),
+        "direct_drop": pd.Series(np.where(ran, drops[rows], np.nan), dtype="float64"),
+    }
+
+
+def _recall(scored: Scored) -> Float[np.ndarray, " classes"]:
+    """Clean recall per class; NaN for a class without support."""
+    weights = scored.weights[:, 0]
+    right = np.bincount(scored.labels, weights * (scored.clean == scored.labels), scored.n_classes)
+    support = scored.counts.support[:, 0, 0]
+    return np.where(support > 0, right / np.where(support > 0, support, 1.0), np.nan)
+
+
+def _effects(
+    plan: Plan, measured: Mapping[str, Float[np.ndarray, " cells"]], n: int
+) -> pd.DataFrame:
+    cells = plan.cells
+    found = positions(cells, measured["accuracy_drop"], measured["phase_se"])
+    columns: dict[str, Any] = {name: [getattr(c, name) for c in cells] for name in _PURPOSE}
+    columns |= {
+        "cell": [cell.key for cell in cells],
+        "group": [cell.group for cell in cells],
+        "budget_l2": [None if cell.edit is None else cell.edit.l2 for cell in cells],
+        "budget_linf": [None if cell.edit is None else cell.edit.linf for cell in cells],
+        "n_changed": [None if cell.edit is None else cell.edit.n_changed for cell in cells],
+        "n": n,
+        "p_adjusted": np.nan,
+        "z_random": [position.z for position in found],
+        "p_random": [position.p for position in found],
+        "route": [plan.routes.get(cell.action) for cell in cells],
+        "n_exact": n,
+        "direct_drop": np.nan,
+        "action": [cell.action for cell in cells],
+    }
+    return pd.DataFrame(columns | dict(measured), index=range(len(cells)))[[*COLUMNS]].astype(
+        COLUMNS
+    )
+
+
+def _class_effects(
+    plan: Plan,
+    classes: tuple[str, ...],
+    support: Int[np.ndarray, " classes"],
+    values: Mapping[str, Float[np.ndarray, "classes cells"]],
+) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        "cell": np.repeat([cell.key for cell in plan.cells], len(classes)),
+        "class": np.tile(classes, len(plan.cells)),
+        "support": np.tile(support, len(plan.cells)),
+    }
+    columns |= {name: by_class.T.reshape(-1) for name, by_class in values.items()}
+    return pd.DataFrame(columns)[[*CLASS_COLUMNS]].astype(CLASS_COLUMNS)

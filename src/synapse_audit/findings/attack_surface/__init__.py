@@ -1,0 +1,1 @@
+"""How much damage each space allows, by the size of what is changed."""

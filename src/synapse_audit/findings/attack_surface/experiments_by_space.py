@@ -1,0 +1,204 @@
+"""The experiments of one space side by side: their sizes, and what they do to each class.
+
+In: evidence and the name of a space. Out: :class:`SpaceExperiments`. Random controls are no acts.
+Constants on a logit are not taken from cells but made from the clean margins, which answer all of
+them.
+
+| space | acts | unit of budget |
+|---|---|---|
+| neuron | top sets over all blocks, pooled position, operators of ``CHANGES`` | relative L2 |
+| weight | edits of the head's last layer | relative L2 |
+| bits | ranked and searched bit flips, anywhere | bits |
+| logit | a constant on one logit | relative L2 |
+| input | attacks on the word embeddings, deleted tokens | relative L2 |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Num
+
+from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence
+from synapse_audit.effects.curves import where
+from synapse_audit.effects.estimates import Estimates, bounded
+from synapse_audit.effects.minimum_edit_norms import margins_toward
+from synapse_audit.effects.redirect_rates import (
+    Sample,
+    accuracy_drop,
+    collateral,
+    plain,
+    recall_drop,
+    redirect,
+    sample,
+)
+from synapse_audit.effects.resampled import Sampled
+from synapse_audit.findings.attack_surface.budgets import CHANGES, budget, logit_length, one_of
+from synapse_audit.statistics import interval
+
+BIT_FLIP = "bit_flip"
+RELATIVE, BITS = "relative L2", "bits"
+
+CONSTANTS = 60
+"""Constants per target, from a hundredth of the largest margin up to it."""
+
+KEPT = ["space", "operator", "parameter", "fraction", "strength"]
+
+Rows = Int[np.ndarray, " rows"]
+
+
+class Rate(NamedTuple):
+    """A rate of several acts: values with intervals, and the same in every resample."""
+
+    estimate: Estimates
+    samples: Float[np.ndarray, "rows resamples"]
+
+
+@dataclass(frozen=True)
+class SpaceExperiments:
+    """The experiments of one space."""
+
+    evidence: Evidence
+    table: pd.DataFrame
+    """``KEPT``, ``aimed`` (class or null), ``unit``, ``budget`` (NaN where unknown)."""
+    sample: Sample
+    """What was then predicted, in the order of ``table``."""
+
+    def toward(self, name: str) -> Rows:
+        """Those that aim at a class, or at none."""
+        aimed = self.table["aimed"]
+        return np.flatnonzero((aimed.isna() | (aimed == name)).to_numpy(dtype=bool))
+
+    def rates(self, rows: Rows, target: int) -> dict[str, Rate]:
+        """Redirect rate, collateral and accuracy drop of some acts."""
+        clean = self.evidence.predictions
+        movable = clean.predicted != target
+        bystanders = (clean.predicted == clean.labels) & (clean.labels != target)
+        moved = self.collect(rows, lambda sample: redirect(sample, target))
+        harmed = self.collect(rows, lambda sample: collateral(sample, target))
+        drop = self.collect(rows, accuracy_drop)
+        return {
+            "redirect_rate": self._bounded(moved, movable),
+            "collateral": self._bounded(harmed, bystanders),
+            "accuracy_drop": Rate(Estimates(drop.value, *interval(drop.samples)), drop.samples),
+        }
+
+    def as_target(self, target: int) -> Sampled:
+        """Mean redirect rate to a class over the acts that aim at it (at none, if none aims)."""
+        aimed = self.table["aimed"]
+        name = self.evidence.classes[target]
+        chosen = aimed == name if aimed.notna().any() else aimed.isna()
+        rows = np.flatnonzero(chosen.to_numpy(dtype=bool))
+        return _mean(self.collect(rows, lambda sample: redirect(sample, target)))
+
+    def as_victim(self, victim: int) -> Sampled:
+        """Mean recall drop of a class over the acts that do not aim at it."""
+        others = (self.table["aimed"] != self.evidence.classes[victim]).to_numpy(dtype=bool)
+        return _mean(
+            self.collect(np.flatnonzero(others), lambda s: recall_drop(s, s.labels == victim))
+        )
+
+    def collect(self, rows: Rows, statistic: Callable[[Sample], Sampled]) -> Sampled:
+        """A statistic of some acts, in their order."""
+        return statistic(self.sample.take(rows))
+
+    def _bounded(self, found: Sampled, among: Bool[np.ndarray, " examples"]) -> Rate:
+        weights = self.evidence.weights[among].astype(np.float64)
+        size = weights.sum() ** 2 / (weights**2).sum() if len(weights) else np.nan
+        sizes = np.full(len(found.value), size)
+        return Rate(bounded(found.value, found.samples, sizes), found.samples)
+
+
+def experiments_of(evidence: Evidence, space: str) -> SpaceExperiments:
+    """The acts of one of ``SPACES``."""
+    return SPACES[space](evidence)
+
+
+def _neuron(evidence: Evidence) -> SpaceExperiments:
+    rows = where(evidence.cells(*REMOVAL_GROUPS, "aimed"), {"selection": "top"})
+    headline = (rows["ranking"] == evidence.grid.rankings[0]) & rows["operator"].isin([*CHANGES])
+    return _measured(evidence, rows[headline], "neuron")
+
+
+def _weight(evidence: Evidence) -> SpaceExperiments:
+    rows = evidence.cells("push", "edit", "paper_edit")
+    rows = where(rows, {"site": "head_weight", "source": None, "draw": None})
+    return _measured(evidence, rows, "weight")
+
+
+def _bits(evidence: Evidence) -> SpaceExperiments:
+    rows = evidence.cells("bit_flip")
+    return _measured(evidence, rows[rows["selection"] != "random"], "bits")
+
+
+def _input(evidence: Evidence) -> SpaceExperiments:
+    rows = evidence.cells("attack")
+    wanted = (rows["selection"] != "random") & (rows["unit"] != "absolute")
+    return _measured(evidence, rows[wanted], "input")
+
+
+def _measured(evidence: Evidence, rows: pd.DataFrame, space: str) -> SpaceExperiments:
+    """Acts that are rows of the effects table."""
+    unit = BITS if space == "bits" else RELATIVE
+    records = rows.to_dict("records")
+    sizes = [row["strength"] if unit == BITS else budget(evidence, row) for row in records]
+    table = rows[KEPT].assign(space=space, aimed=rows["target"], unit=unit)
+    table = table.assign(budget=np.array(sizes, dtype=np.float64)).reset_index(drop=True)
+    return SpaceExperiments(evidence, table, sample(evidence, rows["action"].tolist()))
+
+
+def _logit(evidence: Evidence) -> SpaceExperiments:
+    """Constants on one logit, in closed form: an example moves when its margin is smaller."""
+    clean = evidence.predictions
+    margins = [margins_toward(clean.logits, target) for target in range(len(evidence.classes))]
+    largest = max(float(m.max(initial=0.0)) for m in margins)
+    if largest <= 0:
+        nothing = plain(evidence, np.zeros((0, len(clean.labels)), dtype=np.uint16))
+        return SpaceExperiments(
+            evidence, pd.DataFrame(columns=[*KEPT, "aimed", "unit", "budget"]), nothing
+        )
+    constants = np.geomspace(largest / 100, 1.01 * largest, CONSTANTS)
+    moved = [
+        _moved(clean.predicted, margin < constants[:, None], target)
+        for target, margin in enumerate(margins)
+    ]
+    table = pd.DataFrame(
+        {
+            "space": "logit",
+            "operator": "shift",
+            "parameter": "closed form",
+            "fraction": np.nan,
+            "strength": np.tile(constants, len(margins)),
+            "aimed": np.repeat(evidence.classes, CONSTANTS),
+            "unit": RELATIVE,
+            "budget": np.tile(constants * one_of(evidence) / logit_length(evidence), len(margins)),
+        }
+    )
+    return SpaceExperiments(evidence, table, plain(evidence, np.concatenate(moved)))
+
+
+def _moved(
+    predicted: Int[np.ndarray, " examples"], moves: Bool[np.ndarray, "acts examples"], target: int
+) -> Num[np.ndarray, "acts examples"]:
+    return np.where(moves, target, predicted).astype(np.uint16)
+
+
+SPACES: dict[str, Callable[[Evidence], SpaceExperiments]] = {
+    "neuron": _neuron,
+    "weight": _weight,
+    "bits": _bits,
+    "logit": _logit,
+    "input": _input,
+}
+"""Name → its acts."""
+
+
+def _mean(found: Sampled) -> Sampled:
+    """Mean over acts; NaN where there is none."""
+    if not len(found.value):
+        return Sampled(np.array(np.nan), np.full(found.samples.shape[1], np.nan))
+    return Sampled(np.array(found.value.mean()), found.samples.mean(axis=0))

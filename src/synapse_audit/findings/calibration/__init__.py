@@ -1,0 +1,1 @@
+"""How sure the classifier is, and whether rightly so."""

@@ -1,0 +1,229 @@
+"""Calibration: how sure the model is, when it is right and when it is wrong.
+
+In: the probability of the predicted class, clean and under every cell. Out: calibration errors,
+reliability curves, what a temperature on all logits does, and the figures ``calibration``.
+
+Cells that were estimated in two phases are read on their exact examples only.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+
+from synapse_audit.artifacts import SILENCING, Evidence, Finding
+from synapse_audit.effects import calibration as measures
+from synapse_audit.effects.curves import figure, headline_cells, unknown, where
+from synapse_audit.effects.estimates import proportion
+from synapse_audit.effects.exact_subsample import (
+    NAMES,
+    REMOVAL_KEYS,
+    Sample,
+    drawn,
+    per_action,
+    population,
+    removal_curves,
+    samples,
+    whole,
+)
+from synapse_audit.findings.calibration.certainty import MEASURES, Confidences, measured
+
+POINTS = 61
+"""Temperatures of the closed-form curve."""
+
+CELLS = [*NAMES, "n", *MEASURES]
+SPREAD = ("ece", "chance_ece", "overconfidence", "wrong_confidence")
+REMOVAL = [
+    *(*REMOVAL_KEYS, "n", "ece", "ece_low", "ece_high", "chance_ece"),
+    *("overconfidence", "overconfidence_low", "overconfidence_high"),
+    *("wrong_confidence", "wrong_confidence_low", "wrong_confidence_high", "draws"),
+]
+BINS = [
+    *("what", "operator", "strength", "fraction", "bin", "lower", "upper"),
+    *("share", "confidence", "accuracy", "accuracy_low", "accuracy_high"),
+]
+TEMPERATURE = ["temperature", "ece", "log_loss", "confidence", "accuracy"]
+FIGURES = ("ece", "overconfidence", "wrong_confidence", "sure_errors")
+NO_WRONG = "no wrong answer on the evaluate split"
+NO_CURVE = "no removal curve of the headline ranking was run"
+NOT_FITTED = "no temperature was fitted"
+NO_BEST = (
+    "the log loss on the select split has no least value between temperatures 0.02 and 50, as "
+    "where every example is right"
+)
+
+
+def calibration(evidence: Evidence) -> Finding:
+    """Calibration errors and reliability curves, clean and under every cell."""
+    cells = cells_table(evidence)
+    tables = {
+        "cells": cells,
+        "removal": removal_curves(evidence, cells, SPREAD)[REMOVAL],
+        "bins": bins_table(evidence),
+        "temperature": temperature_table(evidence),
+    }
+    return Finding("calibration", tables, {"calibration": _figures(evidence, tables)})
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def cells_table(evidence: Evidence) -> pd.DataFrame:
+    """The untouched model (``space`` = clean), then one row per cell.
+
+    Rows that are one draw of several have no intervals: their range over draws takes that place.
+    """
+    effects = evidence.effects
+    # An action is spread as soon as one of its cells is no draw.
+    single = (~pd.Series(drawn(effects))).groupby(effects["action"].to_numpy(), sort=False).any()
+    found = _actions(evidence, list(single.index), single.to_numpy(dtype=bool))
+    named = effects[[*NAMES, "action"]].merge(found, on="action", how="left")
+    clean = _clean(evidence).assign(cell="clean", space="clean")
+    parts = [part.reindex(columns=CELLS) for part in (clean, named) if len(part)]
+    return pd.concat(parts, ignore_index=True).astype({"draw": "Int64"})
+
+
+def bins_table(evidence: Evidence) -> pd.DataFrame:
+    """Reliability curves in bins of equal width: clean, headline removal, every temperature."""
+    everyone = whole(evidence)
+    parts = [_bins(_clean_said(evidence), 0, everyone).assign(what="clean")]
+    chosen = _curves(evidence)
+    for sample in samples(evidence, list(chosen["action"])):
+        said = _said(evidence, sample)
+        for row, place in enumerate(sample.places):
+            cell = chosen.iloc[int(place)]
+            names = {name: cell[name] for name in ("operator", "strength", "fraction")}
+            what = "removal" if cell["space"] == "neuron" else "temperature"
+            parts.append(_bins(said, row, sample).assign(what=what, **names))
+    table = pd.concat([part.reindex(columns=BINS).astype(object) for part in parts])
+    numbers = dict.fromkeys([name for name in BINS if name not in ("what", "operator")], "float64")
+    return table.reset_index(drop=True).astype(numbers | {"what": "str"})
+
+
+def temperature_table(evidence: Evidence) -> pd.DataFrame:
+    """Every temperature in closed form from the clean logits; the accuracy cannot change."""
+    grid = np.geomspace(0.1, 10.0, POINTS)
+    rows = [_at_temperature(evidence, float(value)) for value in grid]
+    return pd.DataFrame(rows, columns=TEMPERATURE)
+
+
+def _at_temperature(evidence: Evidence, value: float) -> tuple[float, ...]:
+    clean, weights = evidence.predictions, evidence.weights.astype(np.float64)
+    said = measures.confidences(clean.logits, value)[None, :]
+    right = (clean.predicted == clean.labels)[None, :]
+    bins = measures.equal_width(said)
+    error = measures.calibration_error(said, right, bins, weights[:, None])[0, 0]
+    loss = measures.log_loss(clean.logits, clean.labels, weights, value)
+    means = (float(row[0] @ weights / weights.sum()) for row in (said, right))
+    return (value, float(error), loss, *means)
+
+
+# ---- what was said -------------------------------------------------------------------------------
+
+
+def _actions(
+    evidence: Evidence, actions: list[str], spread: Bool[np.ndarray, " actions"]
+) -> pd.DataFrame:
+    return per_action(
+        evidence,
+        actions,
+        lambda sample: measured(
+            _said(evidence, sample), sample.weights, sample.resampled, spread[sample.places]
+        ),
+        MEASURES,
+    )
+
+
+def _said(evidence: Evidence, sample: Sample) -> Confidences:
+    places = np.ix_(sample.rows, sample.known)
+    outcomes, labels = evidence.outcomes, evidence.predictions.labels[sample.known]
+    right = outcomes.predicted[places] == labels
+    return Confidences(outcomes.confidence[places], right, outcomes.probability[places])
+
+
+def _clean_said(evidence: Evidence, temperature: float = 1.0) -> Confidences:
+    clean = evidence.predictions
+    sure = measures.confidences(clean.logits, temperature)
+    scaled = clean.logits.astype(np.float64) / temperature
+    own = np.exp(scaled[np.arange(len(sure)), clean.labels] - scaled.max(axis=1)) * sure
+    return Confidences(sure[None, :], (clean.predicted == clean.labels)[None, :], own[None, :])
+
+
+def _clean(evidence: Evidence, temperature: float = 1.0) -> pd.DataFrame:
+    everyone, said = whole(evidence), _clean_said(evidence, temperature)
+    found = measured(said, everyone.weights, everyone.resampled, np.ones(1, dtype=bool))
+    return pd.DataFrame(found).assign(n=len(everyone.known))
+
+
+def _bins(said: Confidences, row: int, sample: Sample) -> pd.DataFrame:
+    sure, right = said.confidence[row], said.right[row]
+    found = measures.reliability(sure, right, sample.weights)
+    inside = measures.equal_width(sure[None, :]) == np.arange(measures.BINS)[:, None]
+    hits = np.broadcast_to(right, inside.shape)
+    bounds = proportion(population(sample.weights, sample.resampled), hits, inside)
+    edges: Float[np.ndarray, " edges"] = np.linspace(0.0, 1.0, measures.BINS + 1)
+    ends = {"accuracy_low": bounds.low, "accuracy_high": bounds.high}
+    return pd.DataFrame(
+        {
+            "bin": np.arange(measures.BINS),
+            "lower": edges[:-1],
+            "upper": edges[1:],
+            "share": found.share,
+            "confidence": found.confidence,
+            "accuracy": found.accuracy,
+            **ends,
+        }
+    )
+
+
+def _curves(evidence: Evidence) -> pd.DataFrame:
+    """Cells that get a reliability curve of their own."""
+    rows = [headline_cells(evidence, operator) for operator in SILENCING]
+    rows.append(evidence.cells("temperature"))
+    return pd.concat(rows, ignore_index=True)
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    clean = tables["cells"].iloc[0]
+    figures = {name: _measure(clean, name) for name in FIGURES}
+    plain = ("chance_ece", "ece_mass", "brier", "log_loss", "confidence", "n_wrong")
+    figures |= {name: figure(float(clean[name])) for name in plain}
+    figures |= _fitted(evidence)
+    figures["removal"] = {name: _worst(tables["removal"], name) for name in SILENCING}
+    return figures
+
+
+def _measure(row: pd.Series, name: str) -> dict[str, Any]:
+    if pd.isna(row[name]):
+        return unknown(NO_WRONG)
+    return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+
+
+def _fitted(evidence: Evidence) -> dict[str, Any]:
+    """The temperature that was fitted on ``select``, and the error that it leaves here."""
+    value = evidence.temperature
+    if value is None or np.isnan(value):
+        why = unknown(NOT_FITTED if value is None else NO_BEST)
+        return {"temperature": why, "ece_fitted": why}
+    row = _clean(evidence, value).iloc[0]
+    return {"temperature": figure(value), "ece_fitted": _measure(row, "ece")}
+
+
+def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
+    """Where the headline curve is most overconfident."""
+    curve = where(removal, {"operator": operator, "selection": "top"})
+    curve = curve.dropna(subset=["overconfidence"])
+    if curve.empty:
+        return {"overconfidence": unknown(NO_CURVE), "ece": unknown(NO_CURVE)}
+    row = curve.iloc[int(curve["overconfidence"].to_numpy(dtype=float).argmax())]
+    return {
+        "fraction": figure(float(row["fraction"])),
+        "n": figure(float(row["n"])),
+        **{name: _measure(row, name) for name in ("overconfidence", "ece", "wrong_confidence")},
+    }

@@ -1,0 +1,1 @@
+"""What no change within a budget can do."""

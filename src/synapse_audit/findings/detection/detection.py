@@ -1,0 +1,289 @@
+"""The detection view: one class means no alarm, every other class an alarm.
+
+In: the probability of the benign class, clean and under every cell. Out: ROC-AUC, equal error
+rate, attacks caught at fixed and at re-fitted thresholds, false and missed alarms, and whether
+cells fail silently or loudly. Empty where no benign class was named.
+
+Cells that were estimated in two phases are read on their exact examples only. The fixed thresholds
+are quantiles of the clean scores of the ``evaluate`` examples themselves, so the clean rates are
+near their nominal values by construction, and the intervals leave out the threshold's own error.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float
+from scipy.special import softmax
+
+from synapse_audit.artifacts import SILENCING, Evidence, Finding
+from synapse_audit.effects.curves import figure, headline_cells, unknown, where
+from synapse_audit.effects.detection import roc
+from synapse_audit.effects.exact_subsample import (
+    NAMES,
+    REMOVAL_KEYS,
+    Sample,
+    drawn,
+    per_action,
+    removal_curves,
+    samples,
+    whole,
+)
+from synapse_audit.findings.detection.alarms import (
+    CURVE,
+    FAILURES,
+    LIMITS,
+    MEASURES,
+    RATES,
+    AlarmScores,
+    benign_size,
+    measured,
+    set_thresholds,
+)
+
+CELLS = [*NAMES, "n", *MEASURES]
+SPREAD = ("auc", "tpr_1", "false_alarm", "missed_alarm", "fixed_tpr_1", "fixed_fpr_1")
+REMOVAL = [
+    *(*REMOVAL_KEYS, "n"),
+    *(f"{name}{end}" for name in SPREAD for end in ("", "_low", "_high")),
+    "draws",
+]
+ROC = ["what", "operator", "fraction", "false_alarm", "caught"]
+THRESHOLDS = ["limit", "probability", "false_alarm", "caught", "needed", "reason"]
+KINDS = ["space", "operator", "cells", *FAILURES, "largest_missed_rise", "largest_false_rise"]
+
+NO_BENIGN = "no benign class was named (--benign CLASS)"
+NO_SCORES = "this run kept no probabilities of the benign class"
+ONE_SIDED = "the evaluate split lacks benign examples, or attacks"
+NO_CURVE = "no removal curve of the headline ranking was run"
+
+
+def detection(evidence: Evidence) -> Finding:
+    """The detection view, clean and under every cell."""
+    reason = _unavailable(evidence)
+    if reason:
+        columns = {
+            "cells": CELLS, "removal": REMOVAL, "roc": ROC, "thresholds": THRESHOLDS,
+            "failures": KINDS,
+        }  # fmt: skip
+        tables = {name: pd.DataFrame(columns=given) for name, given in columns.items()}
+        figures = dict.fromkeys((*CURVE, "false_alarm", "missed_alarm"), unknown(reason))
+        return Finding("detection", tables, {"detection": figures})
+    cells = cells_table(evidence)
+    tables = {
+        "cells": cells,
+        "removal": removal_curves(evidence, cells, SPREAD)[REMOVAL],
+        "roc": roc_table(evidence),
+        "thresholds": thresholds_table(evidence, cells),
+        "failures": failures_table(cells),
+    }
+    return Finding("detection", tables, {"detection": _figures(evidence, tables)})
+
+
+def _unavailable(evidence: Evidence) -> str:
+    """Why there is no detection view; empty where there is one."""
+    if evidence.benign is None:
+        return NO_BENIGN
+    if evidence.outcomes.benign is None:
+        return NO_SCORES
+    attack = _attack(evidence)
+    return "" if attack.any() and (~attack).any() else ONE_SIDED
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def cells_table(evidence: Evidence) -> pd.DataFrame:
+    """The untouched model (``space`` = clean), then one row per cell.
+
+    AUC, equal error rate and re-fitted rates have intervals for the clean model, the headline
+    removal curves, the logit cells and the edits of the head toward the benign class; rates at
+    fixed thresholds and by prediction have them everywhere.
+    """
+    effects = evidence.effects
+    marked = pd.Series(_with_curves(evidence, effects))
+    spread = marked.groupby(effects["action"].to_numpy(), sort=False).any()
+    found = _actions(evidence, list(spread.index), spread.to_numpy(dtype=bool))
+    named = effects[[*NAMES, "action"]].merge(found, on="action", how="left")
+    everyone = whole(evidence)
+    found_clean = measured(
+        _clean_seen(evidence),
+        everyone.weights,
+        everyone.resampled,
+        thresholds=_thresholds(evidence),
+        spread=np.ones(1, dtype=bool),
+    )
+    clean = pd.DataFrame(found_clean).assign(cell="clean", space="clean", n=len(everyone.known))
+    parts = [part.reindex(columns=CELLS) for part in (clean, named) if len(part)]
+    return pd.concat(parts, ignore_index=True).astype({"draw": "Int64"})
+
+
+def roc_table(evidence: Evidence) -> pd.DataFrame:
+    """ROC curves, corners only: the untouched model and the headline removal curve."""
+    everyone = whole(evidence)
+    parts = [_corners(_clean_seen(evidence), 0, everyone).assign(what="clean")]
+    chosen = headline_cells(evidence, "mean")
+    for sample in samples(evidence, list(chosen["action"])):
+        seen = _seen(evidence, sample)
+        for row, place in enumerate(sample.places):
+            cell = chosen.iloc[int(place)]
+            names = {name: cell[name] for name in ("operator", "fraction")}
+            parts.append(_corners(seen, row, sample).assign(what="removal", **names))
+    return pd.concat([part.reindex(columns=ROC) for part in parts if len(part)], ignore_index=True)
+
+
+def thresholds_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
+    """The thresholds set on clean scores: an alarm is raised where P(benign) is below."""
+    clean, found = cells.iloc[0], _thresholds(evidence)
+    size = benign_size(_attack(evidence), whole(evidence).weights)
+    rows = []
+    for name, limit in LIMITS.items():
+        reason = _too_few(limit, size) if np.isnan(found[name]) else None
+        rates = (clean[f"fixed_{kind}_{name}"] for kind in ("fpr", "tpr"))
+        rows.append((limit, -found[name], *rates, int(np.ceil(1 / limit)), reason))
+    return pd.DataFrame(rows, columns=THRESHOLDS).astype({"reason": "str"})
+
+
+def failures_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """How many cells fail how, by space and operator; draws of random sets are left out."""
+    rows = cells[(cells["space"] != "clean") & ~_random(cells)].dropna(subset=["failure"])
+    groups = rows.groupby(["space", "operator"], sort=True)
+    table = groups.size().rename("cells").to_frame()
+    for name in FAILURES:
+        table[name] = (rows["failure"] == name).groupby([rows["space"], rows["operator"]]).sum()
+    for name in ("missed_rise", "false_rise"):
+        table[f"largest_{name}"] = groups[name].max()
+    return table.reset_index()[KINDS]
+
+
+def _random(cells: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
+    """Controls: random sets of neurons or columns (noise draws are no controls)."""
+    return drawn(cells) & (cells["selection"].notna()).to_numpy(dtype=bool)
+
+
+def _with_curves(evidence: Evidence, effects: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
+    """Cells whose ROC curve is resampled: a sort per cell, so not all."""
+    wanted = [headline_cells(evidence, name) for name in SILENCING]
+    wanted += [evidence.cells("shift", "temperature", "logit_noise")]
+    edits = evidence.cells("push", "edit", "bit_flip", "paper_edit")
+    wanted += [where(edits, {"target": evidence.benign, "draw": None})]
+    kept = np.zeros(len(effects), dtype=bool)
+    for rows in wanted:
+        kept |= effects.index.isin(rows.index)
+    return kept
+
+
+# ---- what was seen -------------------------------------------------------------------------------
+
+
+def _actions(
+    evidence: Evidence, actions: list[str], spread: Bool[np.ndarray, " actions"]
+) -> pd.DataFrame:
+    thresholds = _thresholds(evidence)
+    return per_action(
+        evidence,
+        actions,
+        lambda sample: measured(
+            _seen(evidence, sample),
+            sample.weights,
+            sample.resampled,
+            thresholds=thresholds,
+            spread=spread[sample.places],
+        ),
+        MEASURES,
+    )
+
+
+def _seen(evidence: Evidence, sample: Sample) -> AlarmScores:
+    places, benign = np.ix_(sample.rows, sample.known), _benign(evidence)
+    outcomes, clean = evidence.outcomes, evidence.predictions
+    kept = np.zeros(outcomes.predicted.shape) if outcomes.benign is None else outcomes.benign
+    return AlarmScores(
+        score=-kept[places].astype(np.float64),
+        alarm=outcomes.predicted[places] != benign,
+        before=clean.predicted[sample.known] != benign,
+        attack=_attack(evidence)[sample.known],
+    )
+
+
+def _clean_seen(evidence: Evidence) -> AlarmScores:
+    clean, benign = evidence.predictions, _benign(evidence)
+    share = softmax(clean.logits.astype(np.float64), axis=1)[:, benign].astype(np.float32)
+    alarm = clean.predicted != benign
+    return AlarmScores(-share.astype(np.float64)[None, :], alarm[None, :], alarm, _attack(evidence))
+
+
+def _thresholds(evidence: Evidence) -> dict[str, float]:
+    score = _clean_seen(evidence).score[0]
+    return set_thresholds(score, _attack(evidence), whole(evidence).weights)
+
+
+def _benign(evidence: Evidence) -> int:
+    return evidence.classes.index(str(evidence.benign))
+
+
+def _attack(evidence: Evidence) -> Bool[np.ndarray, " examples"]:
+    return evidence.predictions.labels != _benign(evidence)
+
+
+def _corners(seen: AlarmScores, row: int, sample: Sample) -> pd.DataFrame:
+    """Points where the curve turns; all others lie on straight lines between them."""
+    curve = roc(seen.score[row], seen.attack, sample.weights)
+    points: Float[np.ndarray, "points 2"] = np.concatenate([curve.false, curve.true], axis=1)
+    step = np.diff(points, axis=0)
+    turn = np.abs(step[1:, 0] * step[:-1, 1] - step[1:, 1] * step[:-1, 0]) > 1e-15
+    kept = points[np.concatenate([[True], turn, [True]])] if len(points) > 2 else points
+    return pd.DataFrame(kept, columns=["false_alarm", "caught"])
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    clean = tables["cells"].iloc[0]
+    size = benign_size(_attack(evidence), whole(evidence).weights)
+    figures: dict[str, Any] = {"benign": evidence.benign}
+    figures |= {name: figure(float(clean[name])) for name in ("n_benign", "n_attack")}
+    for name in (*CURVE, *RATES):
+        if not name.endswith("_rise"):
+            figures[name] = _measure(clean, name, size)
+    counts = tables["failures"][["cells", *FAILURES]].sum()
+    figures["failures"] = {name: int(counts[name]) for name in ("cells", *FAILURES)}
+    figures["removal"] = {name: _worst(tables["removal"], name) for name in SILENCING}
+    return figures
+
+
+def _measure(row: pd.Series, name: str, size: float) -> dict[str, Any]:
+    if pd.isna(row[name]):
+        limit = LIMITS.get(name.rpartition("_")[2], 0.0)
+        return unknown(_too_few(limit, size))
+    return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+
+
+def _too_few(limit: float, size: float) -> str:
+    return (
+        f"{size:.0f} (effective) benign examples cannot resolve a false-alarm rate of {limit:.1%}; "
+        f"expected at least {int(np.ceil(1 / limit)) if limit else 1}"
+    )
+
+
+def _at(row: pd.Series, name: str) -> dict[str, Any]:
+    if pd.isna(row[name]):
+        return unknown(f"too few benign examples among the {int(row['n'])} that are exact")
+    return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+
+
+def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
+    """Where the headline curve lets most attacks pass by prediction."""
+    curve = where(removal, {"operator": operator, "selection": "top"})
+    curve = curve.dropna(subset=["missed_alarm"])
+    if curve.empty:
+        return {"missed_alarm": unknown(NO_CURVE)}
+    row = curve.iloc[int(curve["missed_alarm"].to_numpy(dtype=float).argmax())]
+    return {
+        "fraction": figure(float(row["fraction"])),
+        "n": figure(float(row["n"])),
+        **{name: _at(row, name) for name in SPREAD},
+    }

@@ -1,0 +1,1 @@
+"""Whether rankings agree, what they are worth, and whether they are steady."""

@@ -1,0 +1,186 @@
+"""What silencing each ranking's sets did, beside random sets of the same size, all in one sweep.
+
+In: evidence. Out: one row per operator and ranking, and one per dissociated set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, SILENCING, Evidence
+from synapse_audit.effects.curves import DRAW_RANGE, grid_band, half_points, random_controls, where
+from synapse_audit.effects.resampled import Sampled, accuracy, chance, clean_accuracy
+from synapse_audit.neurons.dissociation import READABLE
+from synapse_audit.statistics import interval
+
+EFFECTIVENESS = [
+    *("operator", "ranking", "fractions", "mean_drop", "mean_drop_low", "mean_drop_high"),
+    *("random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high"),
+    *("half_fraction", "half_low", "half_high", "never_share", "draws"),
+]
+DISSOCIATED = [
+    *("operator", "selection", "used", "fraction", "k", "drop", "drop_low", "drop_high"),
+    *("random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high", "draws"),
+]
+
+
+class RandomControls(NamedTuple):
+    """Random sets at several fractions, every draw run at each of them."""
+
+    fractions: Float[np.ndarray, " points"]
+    drops: Float[np.ndarray, "points draws"]
+    samples: Float[np.ndarray, "points resamples"]
+    """Accuracy, mean over draws."""
+
+
+def cells_of(evidence: Evidence, operator: str) -> pd.DataFrame:
+    """Removal cells of one operator on the blocks' outputs, all layers, pooled position."""
+    return where(evidence.cells(*REMOVAL_GROUPS), {"operator": operator})
+
+
+def random_controls_of(
+    evidence: Evidence, cells: pd.DataFrame, ranking: str
+) -> RandomControls | None:
+    """The random controls of a ranking's sets among some cells; None where there is none."""
+    drawn = random_controls(cells, ranking)
+    table = drawn.pivot_table(index="fraction", columns="draw", values="action", aggfunc="first")
+    table = table.dropna()
+    if table.empty:
+        return None
+    found = accuracy(evidence, table.to_numpy().ravel().tolist())
+    shape = (*table.shape, -1)
+    clean = clean_accuracy(evidence).value[0]
+    return RandomControls(
+        fractions=table.index.to_numpy(dtype=np.float64),
+        drops=clean - found.value.reshape(table.shape),
+        samples=found.samples.reshape(shape).mean(axis=1),
+    )
+
+
+# ---- whole curves --------------------------------------------------------------------------------
+
+
+def effectiveness_table(evidence: Evidence) -> pd.DataFrame:
+    """How much silencing each ranking's top costs, on average over the fractions of the sweep.
+
+    ``mean_drop``: mean over the fractions at which every ranking and every draw was run;
+    ``random_drop``: the same for random sets, with the 2.5 to 97.5 % range of the draws;
+    ``excess``: the difference, paired within each resample; ``half_fraction``: the smallest
+    fraction at which half the distance from clean accuracy to chance is lost, linear between grid
+    points, null where never. Limits: the mean weighs the grid's fractions alike, wherever they
+    lie; the interval of ``excess`` varies the examples and not the draws, whose range stands
+    beside it; all rankings whose sets take the same number of neurons in
+    each layer have the same random sets.
+    """
+    rows = [row for operator in SILENCING for row in _rows(evidence, operator)]
+    return pd.DataFrame(rows, columns=EFFECTIVENESS).astype(_numbers(EFFECTIVENESS, 2))
+
+
+def _rows(evidence: Evidence, operator: str) -> Iterator[tuple[object, ...]]:
+    cells = cells_of(evidence, operator)
+    tops = where(cells, {"selection": "top", "ranked_for": GLOBAL})
+    table = tops.pivot_table(index="fraction", columns="ranking", values="action", aggfunc="first")
+    table = table.dropna()
+    beside = {str(name): random_controls_of(evidence, cells, str(name)) for name in table.columns}
+    for drawn in beside.values():
+        if drawn is not None:
+            table = table[table.index.isin(drawn.fractions)]
+    if table.empty:
+        return
+    fractions = table.index.to_numpy(dtype=np.float64)
+    for ranking, mine in beside.items():
+        curve = accuracy(evidence, table[ranking].tolist())
+        yield (
+            operator,
+            ranking,
+            len(fractions),
+            *_mean_drop(evidence, curve),
+            *_excess(evidence, curve, mine, fractions),
+            *_half(evidence, curve, fractions),
+            0 if mine is None else mine.drops.shape[1],
+        )
+
+
+def _mean_drop(evidence: Evidence, curve: Sampled) -> tuple[float, float, float]:
+    clean = clean_accuracy(evidence)
+    ends = interval((clean.samples - curve.samples).mean(axis=0))
+    return float((clean.value - curve.value).mean()), float(ends.low), float(ends.high)
+
+
+def _excess(
+    evidence: Evidence,
+    curve: Sampled,
+    drawn: RandomControls | None,
+    fractions: Float[np.ndarray, " points"],
+) -> tuple[float, ...]:
+    """Random drop with its range over draws, then excess with its interval."""
+    if drawn is None:
+        return (np.nan,) * 6
+    at = np.isin(drawn.fractions, fractions)
+    by_draw = drawn.drops[at].mean(axis=0)
+    low, high = np.quantile(by_draw, DRAW_RANGE)
+    drop = (clean_accuracy(evidence).value - curve.value).mean()
+    ends = interval((drawn.samples[at] - curve.samples).mean(axis=0))
+    excess = float(drop - by_draw.mean())
+    return float(by_draw.mean()), float(low), float(high), excess, float(ends.low), float(ends.high)
+
+
+def _half(
+    evidence: Evidence, curve: Sampled, fractions: Float[np.ndarray, " points"]
+) -> tuple[float, float, float, float]:
+    """Half point with its interval, and the share of resamples that never reach it."""
+    clean, floor = clean_accuracy(evidence), chance(evidence)
+    if clean.value[0] <= floor.value[0]:
+        return (np.nan,) * 4
+    value = half_points(fractions, curve.value[None, :], clean.value, floor.value)[0]
+    samples = half_points(fractions, curve.samples.T, clean.samples[0], floor.samples[0])
+    never = float(np.isinf(samples).mean())
+    low, high = (float(end) for end in grid_band(samples))
+    found = [x if np.isfinite(x) else np.nan for x in (value, low, high)]
+    return float(found[0]), float(found[1]), float(found[2]), never
+
+
+# ---- dissociated sets ----------------------------------------------------------------------------
+
+
+def dissociated_table(evidence: Evidence) -> pd.DataFrame:
+    """What silencing readable but unused, and used but unreadable, neurons costs.
+
+    One row per operator, selection and fraction; columns as in :func:`effectiveness_table`.
+    """
+    rows = [row for operator in SILENCING for row in _dissociated(evidence, operator)]
+    return pd.DataFrame(rows, columns=DISSOCIATED).astype(_numbers(DISSOCIATED, 3))
+
+
+def _dissociated(evidence: Evidence, operator: str) -> Iterator[tuple[object, ...]]:
+    mine = where(evidence.cells("dissociated"), {"operator": operator})
+    mine = mine.sort_values(["selection", "fraction"])
+    drawn = (
+        random_controls_of(evidence, cells_of(evidence, operator), READABLE) if len(mine) else None
+    )
+    for _, cell in mine.iterrows():
+        curve = accuracy(evidence, [cell["action"]])
+        fraction = float(cell["fraction"])
+        known = drawn if drawn is not None and fraction in drawn.fractions else None
+        yield (
+            operator,
+            cell["selection"],
+            cell["used"],
+            fraction,
+            int(cell["k"]),
+            *_mean_drop(evidence, curve),
+            *_excess(evidence, curve, known, np.array([fraction])),
+            0 if known is None else known.drops.shape[1],
+        )
+
+
+def _numbers(columns: list[str], names: int) -> dict[str, str]:
+    """Column types, so that an empty table has them too; the first ``names`` columns are text."""
+    whole = dict.fromkeys((c for c in columns if c in ("fractions", "k", "draws")), "int64")
+    text = dict.fromkeys(columns[:names], "object")
+    return dict.fromkeys(columns, "float64") | whole | text

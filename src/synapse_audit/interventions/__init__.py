@@ -1,0 +1,1 @@
+"""What is done to a classifier: operators rewrite activations, edits change weights."""

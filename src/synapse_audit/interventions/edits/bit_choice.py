@@ -1,0 +1,137 @@
+"""Which bits of a part are flipped: what is tried where, and the choices that need the model.
+
+The head is cheap: all formats, kinds and counts, a long search, one search per class. Inside blocks
+every cell runs the model, so only the top bit of the first format, every other count, and a short
+search.
+
+In: the classifier and two batches of ``fit``. Out: :class:`ChosenFlips`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from synapse_audit.interventions.edits.bit_flips import ChosenFlips, ranked_flips
+from synapse_audit.interventions.edits.bit_search import (
+    Astray,
+    Objective,
+    Toward,
+    Victim,
+    search_flips,
+    steepest,
+)
+from synapse_audit.interventions.edits.number_formats import FORMATS
+from synapse_audit.interventions.edits.parts import ATTENTION, HEAD, MLP, Part
+from synapse_audit.model import Batch, Classifier
+
+KINDS = ("mantissa", "sign", "exponent", "exponent_msb")
+"""Kinds of bits flipped at random or by rank; int8 has no exponent. A search takes any bit."""
+
+HEAD_TRIED, BLOCK_TRIED = 40, 3
+"""Proposals per weight and step of a search that are evaluated exactly."""
+
+BLOCK_STEPS = 10
+"""Bits that a search in a block flips at most."""
+
+
+def formats_of(formats: Sequence[str], part: str) -> tuple[str, ...]:
+    """All formats in the head, the first one in blocks."""
+    return tuple(formats) if part == HEAD else tuple(formats[:1])
+
+
+def kinds_of(format: str, part: str) -> tuple[str, ...]:
+    """All kinds in the head, the top bit (of the exponent, or of an integer) in blocks."""
+    known = FORMATS[format].kinds
+    if part == HEAD:
+        return tuple(kind for kind in KINDS if kind in known)
+    return ("exponent_msb",) if "exponent_msb" in known else ("sign",)
+
+
+def counts_of(counts: Sequence[int], part: str) -> tuple[int, ...]:
+    """All counts in the head, every other one in blocks."""
+    return tuple(sorted(counts))[:: 1 if part == HEAD else 2]
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What an attacker has: the model, inputs and what it says of them, but no labels."""
+
+    classifier: Classifier
+    batch: Batch
+    """For blocks: the whole model runs on it at every step."""
+    said: Int[np.ndarray, " batch"]
+    """Clean predictions of the batch."""
+    head_input: Float[np.ndarray, "examples features"]
+    """For the head, which needs no more than this."""
+    head_said: Int[np.ndarray, " examples"]
+    """Clean predictions of the same examples."""
+
+
+def choose_flips(
+    attacked: Attacked, part: Part, formats: Sequence[str], counts: Sequence[int]
+) -> Iterator[ChosenFlips]:
+    """Ranked and searched flips of one part; none for a part that holds no matrices."""
+    if part.name not in (HEAD, ATTENTION, MLP):
+        return
+    victim, objective = _victim(attacked, part), _astray(attacked, part)
+    slopes = steepest(victim, objective, list(part.weights))
+    most = max(counts_of(counts, part.name))
+    for format in formats_of(formats, part.name):
+        for kind in kinds_of(format, part.name):
+            bits = FORMATS[format].bits(kind)
+            flips = ranked_flips(part.weights, slopes, FORMATS[format], bits, most)
+            yield ChosenFlips("top", format, kind, part.name, part.layer, None, flips)
+        yield _searched(victim, objective, part, format, max(counts))
+    if part.name == HEAD:
+        for index, name in enumerate(attacked.classifier.classes):
+            aimed = _victim(attacked, part, away_from=index)
+            yield _searched(aimed, Toward(index), part, formats[0], max(counts), name)
+
+
+def _searched(
+    victim: Victim,
+    objective: Objective,
+    part: Part,
+    format: str,
+    most: int,
+    target: str | None = None,
+) -> ChosenFlips:
+    head = part.name == HEAD
+    flips = search_flips(
+        victim,
+        objective,
+        part.weights,
+        FORMATS[format],
+        steps=most if head else min(most, BLOCK_STEPS),
+        tried=HEAD_TRIED if head else BLOCK_TRIED,
+    )
+    return ChosenFlips("searched", format, "any", part.name, part.layer, target, flips)
+
+
+def _astray(attacked: Attacked, part: Part) -> Astray:
+    said = attacked.head_said if part.name == HEAD else attacked.said
+    return Astray(torch.from_numpy(said).to(attacked.classifier.device))
+
+
+def _victim(attacked: Attacked, part: Part, *, away_from: int | None = None) -> Victim:
+    """The head on stored inputs (those not said to be ``away_from``), or the model on its batch."""
+    classifier = attacked.classifier
+    inputs = attacked.head_input
+    if away_from is not None:
+        inputs = inputs[attacked.head_said != away_from]
+    read = torch.from_numpy(np.array(inputs)).to(classifier.output_layer.weight.device)
+
+    def head() -> Tensor:
+        logits: Tensor = classifier.output_layer(read)
+        return logits.to(classifier.device)
+
+    def whole() -> Tensor:
+        return classifier.answer(attacked.batch)
+
+    return Victim(classifier.model, classifier.output_layer, head if part.name == HEAD else whole)

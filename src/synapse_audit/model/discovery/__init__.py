@@ -1,0 +1,1 @@
+"""Finding the parts of a module that no record describes."""

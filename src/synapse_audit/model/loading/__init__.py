@@ -1,0 +1,1 @@
+"""Loading a checkpoint: where it is, what it is, how it is to be held."""

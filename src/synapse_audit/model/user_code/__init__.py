@@ -1,0 +1,1 @@
+"""Classifiers that the user's own Python file makes."""

@@ -1,0 +1,39 @@
+"""The stages of an audit with their files: done once, read back on resume.
+
+The verbs themselves live in their own rooms; a stage only knows which file of the run folder holds
+what, and tells how far it is.
+"""
+
+from synapse_audit.pipeline.stages.clean_pass import represent
+from synapse_audit.pipeline.stages.findings import write_findings
+from synapse_audit.pipeline.stages.named_neurons import check_named_neurons
+from synapse_audit.pipeline.stages.planning import Prepared, prepare, sources
+from synapse_audit.pipeline.stages.run import Run, Subject, identify
+from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, score_neurons
+from synapse_audit.pipeline.stages.sites import engine_of
+from synapse_audit.pipeline.stages.subject import check_names, check_placed, read_subject
+from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets, find_sufficient_sets
+from synapse_audit.pipeline.stages.sweep import run_sweep
+from synapse_audit.pipeline.stages.weights import with_weights
+
+__all__ = [
+    "Prepared",
+    "Run",
+    "ScoredNeurons",
+    "Subject",
+    "SufficientSets",
+    "check_named_neurons",
+    "check_names",
+    "check_placed",
+    "engine_of",
+    "find_sufficient_sets",
+    "identify",
+    "prepare",
+    "read_subject",
+    "represent",
+    "run_sweep",
+    "score_neurons",
+    "sources",
+    "with_weights",
+    "write_findings",
+]

@@ -1,0 +1,56 @@
+"""Gradient attributions with their files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from synapse_audit.pipeline.stages.run import Run, Subject
+from synapse_audit.rankings import ATTRIBUTED
+from synapse_audit.rankings.attributions import Attributions, attribute, mean_token, stratified
+from synapse_audit.store import RunFolder
+
+
+def attribute_fit(run: Run, subject: Subject) -> Attributions | None:
+    """Gradient attributions on a part of ``fit``; ``attributions.npz``.
+
+    None where the grid sweeps no ranking of :data:`~synapse_audit.rankings.ATTRIBUTED`.
+    """
+    if not set(ATTRIBUTED) & {*run.config.grid.rankings, *run.config.grid.compared}:
+        return None
+    if not run.has("attributions.npz"):
+        rows = stratified(subject.data.labels, subject.splits.fit, seed=run.config.seed)
+        with run.progress.stage("attributions", len(rows)) as advance:
+            found = attribute(
+                subject.classifier,
+                subject.encoded,
+                subject.data.labels,
+                rows,
+                baseline=mean_token(subject.classifier, subject.encoded, rows),
+                progress=advance,
+            )
+        run.folder.write_arrays("attributions", _attribution_arrays(found))
+    return _read_attributions(run.folder)
+
+
+_BY_LAYER = ("gradients", "conductances")
+_BY_EXAMPLE = ("rows", "gap", "span")
+
+
+def _attribution_arrays(found: Attributions) -> dict[str, np.ndarray]:
+    layers = {
+        f"{name}_{m:02d}": values
+        for name in _BY_LAYER
+        for m, values in enumerate(getattr(found, name))
+    }
+    return layers | {name: getattr(found, name) for name in _BY_EXAMPLE}
+
+
+def _read_attributions(folder: RunFolder) -> Attributions:
+    arrays = folder.read_arrays("attributions")
+    fields: dict[str, Any] = {name: arrays[name] for name in _BY_EXAMPLE}
+    for name in _BY_LAYER:
+        keys = sorted(key for key in arrays if key.startswith(f"{name}_"))
+        fields[name] = tuple(arrays[key] for key in keys)
+    return Attributions(**fields)

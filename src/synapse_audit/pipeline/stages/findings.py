@@ -1,0 +1,165 @@
+"""Outcomes → tables, findings and summary, with their files. No model is needed any more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from synapse_audit.artifacts import (
+    Evidence,
+    Finding,
+    LabelledData,
+    Outcomes,
+    Plan,
+    Predictions,
+    Splits,
+)
+from synapse_audit.effects import METRICS, measure, untouched
+from synapse_audit.effects.calibration import fit_temperature
+from synapse_audit.findings import FINDINGS
+from synapse_audit.memory import release_memory
+from synapse_audit.model import Classifier
+from synapse_audit.model.activations import Extraction
+from synapse_audit.pipeline.stages.planning import Prepared
+from synapse_audit.pipeline.stages.run import Run, Subject
+from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons
+from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets
+from synapse_audit.probes import participation_ratio, probe_table
+from synapse_audit.statistics import resampled_weights
+
+
+def write_findings(
+    run: Run,
+    subject: Subject,
+    found: Extraction,
+    learned: ScoredNeurons,
+    *,
+    examined: SufficientSets,
+    prepared: Prepared,
+    outcomes: Outcomes,
+) -> None:
+    """Writes effects, findings and summary."""
+    evidence = gather(
+        run,
+        subject,
+        found,
+        learned,
+        examined=examined,
+        plan=prepared.plan,
+        outcomes=outcomes,
+    )
+    findings = interpret(run, evidence)
+    run.folder.write_json("summary", summarise(subject.classifier, evidence, prepared, findings))
+    run.folder.update_manifest(status="complete", truncated=subject.encoded.n_truncated)
+
+
+def gather(
+    run: Run,
+    subject: Subject,
+    found: Extraction,
+    learned: ScoredNeurons,
+    *,
+    examined: SufficientSets,
+    plan: Plan,
+    outcomes: Outcomes,
+) -> Evidence:
+    """Measures the outcomes, and puts together all that findings read."""
+    data, splits, classifier = subject.data, subject.splits, subject.classifier
+    predictions = Predictions(data.labels, found.logits).take(splits.evaluate)
+    weights = data.weights[splits.evaluate]
+    groups = None if data.groups is None else data.groups[splits.evaluate]
+    resampled = resampled_weights(
+        predictions.labels,
+        weights,
+        groups=groups,
+        resamples=run.config.resamples,
+        seed=run.config.seed,
+        allocate=run.folder.scratch,
+    )
+    with run.progress.stage("effects", 1) as advance:
+        tables = measure(
+            plan,
+            outcomes,
+            predictions=predictions,
+            weights=weights,
+            resampled=resampled,
+            classes=data.classes,
+            tests=run.config.grid.tests,
+        )
+        run.folder.write_table("effects", tables.effects)
+        run.folder.write_table("class_effects", tables.class_effects)
+        release_memory()
+        advance(1)
+    return Evidence(
+        classes=data.classes,
+        grid=run.config.grid,
+        predictions=predictions,
+        weights=weights,
+        resampled=resampled,
+        outcomes=outcomes,
+        effects=tables.effects,
+        class_effects=tables.class_effects,
+        probes=probe_table(learned.probes),
+        sufficiency=examined.sufficiency,
+        statistics=learned.blocks,
+        participation=participation_ratio(found.activations, splits),
+        head_input=np.asarray(found.activations.head_input[splits.evaluate]),
+        head_weight=classifier.head_weight,
+        head_bias=classifier.head_bias,
+        rankings=learned.rankings,
+        stability=examined.stability,
+        head_mean=np.asarray(found.activations.head_input[splits.fit]).mean(axis=0),
+        dense=classifier.dense,
+        pooled=np.asarray(found.activations.layers[-1][splits.evaluate]),
+        benign=run.config.benign,
+        temperature=_temperature(found, data, splits),
+    )
+
+
+def _temperature(found: Extraction, data: LabelledData, splits: Splits) -> float:
+    """Chosen on ``select``, as every choice is."""
+    chosen = Predictions(data.labels, found.logits).take(splits.select)
+    return fit_temperature(chosen.logits, chosen.labels, data.weights[splits.select])
+
+
+def interpret(run: Run, evidence: Evidence) -> list[Finding]:
+    """Every finding of ``FINDINGS``, its tables written to ``findings/``."""
+    found = []
+    with run.progress.stage("findings", len(FINDINGS)) as advance:
+        for name, finding in FINDINGS.items():
+            found.append(finding(evidence))
+            for table, rows in found[-1].tables.items():
+                run.folder.write_table(f"findings/{name}.{table}", rows)
+            release_memory()
+            advance(1)
+    return found
+
+
+def summarise(
+    classifier: Classifier, evidence: Evidence, prepared: Prepared, findings: list[Finding]
+) -> dict[str, Any]:
+    """``summary.json``: every figure {value, low, high}."""
+    summary: dict[str, Any] = {
+        "model": classifier.name,
+        "classes": list(evidence.classes),
+        "n_evaluate": len(evidence.weights),
+        "clean": _clean(evidence),
+    }
+    for finding in findings:
+        summary |= finding.summary
+    cost = prepared.cost
+    work = {"cells": len(prepared.plan.cells), "distinct": len(prepared.plan.actions)}
+    summary["cost"] = work | {"routes": cost.cells, "work_saved": round(cost.saved, 4)}
+    return summary
+
+
+def _clean(evidence: Evidence) -> dict[str, dict[str, float]]:
+    scored = untouched(
+        evidence.predictions, evidence.weights, evidence.resampled, len(evidence.classes)
+    )
+    figures = {}
+    for name in ("accuracy", "macro_f1"):
+        value = METRICS[name](scored)
+        figures[name] = {k: float(getattr(value, k)[0]) for k in ("value", "low", "high")}
+    return figures

@@ -1,0 +1,195 @@
+"""A run in progress: its folder, its identity, its clock."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Int
+
+from synapse_audit.artifacts import LabelledData, Splits
+from synapse_audit.config import AuditConfig
+from synapse_audit.memory import release_memory
+from synapse_audit.model import Classifier, Encoded
+from synapse_audit.model.families.record import TEXT
+from synapse_audit.pipeline.stages.tokenizer_check import NOT_COMPARED, TokenizerCheck
+from synapse_audit.progress import Progress
+from synapse_audit.store import RunFolder, UnitShelf
+
+SCHEMA = 1
+"""Version of the run folder's layout."""
+
+VOLATILE = {"out", "seeds", "time_budget", "batch_size", "engine", "workers", "address"}
+"""Configuration that may differ between a run and its resumption."""
+
+PACKAGES = ("synapse-audit", "torch", "transformers", "numpy", "scipy", "scikit-learn", "pandas")
+
+
+@dataclass
+class Run:
+    """A run in progress: its folder, who watches, and how long each stage took."""
+
+    folder: RunFolder
+    config: AuditConfig
+    progress: Progress
+    times: dict[str, float] = field(default_factory=dict)
+
+    def has(self, *names: str) -> bool:
+        """Whether every named file of the folder is there as it was written; says what is not."""
+        for name in dict.fromkeys(self.folder.damaged(*names)):
+            self.progress.note(f"warning: {name} is damaged or gone; it is made again")
+        return self.folder.has(*names)
+
+    @property
+    def shelf(self) -> UnitShelf:
+        """Where an unfinished sweep keeps its units; damaged ones are named."""
+        return replace(self.folder.shelf, note=self.progress.note)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Adds the seconds of a stage to the manifest, so that a resumed run keeps them.
+
+        What the stage no longer needs is given back to the system.
+        """
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            release_memory()
+            before = self.folder.manifest.get("times", {})
+            self.times = before | {
+                stage: round(before.get(stage, 0) + time.perf_counter() - start, 3)
+            }
+            self.folder.update_manifest(times=self.times)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is audited: a classifier on its data."""
+
+    classifier: Classifier
+    data: LabelledData
+    splits: Splits
+    encoded: Encoded
+    benign: int | None = None
+    """Output index of the class that means no alarm, where one was named."""
+    alike: TokenizerCheck = NOT_COMPARED
+    """Inputs that the model reads exactly as others."""
+
+    @property
+    def evaluated(self) -> Int[np.ndarray, " evaluate"]:
+        """The examples on which effects are measured."""
+        return self.splits.evaluate
+
+
+def identify(run: Run, subject: Subject) -> None:
+    """Records whose folder this is, or refuses a foreign one."""
+    classifier, data, splits = subject.classifier, subject.data, subject.splits
+    config = run.config.flat()
+    run.folder.identify(
+        {
+            "config": {k: v for k, v in config.items() if k not in VOLATILE},
+            "weights": classifier.fingerprint(),
+            "data": data.sha256,
+            **_code(classifier),
+            "synapse-audit": version("synapse-audit"),
+        }
+    )
+    run.folder.update_manifest(
+        schema=SCHEMA,
+        config=config,
+        model=_model_facts(classifier),
+        label_map={str(i): name for i, name in enumerate(classifier.classes)},
+        data=_data_facts(run, subject),
+        splits={f.name: len(getattr(splits, f.name)) for f in fields(splits)},
+        seed=run.config.seed,
+        device=", ".join(classifier.devices),
+        float32_matmul=classifier.float32_matmul,
+        versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
+    )
+    run.folder.write_table("splits", splits_table(data, splits))
+    if subject.alike.note:
+        run.progress.note(f"warning: {subject.alike.note}")
+
+
+def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:
+    """The manifest's ``data``: what the inputs are, and how many of what.
+
+    Rows are those of the files: ``n_rows`` read, ``n_repeats`` of them dropped as repeats,
+    ``n_rows_used`` left after the cap. ``n_examples`` counts what every figure counts, rows or,
+    where windows were cut, windows; ``n_used`` is its older name. ``windows`` has the counts of the
+    cutting, with repeats of its own. ``columns`` are those of a table, in the model's order.
+    ``n_alike``: distinct rows used that the model reads exactly as another one, if there are any.
+    """
+    data = subject.data
+    return {
+        "source": data.source,
+        "sha256": data.sha256,
+        "kind": _kind(run.config, subject),
+        "n_rows": data.n_rows,
+        "n_repeats": data.n_repeats,
+        "n_rows_used": len(data) if data.windows is None else data.windows.n_rows,
+        "n_examples": len(data),
+        "n_used": len(data),
+        **({"columns": list(data.columns)} if data.columns else {}),
+        **({"n_alike": subject.alike.n} if subject.alike.n else {}),
+        **_windows(data),
+    }
+
+
+def _kind(config: AuditConfig, subject: Subject) -> str | None:
+    """What one input is; None where a wrapped module reads what nobody named."""
+    classifier = subject.classifier
+    if config.tokens == "ids":
+        return "ids"
+    if subject.data.columns:
+        return "table"
+    named = classifier.modality != TEXT or classifier.reads
+    return classifier.modality if named else None
+
+
+def _code(classifier: Classifier) -> dict[str, list[str]]:
+    """Hashes of the user's own code, where that made the model: weights alone do not tell it."""
+    found = [classifier.origin[n] for n in ("file_sha256", "imported") if n in classifier.origin]
+    return {"code": found} if found else {}
+
+
+def _windows(data: LabelledData) -> dict[str, dict[str, int]]:
+    cut = data.windows
+    if cut is None:
+        return {}
+    counts = {"n_rows": cut.n_rows, "n_windows": cut.n_windows, "n_repeats": cut.n_repeats}
+    return {"windows": counts}
+
+
+def _model_facts(classifier: Classifier) -> dict[str, Any]:
+    widths = set(classifier.widths)
+    return {
+        "name": classifier.name,
+        "inputs": classifier.reads,
+        "notes": "; ".join(classifier.notes) or None,
+        "family": classifier.architecture,
+        "layers": classifier.n_layers,
+        "hidden_size": widths.pop() if len(widths) == 1 else None,
+        "parameters": classifier.parameters_count,
+        "pooled_position": classifier.position,
+        "sha256": classifier.fingerprint(),
+        **classifier.origin,
+    }
+
+
+def splits_table(data: LabelledData, splits: Splits) -> pd.DataFrame:
+    """``splits.parquet``: one row per example, with the row that it was cut from in windows."""
+    names = np.full(len(data), "", dtype=object)
+    for part in fields(splits):
+        names[getattr(splits, part.name)] = part.name
+    rows = {} if data.windows is None else {"row": data.windows.rows}
+    columns = {"example": np.arange(len(data)), "split": names, "label": data.labels}
+    return pd.DataFrame(columns | rows)

@@ -1,0 +1,132 @@
+"""What an audit starts from: names that exist, the classifier, the labelled data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from synapse_audit.artifacts import LabelledData
+from synapse_audit.config import AuditConfig
+from synapse_audit.data import load_data, split
+from synapse_audit.errors import UsageError, choices
+from synapse_audit.interventions.edits import FORMATS
+from synapse_audit.interventions.operators import AIMED, OPERATORS
+from synapse_audit.model import (
+    SITES,
+    Classifier,
+    InputFormat,
+    Window,
+    open_classifier,
+    vocabulary_size,
+)
+from synapse_audit.pipeline.stages.run import Subject
+from synapse_audit.pipeline.stages.tokenizer_check import check_tokenizer
+from synapse_audit.pipeline.stages.windows import by_window
+from synapse_audit.plan.inputs import BUILDERS
+from synapse_audit.plan.weights import WEIGHT_CELLS
+from synapse_audit.rankings import RANKINGS
+from synapse_audit.sweep.executors import check as check_engine
+
+
+def check_names(config: AuditConfig) -> None:
+    """Refuses operators, rankings and engines that cannot be had, before anything is computed.
+
+    Raises:
+        UsageError: the message names the choices.
+    """
+    check_engine(config)
+    for kind, names, table in (
+        ("operator", config.grid.operators, OPERATORS),
+        ("ranking", (*config.grid.rankings, *config.grid.compared), RANKINGS),
+        ("operator", config.grid.other_operators, OPERATORS),
+        ("site", config.grid.sites, SITES[1:]),
+        ("edit", config.grid.edits, WEIGHT_CELLS),
+        ("attack", config.grid.attacks, BUILDERS),
+        ("bit format", config.grid.bit_formats, FORMATS),
+    ):
+        unknown = [name for name in names if name not in table]
+        if unknown:
+            raise UsageError(f"{kind} '{unknown[0]}' given; {choices(unknown[0], table)}")
+    if config.stride is not None and config.window is None:
+        raise UsageError(f"stride {config.stride} given without a window; expected both or neither")
+    aimed = [name for name in config.grid.operators if name in AIMED]
+    if aimed:
+        raise UsageError(
+            f"operators: '{aimed[0]}' given, which needs a class to aim at; expected it in "
+            "other_operators, which are run toward every class"
+        )
+
+
+def benign_index(config: AuditConfig, classifier: Classifier) -> int | None:
+    """Output index of the class that means no alarm; None where the configuration names none.
+
+    Raises:
+        UsageError: the classifier has no such class.
+    """
+    if config.benign is None:
+        return None
+    if config.benign not in classifier.classes:
+        raise UsageError(
+            f"benign class '{config.benign}' given; {choices(config.benign, classifier.classes)}"
+        )
+    return classifier.classes.index(config.benign)
+
+
+def read_subject(config: AuditConfig) -> Subject:
+    """The classifier, its labelled data, and who is in which split.
+
+    Raises:
+        ModelError, DataError, UsageError: the message is one line.
+    """
+    classifier = read_classifier(config)
+    benign = benign_index(config, classifier)
+    rows = read_data(config, classifier)
+    read = classifier.encode(rows.inputs)
+    alike = check_tokenizer(rows.inputs, read)
+    data, encoded = by_window(rows, read)
+    told = (*encoded.notes, *filter(None, [alike.note]))
+    heard = replace(classifier, notes=(*classifier.notes, *told))
+    return Subject(heard, data, split(data, seed=config.seed), encoded, benign, alike)
+
+
+def read_classifier(config: AuditConfig) -> Classifier:
+    """The classifier that a configuration names.
+
+    Raises:
+        ModelError, UsageError: the message is one line.
+    """
+    window = None if config.window is None else Window(config.window, config.stride)
+    classifier = open_classifier(config.model, config.loading, InputFormat(config.tokens, window))
+    columns = config.reading.columns
+    if columns and classifier.modality == "text" and classifier.reads:
+        raise UsageError(
+            f"columns {', '.join(columns[:3])} given; model '{config.model}' reads "
+            f"{classifier.reads}; expected --text-column"
+        )
+    return classifier
+
+
+def check_placed(config: AuditConfig, classifier: Classifier) -> None:
+    """Refuses an engine that would copy a model from several devices to workers with one each.
+
+    Raises:
+        UsageError: the message names the engine to take.
+    """
+    if config.engine != "local" and len(classifier.devices) > 1:
+        raise UsageError(
+            f"engine '{config.engine}' given; '{classifier.name}' is on "
+            f"{', '.join(classifier.devices)}, and a worker has one device; expected engine local"
+        )
+
+
+def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
+    """The labelled data that a configuration names, in the classifier's own class order."""
+    return load_data(
+        config.data,
+        config.reading,
+        classes=classifier.classes,
+        fit_data=config.fit_data,
+        max_examples=config.grid.max_examples,
+        seed=config.seed,
+        vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,
+        modality=classifier.modality,
+    )

@@ -1,0 +1,88 @@
+"""The sweep with its files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from synapse_audit.artifacts import Outcomes, Plan
+from synapse_audit.pipeline.stages.planning import Prepared
+from synapse_audit.pipeline.stages.run import Run, Subject
+from synapse_audit.store import AuditResult, RunFolder
+from synapse_audit.sweep import Engine, Execute, blank, sweep, sweep_two_phase
+from synapse_audit.sweep.executors import start as start_engine
+
+OUTCOMES = "outcomes"
+"""Folder of the outcomes' arrays."""
+
+ACTIONS = f"{OUTCOMES}/actions.parquet"
+"""Written last: without it the outcomes are not finished."""
+
+
+def run_sweep(
+    run: Run, subject: Subject, engine: Engine, prepared: Prepared
+) -> tuple[Prepared, Outcomes]:
+    """Runs the plan; finished units survive an interruption, finished outcomes are read back.
+
+    Returns:
+        The plan with the routes that were taken in the end (some cells may be estimated in two
+        phases), and the outcomes.
+    """
+    run.folder.update_manifest(left_out=list(prepared.left_out))
+    if not run.has(ACTIONS, *run.folder.written(OUTCOMES)):
+        run.folder.forget(OUTCOMES)
+        with start_engine(run.config) as execute:
+            plan, outcomes = _sweep(run, subject, engine, prepared, execute)
+        _keep(run.folder, plan, outcomes)
+        run.shelf.clear()
+    table = run.folder.read_table("outcomes/actions")
+    routes = dict(zip(table["action"], table["route"], strict=True))
+    taken = replace(prepared, plan=prepared.plan.rerouted(routes))
+    return taken, AuditResult(run.folder.path).outcomes
+
+
+def _sweep(
+    run: Run, subject: Subject, engine: Engine, prepared: Prepared, execute: Execute
+) -> tuple[Plan, Outcomes]:
+    plan, rows, config = prepared.plan, subject.evaluated, run.config
+    encoded, labels = subject.encoded, subject.data.labels
+    allocate = run.folder.allocate(OUTCOMES)
+    if not prepared.chosen.all_exact:
+        return sweep_two_phase(
+            engine,
+            encoded,
+            plan,
+            labels,
+            chosen=prepared.chosen,
+            batch_size=config.batch_size,
+            shelf=run.shelf,
+            progress=run.progress,
+            execute=execute,
+            allocate=allocate,
+        )
+    board = blank(len(plan.actions), len(rows), engine.benign, allocate)
+    with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
+        return plan, sweep(
+            engine,
+            encoded,
+            plan,
+            labels,
+            rows=rows,
+            onto=board,
+            batch_size=config.batch_size,
+            shelf=run.shelf,
+            progress=advance,
+            execute=execute,
+        )
+
+
+def _keep(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
+    """Names the finished arrays; with the table of actions, the last, they count as finished."""
+    folder.publish(OUTCOMES)
+    if outcomes.direct is not None:
+        for name in ("disagreement", "error"):
+            folder.write_array(f"{OUTCOMES}/direct_{name}", getattr(outcomes.direct, name))
+    routes = [plan.routes[action] for action in outcomes.actions]
+    table = pd.DataFrame({"action": outcomes.actions, "route": routes})
+    folder.write_table(f"{OUTCOMES}/actions", table)

@@ -1,0 +1,163 @@
+"""All that cells are built from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from synapse_audit.artifacts import LayerStatistics, Probe, Ranking
+from synapse_audit.config import PRESETS, Grid
+from synapse_audit.errors import UsageError
+from synapse_audit.interventions.edits import ChosenFlips, HeadView, Part
+from synapse_audit.neurons import NeuronSet, Scores, count, random_draw
+from synapse_audit.probes import layer_statistics
+from synapse_audit.rankings import RankingContext, rank
+
+if TYPE_CHECKING:
+    from synapse_audit.model import Classifier
+    from synapse_audit.model.activations import Extraction
+
+
+@dataclass(frozen=True)
+class SiteInputs:
+    """What cells at one site besides the block output are built from."""
+
+    statistics: tuple[LayerStatistics, ...]
+    """Per layer, layer 0 first; layers without the site are 0 wide."""
+    ranking: Ranking
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons per layer."""
+        return tuple(len(layer.mean) for layer in self.statistics)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that have the site."""
+        return tuple(m for m, width in enumerate(self.widths) if width)
+
+
+@dataclass(frozen=True)
+class NamedNeurons:
+    """Neurons of one site that somebody named."""
+
+    neurons: NeuronSet
+    widths: tuple[int, ...]
+    """Neurons of the site per layer, layer 0 first; layers without the site are 0 wide."""
+
+
+@dataclass(frozen=True)
+class PlanInputs:
+    """All that cells are built from."""
+
+    grid: Grid
+    rankings: Mapping[str, Ranking]
+    statistics: tuple[LayerStatistics, ...]
+    """Per layer, layer 0 first."""
+    head: HeadView
+    column_scores: Mapping[str, Scores]
+    """Class name → one array of scores of the head's inputs."""
+    classes: tuple[str, ...]
+    seed: int
+    parts: tuple[Part, ...] = ()
+    """Named weights that faults fall on: the head, and parts of the first and last block."""
+    flips: tuple[ChosenFlips, ...] = ()
+    """Bits that were chosen with the model at hand."""
+    sites: Mapping[str, SiteInputs] = field(default_factory=dict)
+    """Sites besides the block output."""
+    given: Mapping[str, NamedNeurons] = field(default_factory=dict)
+    """Site → the neurons there that somebody named."""
+
+    @classmethod
+    def of(
+        cls,
+        classifier: Classifier,
+        found: Extraction,
+        context: RankingContext,
+        *,
+        grid: Grid = PRESETS["quick"],
+        rankings: Mapping[str, Ranking] | None = None,
+        statistics: tuple[LayerStatistics, ...] | None = None,
+    ) -> PlanInputs:
+        """What the cells of a grid are built from, of the block outputs and the head.
+
+        Args:
+            found: the clean pass.
+            context: the same activations with labels, splits, the probes of ``fit_probes``, seed.
+            grid: which cells there are to be.
+            rankings: by name; None: those that the grid names are computed here.
+            statistics: per layer over ``fit``; None: computed here.
+
+        Raises:
+            UsageError: an unknown ranking, or no probe of the head's input among the context's.
+        """
+        fit = context.splits.fit
+        if rankings is None:
+            rankings = {name: rank(name, context) for name in (*grid.rankings, *grid.compared)}
+        if statistics is None:
+            statistics = layer_statistics(
+                context.activations,
+                context.splits,
+                labels=context.labels,
+                classes=context.classes,
+            )
+        inputs = np.asarray(found.activations.head_input[fit])
+        return cls(
+            grid=grid,
+            rankings=rankings,
+            statistics=statistics,
+            head=HeadView.of(classifier, inputs, found.logits[fit].argmax(axis=1)),
+            column_scores=column_scores(context.probes, context.classes),
+            classes=context.classes,
+            seed=context.seed,
+        )
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Neurons per layer."""
+        return tuple(len(layer.mean) for layer in self.statistics)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """The layers that ``all`` means."""
+        return tuple(range(1, len(self.widths)))
+
+    @property
+    def headline(self) -> Ranking:
+        """The ranking that per-class and per-layer cells use."""
+        return self.rankings[self.grid.rankings[0]]
+
+    @property
+    def ranked_classes(self) -> tuple[str, ...]:
+        """Classes that ``fit`` holds: only these are ranked for."""
+        return tuple(name for name in self.classes if name in self.headline.scores)
+
+    @property
+    def draws(self) -> range:
+        """Numbers of the random draws."""
+        return range(self.grid.draws)
+
+    def random_control(self, counts: Mapping[int, int], draw: int) -> NeuronSet:
+        """The shared random draw with the given count per layer."""
+        return random_draw(self.widths, counts, draw, self.seed)
+
+    def counts(self, fraction: float, layers: Iterable[int]) -> dict[int, int]:
+        """Neurons per layer that a fraction means."""
+        return {m: count(fraction, self.widths[m]) for m in layers}
+
+
+def column_scores(probes: Sequence[Probe], classes: Sequence[str]) -> dict[str, Scores]:
+    """Class name → importance of the head's own inputs, |W| of the probe fitted there.
+
+    Raises:
+        UsageError: there is no such probe.
+    """
+    probe = next((p for p in probes if p.scope == "head_input"), None)
+    if probe is None:
+        scopes = ", ".join(p.scope for p in probes) or "none"
+        raise UsageError(f"probes of scopes {scopes} given; expected one of 'head_input' as well")
+    return {name: [np.abs(probe.weights[c]).astype(np.float64)] for c, name in enumerate(classes)}

@@ -1,0 +1,1 @@
+"""What every section is made with: page, figures, tables, numbers in words."""

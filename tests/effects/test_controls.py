@@ -1,0 +1,176 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from synapse_audit.effects import curve_tests
+from synapse_audit.effects.controls import CURVE, _position, adjusted, positions
+
+BASE = {
+    "group": "removal",
+    "space": "neuron",
+    "operator": "mean",
+    "strength": np.nan,
+    "site": "block_output",
+}
+BASE |= {"position": "pooled", "layers": "all", "ranking": None, "ranked_for": None}
+TOP = {"selection": "top", "ranking": "probe", "ranked_for": "global", "draw": None}
+
+
+def effects_table(rows):
+    table = pd.DataFrame([BASE | row for row in rows])
+    kinds = dict.fromkeys(["operator", "site", "position", "layers", "ranking"], "str")
+    return table.astype(kinds | {"ranked_for": "str", "selection": "str", "draw": "Int64"})
+
+
+def curve(drops, **purpose):
+    """Rows at fractions .1, .3, .7."""
+    points = zip((0.1, 0.3, 0.7), drops, strict=False)
+    return [purpose | {"fraction": f, "accuracy_drop": d} for f, d in points]
+
+
+def random_controls(draws=3, **purpose):
+    """Random curves of constant drop 0.1, 0.2, 0.3, ..."""
+    return [
+        row
+        for draw in range(draws)
+        for row in curve([0.1 * (draw + 1)] * 3, selection="random", draw=draw, **purpose)
+    ]
+
+
+def test_area_and_t_by_hand():
+    tests = curve_tests(effects_table(curve([0.2, 0.4, 0.6], **TOP) + random_controls()))
+    # Top: .2 · .3 + .4 · .5 = .26; random controls: .06, .12, .18.
+    areas = np.array([0.20, 0.14, 0.08])
+    t = 0.14 / (0.06 * np.sqrt(4 / 3))
+    assert list(tests.columns) == [*CURVE, "area", "t", "df", "p_value", "p_adjusted"]
+    assert tests.loc[0, "area"] == pytest.approx(areas.mean())
+    assert tests.loc[0, "t"] == pytest.approx(t)
+    assert tests.loc[0, "df"] == 2
+    assert tests.loc[0, "p_value"] == pytest.approx(2 * stats.t.sf(t, 2))
+    assert tests.loc[0, "p_adjusted"] == tests.loc[0, "p_value"]
+
+
+def test_every_curve_is_tested_against_the_controls_of_its_own_setting():
+    rows = curve([0.2, 0.2, 0.2], **TOP) + random_controls()
+    rows += curve([0.9, 0.9, 0.9], **TOP, layers="2") + random_controls(layers="2", position="all")
+    rows += curve([0.5, 0.5, 0.5], **(TOP | {"ranked_for": "sqli"}))
+    rows += curve([0.5], **(TOP | {"ranking": "iou"})) + curve([0.5] * 3, **TOP, operator="zero")
+    tests = curve_tests(effects_table(rows)).set_index(["ranking", "ranked_for", "layers"])
+    assert len(tests) == 3  # neither one fraction nor another operator
+    assert tests.loc[("probe", "global", "all"), "area"] == pytest.approx(0.0)
+    assert tests.loc[("probe", "sqli", "all"), "area"] == pytest.approx(0.6 * 0.3)
+    assert np.isnan(tests.loc[("probe", "global", "2"), ["area", "t", "p_adjusted"]].tolist()).all()
+    known = tests["p_value"].dropna().to_numpy()
+    expected = stats.false_discovery_control(known, method="by")
+    np.testing.assert_allclose(tests["p_adjusted"].dropna(), expected)
+
+
+def test_a_ranking_with_controls_of_its_own_is_not_set_beside_the_shared_ones():
+    own = {"ranking": "paper", "ranked_for": "global"}
+    rows = curve([0.5] * 3, **TOP) + curve([0.5] * 3, **(TOP | own)) + random_controls()
+    rows += random_controls(2, **own)
+    # A setting of its own is on no curve.
+    rows += random_controls(2, **(own | {"ranked_for": "sqli", "group": "paper_mass"}))
+    rows += curve([0.5] * 3, **(TOP | own | {"ranked_for": "sqli"}))
+    tests = curve_tests(effects_table(rows)).set_index(["ranking", "ranked_for"])
+    assert tests.loc[("probe", "global"), "area"] == pytest.approx(0.3 * 0.6)
+    assert tests.loc[("paper", "global"), "area"] == pytest.approx((0.5 - 0.15) * 0.6)
+    # Random controls with the counts of the global sets say nothing of a class's own sets.
+    assert np.isnan(tests.loc[("paper", "sqli"), "p_value"])
+    assert tests["df"].tolist() == [2, 1, 0]
+
+
+def test_fractions_that_lack_a_draw_are_left_out():
+    rows = curve([0.2, 0.4, 0.6], **TOP) + random_controls()[:-1]
+    tests = curve_tests(effects_table(rows))
+    assert tests.loc[0, "area"] == pytest.approx(0.06 - 0.04)
+
+
+def test_adjusted_reaches_the_rows_of_the_curve_alone():
+    rows = curve([0.2, 0.4, 0.6], **TOP) + random_controls()
+    rows += curve([0.1, 0.2, 0.3], **(TOP | {"selection": "bottom"}))
+    found = adjusted(effects_table(rows))
+    expected = curve_tests(effects_table(rows)).loc[0, "p_adjusted"]
+    np.testing.assert_allclose(found[:3], expected)
+    assert np.isnan(found[3:]).all()
+
+
+def test_no_curve_gives_an_empty_table():
+    tests = curve_tests(effects_table(random_controls()))
+    assert len(tests) == 0
+    assert list(tests.columns) == [*CURVE, "area", "t", "df", "p_value", "p_adjusted"]
+
+
+def test_positions_among_sets_of_the_same_size(build):
+    cells = [
+        build.cell([0, 1], selection="top", fraction=0.2),
+        build.cell([0, 1], selection="exclusive", fraction=0.5),
+        build.cell([0, 1, 2], selection="top", fraction=0.3),
+        build.cell([0, 1], selection="top", fraction=0.2, operator="zero"),
+        build.cell([2, 3], selection="random", draw=0, fraction=0.2),
+        build.cell([4, 5], selection="random", draw=1, fraction=0.2),
+        build.cell([4, 5], selection="random", draw=1, fraction=0.21),
+        build.cell([6, 7], selection="keep_random", draw=0, fraction=0.8),
+        build.cell([0, 1], selection="keep_top", fraction=0.8),
+    ]
+    drop = np.array([0.5, 0.2, 0.5, 0.5, 0.1, 0.3, 0.3, 0.9, 0.4])
+    z, p = np.array(positions(cells, drop)).T
+    np.testing.assert_allclose(p[[0, 1, 8]], [1 / 3, 2 / 3, 1.0])
+    np.testing.assert_allclose(z[[0, 1]], [0.3 / np.sqrt(0.02), 0.0], atol=1e-12)
+    assert np.isnan(p[2:8]).all()
+
+
+def test_noise_that_value_and_draws_share_changes_nothing(build):
+    cells = [build.cell([0, 1], selection="top", fraction=0.2)]
+    cells += [build.cell([2 + i, 3 + i], selection="random", draw=i) for i in range(4)]
+    drop = np.array([0.5, 0.1, 0.2, 0.3, 0.4])
+    plain = positions(cells, drop)[0]
+    assert positions(cells, drop, np.full(5, 0.05))[0] == pytest.approx(plain)
+    # s² = .1² · 5/3; the value alone is noisy: s² + .05². The draws alone are: s² − .05².
+    for error, variance in (([0.05, *[np.nan] * 4], 0.05**2), ([0.0, *[0.05] * 4], -(0.05**2))):
+        z = positions(cells, drop, np.array(error))[0].z
+        assert z == pytest.approx(0.25 / np.sqrt(0.05 / 3 + variance))
+    # However noisy the draws, half of their variance is kept.
+    z = positions(cells, drop, np.array([0.0, 9.0, 9.0, 9.0, 9.0]))[0].z
+    assert z == pytest.approx(np.sqrt(2) * plain.z)
+
+
+def _noisy_audits(audits, top_noise, draw_noise):
+    """Drops (audits, sets, fractions) of a ranking that is one more draw, then of 20 draws."""
+    generator = np.random.default_rng(0)
+    noise = np.array([top_noise, *[draw_noise] * 20])[:, None]
+    return generator.normal(generator.normal(0.1, 0.02, (audits, 21, 3)), noise)
+
+
+def _spread_of_z(drops, top_noise, draw_noise):
+    random_controls = [np.stack([d[1:, 0], np.full(20, draw_noise**2)], axis=1) for d in drops]
+    tops = drops[:, 0, 0]
+    return np.std(
+        [_position(t, top_noise**2, d).z for t, d in zip(tops, random_controls, strict=True)]
+    )
+
+
+NULL = np.sqrt(1.05 * 19 / 17)
+"""z = t √(1 + 1/B), and t on 19 degrees of freedom has the variance 19 / 17."""
+
+
+@pytest.mark.parametrize(("top_noise", "draw_noise"), [(0.03, 0.03), (0.03, 0.0), (0.0, 0.02)])
+def test_one_more_draw_stays_one_whichever_is_estimated(top_noise, draw_noise):
+    drops = _noisy_audits(1000, top_noise, draw_noise)
+    assert _spread_of_z(drops, top_noise, draw_noise) == pytest.approx(NULL, rel=0.12)
+
+
+def test_taking_the_noise_out_of_the_draws_alone_would_make_noise_an_effect():
+    assert _spread_of_z(_noisy_audits(1000, 0.03, 0.03), 0.0, 0.03) > 1.3 * NULL
+
+
+@pytest.mark.parametrize(("top_noise", "draw_noise"), [(0.03, 0.03), (0.03, 0.0)])
+def test_curves_that_are_one_more_draw_are_not_called_significant(top_noise, draw_noise):
+    p = []
+    for drops in _noisy_audits(60, top_noise, draw_noise):
+        rows = curve(drops[0], **TOP, phase_se=top_noise)
+        for b in range(20):
+            rows += curve(drops[1 + b], selection="random", draw=b, phase_se=draw_noise)
+        p.append(curve_tests(effects_table(rows)).loc[0, "p_value"])
+    assert np.mean(np.array(p) < 0.05) <= 0.12  # two and a half standard errors above 5 %
