@@ -22,11 +22,11 @@ def figure(node: Mapping[str, Any] | None, decimals: int = 3) -> str:
     """A figure with its interval, or why there is none."""
     if not node or node.get("value") is None:
         return (node or {}).get("reason", "unknown")
-    value = words.number(node["value"], decimals)
+    value = prose.number(node["value"], decimals)
     if node.get("low") is None or node.get("high") is None:
         return value
     return (
-        f"{value} ({words.number(node['low'], decimals)} to {words.number(node['high'], decimals)})"
+        f"{value} ({prose.number(node['low'], decimals)} to {prose.number(node['high'], decimals)})"
     )
 
 
@@ -40,7 +40,7 @@ def adjusted_p(run: AuditResult) -> str:
     tests = run.findings["redundancy"]["tests"]
     mine = tests[(tests["ranking"] == "paper") & (tests["ranked_for"] == "global")]
     mine = mine[(mine["layers"] == "all") & (mine["position"] == "pooled")]
-    return words.p_value(mine["p_adjusted"].iloc[0]) if len(mine) else "not tested"
+    return prose.p_value(mine["p_adjusted"].iloc[0]) if len(mine) else "not tested"
 
 
 def fragile(run: AuditResult) -> str:
@@ -68,13 +68,13 @@ def half_budget(run: AuditResult) -> str:
     if not len(rows):
         return "none tried"
     best = rows.sort_values(["budget", "redirect_rate"], ascending=[True, False]).iloc[0]
-    return f"{words.percent(best['budget'])}, to {best['target']}"
+    return f"{prose.percent(best['budget'])}, to {best['target']}"
 
 
 def half_constant(run: AuditResult) -> str:
     """Smallest constant on one logit that redirects half, and to which class."""
     rows = run.findings["vulnerability"]["constants"].sort_values("redirect_50", kind="stable")
-    return f"{words.number(rows['redirect_50'].iloc[0], 2)}, to {rows['target'].iloc[0]}"
+    return f"{prose.number(rows['redirect_50'].iloc[0], 2)}, to {rows['target'].iloc[0]}"
 
 
 ROWS: dict[str, Callable[[AuditResult], str]] = {

@@ -17,50 +17,39 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "memory", "progress"),
-    ("neurons", "statistics"),
-    ("addresses",),
-    ("config", "dissociation"),
+    ("statistics",),
+    ("neurons",),
+    ("config",),
     ("artifacts",),
     ("data",),
-    ("hooks",),
-    ("classifier",),
-    ("activations",),
-    ("attributions",),
+    ("model",),
     ("probes",),
     ("rankings",),
-    ("operators",),
-    ("edits",),
-    ("metrics",),
+    ("interventions",),
+    ("effects",),
     ("plan",),
     ("sweep",),
-    ("engines",),
     ("findings",),
     ("store",),
-    ("stages",),
-    ("audit",),
-    ("seeds",),
+    ("pipeline",),
     ("report",),
-    ("explorer",),
     ("demo",),
     ("cli",),
 )
-"""Rooms from the ground up; a room imports only rooms of lower storeys."""
+"""Rooms from the ground up; a room imports only rooms of lower storeys.
+
+``statistics`` stands alone at the bottom, not in ``effects``: probes, rankings and the sweep draw
+their resamples from it too.
+"""
 
 RANK = {room: storey for storey, rooms in enumerate(ORDER) for room in rooms}
 
-TORCH_ROOMS = {
-    "hooks",
-    "classifier",
-    "activations",
-    "attributions",
-    "probes",
-    "operators",
-    "edits",
-    "sweep",
-    "engines",
-    "demo",
+TORCH_ROOMS = {"model", "probes", "interventions", "sweep", "demo"}
+TORCH_MODULES = {
+    "rankings.activation_gradient",
+    "rankings.attributions",
+    "rankings.conductance",
 }
-TORCH_MODULES = {"rankings.activation_gradient", "rankings.conductance"}
 HEAVY = {"torch", "transformers"}
 
 TABLE_PACKAGES = ("rankings", "findings", "report.sections", "cli")

@@ -352,11 +352,11 @@ def _asymmetry(
             for i, (c, d) in enumerate(drops.items())]),
         "curves": pd.DataFrame([
             {"class": c, "fraction": f, "recall": top, "recall_low": top - 0.03,
-             "recall_high": min(1, top + 0.03), "random_recall": random_control, "random_low": random_control - 0.05,
-             "random_high": min(1, random_control + 0.05)}
+             "recall_high": min(1, top + 0.03), "random_recall": control,
+             "random_low": control - 0.05, "random_high": min(1, control + 0.05)}
             for c, d in drops.items() for f in FRACTIONS
             for top in (0.98 - float(_logistic(f, 1.0 - 1.4 * d, 12)) * 0.95,)
-            for random_control in (0.98 - float(_logistic(f, 1.1 - 1.2 * d, 12)) * 0.9,)]),
+            for control in (0.98 - float(_logistic(f, 1.1 - 1.2 * d, 12)) * 0.9,)]),
     }  # fmt: skip
 
 

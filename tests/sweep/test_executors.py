@@ -168,7 +168,7 @@ def test_cpus_are_shared_out(
     assert (share.workers, share.threads, share.window) == expected
 
 
-# The driver's loop and the worker's seat, without Ray
+# The driver's loop and the worker's side, without Ray
 
 
 def test_the_order_of_completion_does_not_matter(rig: Rig, plan: Plan) -> None:
@@ -184,7 +184,7 @@ def test_the_order_of_completion_does_not_matter(rig: Rig, plan: Plan) -> None:
 
 @pytest.fixture
 def threads() -> Iterator[int]:
-    """Taking a seat sets torch's threads: put them back."""
+    """Taking a worker sets torch's threads: put them back."""
     before = torch.get_num_threads()
     yield before
     torch.set_num_threads(before)
@@ -194,7 +194,7 @@ def _every_third(cells: int, examples: int) -> np.ndarray:
     return np.indices((cells, examples)).sum(axis=0) % 3 == 0
 
 
-def test_a_seat_gives_the_scores_of_the_host_and_leaves_it_alone(
+def test_a_worker_gives_the_scores_of_the_host_and_leaves_it_alone(
     rig: Rig, plan: Plan, threads: int
 ) -> None:
     before = rig.classifier.fingerprint()
@@ -204,11 +204,11 @@ def test_a_seat_gives_the_scores_of_the_host_and_leaves_it_alone(
         units += tuple(replace(u, wanted=_every_third(len(u.chunk.cells), 8)) for u in some[:1])
         work = Work(engine, rig.encoded, rig.labels, units)
         expected = [scores for _, scores in in_order(work)]
-        setup = state.make_setup(engine, threads=threads)
-        shards = [state.make_payload(work, unit) for unit in units]
-    taken = state.take_state(setup)
+        setup = worker.make_setup(engine, threads=threads)
+        shards = [worker.make_payload(work, unit) for unit in units]
+    taken = worker.take_state(setup)
     for unit, payload, scores in zip(units, shards, expected, strict=True):
-        found = state.run_unit(taken, payload, unit.chunk, unit.wanted)
+        found = worker.run_unit(taken, payload, unit.chunk, unit.wanted)
         assert {name: a.tobytes() for name, a in found.items()} == {
             name: a.tobytes() for name, a in scores.items()
         }
@@ -216,19 +216,19 @@ def test_a_seat_gives_the_scores_of_the_host_and_leaves_it_alone(
     assert rig.classifier.encoder is not setup.classifier.encoder
 
 
-def test_a_seat_refuses_other_weights(rig: Rig, threads: int) -> None:
+def test_a_worker_refuses_other_weights(rig: Rig, threads: int) -> None:
     with rig.engine() as engine:
-        setup = state.make_setup(engine, threads=threads)
+        setup = worker.make_setup(engine, threads=threads)
     with pytest.raises(ModelError, match="other weights") as error:
-        state.take_state(replace(setup, weights="0" * 64))
+        worker.take_state(replace(setup, weights="0" * 64))
     _one_line(error)
 
 
-def test_a_seat_refuses_other_package_versions(rig: Rig, threads: int) -> None:
+def test_a_worker_refuses_other_package_versions(rig: Rig, threads: int) -> None:
     with rig.engine() as engine:
-        setup = state.make_setup(engine, threads=threads)
+        setup = worker.make_setup(engine, threads=threads)
     with pytest.raises(UsageError, match=r"expected 0\.0\.1") as error:
-        state.take_state(replace(setup, versions={"torch": "0.0.1"}))
+        worker.take_state(replace(setup, versions={"torch": "0.0.1"}))
     _one_line(error)
 
 

@@ -83,7 +83,8 @@ def _environment() -> Environment:
 
 def _source(name: str) -> str:
     """A static file of ``templates/`` as it is."""
-    return (resources.files("synapse_audit.report") / "templates" / name).read_text(encoding="utf-8")
+    templates = resources.files("synapse_audit.report") / "templates"
+    return (templates / name).read_text(encoding="utf-8")
 
 
 def _css_color(token: str) -> str:

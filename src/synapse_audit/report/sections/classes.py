@@ -153,7 +153,8 @@ def _against_random_controls(fragility: pd.DataFrame, table: pd.DataFrame) -> Gr
 
 def _panel(name: str, lines: list[Line], axes: Axes) -> Figure:
     random_control, top = (prose.number(one.y[-1]) for one in lines)
-    alt = f"Recall of {prose.quoted(name)} at the largest share: top-ranked {top}, random {random_control}."
+    recalls = f"top-ranked {top}, random {random_control}"
+    alt = f"Recall of {prose.quoted(name)} at the largest share: {recalls}."
     return curves(prose.short(name, 40), lines, axes, alt=alt)
 
 

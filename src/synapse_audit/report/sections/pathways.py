@@ -18,8 +18,8 @@ from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP
 
 COLUMNS = (
     "operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction", "n_exact",
-    "drop", "drop_low", "drop_high", "direct_drop", "indirect_drop", "indirect_low", "indirect_high",
-    "disagreement", "draws",
+    "drop", "drop_low", "drop_high", "direct_drop", "indirect_drop", "indirect_low",
+    "indirect_high", "disagreement", "draws",
 )  # fmt: skip
 OPERATORS = ("operator", "cells", "n_exact", "median_disagreement", "max_disagreement",
              "notable_share")  # fmt: skip

@@ -151,19 +151,19 @@ def run_unit(
         return run_chunk(engine, state.clean[1], chunk, payload.labels, wanted)
 
 
-_SEATS: dict[str, WorkerState] = {}
-"""This process's seat, under its kit's name; at most one."""
+_STATES: dict[str, WorkerState] = {}
+"""This process's state, under its setup's name; at most one."""
 
 
 def _state_for(name: str, reference: Any) -> WorkerState:
-    if name not in _SEATS:
-        _SEATS.clear()
-        _SEATS[name] = take_state(import_module("ray").get(reference))
-    return _SEATS[name]
+    if name not in _STATES:
+        _STATES.clear()
+        _STATES[name] = take_state(import_module("ray").get(reference))
+    return _STATES[name]
 
 
 def take_state(setup: WorkerSetup) -> WorkerState:
-    """Unpacks a kit in this process and sets torch's threads.
+    """Unpacks a setup in this process and sets torch's threads.
 
     Raises:
         ModelError: other weights than were sent.
