@@ -90,7 +90,7 @@ def test_a_ranking_across_layers_takes_its_top_over_all_of_them(evidence: Eviden
 def test_zeroing_everything_is_a_change_of_one(evidence: Evidence) -> None:
     row = _row(operator="zero", fraction=1.0)
     assert budget(evidence, row) == pytest.approx(1.0)
-    assert budget(evidence, row | {"operator": "flip"}) == pytest.approx(2.0)
+    assert budget(evidence, row | {"operator": "negate"}) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from synapse_audit.findings.certificates import relaxation
 from synapse_audit.findings.certificates.activation_bounds import ACTIVATIONS
-from synapse_audit.findings.certificates.certificates import relaxation
 from synapse_audit.findings.certificates.relaxation import (
     DenseHead,
     certified_counts,

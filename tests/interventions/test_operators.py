@@ -97,7 +97,7 @@ FORMULAS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda x: torch.from_numpy(STATISTICS.mean[CHOSEN]).expand_as(x),
     "zero": torch.zeros_like,
     "scale": lambda x: x * 0.5,
-    "flip": lambda x: -x,
+    "negate": lambda x: -x,
     "clamp": lambda x: x.clamp(
         torch.from_numpy(STATISTICS.low[CHOSEN]), torch.from_numpy(STATISTICS.high[CHOSEN])
     ),
@@ -221,7 +221,7 @@ def test_stacked_cells_equal_each_alone() -> None:
 
 
 def test_a_layer_that_some_cells_leave_alone_is_the_identity_there() -> None:
-    cells = [_cell("flip", layer=1), _cell("flip", layer=2)]
+    cells = [_cell("negate", layer=1), _cell("negate", layer=2)]
     assert torch.equal(_apply(cells, layer=1)[1], STATES)
     assert torch.equal(_apply(cells, layer=2)[0], STATES)
 

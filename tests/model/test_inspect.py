@@ -106,7 +106,7 @@ def _outcomes(classifier: Classifier) -> list[torch.Tensor]:
     cells = [
         silence("mean", {2: [1, 4], 3: [0, 5]}),
         silence("zero", {0: [1], 1: [2]}, "all"),
-        silence("flip", {2: [1, 4]}, site="mlp_output"),
+        silence("negate", {2: [1, 4]}, site="mlp_output"),
     ]
     with rig.engine() as engine:
         clean = rig.clean(engine, rig.rows)

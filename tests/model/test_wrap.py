@@ -129,7 +129,7 @@ def test_the_reading_is_found_and_every_route_agrees(
     cells = [
         silence("mean", {2: [1, 4], 3: [0, 5]}),
         silence("zero", {0: [1], 1: [2]}, "all"),
-        silence("flip", {2: [1, 4]}, site="mlp_output"),
+        silence("negate", {2: [1, 4]}, site="mlp_output"),
         silence("zero", {1: [0, 3]}, site="attention_output"),
     ]
     full = RUNNERS["full"](engine, clean, cells)

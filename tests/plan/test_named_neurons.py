@@ -60,11 +60,11 @@ def test_the_addresses_are_those_of_the_set() -> None:
 
 def test_the_operators_of_a_grid_without_mean_and_zero_come_after_them() -> None:
     s = _sources()
-    s = replace(s, grid=s.grid.model_copy(update={"operators": ("flip",)}))
+    s = replace(s, grid=s.grid.model_copy(update={"operators": ("negate",)}))
     assert list(dict.fromkeys(c.operator for c in named_neuron_cells(s))) == [
         "mean",
         "zero",
-        "flip",
+        "negate",
     ]
 
 

@@ -27,8 +27,8 @@ pytestmark = pytest.mark.proof
 DRAWS, RESAMPLES = 500, 300
 CELLS_PER_OPERATOR = 20
 FIELDS = ("probability", "margin", "kl", "confidence")
-PRECISION = {"mean": 0.01, "zero": 0.01, "flip": 0.03}
-"""Coarser for flip: there nearly every example would be exact, and nothing left to prove."""
+PRECISION = {"mean": 0.01, "zero": 0.01, "negate": 0.03}
+"""Coarser for negate: there nearly every example would be exact, and nothing left to prove."""
 
 
 @dataclass(frozen=True)

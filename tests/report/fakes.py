@@ -209,7 +209,7 @@ def _redundancy(layers: int, tests: bool, random: np.random.Generator) -> dict[s
 
 def _removal() -> pd.DataFrame:
     middles = {"top": 0.62, "bottom": 0.86, "random": 0.74, "matched": 0.7}
-    harm = {"mean": 0.0, "zero": 0.22, "noise": -0.1, "scale": -0.15, "flip": 0.3}
+    harm = {"mean": 0.0, "zero": 0.22, "noise": -0.1, "scale": -0.15, "negate": 0.3}
     rows = []
     for operator, shift in harm.items():
         for selection, middle in middles.items():

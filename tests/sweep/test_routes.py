@@ -73,7 +73,7 @@ def test_routes_agree_with_plain_hooks(family_rig: Rig, operator: str, position:
 def test_routes_agree_at_the_sites_inside_blocks(
     family_rig: Rig, site: str, position: Position
 ) -> None:
-    operators = ["mean", "noise"] if position == "all" else ["mean", "noise", "resample", "flip"]
+    operators = ["mean", "noise"] if position == "all" else ["mean", "noise", "resample", "negate"]
     sets = [layers for layers in LAYERS.values() if 0 not in layers]
     cells = [
         silence(name, dict.fromkeys(layers, IDS), position, site=site)
@@ -283,7 +283,7 @@ def test_intervene_leaves_no_trace_after_an_exception(
     rig: Rig, error: type[BaseException], what: str
 ) -> None:
     weight = Cell("weight", "push", "head_weight", edit=_edit())
-    cell = silence("flip", {0: IDS, 2: IDS}, "all") if what == "neurons" else weight
+    cell = silence("negate", {0: IDS, 2: IDS}, "all") if what == "neurons" else weight
     batch = rig.classifier.collate(rig.encoded, [0, 1])
     plain = rig.classifier.logits(batch)
     harmless = rig.classifier.unharmed()
@@ -306,7 +306,7 @@ def test_neurons_that_a_cell_names_are_the_only_ones_changed(rig: Rig) -> None:
     seen: list[Tensor] = []
     look = rig.classifier.blocks[2].register_forward_pre_hook(lambda _, args: seen.append(args[0]))
     rig.classifier.logits(batch)
-    with intervene(rig.classifier, silence("flip", {2: IDS}), rig.site):
+    with intervene(rig.classifier, silence("negate", {2: IDS}), rig.site):
         rig.classifier.logits(batch)
     look.remove()
     expected = seen[0].clone()

@@ -8,7 +8,7 @@ from synapse_audit.artifacts import Cell, Outcomes
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import Z_975
 from synapse_audit.sweep.subsample import (
-    FLOOR,
+    LEAST_SAMPLE,
     PILOT,
     PILOT_CELLS,
     PRIOR,
@@ -87,16 +87,16 @@ def test_doubtful_strata_are_sampled_as_densely_as_the_precision_asks() -> None:
     some = np.array([0.2, 0.1, 0.02, 0.01, 1e-3, 1e-4, 1e-4])
     rates = np.stack([none, sure, some, np.full(STRATA, 0.5)])
     shares = plan.shares(sizes, rates)
-    assert shares[0].tolist() == [FLOOR / 1000] * STRATA
+    assert shares[0].tolist() == [LEAST_SAMPLE / 1000] * STRATA
     assert (shares[3] == 1).all(), "so much disagreement: everybody"
     half = Z_975 * np.sqrt((sizes * rates * (1 / shares - 1)).sum(axis=1)) / 1000
     assert (half <= 0.01).all()
     assert (np.diff(shares[2]) <= 0).all() and shares[2, 0] > 5 * shares[2, -1]
     # No denser than needed: the next coarser factor (14 % less) misses the precision.
-    coarser = np.clip(shares[2] * 0.86, FLOOR / 1000, 1)
+    coarser = np.clip(shares[2] * 0.86, LEAST_SAMPLE / 1000, 1)
     assert Z_975 * np.sqrt((sizes[2] * some * (1 / coarser - 1)).sum()) / 1000 > 0.01
     # In proportion to the root of the rate, above the floor and below everybody.
-    inner = (shares[2] > FLOOR / 1000) & (shares[2] < 1)
+    inner = (shares[2] > LEAST_SAMPLE / 1000) & (shares[2] < 1)
     assert inner.sum() >= 2
     assert np.ptp((shares[2] / np.sqrt(some))[inner]) < 1e-9
     assert (chosen(precision=0.05).shares(sizes, rates)[2] <= shares[2]).all()
@@ -119,7 +119,7 @@ def test_long_examples_are_run_more_rarely() -> None:
     shares = plan.shares(sizes, rates)
     # The cost is four times as high: half as dense, in doubt and at the floor alike.
     assert shares[0, 0] == pytest.approx(2 * shares[0, 1]) and 0.05 < shares[0, 0] < 1
-    assert shares[0, -2:] == pytest.approx(FLOOR / 1000 / np.sqrt(plan.costs))
+    assert shares[0, -2:] == pytest.approx(LEAST_SAMPLE / 1000 / np.sqrt(plan.costs))
     equal = subsampling(ROWS, LABELS, precision=0.01, seed=0).shares(sizes, rates)
     each = np.tile(plan.costs, STRATA)
     cost, plain = (float((sizes * some)[0] @ each) for some in (shares, equal))
@@ -149,7 +149,7 @@ def test_a_ranked_set_and_its_controls_are_of_one_kind() -> None:
 
 def test_the_pilot_runs_a_few_cells_of_every_kind() -> None:
     cells = [cell("mean", draw, k) for k in (10, 40) for draw in range(40)] + [cell("zero", 0)]
-    cells += [cell("flip", draw) for draw in range(9)]
+    cells += [cell("negate", draw) for draw in range(9)]
     tried = pilot_cells(cells)
     assert len(set(tried)) == len(tried) == 2 * PILOT_CELLS + 1 + 3
     # Of 40 draws every fifth or so, neither the first nor the last.
@@ -193,7 +193,7 @@ def test_pairs_are_run_as_often_as_their_stratum_says() -> None:
 
 
 def test_where_routes_often_differ_everything_is_exact() -> None:
-    cells = [cell("flip", d) for d in range(4)]
+    cells = [cell("negate", d) for d in range(4)]
     stream = outcomes(cells, np.zeros((4, 1000)), np.ones((4, 1000)))
     pilot = outcomes(cells[:1], np.ones((1, PILOT)), np.ones((1, PILOT)))
     sample = draw(chosen(), cells, stream, pilot)

@@ -130,7 +130,7 @@ PRESETS: dict[str, Grid] = {
     "standard": Grid(
         max_examples=2500,
         fractions=(0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95),
-        operators=("mean", "zero", "noise", "scale", "flip"),
+        operators=("mean", "zero", "noise", "scale", "negate"),
         layer_fractions=(0.05, 0.1, 0.2, 0.5, 0.8),
         position_fractions=(0.1, 0.3, 0.5),
         class_layer_fractions=(0.1, 0.5),

@@ -105,7 +105,7 @@ def _zero(layer: LayerStatistics, row: Row) -> Squares:
     return _square(layer.norm)
 
 
-def _flip(layer: LayerStatistics, row: Row) -> Squares:
+def _negate(layer: LayerStatistics, row: Row) -> Squares:
     return 4.0 * _square(layer.norm)
 
 
@@ -136,7 +136,7 @@ def _translate(layer: LayerStatistics, row: Row) -> Squares:
 CHANGES: dict[str, Callable[[LayerStatistics, Row], Squares]] = {
     "mean": _mean,
     "zero": _zero,
-    "flip": _flip,
+    "negate": _negate,
     "scale": _scale,
     "noise": _noise,
     "gaussian": _gaussian,

@@ -125,7 +125,7 @@ def scale(statistics: LayerStatistics, cell: Cell) -> Rewrite:
     return Rewrite(np.full_like(none, _strength(cell)), none)
 
 
-def flip(statistics: LayerStatistics, cell: Cell) -> Rewrite:
+def negate(statistics: LayerStatistics, cell: Cell) -> Rewrite:
     """Changes a neuron's sign."""
     none = np.zeros_like(statistics.mean)
     return Rewrite(np.full_like(none, -1.0), none)
@@ -137,7 +137,7 @@ OPERATORS: dict[str, Operator] = {
     "noise": noise,
     "gaussian": gaussian,
     "scale": scale,
-    "flip": flip,
+    "negate": negate,
     "resample": resample,
     "clamp": clamp,
     "class_mean": class_mean,

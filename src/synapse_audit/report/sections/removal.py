@@ -31,7 +31,7 @@ OPERATORS = {
     "zero": "Zero: each neuron set to 0",
     "noise": "Noise: noise of the neuron's own spread added",
     "scale": "Scale: the value multiplied by a constant",
-    "flip": "Flip: the sign turned",
+    "negate": "Negate: the sign turned",
 }
 NAMES = {
     "top": "top-ranked",
