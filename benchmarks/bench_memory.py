@@ -138,7 +138,7 @@ def child(rows: int) -> dict[str, Any]:
         "peak with inputs loaded": loaded,
         "anonymous before": watch.before,
         "anonymous peak": watch.peak,
-        "design_weight": watch.peak - watch.before,
+        "growth": watch.peak - watch.before,
         "outcomes": round(kept / 2**20, 2),
         "seconds": round(time.perf_counter() - start, 1),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -142,7 +143,9 @@ def main() -> None:
 
 
 def _float32(statistics: LayerStatistics) -> LayerStatistics:
-    return LayerStatistics(*(np.asarray(x, dtype=np.float32) for x in vars(statistics).values()))
+    """The arrays in single precision; statistics by class, which no operator here reads, as is."""
+    arrays = {n: v for n, v in vars(statistics).items() if isinstance(v, np.ndarray)}
+    return replace(statistics, **{n: v.astype(np.float32) for n, v in arrays.items()})
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def time_two_phase(
     pilot = stages.spent["pilot"] * (1 / len(pilot_cells(cells)))
     share = len(pilot_cells(estimated)) / len(estimated)
     assert outcomes.direct is not None
-    n_exact = outcomes.direct.exact.sum(axis=1)
+    n_exact = outcomes.direct.n_exact
     return {
         "cells": len(cells),
         "examples": len(rows),

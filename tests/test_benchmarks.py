@@ -1,5 +1,8 @@
-"""The benchmarks' own plan can still be built, and what is timed there says the same."""
+"""Every benchmark runs, in small, on the bundled classifier, and times what plain hooks compute."""
 
+import importlib
+import json
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -45,3 +48,50 @@ def test_plain_hooks_of_the_benchmark_give_the_logits_of_the_routes(bench: Modul
         for cell in cells:
             ours = RUNNERS[subject.plan.routes[cell.action]](engine, clean, [cell])[0]
             assert np.allclose(ours.numpy(), plain(batch, cell).numpy(), atol=1e-4), cell.key
+
+
+SMALL = {
+    "bench_commands": ("--presets",),
+    "bench_extract": ("--models", "bundled", "--rows", "12", "--repeats", "1"),
+    "bench_memory": ("--rows", "12"),
+    "bench_neurox": ("--rows", "60"),
+    "bench_probes": ("--models", "bundled", "--layers", "0"),
+    "bench_sweep": (
+        *("--models", "bundled", "--evaluate", "60", "--examples", "6", "--rival-cells", "1"),
+        *("--mean-cells", "4", "--zero-cells", "2"),
+    ),
+    "gpu": (
+        *("--device", "cpu", "--model", "bundled", "--dtypes", "float32"),
+        *("--evaluate", "24", "--examples", "6"),
+    ),
+}
+"""Script → options that make it a matter of seconds."""
+
+FILES = {"bench_sweep": "sweep-bundled"}
+"""What a script's results are called where it is not the script's own name."""
+
+OPTIONAL = {"bench_neurox": "neurox"}
+"""Scripts that say so and stop where a package is missing, and that package."""
+
+
+def test_every_script_is_run() -> None:
+    scripts = {path.stem for path in FOLDER.glob("bench_*.py")}
+    assert scripts <= set(SMALL)
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the folder benchmarks of the repository")
+# A probe that never leaves zero, as with so few rows, correlates with nothing.
+@pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_runs_in_small(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = OPTIONAL.get(name)
+    if package is not None:
+        pytest.importorskip(package)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr("harness.RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", [name, *SMALL[name]])
+    importlib.import_module(name).main()
+    file = tmp_path / f"{FILES.get(name, name.removeprefix('bench_'))}.json"
+    assert set(json.loads(file.read_text())) > {"machine", "load_average_at_end"}
