@@ -17,6 +17,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 
 ORDER: tuple[tuple[str, ...], ...] = (
     ("errors", "memory", "progress"),
+    ("summary",),
     ("statistics",),
     ("neurons",),
     ("config",),

@@ -170,16 +170,17 @@ def test_dissociation_names_the_neurons(
 
 def test_figures(evidence: Evidence) -> None:
     summary = FINDINGS["agreement"](evidence).summary["agreement"]
-    assert {summary["closest"]["first"], summary["closest"]["second"]} == {"probe", "probeless"}
-    assert summary["closest"]["value"] >= summary["spearman"]["value"]
-    assert summary["spearman"]["value"] >= summary["furthest"]["value"]
-    assert summary["most_effective"]["method"] == "probe"
-    assert summary["most_effective"]["value"] == pytest.approx(12 / 80)
-    assert summary["most_effective"]["outside_draws"] is True
-    assert summary["steadiest"]["reason"]
-    assert summary["dissociated"]["used_unreadable"]["value"] == pytest.approx(6 / 40)
-    assert summary["dissociated"]["readable_unused"]["reason"]
-    assert summary["readable_used"]["used"] == "conductance"
+    closest = summary["closest"].beside
+    assert {closest["first"], closest["second"]} == {"probe", "probeless"}
+    assert summary["closest"].value >= summary["spearman"].value
+    assert summary["spearman"].value >= summary["furthest"].value
+    assert summary["most_effective"].beside["method"] == "probe"
+    assert summary["most_effective"].value == pytest.approx(12 / 80)
+    assert summary["most_effective"].beside["outside_draws"] is True
+    assert summary["steadiest"].reason
+    assert summary["dissociated"]["used_unreadable"].value == pytest.approx(6 / 40)
+    assert summary["dissociated"]["readable_unused"].reason
+    assert summary["readable_used"].beside["used"] == "conductance"
 
 
 def test_stability_is_told_per_method(evidence: Evidence) -> None:
@@ -197,14 +198,14 @@ def test_stability_is_told_per_method(evidence: Evidence) -> None:
         }
     )
     found = FINDINGS["agreement"](replace(evidence, stability=stability))
-    assert found.summary["agreement"]["steadiest"]["method"] == "probeless"
-    assert found.summary["agreement"]["steadiest"]["value"] == pytest.approx(0.8)
-    assert found.summary["agreement"]["least_steady"]["value"] == pytest.approx(0.6)
+    assert found.summary["agreement"]["steadiest"].beside["method"] == "probeless"
+    assert found.summary["agreement"]["steadiest"].value == pytest.approx(0.8)
+    assert found.summary["agreement"]["least_steady"].value == pytest.approx(0.6)
     pd.testing.assert_frame_equal(found.tables["stability"], stability)
 
 
 def test_without_rankings_every_figure_says_why() -> None:
     found = FINDINGS["agreement"](make_evidence(LABELS))
     for name in ("spearman", "closest", "most_agreed", "most_effective", "readable_used"):
-        assert found.summary["agreement"][name]["reason"]
+        assert found.summary["agreement"][name].reason
     assert all(table.empty for table in found.tables.values())

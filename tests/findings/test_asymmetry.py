@@ -10,6 +10,7 @@ from sklearn.metrics import recall_score
 
 from synapse_audit.effects.curves import figure
 from synapse_audit.findings.asymmetry import CURVES, FRAGILITY, MATRIX, asymmetry, interaction, wald
+from synapse_audit.summary import Choice
 
 from .evidence import GRID, Trial, make_evidence, silence
 
@@ -132,7 +133,7 @@ def test_matrix_takes_the_fraction_closest_to_a_half_for_both_operators():
     assert table["fraction"].unique().tolist() == [0.4]
     assert table["operator"].tolist() == ["mean"] * 9 + ["zero"] * 9
     assert table["value"].sum() == pytest.approx(6.0)
-    assert found.summary["asymmetry"]["fraction"]["value"] == 0.4
+    assert found.summary["asymmetry"]["fraction"].value == 0.4
 
 
 def test_matrix_needs_controls_and_reports_no_p_without_tests():
@@ -176,9 +177,9 @@ def test_fragility_averages_over_the_curve():
     assert table["recall"].tolist() == [1.0, 1.0, 1.0]
     assert (table["mean_drop_low"] <= table["mean_drop"]).all()
     summary = found.summary["asymmetry"]
-    assert summary["most_fragile"] == {"value": "a", "low": None, "high": None, "share": 1.0}
-    assert summary["least_fragile"]["value"] == "c"
-    assert summary["gap"]["value"] == pytest.approx(50 / 60)
+    assert summary["most_fragile"] == Choice("a", 1.0)
+    assert summary["least_fragile"].value == "c"
+    assert summary["gap"].value == pytest.approx(50 / 60)
     # Class c never loses anything, so the gap varies as the drop of class a does.
     ends = table.loc["a", ["mean_drop_low", "mean_drop_high"]]
     assert summary["gap"] == figure(50 / 60, *ends)
@@ -188,10 +189,10 @@ def test_small_classes_are_not_named():
     labels = [0] * 4 + [1] * 30 + [2] * 30
     answers = [1] * 4 + [1] * 30 + [1] * 10 + [2] * 20
     summary = asymmetry(make_evidence(labels, [(silence("top", 0.5), answers)])).summary
-    assert summary["asymmetry"]["most_fragile"]["value"] == "c"
-    assert summary["asymmetry"]["gap"]["value"] == pytest.approx(1 / 3)
+    assert summary["asymmetry"]["most_fragile"].value == "c"
+    assert summary["asymmetry"]["gap"].value == pytest.approx(1 / 3)
     few = make_evidence([0] * 4 + [1] * 30, [(silence("top", 0.5), [1] * 34)])
-    assert asymmetry(few).summary["asymmetry"]["gap"]["value"] is None
+    assert not asymmetry(few).summary["asymmetry"]["gap"].known
 
 
 def test_recall_curves_beside_the_range_of_draws():
@@ -220,4 +221,4 @@ def test_resamples_without_a_class_are_passed_over():
     mine, other = (one.tables["matrix"].query("`class` == 'c'") for one in (found, full))
     assert mine[["low", "high"]].to_numpy() == pytest.approx(other[["low", "high"]].to_numpy())
     assert found.tables["matrix"]["p_value"].notna().all()
-    assert found.summary["asymmetry"]["gap"]["low"] is not None
+    assert found.summary["asymmetry"]["gap"].bounded

@@ -159,16 +159,16 @@ def test_reliability_curves_of_clean_removal_and_temperatures():
 def test_figures_and_their_reasons():
     evidence = evidence_of(logits=[])
     none = calibration(evidence).summary["calibration"]
-    assert none["temperature"]["reason"] == NOT_FITTED
-    assert none["removal"]["mean"]["ece"]["value"] is None
+    assert none["temperature"].reason == NOT_FITTED
+    assert not none["removal"]["mean"]["ece"].known
     unknown = calibration(replace(evidence, temperature=float("nan"))).summary["calibration"]
-    assert unknown["temperature"]["reason"] == NO_BEST
+    assert unknown["temperature"].reason == NO_BEST
     fitted = calibration(replace(evidence, temperature=2.0)).summary["calibration"]
-    assert fitted["temperature"]["value"] == 2.0
-    assert fitted["ece_fitted"]["value"] == pytest.approx(ece_of(LOGITS / 2))
+    assert fitted["temperature"].value == 2.0
+    assert fitted["ece_fitted"].value == pytest.approx(ece_of(LOGITS / 2))
     perfect = calibration(make_evidence([0, 1, 2] * 20)).summary["calibration"]
-    assert perfect["wrong_confidence"]["value"] is None
-    assert "no wrong answer" in perfect["wrong_confidence"]["reason"]
+    assert not perfect["wrong_confidence"].known
+    assert "no wrong answer" in perfect["wrong_confidence"].reason
 
 
 def test_an_action_shared_by_a_draw_and_a_named_cell_has_its_interval():

@@ -60,8 +60,9 @@ def test_draw_range_of_nothing_has_its_columns():
 
 
 def test_figures_are_null_where_unknown():
-    assert figure(np.inf, np.nan, 1.0) == {"value": None, "low": None, "high": 1.0}
-    assert unknown("why") == {"value": None, "low": None, "high": None, "reason": "why"}
+    assert figure(np.inf, np.nan, 1.0).to_json() == {"value": None, "low": None, "high": 1.0}
+    nothing = {"value": None, "low": None, "high": None, "reason": "why"}
+    assert unknown("why").to_json() == nothing
 
 
 def test_grid_band_keeps_to_values_that_occur():

@@ -64,7 +64,7 @@ def test_clean_row_against_scikit_learn():
 def test_rates_too_small_for_the_data_are_unknown():
     finding = detection(evidence_of())
     assert np.isnan(finding.tables["cells"]["tpr_01"].iloc[0])
-    reason = finding.summary["detection"]["tpr_01"]["reason"]
+    reason = finding.summary["detection"]["tpr_01"].reason
     assert reason == (
         "240 (effective) benign examples cannot resolve a false-alarm rate of 0.1%; "
         "expected at least 1000"
@@ -191,14 +191,14 @@ def test_without_a_benign_class_everything_is_empty_and_says_why(why):
     )
     finding = detection(evidence)
     assert all(table.empty and len(table.columns) for table in finding.tables.values())
-    assert finding.summary["detection"]["auc"]["reason"] == why
+    assert finding.summary["detection"]["auc"].reason == why
 
 
 def test_a_benign_class_without_examples_has_no_view():
     evidence = evidence_of()
     lacking = replace(evidence, classes=("x", "y", "z", "a"), benign="a")
     found = detection(replace(lacking, outcomes=evidence.outcomes))
-    assert "lacks benign examples" in found.summary["detection"]["eer"]["reason"]
+    assert "lacks benign examples" in found.summary["detection"]["eer"].reason
 
 
 def test_figures_of_the_removal_curve():
@@ -206,9 +206,9 @@ def test_figures_of_the_removal_curve():
     trials += [(silence("random", 0.5, draw=d), hidden(0.1 * d)) for d in range(3)]
     finding = detection(evidence_of(*trials))
     worst = finding.summary["detection"]["removal"]["mean"]
-    assert worst["fraction"]["value"] == 0.5
-    assert worst["missed_alarm"]["value"] > worst["missed_alarm"]["low"] > 0
-    assert finding.summary["detection"]["removal"]["zero"]["missed_alarm"]["value"] is None
+    assert worst["fraction"].value == 0.5
+    assert worst["missed_alarm"].value > worst["missed_alarm"].low > 0
+    assert not finding.summary["detection"]["removal"]["zero"]["missed_alarm"].known
     removal = finding.tables["removal"]
     random_controls = removal[removal["selection"] == "random"].iloc[0]
     assert random_controls["draws"] == 3

@@ -58,8 +58,8 @@ def test_halving_that_never_comes_is_null_and_says_how_far_was_tried() -> None:
     (row,) = finding.tables["halving"].to_dict("records")
     assert np.isnan(row["bits"]) and row["most"] == 5
     figure = finding.summary["faults"]["halving_bits"]["int8"]
-    assert figure["value"] is None
-    assert figure["reason"] == "not within the 5 bits that the search took"
+    assert not figure.known
+    assert figure.reason == "not within the 5 bits that the search took"
 
 
 def test_an_uncertain_halving_has_a_range() -> None:
@@ -153,5 +153,5 @@ def test_rows_gains_and_noise_have_their_own_tables() -> None:
 def test_no_fault_says_so() -> None:
     finding = faults(make_evidence(LABELS))
     assert all(table.empty for table in finding.tables.values())
-    reason = finding.summary["faults"]["halving_bits"]["reason"]
+    reason = finding.summary["faults"]["halving_bits"].reason
     assert reason.startswith("no bits were searched for")

@@ -68,8 +68,8 @@ def test_recall_lost_per_class() -> None:
 
 def test_figures_and_the_reason_where_there_are_none() -> None:
     figures = given(make_evidence(LABELS, _trials())).summary["given"]
-    assert figures["block_output"]["mean"]["drop"]["value"] == pytest.approx(0.3)
-    assert figures["mlp_output"]["mean"]["random"]["value"] is None
+    assert figures["block_output"]["mean"]["drop"].value == pytest.approx(0.3)
+    assert not figures["mlp_output"]["mean"]["random"].known
     nothing = given(make_evidence(LABELS))
-    assert nothing.summary["given"]["reason"] == "no neurons were named"
+    assert nothing.summary["given"].reason == "no neurons were named"
     assert all(not len(table) for table in nothing.tables.values())

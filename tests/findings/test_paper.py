@@ -58,8 +58,8 @@ def evidence() -> Evidence:
 def test_nothing_without_the_paper_s_settings() -> None:
     found = paper(make_evidence(LABELS))
     assert found.tables == {}
-    assert found.summary["paper"]["value"] is None
-    assert "preset paper" in found.summary["paper"]["reason"]
+    assert not found.summary["paper"].known
+    assert "preset paper" in found.summary["paper"].reason
 
 
 def test_curves_hold_weighted_f1_beside_their_own_controls(evidence: Evidence) -> None:
@@ -79,17 +79,15 @@ def test_curves_hold_weighted_f1_beside_their_own_controls(evidence: Evidence) -
 
 def test_figures_of_the_curve(evidence: Evidence) -> None:
     figures = paper(evidence).summary["paper"]
-    assert figures["clean"]["value"] == pytest.approx(1.0)
+    assert figures["clean"].value == pytest.approx(1.0)
     zero = figures["zero"]
-    assert zero["plateau"]["value"] == 0.0, "twenty examples cannot rule out a loss of 0.02"
+    assert zero["plateau"].value == 0.0, "twenty examples cannot rule out a loss of 0.02"
     # Accuracy 1 at .1, .7 at .5, .5 at .9; half of the way to chance (.5) is .75.
-    assert zero["half_point"]["value"] == pytest.approx(0.1 + 0.4 * 0.25 / 0.3)
-    assert zero["f1_at_half"]["fraction"] == 0.5
-    assert zero["f1_at_half"]["value"] == pytest.approx(
-        f1_score(LABELS, wrong(6), average="weighted")
-    )
-    assert figures["mean"]["plateau"]["value"] is None
-    assert figures["mean"]["plateau"]["reason"]
+    assert zero["half_point"].value == pytest.approx(0.1 + 0.4 * 0.25 / 0.3)
+    assert zero["f1_at_half"].beside["fraction"] == 0.5
+    assert zero["f1_at_half"].value == pytest.approx(f1_score(LABELS, wrong(6), average="weighted"))
+    assert not figures["mean"]["plateau"].known
+    assert figures["mean"]["plateau"].reason
 
 
 def test_classes_and_their_own_recall(evidence: Evidence) -> None:
@@ -127,13 +125,13 @@ def test_layers_of_the_top_neurons(evidence: Evidence) -> None:
     assert table["k"].loc[0.5].to_dict() == {1: 1, 2: 3}
     assert table.loc[(0.5, 2), "share"] == pytest.approx(0.75)
     assert table["even_share"].unique().tolist() == [0.5]
-    assert found.summary["paper"]["last_blocks"]["even"] == pytest.approx(1.0)
+    assert found.summary["paper"]["last_blocks"].beside["even"] == pytest.approx(1.0)
 
 
 def test_without_the_ranking_at_hand_the_layers_are_unknown(evidence: Evidence) -> None:
     found = paper(replace(evidence, rankings={}))
     assert found.tables["layers"].empty
-    assert found.summary["paper"]["last_blocks"]["value"] is None
+    assert not found.summary["paper"]["last_blocks"].known
 
 
 def test_what_the_paper_printed_is_named_as_other_models() -> None:

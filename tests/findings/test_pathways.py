@@ -128,11 +128,11 @@ def test_figures_name_the_largest_part():
     evidence = split_of((wrong(20), wrong(20)), (wrong(30), wrong(60)), known=[True] * 400)
     figures = pathways(evidence).summary["pathways"]
     largest = figures["mean"]["largest_indirect"]
-    assert largest["value"] == pytest.approx(-0.15)
-    assert largest["low"] < -0.15 < largest["high"]
-    assert (largest["fraction"], largest["n_exact"]) == (0.5, 400)
-    assert figures["mean"]["largest_disagreement"]["value"] == pytest.approx(0.15)
-    assert "not run on this operator" in figures["zero"]["largest_indirect"]["reason"]
+    assert largest.value == pytest.approx(-0.15)
+    assert largest.low < -0.15 < largest.high
+    assert (largest.beside["fraction"], largest.beside["n_exact"]) == (0.5, 400)
+    assert figures["mean"]["largest_disagreement"].value == pytest.approx(0.15)
+    assert "not run on this operator" in figures["zero"]["largest_indirect"].reason
 
 
 def test_an_exact_run_is_empty_and_says_why():
@@ -140,14 +140,14 @@ def test_an_exact_run_is_empty_and_says_why():
     assert found.tables["split"].empty
     assert found.tables["split"].columns.tolist() == SPLIT
     assert found.tables["operators"].columns.tolist() == COMPARED
-    assert found.summary["pathways"]["mean"]["largest_indirect"]["reason"] == ALL_EXACT
+    assert found.summary["pathways"]["mean"]["largest_indirect"].reason == ALL_EXACT
 
 
 def test_a_model_whose_pooled_row_is_always_exact_says_so():
     evidence = make_evidence(LABELS, [(silence("top", 0.5), wrong(20))])
     evidence.effects["route"] = "stream"
     figure = pathways(evidence).summary["pathways"]["mean"]["largest_indirect"]
-    assert figure["reason"] == ALL_DIRECT
+    assert figure.reason == ALL_DIRECT
 
 
 def test_cells_at_the_last_layers_and_at_every_token_are_left_out():

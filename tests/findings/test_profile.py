@@ -58,7 +58,7 @@ def test_equally_weak_classes_have_no_order() -> None:
     row = _rho(opposed((0.5, 0.5, 0.5), (0.2, 0.5, 0.8)))
     assert np.isnan(row["rho"]) and np.isnan(row["p_value"])
     figures = profile(opposed((0.5, 0.5, 0.5), (0.2, 0.5, 0.8))).summary["profile"]
-    assert "equally weak" in figures["agreement"]["target"]["weight/input"]["reason"]
+    assert "equally weak" in figures["agreement"]["target"]["weight/input"].reason
 
 
 def test_victims_are_the_classes_whose_examples_are_lost() -> None:
@@ -92,9 +92,9 @@ def test_smallest_budget_that_is_enough() -> None:
     assert at.loc[("c", "input", 0.5), "operator"] == "pgd"
     assert np.isnan(at.loc[("a", "input", 0.5), "budget"])
     figures = finding.summary["profile"]["reach"]
-    assert figures["a"]["input"]["redirect_10"]["value"] == 0.3
-    assert figures["a"]["input"]["redirect_50"]["reason"] == "none tried is enough"
-    assert "no experiment" in figures["a"]["neuron"]["redirect_10"]["reason"]
+    assert figures["a"]["input"]["redirect_10"].value == 0.3
+    assert figures["a"]["input"]["redirect_50"].reason == "none tried is enough"
+    assert "no experiment" in figures["a"]["neuron"]["redirect_10"].reason
 
 
 def test_a_budget_that_barely_is_enough_has_a_range() -> None:

@@ -16,6 +16,7 @@ from synapse_audit.findings.redundancy.redundancy import (
     sufficient_k,
 )
 from synapse_audit.probes.sufficiency import MAX_SETS
+from synapse_audit.summary import Figure
 
 from .evidence import GRID, make_evidence, silence
 
@@ -41,44 +42,44 @@ def probes(rows) -> pd.DataFrame:
 def test_plateau_and_half_point_of_a_known_curve():
     evidence = make_evidence(LABELS, curve({0.1: 0, 0.2: 0, 0.5: 80, 0.8: 160}))
     # Losses of 0, 0, 0.2, 0.4; chance 0.5, so half is lost at accuracy 0.75.
-    assert plateau(evidence) == {"value": 0.2, "low": 0.2, "high": 0.2}
+    assert plateau(evidence) == Figure(0.2, 0.2, 0.2)
     half = half_point(evidence)
-    assert half["value"] == pytest.approx(0.575)
-    assert half["low"] < 0.575 < half["high"]
-    assert "never_share" not in half
+    assert half.value == pytest.approx(0.575)
+    assert half.low < 0.575 < half.high
+    assert "never_share" not in half.beside
 
 
 def test_plateau_is_cautious_where_the_loss_is_uncertain():
     evidence = make_evidence(LABELS, curve({0.1: 0, 0.2: 8}))
     # A loss of exactly 0.02 holds as a point in about half of the resamples, as a bound in none.
-    assert plateau(evidence) == {"value": 0.1, "low": 0.1, "high": 0.2}
+    assert plateau(evidence) == Figure(0.1, 0.1, 0.2)
 
 
 def test_plateau_is_zero_where_the_first_point_fails():
     evidence = make_evidence(LABELS, curve({0.1: 100, 0.2: 0}))
-    assert plateau(evidence)["value"] == 0.0
+    assert plateau(evidence).value == 0.0
 
 
 def test_half_point_never_reached_has_a_reason():
     half = half_point(make_evidence(LABELS, curve({0.1: 0, 0.5: 10})))
-    assert half["value"] is None
-    assert half["high"] is None
-    assert half["reason"] == "never within the grid"
-    assert half["never_share"] == 1.0
+    assert not half.known
+    assert np.isnan(half.high)
+    assert half.reason == "never within the grid"
+    assert half.beside["never_share"] == 1.0
 
 
 def test_half_point_sometimes_reached_has_no_upper_end():
     half = half_point(make_evidence(LABELS, curve({0.1: 0, 0.5: 100})))
-    assert half["value"] == pytest.approx(0.5)
-    assert half["low"] is not None
-    assert half["high"] is None
-    assert 0.2 < half["never_share"] < 0.8
+    assert half.value == pytest.approx(0.5)
+    assert not np.isnan(half.low)
+    assert np.isnan(half.high)
+    assert 0.2 < half.beside["never_share"] < 0.8
 
 
 def test_half_point_needs_a_classifier_above_chance():
     logits = np.eye(2)[[0] * 400]
     half = half_point(make_evidence(LABELS, curve({0.5: 0}), logits=logits))
-    assert half["reason"] == "clean accuracy is not above chance"
+    assert half.reason == "clean accuracy is not above chance"
 
 
 def test_sufficient_k_is_chosen_on_select_and_reported_on_evaluate():
@@ -94,15 +95,16 @@ def test_sufficient_k_is_chosen_on_select_and_reported_on_evaluate():
     )
     evidence = make_evidence(LABELS, sufficiency=table)
     found = sufficient_k(evidence)
-    assert found["value"] == 20.0
-    assert found["accuracy"] == pytest.approx({"value": 0.7, "low": 0.6, "high": 0.8})
-    assert disjoint_sets(evidence)["value"] == 2.0
+    assert found.value == 20.0
+    reached = found.beside["accuracy"]
+    assert (reached.value, reached.low, reached.high) == pytest.approx((0.7, 0.6, 0.8))
+    assert disjoint_sets(evidence).value == 2.0
 
 
 def test_sufficiency_unknown_without_probes():
     evidence = make_evidence(LABELS)
-    assert sufficient_k(evidence)["reason"] == "no probe on all neurons was fitted"
-    assert disjoint_sets(evidence)["value"] is None
+    assert sufficient_k(evidence).reason == "no probe on all neurons was fitted"
+    assert not disjoint_sets(evidence).known
 
 
 def test_removal_table_averages_draws():
@@ -180,7 +182,7 @@ def test_disjoint_sets_say_when_the_search_stopped():
     for found, capped in ((MOST_SETS - 1, False), (MOST_SETS, True)):
         rows = [("disjoint", i, 5, 0.05, 0.9, 0.9) for i in range(found)]
         figure = disjoint_sets(make_evidence(LABELS, sufficiency=probes(rows)))
-        assert (figure["value"], figure["capped"]) == (found, capped)
+        assert (figure.value, figure.beside["capped"]) == (found, capped)
 
 
 def test_half_point_and_plateau_correct_for_what_the_stream_route_misses():
@@ -190,8 +192,8 @@ def test_half_point_and_plateau_correct_for_what_the_stream_route_misses():
     trials = [(silence("top", 0.5), hurt)]
     evidence = make_evidence(LABELS, trials, stream=[(LABELS, known)])
     # Loss 0.5 of all, the whole distance to chance: half of it is lost half-way to 0.5.
-    assert half_point(evidence)["value"] == pytest.approx(0.25)
-    assert plateau(evidence) == {"value": 0.0, "low": 0.0, "high": 0.0}
+    assert half_point(evidence).value == pytest.approx(0.25)
+    assert plateau(evidence) == Figure(0.0, 0.0, 0.0)
 
 
 def test_participation_counts_layers_from_the_embeddings():
@@ -203,4 +205,4 @@ def test_chance_is_the_best_constant_predictor():
     evidence = make_evidence([0] * 30 + [1] * 10)
     found = redundancy(evidence).summary["redundancy"]["chance"]
     # Strata keep class shares, so resampling cannot move it.
-    assert found == {"value": 0.75, "low": 0.75, "high": 0.75}
+    assert found == Figure(0.75, 0.75, 0.75)

@@ -57,7 +57,7 @@ def test_whole_sublayers_are_listed_by_layer() -> None:
     assert table[["layer", "drop"]].to_numpy().tolist() == [[1, 0.0], [2, 0.25]]
     figure = finding.summary["sites"]["attention_output"]
     assert figure["layer"] == 2
-    assert figure["largest_drop"]["value"] == pytest.approx(0.25)
+    assert figure["largest_drop"].value == pytest.approx(0.25)
 
 
 def test_steering_is_set_beside_random_neurons_steered_alike() -> None:
@@ -71,11 +71,11 @@ def test_steering_is_set_beside_random_neurons_steered_alike() -> None:
     row = finding.tables["steering"].iloc[0]
     assert (row["target"], row["redirect_rate"], row["random_rate"]) == ("b", 0.5, 0.0)
     assert row["redirect_low"] < 0.5 < row["redirect_high"]
-    assert finding.summary["steering"]["translate"]["redirect"]["value"] == 0.5
+    assert finding.summary["steering"]["translate"]["redirect"].value == 0.5
 
 
 def test_without_such_cells_the_reason_is_given() -> None:
     summary = sites(make_evidence(LABELS)).summary
-    assert summary["sites"]["value"] is None
-    assert "no site" in summary["sites"]["reason"]
-    assert np.size(summary["steering"]["reason"])
+    assert not summary["sites"].known
+    assert "no site" in summary["sites"].reason
+    assert np.size(summary["steering"].reason)

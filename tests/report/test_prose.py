@@ -11,6 +11,7 @@ from synapse_audit.report.kit import prose
 from synapse_audit.report.kit.figures import label
 from synapse_audit.report.kit.saved import estimate, nearest
 from synapse_audit.report.kit.tables import Column, table_of, text
+from synapse_audit.summary import Figure
 
 
 @pytest.mark.parametrize(
@@ -42,7 +43,7 @@ def test_labels_are_cut_before_they_are_escaped() -> None:
 
 def test_estimate_reads_every_form() -> None:
     tree = {"a": {"value": 1, "low": 0, "high": 2}, "b": 3, "c": None}
-    assert estimate(tree, "a")[:3] == (1.0, 0.0, 2.0)
+    assert estimate(tree, "a") == Figure(1.0, 0.0, 2.0)
     assert estimate(tree, "b").value == 3.0
     assert not estimate(tree, "c").known
     assert not estimate(tree, "d", "e").known

@@ -130,4 +130,4 @@ class Finding:
     name: str
     tables: Mapping[str, pd.DataFrame]
     summary: Mapping[str, Any]
-    """Figures as {"value", "low", "high"}; unknown is None, with a ``reason``."""
+    """A tree of :class:`~synapse_audit.summary.Figure`, names and lists."""

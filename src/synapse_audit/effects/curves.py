@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float
 
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
 from synapse_audit.statistics import Interval
+from synapse_audit.summary import Figure
 
 TOLERANCE = 1e-6
 """Rounding allowed where a figure is compared with a threshold."""
@@ -92,19 +93,14 @@ def draw_range(
 # ---- figures ---------------------------------------------------------------------------------
 
 
-def figure(value: float, low: float = np.nan, high: float = np.nan) -> dict[str, Any]:
-    """One figure of ``summary.json``; NaN and infinity become null.
-
-    >>> figure(0.5, 0.4)
-    {'value': 0.5, 'low': 0.4, 'high': None}
-    """
-    ends = {"value": float(value), "low": float(low), "high": float(high)}
-    return {name: end if np.isfinite(end) else None for name, end in ends.items()}
+def figure(value: float, low: float = np.nan, high: float = np.nan, **beside: Any) -> Figure:
+    """One figure of ``summary.json`` with the facts that stand beside it."""
+    return Figure(value, low, high, beside=beside)
 
 
-def unknown(reason: str) -> dict[str, Any]:
+def unknown(reason: str) -> Figure:
     """A figure that could not be had, and why."""
-    return {"value": None, "low": None, "high": None, "reason": reason}
+    return Figure.unknown(reason)
 
 
 def grid_band(samples: Float[np.ndarray, " resamples"]) -> Interval:

@@ -25,6 +25,7 @@ from synapse_audit.effects.curves import (
 )
 from synapse_audit.effects.resampled import Sampled, clean_recalls, recalls, supported
 from synapse_audit.statistics import benjamini_yekutieli, interval
+from synapse_audit.summary import Choice, Figure
 
 AIMED_FRACTION = 0.5
 """The matrix is drawn at the fraction of the grid closest to this."""
@@ -243,17 +244,13 @@ def _extremes(
     low, high = interval(samples[[most]] - samples[[least]])
     name = [evidence.classes[i] for i in kept[enough]]
     return {
-        "most_fragile": _named(name[most], share=float((highest == most).mean())),
-        "least_fragile": _named(name[least], share=float((lowest == least).mean())),
+        "most_fragile": Choice(name[most], float((highest == most).mean())),
+        "least_fragile": Choice(name[least], float((lowest == least).mean())),
         "gap": figure(value[most] - value[least], low[0], high[0]),
     }
 
 
-def _named(name: str, *, share: float) -> dict[str, Any]:
-    return {"value": name, "low": None, "high": None, "share": share}
-
-
-def _fraction_figure(evidence: Evidence) -> dict[str, Any]:
+def _fraction_figure(evidence: Evidence) -> Figure:
     fraction = matrix_fraction(evidence)
     return unknown("no per-class removal was run") if fraction is None else figure(fraction)
 

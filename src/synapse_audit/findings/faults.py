@@ -18,6 +18,7 @@ from jaxtyping import Float
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.curves import TOLERANCE, draw_range, figure, grid_band, unknown, where
 from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
+from synapse_audit.summary import Figure
 
 DROP = {"accuracy_drop": "drop"}
 REDIRECT = {"redirect_rate": "redirect", "collateral": "collateral"}
@@ -139,7 +140,7 @@ def _first(
     return np.where(lost.any(axis=0), np.asarray(bits)[lost.argmax(axis=0)], np.inf)
 
 
-def _figures(halving: pd.DataFrame) -> dict[str, Any]:
+def _figures(halving: pd.DataFrame) -> dict[str, Any] | Figure:
     """Per format the searched flips of the head."""
     rows = halving[(halving["part"] == "head") & (halving["selection"] == "searched")]
     if rows.empty:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.curves import draw_range, figure, unknown
+from synapse_audit.summary import Figure
 
 MEASURES = {
     "accuracy": "accuracy",
@@ -71,7 +72,7 @@ def _figures(table: pd.DataFrame) -> dict[str, Any]:
     return found or {"attacks": unknown(NOT_RUN)}
 
 
-def _half(rows: pd.DataFrame) -> dict[str, Any]:
+def _half(rows: pd.DataFrame) -> Figure:
     """Smallest strength that changes half of the predictions; its ends by those of the rates."""
     ends = [
         float(rows.loc[rows[column] >= HALF, "strength"].min())

@@ -12,6 +12,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.curves import draw_range, figure, unknown, where
+from synapse_audit.summary import Figure
 
 KEYS = ["site", "operator", "strength", "addresses"]
 EFFECTS = [
@@ -77,7 +78,7 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
     return table.rename(columns={"addresses": "neurons"})
 
 
-def _figures(effects: pd.DataFrame) -> dict[str, Any]:
+def _figures(effects: pd.DataFrame) -> dict[str, Any] | Figure:
     """Per site and operator what accuracy lost."""
     figures: dict[str, Any] = {}
     for row in effects.to_dict("records"):

@@ -37,6 +37,7 @@ from synapse_audit.effects.curves import (
 )
 from synapse_audit.effects.resampled import chance, clean_accuracy
 from synapse_audit.neurons import top_across
+from synapse_audit.summary import Figure
 
 RANKING = "paper"
 OPERATORS = ("zero", "mean")
@@ -226,23 +227,22 @@ def _curve_figures(evidence: Evidence, table: pd.DataFrame, operator: str) -> di
     }
 
 
-def _at_half(rows: pd.DataFrame) -> dict[str, Any]:
+def _at_half(rows: pd.DataFrame) -> Figure:
     if rows.empty:
         return unknown("no such curve was run")
     row = rows.iloc[int((rows["fraction"] - HALF).abs().to_numpy().argmin())]
-    found = figure(row["f1"], row["f1_low"], row["f1_high"])
-    return found | {"fraction": float(row["fraction"])}
+    return figure(row["f1"], row["f1_low"], row["f1_high"], fraction=float(row["fraction"]))
 
 
-def _last(layers: pd.DataFrame) -> dict[str, Any]:
+def _last(layers: pd.DataFrame) -> Figure:
     """Share of the top 2.5 % that lies in the last three blocks, and an even spread's."""
     if layers.empty:
         return unknown(f"the ranking '{RANKING}' is not at hand")
     rows = layers[layers["fraction"] == PROFILED[0]].tail(LAST)
-    return figure(rows["share"].sum()) | {"even": float(rows["even_share"].sum())}
+    return figure(rows["share"].sum(), even=float(rows["even_share"].sum()))
 
 
-def _clean(evidence: Evidence) -> dict[str, Any]:
+def _clean(evidence: Evidence) -> Figure:
     """Weighted F1 of the untouched model."""
     scored = untouched(
         evidence.predictions, evidence.weights, evidence.resampled, len(evidence.classes)

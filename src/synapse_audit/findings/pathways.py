@@ -166,12 +166,15 @@ def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str
     most = curve.iloc[int(curve["indirect_drop"].abs().round(9).to_numpy().argmax())]
     apart = curve.iloc[int(curve["disagreement"].to_numpy().argmax())]
     bounds = wilson(apart["disagreement"] * apart["n_exact"], float(apart["n_exact"]))
-    largest = figure(most["indirect_drop"], most["indirect_low"], most["indirect_high"])
-    names = ("fraction", "drop", "direct_drop", "n_exact")
+    found: dict[str, Any] = {
+        name: float(most[name]) for name in ("fraction", "drop", "direct_drop", "n_exact")
+    }
+    differ: dict[str, Any] = {name: float(apart[name]) for name in ("fraction", "n_exact")}
+    low, high = bounds.low.item(), bounds.high.item()
+    through, *ends = (most[f"indirect_{name}"] for name in ("drop", "low", "high"))
     return {
-        "largest_indirect": largest | {name: float(most[name]) for name in names},
-        "largest_disagreement": figure(apart["disagreement"], bounds.low.item(), bounds.high.item())
-        | {"fraction": float(apart["fraction"]), "n_exact": float(apart["n_exact"])},
+        "largest_indirect": figure(through, *ends, **found),
+        "largest_disagreement": figure(apart["disagreement"], low, high, **differ),
     }
 
 

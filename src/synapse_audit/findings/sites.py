@@ -12,6 +12,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.effects.curves import draw_range, figure, unknown, where
+from synapse_audit.summary import Figure
 
 RANDOM = ["random_drop", "random_low", "random_high"]
 REMOVAL = [
@@ -92,7 +93,7 @@ def steering_table(evidence: Evidence) -> pd.DataFrame:
     return table[STEERING]
 
 
-def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any]:
+def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any] | Figure:
     """Per site, the layer whose whole sublayer costs most."""
     figures: dict[str, Any] = {}
     for site, rows in sublayers.groupby("site"):
@@ -102,7 +103,7 @@ def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any]:
     return figures or unknown("no site besides the block output was swept")
 
 
-def _steering_figures(steering: pd.DataFrame) -> dict[str, Any]:
+def _steering_figures(steering: pd.DataFrame) -> dict[str, Any] | Figure:
     """Per operator, the target that most examples can be steered to."""
     figures: dict[str, Any] = {}
     for operator, rows in steering.dropna(subset=["redirect_rate"]).groupby("operator"):

@@ -28,6 +28,7 @@ from synapse_audit.pipeline.audit import audit
 from synapse_audit.progress import Progress
 from synapse_audit.rankings.stability import TOP, shared
 from synapse_audit.store import AuditResult, RunFolder
+from synapse_audit.summary import dotted, walk
 
 PURPOSE = [
     *("group", "space", "operator", "strength", "site", "position", "layers", "ranking"),
@@ -85,10 +86,10 @@ def figures_table(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     they have none).
     """
     rows = [
-        {"figure": path, "value": node["value"], "half_width": _half_width(node)}
+        {"figure": dotted(keys), "value": figure.value, "half_width": figure.half_width}
         for summary in summaries
-        for path, node in _figures(summary)
-        if node["value"] is not None
+        for keys, figure in walk(summary)
+        if figure.known
     ]
     table = pd.DataFrame(rows, columns=["figure", "value", "half_width"])
     table = table.astype({"value": "float64", "half_width": "float64"})
@@ -164,28 +165,11 @@ def _by_purpose(effects: pd.DataFrame) -> pd.DataFrame:
     return effects.groupby(PURPOSE, dropna=False, sort=False)[MEASURES].mean().reset_index()
 
 
-def _figures(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Nodes {value, low, high}, with their dotted path."""
-    for name, node in tree.items():
-        here = f"{path}.{name}" if path else name
-        if not isinstance(node, Mapping) or here == "cost":
-            continue
-        if {"value", "low", "high"} <= set(node) and not isinstance(node["value"], str):
-            yield here, node
-        else:
-            yield from _figures(node, here)
-
-
-def _names(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, str]]:
+def _names(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:
     """Leaves that are text, with their dotted path; the model's own name is none."""
     for name, node in tree.items():
-        here = f"{path}.{name}" if path else name
+        here = (*above, name)
         if isinstance(node, Mapping):
             yield from _names(node, here)
-        elif isinstance(node, str) and here != "model" and name not in ("reason", "ranking"):
-            yield here.removesuffix(".value"), node
-
-
-def _half_width(node: Mapping[str, Any]) -> float | None:
-    known = node["low"] is not None and node["high"] is not None
-    return (node["high"] - node["low"]) / 2 if known else None
+        elif isinstance(node, str) and here != ("model",) and name not in ("reason", "ranking"):
+            yield dotted(above if name == "value" else here), node

@@ -30,6 +30,7 @@ from synapse_audit.effects.exact_subsample import (
     whole,
 )
 from synapse_audit.findings.calibration.certainty import MEASURES, Confidences, measured
+from synapse_audit.summary import Figure
 
 POINTS = 61
 """Temperatures of the closed-form curve."""
@@ -191,7 +192,7 @@ def _curves(evidence: Evidence) -> pd.DataFrame:
 
 def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
     clean = tables["cells"].iloc[0]
-    figures = {name: _measure(clean, name) for name in FIGURES}
+    figures: dict[str, Any] = {name: _measure(clean, name) for name in FIGURES}
     plain = ("chance_ece", "ece_mass", "brier", "log_loss", "confidence", "n_wrong")
     figures |= {name: figure(float(clean[name])) for name in plain}
     figures |= _fitted(evidence)
@@ -199,7 +200,7 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
     return figures
 
 
-def _measure(row: pd.Series, name: str) -> dict[str, Any]:
+def _measure(row: pd.Series, name: str) -> Figure:
     if pd.isna(row[name]):
         return unknown(NO_WRONG)
     return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))

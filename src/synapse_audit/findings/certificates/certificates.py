@@ -25,6 +25,7 @@ from synapse_audit.effects.curves import figure, grid_band, unknown, where
 from synapse_audit.effects.estimates import bounded
 from synapse_audit.findings.certificates.guarantees import Guarantee, guarantees
 from synapse_audit.statistics import weighted_quantiles, weighted_shares
+from synapse_audit.summary import Figure
 
 EVERYONE = "all"
 """The ``class`` of rows over all classes."""
@@ -255,7 +256,7 @@ def _summary(curves: pd.DataFrame, missing: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _sizes(curves: pd.DataFrame, change: str, reason: str) -> dict[str, Any]:
+def _sizes(curves: pd.DataFrame, change: str, reason: str) -> dict[str, Any] | Figure:
     """Guaranteed accuracy at the sizes shown; sizes beyond the number of inputs are left out."""
     if reason:
         return unknown(reason)

@@ -42,6 +42,7 @@ from synapse_audit.findings.detection.alarms import (
     measured,
     set_thresholds,
 )
+from synapse_audit.summary import Figure
 
 CELLS = [*NAMES, "n", *MEASURES]
 SPREAD = ("auc", "tpr_1", "false_alarm", "missed_alarm", "fixed_tpr_1", "fixed_fpr_1")
@@ -255,7 +256,7 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
     return figures
 
 
-def _measure(row: pd.Series, name: str, size: float) -> dict[str, Any]:
+def _measure(row: pd.Series, name: str, size: float) -> Figure:
     if pd.isna(row[name]):
         limit = LIMITS.get(name.rpartition("_")[2], 0.0)
         return unknown(_too_few(limit, size))
@@ -269,7 +270,7 @@ def _too_few(limit: float, size: float) -> str:
     )
 
 
-def _at(row: pd.Series, name: str) -> dict[str, Any]:
+def _at(row: pd.Series, name: str) -> Figure:
     if pd.isna(row[name]):
         return unknown(f"too few benign examples among the {int(row['n'])} that are exact")
     return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))

@@ -28,6 +28,7 @@ from synapse_audit.findings.rankings.votes import (
 from synapse_audit.neurons import Scores, count
 from synapse_audit.neurons.addresses import DEFAULT_SITE, Address
 from synapse_audit.neurons.dissociation import READABLE, contrasts, percentiles, used
+from synapse_audit.summary import Figure
 
 FRACTIONS = (0.05, 0.1, 0.2, 0.5)
 """Sizes of top sets that are compared."""
@@ -215,65 +216,65 @@ def _real_pairs(table: pd.DataFrame) -> pd.DataFrame:
     return kept[(kept["first"] != CONTROL) & (kept["second"] != CONTROL)]
 
 
-def _typical(table: pd.DataFrame) -> dict[str, Any]:
+def _typical(table: pd.DataFrame) -> Figure:
     """Mean over pairs and blocks; the range of pairs is told by closest and furthest."""
     pairs = _real_pairs(table)
     return figure(pairs["spearman"].mean()) if len(pairs) else unknown(NO_PAIR)
 
 
-def _pair(table: pd.DataFrame, *, largest: bool) -> dict[str, Any]:
+def _pair(table: pd.DataFrame, *, largest: bool) -> Figure:
     pairs = _real_pairs(table).sort_values("spearman", ascending=not largest, kind="stable")
     if pairs.empty:
         return unknown(NO_PAIR)
     row = pairs.iloc[0]
-    return figure(row["spearman"]) | {"first": row["first"], "second": row["second"]}
+    return figure(row["spearman"], first=row["first"], second=row["second"])
 
 
-def _most_agreed(table: pd.DataFrame) -> dict[str, Any]:
+def _most_agreed(table: pd.DataFrame) -> Figure:
     here = table[table["layer"].isna() & (table["fraction"] == HEADLINE_FRACTION)]
     here = here[(here["method"] != CONTROL) & here["neuron_vote"].notna()]
     if here.empty:
         return unknown(NO_PAIR)
     row = here.sort_values("neuron_vote", ascending=False, kind="stable").iloc[0]
     extra = {"method": row["method"], "fraction": HEADLINE_FRACTION, "chance": row["chance"]}
-    return figure(row["neuron_vote"]) | extra
+    return figure(row["neuron_vote"], **extra)
 
 
-def _most_effective(table: pd.DataFrame) -> dict[str, Any]:
+def _most_effective(table: pd.DataFrame) -> Figure:
     """The ranking whose top costs most beyond random sets under the headline operator."""
     rows = table[(table["operator"] == "mean") & table["excess"].notna()]
     if rows.empty:
         return unknown("no top curve of operator mean was run beside random controls")
     row = rows.sort_values("excess", ascending=False, kind="stable").iloc[0]
-    found = figure(row["excess"], row["excess_low"], row["excess_high"])
     outside = bool(row["mean_drop"] > row["random_high"])
-    return found | {"method": row["ranking"], "rankings": len(rows), "outside_draws": outside}
+    extra = {"method": row["ranking"], "rankings": len(rows), "outside_draws": outside}
+    return figure(row["excess"], row["excess_low"], row["excess_high"], **extra)
 
 
-def _steady(table: pd.DataFrame, *, largest: bool) -> dict[str, Any]:
+def _steady(table: pd.DataFrame, *, largest: bool) -> Figure:
     if table.empty:
         return unknown("no ranking was made again on resamples of fit")
     blocks = table[table["layer"] > 0].groupby("method")["overlap"].mean()
     ordered = blocks.dropna().sort_values(ascending=not largest, kind="stable")
     if ordered.empty:
         return unknown("no ranking was made again on resamples of fit")
-    return figure(ordered.iloc[0]) | {"method": str(ordered.index[0])}
+    return figure(ordered.iloc[0], method=str(ordered.index[0]))
 
 
-def _readable_used(table: pd.DataFrame) -> dict[str, Any]:
+def _readable_used(table: pd.DataFrame) -> Figure:
     rows = table[table["layer"].isna() & table["spearman"].notna()]
     if rows.empty:
         return unknown("no ranking by gradients was computed")
     row = rows.iloc[0]
-    return figure(row["spearman"]) | {"readable": row["readable"], "used": row["used"]}
+    return figure(row["spearman"], readable=row["readable"], used=row["used"])
 
 
-def _parted_effect(table: pd.DataFrame, selection: str) -> dict[str, Any]:
+def _parted_effect(table: pd.DataFrame, selection: str) -> Figure:
     """Cost beyond random controls under the headline operator, nearest the headline fraction."""
     rows = table[(table["selection"] == selection) & (table["operator"] == "mean")]
     rows = rows[rows["excess"].notna()]
     if rows.empty:
         return unknown("no dissociated set was silenced beside random controls")
     row = rows.iloc[(rows["fraction"] - HEADLINE_FRACTION).abs().to_numpy().argmin()]
-    found = figure(row["excess"], row["excess_low"], row["excess_high"])
-    return found | {"fraction": row["fraction"], "drop": row["drop"]}
+    extra = {"fraction": row["fraction"], "drop": row["drop"]}
+    return figure(row["excess"], row["excess_low"], row["excess_high"], **extra)

@@ -30,6 +30,7 @@ from synapse_audit.effects.curves import (
 from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
 from synapse_audit.findings.redundancy.constants import constants_list, constants_table
 from synapse_audit.statistics import interval
+from synapse_audit.summary import Figure
 
 NO_CURVE = "no removal curve (operator mean, top, all layers, pooled) was run"
 RANKED = ("top", "bottom", "keep_top")
@@ -178,7 +179,7 @@ def participation_table(evidence: Evidence) -> pd.DataFrame:
 # ---- figures ---------------------------------------------------------------------------------
 
 
-def plateau(evidence: Evidence) -> dict[str, Any]:
+def plateau(evidence: Evidence) -> Figure:
     """Largest fraction up to which the headline curve loses at most 0.02 at every point.
 
     The value asks the upper bound of the paired loss at every point; ``low`` and ``high`` are
@@ -196,7 +197,7 @@ def plateau(evidence: Evidence) -> dict[str, Any]:
     return figure(value, min(value, float(low)), max(value, float(high)))
 
 
-def half_point(evidence: Evidence) -> dict[str, Any]:
+def half_point(evidence: Evidence) -> Figure:
     """Smallest fraction at which half the distance from clean accuracy to chance is lost.
 
     ``never_share`` is the share of resamples in which it never happens, stated above 2.5 %;
@@ -213,13 +214,13 @@ def half_point(evidence: Evidence) -> dict[str, Any]:
     value = half_points(fractions, silenced.value[None, :], clean.value, floor.value)[0]
     samples = half_points(fractions, silenced.samples.T, clean.samples[0], floor.samples[0])
     never = float(np.isinf(samples).mean())
-    result = figure(value, *map(float, grid_band(samples)))
-    if np.isinf(value):
-        result["reason"] = "never within the grid"
-    return result | ({"never_share": never} if never > 0.025 else {})
+    low, high = map(float, grid_band(samples))
+    reason = "never within the grid" if np.isinf(value) else ""
+    beside = {"never_share": never} if never > 0.025 else {}
+    return Figure(value, low, high, reason, beside=beside)
 
 
-def sufficient_k(evidence: Evidence) -> dict[str, Any]:
+def sufficient_k(evidence: Evidence) -> Figure:
     """Fewest top-ranked neurons whose probe is within 0.01 of the full probe on ``select``.
 
     No interval (k is chosen, not measured); ``accuracy`` is that probe's on ``evaluate``.
@@ -233,11 +234,11 @@ def sufficient_k(evidence: Evidence) -> dict[str, Any]:
     least = float(full["select_accuracy"].iloc[0]) - NEAR_FULL - TOLERANCE
     found = top[top["select_accuracy"] >= least].sort_values("k").iloc[0]
     reached = figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"])
-    extra = {"fraction": float(found["fraction"]), "ranking": str(found["ranking"])}
-    return figure(float(found["k"])) | {"accuracy": reached} | extra
+    extra: dict[str, Any] = {"fraction": float(found["fraction"]), "ranking": found["ranking"]}
+    return figure(float(found["k"]), accuracy=reached, **extra)
 
 
-def disjoint_sets(evidence: Evidence) -> dict[str, Any]:
+def disjoint_sets(evidence: Evidence) -> Figure:
     """How many sets without a common neuron each suffice: greedy, so a lower bound.
 
     ``capped`` says whether the search stopped at :data:`MOST_SETS` rather than for want of sets.
@@ -245,7 +246,7 @@ def disjoint_sets(evidence: Evidence) -> dict[str, Any]:
     if evidence.sufficiency.empty:
         return unknown("no probe sufficiency was measured")
     found = len(where(evidence.sufficiency, {"selection": "disjoint"}))
-    return figure(float(found)) | {"capped": found >= MOST_SETS}
+    return figure(float(found), capped=found >= MOST_SETS)
 
 
 def _stack(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

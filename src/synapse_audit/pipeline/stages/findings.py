@@ -27,6 +27,7 @@ from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons
 from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets
 from synapse_audit.probes import participation_ratio, probe_table
 from synapse_audit.statistics import resampled_weights
+from synapse_audit.summary import SCHEMA, Figure, to_json
 
 
 def write_findings(
@@ -139,8 +140,9 @@ def interpret(run: Run, evidence: Evidence) -> list[Finding]:
 def summarise(
     classifier: Classifier, evidence: Evidence, prepared: Prepared, findings: list[Finding]
 ) -> dict[str, Any]:
-    """``summary.json``: every figure {value, low, high}."""
+    """``summary.json``, as its JSON schema has it (:func:`synapse_audit.summary.json_schema`)."""
     summary: dict[str, Any] = {
+        "schema": SCHEMA,
         "model": classifier.name,
         "classes": list(evidence.classes),
         "n_evaluate": len(evidence.weights),
@@ -151,15 +153,16 @@ def summarise(
     cost = prepared.cost
     work = {"cells": len(prepared.plan.cells), "distinct": len(prepared.plan.actions)}
     summary["cost"] = work | {"routes": cost.cells, "work_saved": round(cost.saved, 4)}
-    return summary
+    found: dict[str, Any] = to_json(summary)
+    return found
 
 
-def _clean(evidence: Evidence) -> dict[str, dict[str, float]]:
+def _clean(evidence: Evidence) -> dict[str, Figure]:
     scored = untouched(
         evidence.predictions, evidence.weights, evidence.resampled, len(evidence.classes)
     )
     figures = {}
     for name in ("accuracy", "macro_f1"):
         value = METRICS[name](scored)
-        figures[name] = {k: float(getattr(value, k)[0]) for k in ("value", "low", "high")}
+        figures[name] = Figure(*(getattr(value, end)[0] for end in ("value", "low", "high")))
     return figures

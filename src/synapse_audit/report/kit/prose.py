@@ -9,26 +9,13 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
+
+from synapse_audit.summary import Figure
 
 UNKNOWN = "–"
 SIGNIFICANT = 0.05
 """Adjusted p values at or below it are called significant."""
-
-
-class Estimate(NamedTuple):
-    """A figure with its interval; NaN where unknown."""
-
-    value: float
-    low: float
-    high: float
-    reason: str = ""
-    """Why the value is unknown."""
-
-    @property
-    def known(self) -> bool:
-        """Whether there is a value at all."""
-        return not math.isnan(self.value)
 
 
 def as_float(value: Any) -> float:
@@ -97,7 +84,7 @@ def spans(lows: Iterable[Any], highs: Iterable[Any]) -> list[str]:
     return [span(low, high) for low, high in zip(lows, highs, strict=True)]
 
 
-def with_interval(estimate: Estimate) -> str:
+def with_interval(estimate: Figure) -> str:
     """``0.914 (0.893 to 0.934)``; without the bracket where there is no interval."""
     bounds = span(estimate.low, estimate.high)
     text = number(estimate.value)
@@ -136,9 +123,9 @@ def more(excess: Any, low: Any = math.nan, high: Any = math.nan) -> str:
     >>> more(0.027), more(-0.027, -0.041, 0.001)
     ('0.027 more', '0.027 (−0.001 to 0.041) less')
     """
-    given = Estimate(as_float(excess), as_float(low), as_float(high))
+    given = Figure(as_float(excess), as_float(low), as_float(high))
     if number(given.value).startswith("−"):
-        return f"{with_interval(Estimate(-given.value, -given.high, -given.low))} less"
+        return f"{with_interval(-given)} less"
     return f"{with_interval(given)} more"
 
 

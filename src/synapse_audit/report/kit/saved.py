@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,7 +9,7 @@ import pandas as pd
 
 from synapse_audit.neurons.addresses import DEFAULT_SITE, Address
 from synapse_audit.report.kit.contents import Result
-from synapse_audit.report.kit.prose import Estimate, as_float
+from synapse_audit.summary import Figure
 
 ACROSS = ("paper",)
 """Rankings whose sets are taken over all layers at once."""
@@ -39,13 +38,9 @@ def dig(tree: Any, *path: str) -> Any:
     return tree
 
 
-def estimate(tree: Any, *path: str) -> Estimate:
-    """A figure of ``summary.json``: {value, low, high, reason}, a bare number, or None."""
-    found = dig(tree, *path)
-    if not isinstance(found, Mapping):
-        return Estimate(as_float(found), math.nan, math.nan)
-    low, high = as_float(found.get("low")), as_float(found.get("high"))
-    return Estimate(as_float(found.get("value")), low, high, str(found.get("reason") or ""))
+def estimate(tree: Any, *path: str) -> Figure:
+    """The figure at a path of keys; unknown where there is none."""
+    return Figure.read(dig(tree, *path))
 
 
 def facts(result: Result) -> Facts:

@@ -12,6 +12,7 @@ import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result
+from synapse_audit.summary import Figure
 
 COLUMNS = (
     "operator", "ranking", "selection", "fraction", "k", "accuracy", "accuracy_low",
@@ -115,7 +116,7 @@ def plateau_sentence(result: Result) -> str:
     return f"{_flat(plateau)}; {_half(half)}."
 
 
-def _flat(plateau: prose.Estimate) -> str:
+def _flat(plateau: Figure) -> str:
     if not plateau.known:
         return f"How far accuracy stays flat is unknown{_because(plateau)}"
     if plateau.value <= 0:
@@ -127,7 +128,7 @@ def _flat(plateau: prose.Estimate) -> str:
     )
 
 
-def _half(half: prose.Estimate) -> str:
+def _half(half: Figure) -> str:
     if half.known:
         share = f"{prose.percent(half.value)}{_grid_range(half)}"
         return f"half of the way down to chance is lost at {share}"
@@ -136,12 +137,12 @@ def _half(half: prose.Estimate) -> str:
     return f"where half of the way down to chance is lost is unknown{_because(half)}"
 
 
-def _grid_range(share: prose.Estimate) -> str:
+def _grid_range(share: Figure) -> str:
     """The resampling range of a share, where it has one."""
     if math.isnan(share.low) or math.isnan(share.high):
         return ""
     return f" (95% range {prose.percent(share.low)} to {prose.percent(share.high)})"
 
 
-def _because(figure: prose.Estimate) -> str:
+def _because(figure: Figure) -> str:
     return f" ({prose.plain(figure.reason)})" if figure.reason else ""

@@ -130,9 +130,10 @@ def _worth(result: Result) -> str:
     among = f", the most of {prose.whole(count)} rankings" if count > 1 else ""
     outside = saved.dig(result.summary, "agreement", "most_effective", "outside_draws")
     verdict = "" if best.low > 0 and outside else "; single random draws cost as much"
+    cost = prose.more(best.value, best.low, best.high)
     return (
         f"Silencing the top of {_method(result, 'most_effective', 'method')} costs "
-        f"{prose.more(*best[:3])} accuracy than random sets do{among}{verdict}."
+        f"{cost} accuracy than random sets do{among}{verdict}."
     )
 
 
@@ -169,7 +170,7 @@ def _cost(result: Result, kind: str) -> str:
     at = saved.estimate(result.summary, "agreement", "dissociated", kind, "fraction").value
     return (
         f"the {prose.percent(at)} of neurons that are {KINDS[kind][0]} cost "
-        f"{prose.more(*found[:3])} accuracy than random ones"
+        f"{prose.more(found.value, found.low, found.high)} accuracy than random ones"
     )
 
 

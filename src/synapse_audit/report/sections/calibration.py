@@ -13,6 +13,7 @@ from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, Mark, curve
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP
+from synapse_audit.summary import Figure as Estimate
 
 REMOVAL = (
     "operator", "selection", "fraction", "n", "ece", "ece_low", "ece_high", "chance_ece",
@@ -104,7 +105,7 @@ def _clean(result: Result) -> str:
     ).strip()
 
 
-def _lean(found: prose.Estimate) -> str:
+def _lean(found: Estimate) -> str:
     if not found.known:
         return ""
     bounds = prose.span(found.low, found.high)

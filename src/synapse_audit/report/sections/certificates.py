@@ -13,6 +13,7 @@ from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, Mark, curves
 from synapse_audit.report.kit.lines import MOST, Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOUND, FAINT, REFERENCE, SERIES, TOP, Style
+from synapse_audit.summary import Figure
 
 CURVES = (
     "place", "change", "rows", "bias", "exact", "class", "budget", "accuracy", "accuracy_low",
@@ -112,7 +113,7 @@ def _answer(result: Result, overall: pd.DataFrame) -> tuple[str, ...]:
 def _quoted(rows: pd.DataFrame) -> str:
     at = saved.nearest(rows["budget"].tolist(), QUOTED)
     row = saved.rows(rows, budget=at).iloc[0]
-    estimate = prose.Estimate(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
+    estimate = Figure(row["accuracy"], row["accuracy_low"], row["accuracy_high"])
     return prose.with_interval(estimate)
 
 

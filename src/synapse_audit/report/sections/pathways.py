@@ -15,6 +15,7 @@ from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, leg
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP
+from synapse_audit.summary import Figure as Estimate
 
 COLUMNS = (
     "operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction", "n_exact",
@@ -121,7 +122,7 @@ def _from_exact(result: Result, operator: str) -> str:
     return f", judged by {prose.plural(int(n.value), 'exact example')}" if n.known else ""
 
 
-def _verdict(found: prose.Estimate) -> str:
+def _verdict(found: Estimate) -> str:
     if found.low > 0:
         return "they pass on part of the damage"
     if found.high < 0:

@@ -19,6 +19,7 @@ from synapse_audit.report.quoted.top_against_random import (
     plateau_sentence,
     removal_curves,
 )
+from synapse_audit.summary import Figure
 
 VAGUE = {"model", "final", "best", "output"}
 """Folder names that need their parent's beside them."""
@@ -214,5 +215,5 @@ def _redirect_key(result: Result) -> Key:
     return Key("Edit that redirects half", prose.percent(found["budget"]), detail)
 
 
-def _why(found: prose.Estimate) -> str:
+def _why(found: Figure) -> str:
     return prose.plain(found.reason) if found.reason else "not measured"
