@@ -27,8 +27,8 @@ pd.set_option("display.width", 120, "display.max_columns", 12)
 # %%
 classifier = sa.Classifier.load(sa.bundled_model())
 data = sa.load_data(
-    str(sa.bundled_data()),
-    fit_data=str(sa.bundled_fit_data()),
+    sa.bundled_data(),
+    fit_data=sa.bundled_fit_data(),
     classes=classifier.classes,
     max_examples=300,
 )
@@ -45,6 +45,7 @@ encoded = classifier.encode(data.inputs)
 found = sa.extract(classifier, encoded, fit=splits.fit)
 predicted = found.logits.argmax(axis=1)
 print("accuracy", (predicted == data.labels)[splits.evaluate].mean())
+print("predict", classifier.predict(data.inputs[:3]))
 print("widths", found.activations.widths)
 
 # %% [markdown]
@@ -156,7 +157,23 @@ config = sa.make_config(
 with tempfile.TemporaryDirectory() as folder:
     result = sa.audit(config, Path(folder) / "run")
     (Path(folder) / "report.html").write_text(sa.render(result), encoding="utf-8")
-    fragile = result.summary["asymmetry"]["most_fragile"]
-    print("most fragile class:", fragile["value"])
-    print("redirected to 'norm':", result.summary["vulnerability"]["norm"]["redirect"])
-    print(result.findings["redundancy"]["removal"].head().round(3).to_string(index=False))
+    print(result)
+    print(result.summary_frame().head(12).to_string(index=False))
+    print(result.table("redundancy.removal").head().round(3).to_string(index=False))
+    print("a Plotly figure:", result.figure("removal").layout.title.text)
+
+# %% [markdown]
+# ## A ranking of one's own
+# Inside the block it is one of `RANKINGS`; a run records the hash of its source.
+
+
+# %%
+def spread(context: sa.RankingContext) -> sa.Ranking:
+    """Neurons that vary most over `fit`."""
+    fit, layers = context.splits.fit, context.activations.layers
+    return sa.Ranking("spread", {"global": [layer[fit].std(axis=0) for layer in layers]})
+
+
+with sa.extended(rankings={"spread": spread}):
+    scores = sa.rank("spread", context).scores["global"]
+print("varies most in the last layer:", scores[last].argmax())

@@ -27,13 +27,14 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("probes",),
     ("rankings",),
     ("interventions",),
+    ("extending",),
     ("effects",),
     ("plan",),
     ("sweep",),
     ("findings",),
+    ("report",),
     ("store",),
     ("pipeline",),
-    ("report",),
     ("demo",),
     ("cli",),
 )
@@ -45,7 +46,7 @@ their resamples from it too.
 
 RANK = {room: storey for storey, rooms in enumerate(ORDER) for room in rooms}
 
-TORCH_ROOMS = {"model", "probes", "interventions", "sweep", "demo"}
+TORCH_ROOMS = {"model", "probes", "interventions", "sweep"}
 TORCH_MODULES = {
     "rankings.activation_gradient",
     "rankings.attributions",
@@ -60,7 +61,7 @@ SHARED = {"context", "curves", "page", "figures", "theme"}
 """Small modules that the parts of one package may have in common."""
 
 MAX_LINES = 400
-TALKATIVE = ("cli", "demo.train")
+TALKATIVE = ("cli",)
 """Where print and exit are at home."""
 
 UNSAFE = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib"}

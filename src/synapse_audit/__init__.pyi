@@ -36,6 +36,7 @@ from .errors import DataError as DataError
 from .errors import ModelError as ModelError
 from .errors import RunFolderError as RunFolderError
 from .errors import UsageError as UsageError
+from .extending import extended as extended
 from .findings import FINDINGS as FINDINGS
 from .interventions.edits import EDITS as EDITS
 from .interventions.edits import HeadView as HeadView

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import Any
@@ -134,6 +135,15 @@ def test_licence_lies_beside_the_data() -> None:
     assert "MIT License" in (folder / "LICENSE").read_text()
     assert "926670a" in (folder / "README.md").read_text()
     assert sum(path.stat().st_size for path in folder.iterdir()) < 300_000
+
+
+def test_the_package_holds_the_model_and_not_what_trained_it() -> None:
+    """Training is the room of scripts/, which no wheel has."""
+    folder = bundled_model().parent
+    assert [path.name for path in folder.glob("*.py")] == ["__init__.py"]
+    scripts = folder.parents[2] / "scripts"
+    for named in re.findall(r"scripts/\w+\.py", (folder / "data" / "README.md").read_text()):
+        assert (scripts.parent / named).is_file(), named
 
 
 def test_import_loads_no_torch() -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-
-from synapse_audit.demo.recipe import CLASSES, Recipe, per_class, read_rows, sample_rows
+from bundled_recipe import CLASSES, Recipe, per_class, read_rows, sample_rows
 
 SMALL = replace(Recipe(), fit_rows=per_class(1, 2, 1, 2, 1), evaluate_rows=per_class(1, 3, 1, 2, 1))
 

@@ -6,10 +6,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from bundled_recipe import CLASSES, Recipe, Rows, per_class
 from safetensors.torch import load_file
-
-from synapse_audit.demo.recipe import CLASSES, Recipe, Rows, per_class
-from synapse_audit.demo.train import build, describe, epoch_batches, predict, train_tokenizer
+from train_bundled import build, describe, epoch_batches, predict, train_tokenizer
 
 TINY = replace(
     Recipe(),

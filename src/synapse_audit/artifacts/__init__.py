@@ -21,6 +21,7 @@ Axes are always ``examples, layers, neurons, classes``. Nothing here computes wi
 
 from __future__ import annotations
 
+from synapse_audit.artifacts.brief import Brief, brief
 from synapse_audit.artifacts.data import (
     Input,
     LabelledData,
@@ -59,6 +60,7 @@ __all__ = [
     "REMOVAL_GROUPS",
     "SILENCING",
     "Activations",
+    "Brief",
     "Cell",
     "DenseLayer",
     "Direct",
@@ -80,4 +82,5 @@ __all__ = [
     "Splits",
     "TextInput",
     "Windows",
+    "brief",
 ]

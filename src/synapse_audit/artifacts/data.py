@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from synapse_audit.artifacts.brief import Brief, brief
+
 TextInput = str | tuple[str, str]
 """One text, or a pair of texts. Token ids are a text too: numbers with single spaces between."""
 
@@ -33,8 +35,8 @@ Input = TextInput | Signal
 """What one example is, before a model's encoder turns it into features."""
 
 
-@dataclass(frozen=True)
-class Windows:
+@dataclass(frozen=True, repr=False)
+class Windows(Brief):
     """How rows were cut into windows that overlap or follow each other."""
 
     rows: Int[np.ndarray, " examples"]
@@ -46,8 +48,8 @@ class Windows:
     """Windows dropped because an equal one had occurred before."""
 
 
-@dataclass(frozen=True)
-class LabelledData:
+@dataclass(frozen=True, repr=False)
+class LabelledData(Brief):
     """Inputs with one label each, in the model's own class order."""
 
     inputs: tuple[Input, ...]
@@ -76,9 +78,14 @@ class LabelledData:
     def __len__(self) -> int:
         return len(self.inputs)
 
+    def __repr__(self) -> str:
+        """What they are and how many; never an input."""
+        names = ", ".join(self.classes[:8]) + ", …" * (len(self.classes) > 8)
+        return f"<LabelledData: {len(self)} examples of {names}; from {brief(self.source)}>"
 
-@dataclass(frozen=True)
-class Splits:
+
+@dataclass(frozen=True, repr=False)
+class Splits(Brief):
     """Three disjoint sets of example indices, ascending."""
 
     fit: Int[np.ndarray, " fit"]
@@ -89,8 +96,8 @@ class Splits:
     """Every reported effect is measured here."""
 
 
-@dataclass(frozen=True)
-class Predictions:
+@dataclass(frozen=True, repr=False)
+class Predictions(Brief):
     """What the untouched model says, for every example."""
 
     labels: Int[np.ndarray, " examples"]

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Int
 
+from synapse_audit.artifacts.brief import Brief
 from synapse_audit.neurons import NeuronSet
 
 ALL_LAYERS = "all"
@@ -105,8 +106,8 @@ class HeadEdit:
         return hashlib.sha256(b"|".join(part.tobytes() for part in parts)).hexdigest()
 
 
-@dataclass(frozen=True)
-class ParameterChange:
+@dataclass(frozen=True, repr=False)
+class ParameterChange(Brief):
     """New values for some entries of one named weight."""
 
     name: str
@@ -117,8 +118,8 @@ class ParameterChange:
     after: Float[np.ndarray, " changed"]
 
 
-@dataclass(frozen=True)
-class ParameterEdit:
+@dataclass(frozen=True, repr=False)
+class ParameterEdit(Brief):
     """New values for some entries of any named weights, in the model's own number format."""
 
     changes: tuple[ParameterChange, ...]
@@ -236,8 +237,8 @@ class Cell:
         return None if self.neurons is None else len(self.neurons)
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Brief):
     """Cells in a fixed order, and the distinct actions among them with their routes."""
 
     cells: tuple[Cell, ...]

@@ -11,14 +11,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float32, Int, UInt16
 
+from synapse_audit.artifacts.brief import Brief
 from synapse_audit.artifacts.data import Predictions
 from synapse_audit.artifacts.experiment import Group
 from synapse_audit.artifacts.representation import DenseLayer, LayerStatistics, Ranking
 from synapse_audit.config import Grid
 
 
-@dataclass(frozen=True)
-class Direct:
+@dataclass(frozen=True, repr=False)
+class Direct(Brief):
     """The first phase of a two-phase sweep: along the pooled row only.
 
     Where ``exact`` is False the outcomes themselves hold these values, so everything built on them
@@ -47,8 +48,8 @@ class Direct:
         return self.n_exact < self.design_weight.shape[1]
 
 
-@dataclass(frozen=True)
-class Outcomes:
+@dataclass(frozen=True, repr=False)
+class Outcomes(Brief):
     """What the model says under each action, on the ``evaluate`` examples in ascending order."""
 
     actions: tuple[str, ...]
@@ -76,8 +77,8 @@ class Outcomes:
         return np.array([self.row[action] for action in actions], dtype=np.int64)
 
 
-@dataclass(frozen=True)
-class Evidence:
+@dataclass(frozen=True, repr=False)
+class Evidence(Brief):
     """All that a finding reads: saved artifacts, never a model.
 
     Everything per example is on the ``evaluate`` split, in ascending order of example.
@@ -123,8 +124,8 @@ class Evidence:
         return self.effects[self.effects["group"].isin(groups)]
 
 
-@dataclass(frozen=True)
-class Finding:
+@dataclass(frozen=True, repr=False)
+class Finding(Brief):
     """One answer: the tables behind its figures, and its figures for ``summary.json``."""
 
     name: str

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from synapse_audit.artifacts.brief import Brief
 from synapse_audit.neurons import Scores
 
 GLOBAL = "global"
 """The ``ranked_for`` of a ranking that serves all classes at once."""
 
 
-@dataclass(frozen=True)
-class Activations:
+@dataclass(frozen=True, repr=False)
+class Activations(Brief):
     """Pooled-position representation per layer; arrays may be memory-mapped."""
 
     layers: tuple[Float[np.ndarray, "examples _"], ...]
@@ -34,8 +35,8 @@ class Activations:
         return tuple(range(1, len(self.layers)))
 
 
-@dataclass(frozen=True)
-class LayerStatistics:
+@dataclass(frozen=True, repr=False)
+class LayerStatistics(Brief):
     """Per-neuron statistics of one layer over ``fit``, float32."""
 
     mean: Float[np.ndarray, " neurons"]
@@ -53,8 +54,8 @@ class LayerStatistics:
     """The values themselves, in the order of ``Splits.fit``: what resampling and patching read."""
 
 
-@dataclass(frozen=True)
-class Probe:
+@dataclass(frozen=True, repr=False)
+class Probe(Brief):
     """Multinomial logistic regression on standardised features of one scope."""
 
     scope: str
@@ -83,8 +84,8 @@ class Probe:
         return self.fit_accuracy - self.control_accuracy
 
 
-@dataclass(frozen=True)
-class Ranking:
+@dataclass(frozen=True, repr=False)
+class Ranking(Brief):
     """One score per neuron; higher = more important. Scores of different layers do not compare."""
 
     method: str
@@ -94,8 +95,8 @@ class Ranking:
     """Whether scores of different layers compare, so that a set may be taken over all at once."""
 
 
-@dataclass(frozen=True)
-class DenseLayer:
+@dataclass(frozen=True, repr=False)
+class DenseLayer(Brief):
     """A dense layer with an activation that stands between the pooled state and the last layer."""
 
     weight: Float[np.ndarray, "features neurons"]

@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from synapse_audit.config.data import DataOptions
+from synapse_audit.config.describing import explained
 from synapse_audit.config.loading import Loading
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.neurons.addresses import parse_addresses
@@ -35,6 +36,7 @@ FLAT = {"loading": Loading, "reading": DataOptions}
 """Nested values whose fields are given, in TOML, options and the manifest, without their name."""
 
 
+@explained
 class Grid(BaseModel):
     """Which cells are run. Fractions are shares of the neurons of each layer, in [0, 1]."""
 
@@ -77,10 +79,12 @@ class Grid(BaseModel):
     sites: tuple[str, ...] = ()
     """Sites besides the block output that are swept too, at ``site_fractions``."""
     site_fractions: tuple[float, ...] = (0.1, 0.3, 0.5)
+    """For those sites."""
     other_operators: tuple[str, ...] = ()
     """Operators run at ``other_fractions`` only: resample, clamp, gaussian, and the aimed ones
     (class_mean, translate, patch), which are run toward every class."""
     other_fractions: tuple[float, ...] = (0.1, 0.3, 0.5)
+    """For those operators."""
     edits: tuple[str, ...] = ()
     """Weight space: kinds of edits besides push and bias; names of ``WEIGHT_CELLS``."""
     bit_formats: tuple[str, ...] = ()
@@ -168,6 +172,7 @@ PRESETS: dict[str, Grid] = {
 }
 
 
+@explained
 class AuditConfig(BaseModel):
     """Everything a run depends on besides the contents of the model and of the data."""
 

@@ -8,6 +8,8 @@ from typing import Any, TypedDict
 
 from pydantic import ConfigDict, field_validator
 
+from synapse_audit.config.describing import explained
+
 
 class DataFields(TypedDict, total=False):
     """The fields of :class:`DataOptions` as keywords, for ``load_data``."""
@@ -20,6 +22,7 @@ class DataFields(TypedDict, total=False):
     columns: str | Sequence[str]
 
 
+@explained
 @dataclass(frozen=True)
 class DataOptions:
     """Which columns hold what; those of texts and labels are guessed where not named."""

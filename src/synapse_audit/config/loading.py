@@ -7,6 +7,8 @@ from typing import Any, Literal, TypedDict
 
 from pydantic import ConfigDict
 
+from synapse_audit.config.describing import explained
+
 AttentionName = Literal[
     "eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3", "flash_attention_4"
 ]
@@ -33,6 +35,7 @@ class LoadingOptions(TypedDict, total=False):
     output_layer: str | None
 
 
+@explained
 @dataclass(frozen=True)
 class Loading:
     """What the loader is told besides where the checkpoint is."""

@@ -2,7 +2,8 @@
 
 ::
 
-    file or hub id → Table     reading (a folder with one sub-folder per class: folders)
+    file or hub id → Table     reading (a folder with one sub-folder per class: folders; a data
+                               frame: frames)
     Table → Columns            columns
     ids → texts of numbers     token_ids (where the text column holds token ids)
     columns → rows of numbers  rows (where several columns of numbers are the input)
@@ -19,13 +20,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Unpack
+
+import pandas as pd
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.config import DataFields, DataOptions
+from synapse_audit.data.class_names import names_in_labels
 from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
+from synapse_audit.data.frames import frame_table
 from synapse_audit.data.label_map import check_label_map
-from synapse_audit.data.media import MEDIA
+from synapse_audit.data.media import MEDIA, Medium
 from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
 from synapse_audit.data.splitting import split
 from synapse_audit.data.table_files import read_table
@@ -39,12 +45,16 @@ from synapse_audit.errors import DataError
 __all__ = ["check_label_map", "load_data", "read_ids", "split", "windowed"]
 
 
+Source = str | Path | pd.DataFrame
+"""A file, a folder or a hub dataset by its name, or rows that are in memory already."""
+
+
 def load_data(
-    source: str,
+    source: Source,
     reading: DataOptions = DataOptions(),  # noqa: B008 (frozen)
     *,
-    classes: Sequence[str],
-    fit_data: str | None = None,
+    classes: Sequence[str] | None = None,
+    fit_data: Source | None = None,
     max_examples: int | None = None,
     seed: int = 0,
     vocabulary: int | None = None,
@@ -59,13 +69,14 @@ def load_data(
 
     Args:
         source: CSV, TSV, JSONL or Parquet file, or hub dataset (``org/name:config/split``); for
-            inputs that are no texts also a folder with one sub-folder per class.
+            inputs that are no texts also a folder with one sub-folder per class. Or a data frame.
         reading: which columns hold what, whole; or
         options: fields of :class:`DataOptions` by name, such as ``text_column="body"``. With
             ``columns`` inputs are :class:`Signal`, each with a vector (columns,) of float32.
         classes: the model's class names; position = output index. Labels are these names (case,
             spaces and hyphens aside) or, where they are not, indices into them. A class without
-            a single row stays in ``classes`` and simply has no support.
+            a single row stays in ``classes`` and simply has no support. None: the names that the
+            labels hold, in alphabetical order, which need not be that of a model's outputs.
         fit_data: a separate file to fit on. Rows whose input or group also occurs in ``source``
             are removed from it and counted in ``n_repeats``.
         max_examples: rows to keep at most; see :func:`thinning.cap`.
@@ -81,7 +92,7 @@ def load_data(
     reading, medium = replace(reading, **options), MEDIA.get(modality)  # type: ignore[arg-type]
     pair, label, group = reading.text_pair_column, reading.label_column, reading.group_column
     inputs = the_input_column(reading.text_column, reading.input_column, pair, medium)
-    tables = [read_table(name, medium) for name in (source, fit_data) if name is not None]
+    tables = [_table(one, medium) for one in (source, fit_data) if one is not None]
     if reading.columns or modality == TABLE:
         named = reading.columns
         asked = [named] if isinstance(named, str) else list(named)
@@ -96,9 +107,17 @@ def load_data(
     if vocabulary is not None:
         tables = [ids_as_texts(table, read.columns, vocabulary) for table in read.tables]
         read = read._replace(tables=tables)
+    if classes is None:
+        classes = names_in_labels(read.tables, read.columns)
     pool = validate(read.tables, read.columns, classes, medium)
-    data = _labelled(pool, classes, source, max_examples, seed)
+    data = _labelled(pool, classes, tables[0].source, max_examples, seed)
     return replace(data, source=_sources(read.tables), columns=read.numbers)
+
+
+def _table(source: Source, medium: Medium | None) -> Table:
+    if isinstance(source, pd.DataFrame):
+        return frame_table(source)
+    return read_table(str(source), medium)
 
 
 def _labelled(

@@ -1,9 +1,9 @@
 """The bundled classifier and its rows: where they lie.
 
-A small BERT trained by this project (`python -m synapse_audit.demo.train`) on real web-attack
-payloads, so that an audit runs with nothing else at hand. Importing this package reads no file
-and imports no torch. What the model and the rows are, and what they are not good for, stands in
-the README.md of `model/` and of `data/`.
+A small BERT trained by this project (`scripts/train_bundled.py` of its repository) on real
+web-attack payloads, so that an audit runs with nothing else at hand. Importing this package reads
+no file and imports no torch. What the model and the rows are, and what they are not good for,
+stands in the README.md of `model/` and of `data/`.
 """
 
 from pathlib import Path

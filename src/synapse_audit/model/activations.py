@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from synapse_audit.artifacts import Activations, LayerStatistics
+from synapse_audit.artifacts import Activations, Brief, LayerStatistics
 from synapse_audit.errors import ModelError
 from synapse_audit.memory import Allocate, in_memory, release_memory
 from synapse_audit.model import (
@@ -122,8 +122,8 @@ def _cheapest_cuts(sizes: Int[np.ndarray, " examples"]) -> list[int]:
     return cuts[::-1]
 
 
-@dataclass(frozen=True)
-class SiteActivations:
+@dataclass(frozen=True, repr=False)
+class SiteActivations(Brief):
     """What the clean pass saw at one site."""
 
     activations: Activations
@@ -131,8 +131,8 @@ class SiteActivations:
     """Per layer, over the other tokens of the ``fit`` examples."""
 
 
-@dataclass(frozen=True)
-class Extraction:
+@dataclass(frozen=True, repr=False)
+class Extraction(Brief):
     """What the clean pass over all examples gave."""
 
     activations: Activations

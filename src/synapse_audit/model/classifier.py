@@ -37,6 +37,7 @@ from synapse_audit.model.inputs.encoded import (
 )
 from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.loading.parts import InputFormat, Parts, load_parts, unknown_type
+from synapse_audit.model.loading.predicting import probabilities
 from synapse_audit.model.loading.weights import count_weights, digest
 from synapse_audit.model.placement import check_movable, device_of, devices_of
 from synapse_audit.model.pooling import Pooling, Position, pool_batch
@@ -209,6 +210,10 @@ class Classifier:
             reads=read.reads,
         )
 
+    def __repr__(self) -> str:
+        parts = f"{self.n_layers} blocks, {len(self.classes)} classes, on {self.device}"
+        return f"<Classifier {self.name!r}: {self.architecture}, {parts}>"
+
     @property
     def widths(self) -> tuple[int, ...]:
         """Neurons of each block's output; empty where that is known only once the model is run."""
@@ -293,6 +298,14 @@ class Classifier:
     def answer(self, batch: Batch) -> Float[Tensor, "examples classes"]:
         """The same where gradients may be wanted; either way on the device of batches."""
         return logits_of(self.model(**batch)).to(self.device)
+
+    def predict_proba(self, inputs: Sequence[Any]) -> Float[np.ndarray, "inputs classes"]:
+        """Probability of every class, float64, for raw inputs (texts), in their order."""
+        return probabilities(self, inputs)
+
+    def predict(self, inputs: Sequence[Any]) -> list[str]:
+        """The name of the most probable class of each input; ties go to the lower index."""
+        return [self.classes[i] for i in probabilities(self, inputs).argmax(axis=1).tolist()]
 
     def pooling(self, batch: Batch) -> Pooling:
         """What the head reads of a batch."""

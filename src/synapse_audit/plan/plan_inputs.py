@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from synapse_audit.artifacts import LayerStatistics, Probe, Ranking
+from synapse_audit.artifacts import Brief, LayerStatistics, Probe, Ranking
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.errors import UsageError
 from synapse_audit.interventions.edits import ChosenFlips, HeadView, Part
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from synapse_audit.model.activations import Extraction
 
 
-@dataclass(frozen=True)
-class SiteInputs:
+@dataclass(frozen=True, repr=False)
+class SiteInputs(Brief):
     """What cells at one site besides the block output are built from."""
 
     statistics: tuple[LayerStatistics, ...]
@@ -50,8 +50,8 @@ class NamedNeurons:
     """Neurons of the site per layer, layer 0 first; layers without the site are 0 wide."""
 
 
-@dataclass(frozen=True)
-class PlanInputs:
+@dataclass(frozen=True, repr=False)
+class PlanInputs(Brief):
     """All that cells are built from."""
 
     grid: Grid
@@ -93,8 +93,10 @@ class PlanInputs:
             statistics: per layer over ``fit``; None: computed here.
 
         Raises:
-            UsageError: an unknown ranking, or no probe of the head's input among the context's.
+            UsageError: an unknown ranking, no probe of the head's input among the context's, or
+                data whose classes are not the classifier's.
         """
+        check_classes(classifier, context.classes)
         fit = context.splits.fit
         if rankings is None:
             rankings = {name: rank(name, context) for name in (*grid.rankings, *grid.compared)}
@@ -161,3 +163,16 @@ def column_scores(probes: Sequence[Probe], classes: Sequence[str]) -> dict[str, 
         scopes = ", ".join(p.scope for p in probes) or "none"
         raise UsageError(f"probes of scopes {scopes} given; expected one of 'head_input' as well")
     return {name: [np.abs(probe.weights[c]).astype(np.float64)] for c, name in enumerate(classes)}
+
+
+def check_classes(classifier: Classifier, classes: Sequence[str]) -> None:
+    """Refuses labels that count the classes in another order than the model's outputs do.
+
+    Raises:
+        UsageError: the message names both.
+    """
+    if tuple(classes) != classifier.classes:
+        raise UsageError(
+            f"data of the classes {', '.join(classes)} given; '{classifier.name}' has "
+            f"{', '.join(classifier.classes)}; expected load_data(…, classes=classifier.classes)"
+        )

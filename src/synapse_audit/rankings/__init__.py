@@ -6,6 +6,7 @@ In: a :class:`RankingContext`. Out: a :class:`~synapse_audit.artifacts.Ranking`,
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -45,11 +46,20 @@ def rank(method: str, context: RankingContext) -> Ranking:
     """Scores every neuron of every layer by one method of :data:`RANKINGS`.
 
     Raises:
-        UsageError: no such method; the message names the choices.
+        UsageError: no such method (the message names the choices), or one that does not give one
+            score per neuron.
     """
     if method not in RANKINGS:
         raise UsageError(f"ranking '{method}' given; {choices(method, RANKINGS)}")
-    return RANKINGS[method](context)
+    found = replace(RANKINGS[method](context), method=method)
+    for name, scores in found.scores.items():
+        widths = tuple(len(layer) for layer in scores)
+        if widths != context.activations.widths:
+            raise UsageError(
+                f"ranking '{method}' gives scores for {widths} neurons for '{name}'; expected "
+                f"{context.activations.widths}, layer 0 first"
+            )
+    return found
 
 
 def ranking_table(rankings: Sequence[Ranking], site: str = DEFAULT_SITE) -> pd.DataFrame:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
+from synapse_audit.artifacts import Activations, Brief, LabelledData, Probe, Splits
 from synapse_audit.memory import Allocate, in_memory, row_chunks
 from synapse_audit.probes import Scaler
 from synapse_audit.rankings.attributions import Attributions
 
 
-@dataclass(frozen=True)
-class RankingContext:
+@dataclass(frozen=True, repr=False)
+class RankingContext(Brief):
     """Inputs of a ranking; methods look at ``splits.fit`` only."""
 
     activations: Activations

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Direct, Outcomes
-from synapse_audit.errors import RunFolderError
+from synapse_audit.errors import RunFolderError, UsageError, choices
+from synapse_audit.report import SECTIONS
+from synapse_audit.report.kit.plotting import find_figure, plotly_figure
 from synapse_audit.store.folder import MANIFEST, RunFolder
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 FINDINGS = "findings"
 
@@ -24,7 +31,11 @@ DIRECT_FIELDS = ("design_weight", "predicted", "kl", "disagreement", "error")
 """Arrays ``outcomes/direct_*`` of a two-phase sweep."""
 
 
-@dataclass(frozen=True)
+TABLES = ("effects", "class_effects", "predictions", "splits", "probes", "rankings")
+"""Tables of every run, beside those of its findings."""
+
+
+@dataclass(frozen=True, repr=False)
 class AuditResult:
     """Tables are read when first asked for; nothing needs the model."""
 
@@ -45,6 +56,77 @@ class AuditResult:
                 f"run '{path}' is not finished; expected a finished one: repeat its command"
             )
         return cls(path)
+
+    def __repr__(self) -> str:
+        return f"<AuditResult of {str(self.summary['model'])!r} in '{self.folder}'>"
+
+    def _repr_html_(self) -> str:
+        """The figures of the summary, for notebooks; numbers and names only."""
+        model, folder = escape(str(self.summary["model"])), escape(str(self.folder))
+        head = f"<b>{model}</b>, {self.summary['n_evaluate']:,} examples, <code>{folder}</code>"
+        figures = self.summary_frame().fillna({"reason": ""})
+        return (
+            f"<p>{head}</p>{figures.to_html(index=False, na_rep='', float_format='{:.3g}'.format)}"
+        )
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names that :meth:`table` takes: ``effects``, ``redundancy.removal`` and so on."""
+        found = sorted(file.stem for file in (self.folder / FINDINGS).glob("*.parquet"))
+        return (*TABLES, *found)
+
+    def table(self, name: str) -> pd.DataFrame:
+        """A table of the run by its name; see :attr:`tables`.
+
+        Raises:
+            UsageError: there is none of that name; the message names those that there are.
+        """
+        if name not in self.tables:
+            raise UsageError(f"table '{name}' given; {choices(name, self.tables)}")
+        return self._table(name if name in TABLES else f"{FINDINGS}/{name}")
+
+    def summary_frame(self) -> pd.DataFrame:
+        """One row per figure of the summary.
+
+        Columns: figure (dotted path), value (a number, or a name), low, high (null where there is
+        no interval), reason (why a value is unknown).
+        """
+        rows = [
+            (path, node["value"], node.get("low"), node.get("high"), node.get("reason"))
+            for path, node in _figures(self.summary)
+        ]
+        table = pd.DataFrame(rows, columns=["figure", "value", "low", "high", "reason"])
+        return table.astype({"value": object, "low": "float64", "high": "float64"})
+
+    def to_csv(self, folder: str | Path) -> list[Path]:
+        """Writes every table as ``NAME.csv`` and the summary as ``summary.csv``.
+
+        Returns:
+            The files, in the order written.
+        """
+        target = Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        tables = {name: self.table(name) for name in self.tables}
+        written = []
+        for name, table in {"summary": self.summary_frame(), **tables}.items():
+            written.append(target / f"{name}.csv")
+            table.to_csv(written[-1], index=False)
+        return written
+
+    def figure(
+        self, section: str, *, group: str | None = None, title: str | None = None
+    ) -> go.Figure:
+        """A figure of the report as a Plotly figure, in light colours.
+
+        Args:
+            section: anchor of the report's section, such as ``removal``; see ``SECTIONS``.
+            group: heading above some of the section's figures; any where None.
+            title: heading of the figure; the first where None.
+
+        Raises:
+            UsageError: no such section, group or figure, or the run has nothing to draw there.
+        """
+        return plotly_figure(find_figure(self, SECTIONS, section, group=group, title=title))
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -112,3 +194,15 @@ class AuditResult:
 
     def _table(self, name: str) -> pd.DataFrame:
         return RunFolder(self.folder).read_table(name)
+
+
+def _figures(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Nodes that have a value, with their dotted path; items of lists are numbered from 0."""
+    for name, node in tree.items():
+        here = f"{path}.{name}" if path else name
+        if isinstance(node, list):
+            node = {str(i): one for i, one in enumerate(node)}
+        if isinstance(node, Mapping) and "value" in node:
+            yield here, node
+        if isinstance(node, Mapping):
+            yield from _figures(node, here)

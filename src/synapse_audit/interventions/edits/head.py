@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float, Int
 
-from synapse_audit.artifacts import HeadEdit
+from synapse_audit.artifacts import Brief, HeadEdit
 
 if TYPE_CHECKING:
     from synapse_audit.model import Classifier
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 Indices = Int[np.ndarray, " columns"]
 
 
-@dataclass(frozen=True)
-class HeadView:
+@dataclass(frozen=True, repr=False)
+class HeadView(Brief):
     """What an edit of the head may know: the head, and its inputs over ``fit``."""
 
     weight: Float[np.ndarray, "classes features"]

@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Int
 from torch import Tensor
 
+from synapse_audit.artifacts import Brief
 from synapse_audit.errors import UsageError
 
 Batch = Mapping[str, Tensor]
@@ -76,8 +77,8 @@ class Features(Sequence[Example]):
         return (self[i] for i in range(self._n))
 
 
-@dataclass(frozen=True)
-class Encoded:
+@dataclass(frozen=True, repr=False)
+class Encoded(Brief):
     """Inputs as the model's own features, not yet padded."""
 
     features: Sequence[Example]
@@ -130,6 +131,9 @@ class Inputs(NamedTuple):
     """As of a :class:`Classifier`."""
     examples: tuple[Any, ...] | None = None
     """A few inputs to trace a module on; texts where None."""
+
+    def __repr__(self) -> str:
+        return f"<Inputs: {self.modality}, {self.reads or 'of its own kind'}>"
 
 
 def either(

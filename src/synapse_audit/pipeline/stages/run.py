@@ -16,6 +16,7 @@ from jaxtyping import Int
 
 from synapse_audit.artifacts import LabelledData, Splits
 from synapse_audit.config import AuditConfig
+from synapse_audit.extending import extensions
 from synapse_audit.memory import release_memory
 from synapse_audit.model import Classifier, Encoded
 from synapse_audit.model.families.record import TEXT
@@ -99,6 +100,7 @@ def identify(run: Run, subject: Subject) -> None:
             "weights": classifier.fingerprint(),
             "data": data.sha256,
             **_code(classifier),
+            **_extensions(),
             "synapse-audit": version("synapse-audit"),
         }
     )
@@ -112,6 +114,7 @@ def identify(run: Run, subject: Subject) -> None:
         seed=run.config.seed,
         device=", ".join(classifier.devices),
         float32_matmul=classifier.float32_matmul,
+        **_extensions(),
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
@@ -159,6 +162,12 @@ def _code(classifier: Classifier) -> dict[str, list[str]]:
     """Hashes of the user's own code, where that made the model: weights alone do not tell it."""
     found = [classifier.origin[n] for n in ("file_sha256", "imported") if n in classifier.origin]
     return {"code": found} if found else {}
+
+
+def _extensions() -> dict[str, dict[str, str]]:
+    """Hashes of rankings and operators that the caller added."""
+    added = extensions()
+    return {"extensions": added} if added else {}
 
 
 def _windows(data: LabelledData) -> dict[str, dict[str, int]]:

@@ -8,6 +8,7 @@ from synapse_audit.artifacts import LabelledData
 from synapse_audit.config import AuditConfig
 from synapse_audit.data import load_data, split
 from synapse_audit.errors import UsageError, choices
+from synapse_audit.extending import extensions
 from synapse_audit.interventions.edits import FORMATS
 from synapse_audit.interventions.operators import AIMED, OPERATORS
 from synapse_audit.model import (
@@ -46,6 +47,12 @@ def check_names(config: AuditConfig) -> None:
         unknown = [name for name in names if name not in table]
         if unknown:
             raise UsageError(f"{kind} '{unknown[0]}' given; {choices(unknown[0], table)}")
+    added = extensions()
+    if added and config.engine != "local":
+        raise UsageError(
+            f"engine '{config.engine}' given with {', '.join(added)} of your own, which its "
+            "workers do not have; expected engine local"
+        )
     if config.stride is not None and config.window is None:
         raise UsageError(f"stride {config.stride} given without a window; expected both or neither")
     aimed = [name for name in config.grid.operators if name in AIMED]

@@ -5,7 +5,7 @@ Leaves: `data/fit.csv` (held out of training), `data/evaluate.csv` (drawn from t
 `model/` (float16 weights, tokenizer, metrics.json). Repeats bit for bit on one machine when the
 seed and the thread count are the same.
 
-    python -m synapse_audit.demo.train --data web_payloads --out rebuilt
+    python scripts/train_bundled.py --data web_payloads --out rebuilt
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
+from bundled_recipe import CLASSES, Recipe, Rows, sample_rows
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (
@@ -31,8 +32,6 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 from transformers.utils import logging
-
-from synapse_audit.demo.recipe import CLASSES, Recipe, Rows, sample_rows
 
 Integers = npt.NDArray[np.int64]
 
@@ -217,7 +216,7 @@ def main() -> None:
     """Rebuild the bundled data and model under `--out`, and print the scores."""
     parser = argparse.ArgumentParser(description="Train the bundled classifier from its rows.")
     parser.add_argument("--data", type=Path, required=True, help="folder with train.csv, test.csv")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent)
+    parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()

@@ -1,7 +1,8 @@
 """What the bundled classifier is made from: the choices of its recipe, and which rows go where.
 
 Enters: a folder with `train.csv` and `test.csv` (columns `text,label`; source and conversion in
-data/README.md). Leaves: `Rows`, four tables of which none but `evaluate` and `test` overlap.
+src/synapse_audit/demo/data/README.md). Leaves: `Rows`, four tables of which none but `evaluate`
+and `test` overlap.
 """
 
 from dataclasses import dataclass, field
