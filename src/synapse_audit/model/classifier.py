@@ -37,10 +37,10 @@ from synapse_audit.model.inputs.encoded import (
 )
 from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.loading.parts import InputFormat, Parts, load_parts, unknown_type
-from synapse_audit.model.loading.predicting import probabilities
 from synapse_audit.model.loading.weights import count_weights, digest
 from synapse_audit.model.placement import check_movable, device_of, devices_of
 from synapse_audit.model.pooling import Pooling, Position, pool_batch
+from synapse_audit.model.predicting import probabilities
 from synapse_audit.model.sites import (
     BLOCK_OUTPUT,
     HEAD_INPUT,
