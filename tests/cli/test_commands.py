@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 
 from cli.calling import CommandLine
+from synapse_audit.cli import run
+from synapse_audit.config import AuditConfig, Grid, make_config
+from synapse_audit.demo import bundled_model
 from synapse_audit.interventions.operators import OPERATORS
 
 RUN_OPTIONS = (
@@ -27,10 +30,10 @@ def test_version(cli: CommandLine) -> None:
 def test_help_lists_the_commands(cli: CommandLine) -> None:
     called = cli("--help")
     assert called.code == 0
-    assert all(command in called.stdout for command in ("run", "report", "inspect"))
+    assert all(command in called.stdout for command in ("run", "report", "inspect", "config"))
 
 
-@pytest.mark.parametrize("command", ["run", "report", "inspect"])
+@pytest.mark.parametrize("command", ["run", "report", "inspect", "config"])
 def test_every_command_has_help(cli: CommandLine, command: str) -> None:
     called = cli(command, "--help")
     assert called.code == 0
@@ -43,6 +46,59 @@ def test_run_offers_the_options_of_the_contract(
     monkeypatch.setenv("COLUMNS", "200")
     shown = set(re.findall(r"--[a-z-]+", cli("run", "--help").stdout))
     assert set(RUN_OPTIONS) <= shown
+
+
+def test_options_stand_under_headings_with_their_defaults(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    shown = cli("run", "--help").stdout
+    headings = ("Data", "What is audited", "How the model is loaded", "How the cells are run")
+    assert [re.search(f"─ {heading} ─", shown) is None for heading in headings] == [False] * 4
+    lines = {line.split()[1]: line for line in shown.splitlines() if line.startswith("│ --")}
+    for option, default in (
+        *(("--preset", "standard"), ("--seed", "0"), ("--device", "cpu")),
+        *(("--dtype", "float32"), ("--precision", "0.01"), ("--engine", "local")),
+    ):
+        assert f"Default: {default}." in lines[option]
+
+
+@pytest.mark.parametrize("preset", ["quick", "standard", "paper"])
+def test_config_prints_a_file_that_run_takes_as_it_is(
+    cli: CommandLine, preset: str, tmp_path: Path
+) -> None:
+    called = cli("config", "--preset", preset)
+    assert called.code == 0
+    path = tmp_path / "mine.toml"
+    path.write_text(called.stdout, encoding="utf-8")
+    named = {"model": "m", "data": "d"}
+    assert make_config(named, path) == make_config(named | {"preset": preset})
+    lines = called.stdout.splitlines()
+    for field in (*AuditConfig.model_fields, *Grid.model_fields, "dtype", "text_column"):
+        if field not in ("grid", "loading", "reading"):
+            at = [i for i, line in enumerate(lines) if re.match(rf"(# )?{field} =", line)]
+            assert at and all(lines[i - 1].startswith("# ") or field == "preset" for i in at), field
+    assert max(map(len, lines)) <= 200
+
+
+def test_config_refuses_an_unknown_preset(cli: CommandLine) -> None:
+    called = cli("config", "--preset", "quik")
+    assert (called.code, called.stdout) == (2, "")
+    assert "did you mean 'quick'" in called.stderr
+
+
+def test_a_file_that_names_neither_model_nor_data_is_for_the_bundled_ones(
+    cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[AuditConfig] = []
+    monkeypatch.setattr(run, "_audit", lambda config, out, *, dry_run: seen.append(config))
+    path = tmp_path / "mine.toml"
+    path.write_text(cli("config", "--preset", "quick").stdout, encoding="utf-8")
+    assert cli("run", "--config", path).code == 0
+    assert (seen[0].model, seen[0].preset) == (str(bundled_model()), "quick")
+    path.write_text('data = "rows.csv"', encoding="utf-8")
+    called = cli("run", "--config", path)
+    assert called.code == 2 and "MODEL is missing" in called.stderr
 
 
 def test_no_command_shows_the_help(cli: CommandLine) -> None:
@@ -106,9 +162,16 @@ def test_run_then_another_refused_then_report_without_the_model(
     (line,) = another.stderr.splitlines()
     assert line in another.errors
     assert all(
-        said in line for said in ("another run", "different config", "expected a new folder")
+        said in line for said in ("another run", "seed: 0 there, 1 now", "expected a new folder")
     )
     assert _files(out) == before, "the folder of another run is left as it was"
+
+    repeated = cli(*command)
+    assert (repeated.code, repeated.stdout) == (0, called.stdout)
+    assert "already finished: nothing is run again" in repeated.stderr
+    assert "plan:" not in repeated.stderr and "interventions" not in repeated.stderr
+    after = _files(out)
+    assert {p for p in before if after[p] != before[p]} <= {out / "manifest.json"}
 
     shutil.rmtree(planted)
     (out / "report.html").unlink()

@@ -45,10 +45,10 @@ def test_an_identity_survives_tuples_and_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"weights": "other"}, "weights"),
-        ({"weights": "other", "data": "x"}, "data, weights"),
-        ({"config": {"seed": 1, "model": "m"}}, "config"),
-        ({"new": 1}, "new"),
+        ({"weights": "other"}, 'weights: "abc" there, "other" now'),
+        ({"weights": "f" * 64, "data": "x"}, 'data: "def" there, "x" now, weights'),
+        ({"config": {"seed": 1, "model": "m"}}, "seed: 0 there, 1 now"),
+        ({"new": 1}, "new: null there, 1 now"),
     ],
 )
 def test_another_identity_is_refused_and_what_differs_is_named(

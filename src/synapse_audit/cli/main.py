@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from synapse_audit.cli.config import config
 from synapse_audit.cli.inspect import inspect
 from synapse_audit.cli.interrupts import INTERRUPTED, noticed
 from synapse_audit.cli.printing import show
@@ -34,6 +35,7 @@ app = typer.Typer(
 app.command()(run)
 app.command()(report)
 app.command()(inspect)
+app.command()(config)
 
 
 def _version(wanted: bool) -> bool:

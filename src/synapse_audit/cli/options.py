@@ -7,12 +7,14 @@ and, for what says how a model is loaded, of ``Loading``; an option that is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import fields
 from inspect import Parameter, signature
 from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_type_hints
 
 import typer
 
-from synapse_audit.config import PRESETS, EngineName
+from synapse_audit.config import PRESETS, AuditConfig, EngineName, Loading
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -96,9 +98,7 @@ class DataOptions(TypedDict, total=False):
             "and group."
         ),
     ]
-    tokens: Annotated[
-        str | None, typer.Option(help="What the text column holds: text or ids. Default: text.")
-    ]
+    tokens: Annotated[str | None, typer.Option(help="What the text column holds: text or ids.")]
     window: Annotated[
         int | None, typer.Option(help="Longer inputs become windows of so many tokens.")
     ]
@@ -117,15 +117,13 @@ class AuditOptions(TypedDict, total=False):
         list[str] | None,
         typer.Option(help="Silence these too, LAYER:SITE:INDEX,INDEX-INDEX; repeatable."),
     ]
-    preset: Annotated[
-        str | None, typer.Option(help=f"One of: {', '.join(PRESETS)}. Default: standard.")
-    ]
+    preset: Annotated[str | None, typer.Option(help=f"One of: {', '.join(PRESETS)}.")]
     seed: Annotated[int | None, typer.Option(help="Seed of splits, draws and noise.")]
     seeds: Annotated[
         int | None, typer.Option(help="Repeat splits, probes and draws under so many seeds.")
     ]
     device: Annotated[str | None, typer.Option(help=DEVICE)]
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16. Default: float32.")]
+    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")]
 
 
 class SweepOptions(TypedDict, total=False):
@@ -134,15 +132,15 @@ class SweepOptions(TypedDict, total=False):
     batch_size: Annotated[
         int | None, typer.Option(help="Examples per batch; fitted to their length if left out.")
     ]
-    max_examples: Annotated[int | None, typer.Option(help="Rows kept before splitting.")]
+    max_examples: Annotated[
+        int | None, typer.Option(help="Rows kept before splitting. Default: the preset's.")
+    ]
     time_budget: Annotated[float | None, typer.Option(help="Seconds the interventions may take.")]
     precision: Annotated[
         float | None, typer.Option(help="Half width that two-phase estimates aim at.")
     ]
     exact: Annotated[bool | None, typer.Option("--exact", help="No two-phase estimates.")]
-    engine: Annotated[
-        str | None, typer.Option(help=f"One of: {', '.join(ENGINES)}. Default: local.")
-    ]
+    engine: Annotated[str | None, typer.Option(help=f"One of: {', '.join(ENGINES)}.")]
     workers: Annotated[
         int | None, typer.Option(help="Processes of the ray engine; one per CPU if left out.")
     ]
@@ -155,6 +153,31 @@ class RunOptions(DataOptions, AuditOptions, LoadingOptions, SweepOptions, total=
     """All that ``run`` hands to ``make_config``, in the order that ``--help`` shows."""
 
 
+PANELS: dict[type, str] = {
+    DataOptions: "Data",
+    AuditOptions: "What is audited",
+    LoadingOptions: "How the model is loaded",
+    SweepOptions: "How the cells are run",
+}
+"""Group of options → the heading under which ``--help`` shows them."""
+
+
+def _shown(name: str, hint: Any, panels: Mapping[str, str]) -> Any:
+    """The option under its heading, with the default that its field of the configuration has."""
+    kind, option = get_args(hint)
+    default = _defaults().get(name)
+    shown = copy(option)
+    shown.rich_help_panel = panels[name]
+    if isinstance(default, str | int | float) and not isinstance(default, bool):
+        shown.help = f"{option.help.rstrip()} Default: {default}."
+    return Annotated[kind, shown]
+
+
+def _defaults() -> dict[str, Any]:
+    loading = {field.name: field.default for field in fields(Loading)}
+    return loading | {name: field.default for name, field in AuditConfig.model_fields.items()}
+
+
 def spelled_out(command: Command) -> Command:
     """Lets typer, which reads signatures, see what ``**options: Unpack[...]`` stands for.
 
@@ -163,10 +186,10 @@ def spelled_out(command: Command) -> Command:
     written = signature(command, eval_str=True)
     *own, rest = written.parameters.values()
     (options,) = get_args(rest.annotation)  # of Unpack
-    hints = get_type_hints(options, include_extras=True)
+    panels = {name: panel for part, panel in PANELS.items() for name in get_type_hints(part)}
     spelled = [
-        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=hint)
-        for name, hint in hints.items()
+        Parameter(name, Parameter.KEYWORD_ONLY, default=None, annotation=_shown(name, hint, panels))
+        for name, hint in get_type_hints(options, include_extras=True).items()
     ]
     read: Any = command
     read.__signature__ = written.replace(

@@ -9,7 +9,7 @@ import typer
 
 from synapse_audit.cli.options import ENGINES, MODEL, RunOptions, given, spelled_out
 from synapse_audit.cli.printing import show
-from synapse_audit.config import AuditConfig, make_config
+from synapse_audit.config import AuditConfig, make_config, read_toml
 from synapse_audit.errors import UsageError, choices
 
 if TYPE_CHECKING:
@@ -36,20 +36,20 @@ def run(
     if engine is not None and engine not in ENGINES:
         raise UsageError(f"engine '{engine}' given; {choices(engine, ENGINES)}")
     asked = given({"model": model, **options})
-    settings = make_config(asked if config else _with_bundled(asked), config)
+    settings = make_config(_with_bundled(asked, read_toml(config) if config else {}), config)
     _audit(settings, out or _default_out(settings), dry_run=dry_run)
 
 
-def _with_bundled(options: dict[str, Any]) -> dict[str, Any]:
-    """Without model, data and TOML file: the bundled classifier on its own data."""
+def _with_bundled(options: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
+    """Where neither the options nor the file name model and data: the bundled ones."""
     from synapse_audit import demo
 
-    missing = [name for name in ("model", "data") if name not in options]
+    missing = [name for name in ("model", "data") if name not in options | file]
     if len(missing) == 1:
         name = {"model": "MODEL", "data": "--data FILE"}[missing[0]]
         raise UsageError(
-            f"{name} is missing; expected MODEL and --data together, or neither for the bundled "
-            "classifier"
+            f"{name} is missing; expected MODEL and --data together (as options or in the file), "
+            "or neither for the bundled classifier"
         )
     bundled = {
         "model": str(demo.bundled_model()),

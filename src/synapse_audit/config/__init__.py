@@ -6,6 +6,7 @@ from synapse_audit.config.configuration import (
     EngineName,
     Grid,
     make_config,
+    read_toml,
 )
 from synapse_audit.config.data import DataFields, DataOptions
 from synapse_audit.config.loading import (
@@ -16,6 +17,7 @@ from synapse_audit.config.loading import (
     LoadingOptions,
     QuantizationName,
 )
+from synapse_audit.config.writing import commented_toml
 
 __all__ = [
     "PRESETS",
@@ -30,5 +32,7 @@ __all__ = [
     "Loading",
     "LoadingOptions",
     "QuantizationName",
+    "commented_toml",
     "make_config",
+    "read_toml",
 ]

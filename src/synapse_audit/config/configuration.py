@@ -251,7 +251,7 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
     Raises:
         UsageError: an unknown field, preset or value; the message names it and the choices.
     """
-    given = _read_toml(toml) if toml is not None else {}
+    given = read_toml(toml) if toml is not None else {}
     tables = [given.pop("grid", {}), options.get("grid") or {}]
     for table in tables:
         if not isinstance(table, dict):
@@ -283,7 +283,12 @@ def _nested(given: Mapping[str, Any]) -> dict[str, Any]:
     return nested
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """What a configuration file says.
+
+    Raises:
+        UsageError: it cannot be read, or is no TOML.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -62,6 +62,10 @@ def _fill(
     stages.check_placed(config, subject.classifier)
     stages.check_named_neurons(config, subject)
     stages.identify(run, subject)
+    if run.folder.finished:
+        run.progress.note("already finished: nothing is run again")
+        return
+    run.folder.update_manifest(status="running")
 
     classifier = subject.classifier
     with classifier.unharmed(), tapped(classifier) as tap:

@@ -91,11 +91,16 @@ class RunFolder:
         if known is None:
             self.update_manifest(identity=wanted, status="running", files={})
         elif known != wanted:
-            changed = sorted(k for k in {*known, *wanted} if known.get(k) != wanted.get(k))
             raise RunFolderError(
-                f"output '{self.path}' belongs to another run (different {', '.join(changed)}); "
+                f"output '{self.path}' belongs to another run "
+                f"(different {', '.join(_differences(known, wanted))}); "
                 "expected a new folder, or the same command to resume"
             )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end and every file is as it was written."""
+        return self.manifest.get("status") == "complete" and not self.damaged(*self.hashes)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -252,6 +257,17 @@ class RunFolder:
         if self._known.get(name, (None, ""))[0] != version:
             self._known[name] = (version, checksums.sha256_of(path))
         return self._known[name][1] == expected
+
+
+def _differences(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the fields that differ, with both values where these are short."""
+    for name in sorted({*known, *wanted}):
+        before, now = known.get(name), wanted.get(name)
+        if isinstance(before, Mapping) and isinstance(now, Mapping):
+            yield from _differences(before, now)
+        elif before != now:
+            values = f"{json.dumps(before)} there, {json.dumps(now)} now"
+            yield f"{name}: {values}" if len(values) <= 60 else name
 
 
 def _version(path: Path) -> object:
