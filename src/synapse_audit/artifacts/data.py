@@ -74,6 +74,8 @@ class LabelledData(Brief):
     """None where every row is one example."""
     columns: tuple[str, ...] = ()
     """What the numbers of an input are, in order, where inputs are rows of a table."""
+    notes: tuple[str, ...] = ()
+    """How labels were read, where a reader of results should know it."""
 
     def __len__(self) -> int:
         return len(self.inputs)

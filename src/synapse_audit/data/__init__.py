@@ -30,7 +30,8 @@ from synapse_audit.config import DataFields, DataOptions
 from synapse_audit.data.class_names import names_in_labels
 from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
 from synapse_audit.data.frames import frame_table
-from synapse_audit.data.label_map import check_label_map
+from synapse_audit.data.label_map import check_label_map, exchanged_classes
+from synapse_audit.data.labels import refuse_one_column_per_class
 from synapse_audit.data.media import MEDIA, Medium
 from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
 from synapse_audit.data.splitting import split
@@ -42,7 +43,14 @@ from synapse_audit.data.validating import validate
 from synapse_audit.data.windows import windowed
 from synapse_audit.errors import DataError
 
-__all__ = ["check_label_map", "load_data", "read_ids", "split", "windowed"]
+__all__ = [
+    "check_label_map",
+    "exchanged_classes",
+    "load_data",
+    "read_ids",
+    "split",
+    "windowed",
+]
 
 
 Source = str | Path | pd.DataFrame
@@ -100,6 +108,7 @@ def load_data(
         medium = ROW
         read = as_rows(tables, asked, label=label, group=group)
     else:
+        refuse_one_column_per_class(tables[0], label, classes or ())
         names = {"pair": pair, "label": label, "group": group}
         read = Rows(tables, choose_columns(tables[0], text=inputs, medium=medium, **names))
     for table in read.tables[1:]:
@@ -138,6 +147,7 @@ def _labelled(
         source=source,
         n_rows=len(rows.inputs),
         n_repeats=len(rows.inputs) - len(whole.inputs),
+        notes=rows.notes,
     )
 
 

@@ -7,18 +7,19 @@ Out: a :class:`Table`. Nothing is interpreted: in CSV and TSV every value is a s
 
 from __future__ import annotations
 
-import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
 
 from synapse_audit.data.folders import read_folder
 from synapse_audit.data.media import Medium
+from synapse_audit.data.parquet import read_parquet
+from synapse_audit.data.separated import decode, read_csv, read_tsv
 from synapse_audit.data.tables import Table
 from synapse_audit.errors import DataError, choices, first_line
 
@@ -38,7 +39,9 @@ def read_table(source: str, medium: Medium | None = None) -> Table:
     try:
         table = _read(source, medium)
     except OSError as error:
-        raise DataError(f"data file '{source}' cannot be read: {error.strerror}") from error
+        raise DataError(
+            f"data file '{source}' cannot be read: {error.strerror or first_line(error)}"
+        ) from error
     if table.frame.empty:
         raise DataError(f"data '{source}' holds no rows; expected at least one row per example")
     return table
@@ -50,7 +53,7 @@ def _read(source: str, medium: Medium | None) -> Table:
         return read_folder(path, medium)
     if _is_hub_id(source):
         return _read_hub(source)
-    return Table(source, _read_file(path), folder=path.parent)
+    return replace(_read_file(path), source=source, folder=path.parent)
 
 
 def _is_hub_id(source: str) -> bool:
@@ -59,7 +62,7 @@ def _is_hub_id(source: str) -> bool:
     return not looks_local and _HUB_ID.fullmatch(source) is not None
 
 
-def _read_file(path: Path) -> pd.DataFrame:
+def _read_file(path: Path) -> Table:
     expected = f"a {', '.join(READERS)} file or a hub dataset id (org/name:config/split)"
     if path.is_dir():
         raise DataError(f"data '{path}' given, which is a folder; expected {expected}")
@@ -74,57 +77,22 @@ def _read_file(path: Path) -> pd.DataFrame:
     return reader(path)
 
 
-def _decode(path: Path) -> str:
-    try:
-        return path.read_bytes().decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"data file '{path}' is not UTF-8: byte 0x{error.object[error.start]:02x} at position "
-            f"{error.start} fits no character; expected text saved as UTF-8"
-        ) from None
+def _read_jsonl(path: Path) -> Table:
+    return _by_line(path, decode(path))
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
-    return _read_separated(path, ",")
-
-
-def _read_tsv(path: Path) -> pd.DataFrame:
-    return _read_separated(path, "\t")
-
-
-def _read_separated(path: Path, separator: str) -> pd.DataFrame:
-    try:
-        # With header=0 pandas would silently take a surplus first field as the index.
-        rows = pd.read_csv(
-            io.StringIO(_decode(path)),
-            sep=separator,
-            header=None,
-            dtype=str,
-            keep_default_na=False,
-        )
-    except pd.errors.EmptyDataError:
-        raise DataError(f"data file '{path}' is empty; expected a header and rows") from None
-    except pd.errors.ParserError as error:
-        cause = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise DataError(
-            f"data file '{path}' is malformed: {cause}; expected as many fields per row as in the "
-            "header, and double quotes around texts that hold the separator or a line break"
-        ) from None
-    header = [str(name) for name in rows.iloc[0]]
-    twice = [name for name in header if header.count(name) > 1]
-    if twice:
-        raise DataError(f"data file '{path}' has two columns '{twice[0]}'; expected unique names")
-    return rows.iloc[1:].set_axis(header, axis="columns").reset_index(drop=True)
-
-
-def _read_jsonl(path: Path) -> pd.DataFrame:
+def _by_line(path: Path, text: str) -> Table:
     # Not splitlines: it would also cut at characters that are legal inside a JSON string.
-    lines = enumerate(_decode(path).split("\n"), start=1)
+    lines = enumerate(text.split("\n"), start=1)
     records = [_record(path, number, line) for number, line in lines if line.strip()]
     if not records:
         raise DataError(f"data file '{path}' is empty; expected one JSON object per line")
+    return _of_records(path, records)
+
+
+def _of_records(path: Path, records: Sequence[Mapping[str, Any]]) -> Table:
     columns = list(dict.fromkeys(name for record in records for name in record))
-    return pd.DataFrame(records, columns=columns, dtype=object)
+    return Table(str(path), pd.DataFrame(records, columns=columns, dtype=object))
 
 
 def _record(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -143,18 +111,33 @@ def _record(path: Path, number: int, line: str) -> dict[str, Any]:
     return record
 
 
-def _read_parquet(path: Path) -> pd.DataFrame:
+def _read_json(path: Path) -> Table:
+    """A list of objects, or one object per line: both are called .json."""
+    text = decode(path)
+    if not text.lstrip().startswith("["):
+        return _by_line(path, text)
     try:
-        return pd.read_parquet(path)
-    except pa.ArrowException as error:
-        raise DataError(f"data file '{path}' is not a Parquet file: {first_line(error)}") from None
+        records = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"data file '{path}' is not JSON: {error}; expected a list of objects, or one object "
+            "per line"
+        ) from None
+    odd = next((i for i, one in enumerate(records, start=1) if not isinstance(one, dict)), None)
+    if odd is not None:
+        raise DataError(
+            f"data file '{path}', entry {odd} is a JSON {type(records[odd - 1]).__name__}; "
+            "expected a list of objects, one per example"
+        )
+    return _of_records(path, records)
 
 
-READERS: dict[str, Callable[[Path], pd.DataFrame]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_tsv,
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": read_csv,
+    ".tsv": read_tsv,
     ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
+    ".json": _read_json,
+    ".parquet": read_parquet,
 }
 """Suffix (in any case) → reader."""
 

@@ -11,12 +11,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
 from synapse_audit.artifacts import Input, Signal
+from synapse_audit.errors import DataError
 
 MIN_PER_CLASS = 5
 """Examples of each class that every split needs."""
@@ -33,7 +35,7 @@ class Table:
     """As the user named it, for error messages."""
     frame: pd.DataFrame
     id_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Column of integer ids → names that the dataset itself gives them (hub ``ClassLabel``)."""
+    """Column of integer ids → names that the data itself gives them (``ClassLabel``)."""
     folder: Path | None = None
     """What paths in the table are relative to; None for a hub dataset."""
     note: str = ""
@@ -61,12 +63,14 @@ class Pool:
     """Index into the model's classes."""
     origin: Int[np.ndarray, " examples"]
     groups: Int[np.ndarray, " examples"] | None
+    notes: tuple[str, ...] = ()
+    """How labels were read, where a reader of results should know it."""
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> Pool:
         """Some of the rows, in the order given."""
         groups = None if self.groups is None else self.groups[rows]
         inputs = tuple(self.inputs[i] for i in rows.tolist())
-        return Pool(inputs, self.labels[rows], self.origin[rows], groups)
+        return Pool(inputs, self.labels[rows], self.origin[rows], groups, self.notes)
 
     def digest(self, classes: Sequence[str]) -> str:
         """SHA-256 over every row in order: input, name of its class, group, origin.
@@ -114,3 +118,35 @@ def brief(value: str) -> str:
     """
     line = " ".join(value.split())
     return f"'{line[:39]}…'" if len(line) > 40 else f"'{line}'"
+
+
+def names_in(table: Table, column: str, role: str) -> list[str]:
+    """Values as text; 3 and 3.0 are the same name, since a gap makes pandas turn 3 into 3.0.
+
+    Raises:
+        DataError: a row holds none.
+    """
+    values = table.frame[column].tolist()
+    reject(table, column, list(map(is_missing, values)), f"holds no {role}")
+    names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
+    reject(table, column, [not name.strip() for name in names], f"holds no {role}")
+    return names
+
+
+def reject(table: Table, column: str, bad: Sequence[bool], problem: str) -> None:
+    """Refuses a column some of whose rows are bad.
+
+    Raises:
+        DataError: it names the first such row.
+    """
+    if any(bad):
+        raise DataError(
+            f"column '{column}' of '{table.source}' {problem} in {sum(bad)} of {len(bad)} rows, "
+            f"first in row {bad.index(True) + 1}; expected a value in every row: fill or remove "
+            "those rows"
+        )
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds nothing."""
+    return bool(pd.api.types.is_scalar(value) and pd.isna(value))

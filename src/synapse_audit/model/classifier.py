@@ -1,7 +1,7 @@
 """The host model behind one face: encode, forward, pooled states, head.
 
-In: a loaded model and a :class:`Family`. Out: tensors. Nothing here changes the model; it is put
-into evaluation mode, and its weights never get a gradient.
+In: a loaded model and a :class:`Family`. Out: tensors. Nothing here changes the model; it is in
+evaluation mode while it runs, and its weights never get a gradient.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from synapse_audit.errors import DataError, ModelError, UsageError, choices
 from synapse_audit.model.discovery.discover import Discovered, NamedParts
 from synapse_audit.model.discovery.head_alone import logits_of
 from synapse_audit.model.discovery.locating import locate
+from synapse_audit.model.evaluation_mode import evaluating
 from synapse_audit.model.families.record import TEXT, Family
 from synapse_audit.model.hooks import HookPoint, Side, count_hooks
 from synapse_audit.model.inputs.encoded import (
@@ -35,9 +36,10 @@ from synapse_audit.model.inputs.encoded import (
     either,
     sent,
 )
+from synapse_audit.model.inputs.padding import settle
 from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.loading.parts import InputFormat, Parts, load_parts, unknown_type
-from synapse_audit.model.loading.weights import count_weights, digest
+from synapse_audit.model.loading.weights import check_numbers, count_weights, digest
 from synapse_audit.model.placement import check_movable, device_of, devices_of
 from synapse_audit.model.pooling import Pooling, Position, pool_batch
 from synapse_audit.model.predicting import probabilities
@@ -175,15 +177,17 @@ class Classifier:
                 part was not found: the message then names the option to give.
             UsageError: both a family and a part of its own are given, or inputs twice or never.
         """
-        read = either(inputs, encoder, collator, examples)
-        found = locate(
-            module.eval(),
-            name=name,
-            n_classes=len(classes),
-            inputs=read,
-            family=family,
-            given=NamedParts(blocks, embeddings, output_layer, position, head),
-        )
+        check_numbers(module, name)
+        with evaluating(module):
+            read = settle(module, either(inputs, encoder, collator, examples), family)
+            found = locate(
+                module,
+                name=name,
+                n_classes=len(classes),
+                inputs=read,
+                family=family,
+                given=NamedParts(blocks, embeddings, output_layer, position, head),
+            )
         family, (stacks, start, output) = found.family, found.parts
         return cls(
             name=name,
@@ -297,7 +301,8 @@ class Classifier:
 
     def answer(self, batch: Batch) -> Float[Tensor, "examples classes"]:
         """The same where gradients may be wanted; either way on the device of batches."""
-        return logits_of(self.model(**batch)).to(self.device)
+        with evaluating(self.model):
+            return logits_of(self.model(**batch)).to(self.device)
 
     def predict_proba(self, inputs: Sequence[Any]) -> Float[np.ndarray, "inputs classes"]:
         """Probability of every class, float64, for raw inputs (texts), in their order."""
@@ -322,12 +327,14 @@ class Classifier:
                 f"the representation alone given to the head of {self.architecture}; expected the "
                 "states of all tokens"
             )
-        return self.head_function(self.model, pooled).to(self.device)
+        with evaluating(self.model):
+            return self.head_function(self.model, pooled).to(self.device)
 
     def decide(self, states: Tensor, pooling: Pooling) -> Float[Tensor, "examples classes"]:
         """Logits from the states of all tokens of the final layer."""
         if self.whole_head is not None:
-            return self.whole_head(self.model, states, pooling).to(self.device)
+            with evaluating(self.model):
+                return self.whole_head(self.model, states, pooling).to(self.device)
         return self.head(pooling.gather(states))
 
     @property
@@ -361,7 +368,8 @@ class Classifier:
         """
         before, hooks = self.fingerprint(), count_hooks(self.model)
         try:
-            yield
+            with evaluating(self.model):
+                yield
         finally:
             if self.fingerprint() != before or count_hooks(self.model) != hooks:
                 raise ModelError(

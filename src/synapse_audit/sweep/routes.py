@@ -17,6 +17,7 @@ from synapse_audit.artifacts import Cell, HeadEdit, ParameterEdit
 from synapse_audit.interventions.edits import applied
 from synapse_audit.interventions.operators import AnyRewrite
 from synapse_audit.model import BLOCK_OUTPUT, Classifier
+from synapse_audit.model.evaluation_mode import evaluating
 from synapse_audit.model.hooks import forward_pre_hooks, primary
 from synapse_audit.sweep.attention import BlockStop, KeyValues, Tap
 from synapse_audit.sweep.clean import BlockCall, CleanStates, pooled_rows
@@ -232,7 +233,8 @@ def _call(
     The model may have moved the states there from another device, which a block alone does not do.
     """
     block = classifier.blocks[layer - 1]
-    return primary(block(states.to(call.device), *call.arguments, **call.keywords))
+    with evaluating(block):
+        return primary(block(states.to(call.device), *call.arguments, **call.keywords))
 
 
 def _heads(classifier: Classifier, rows: Float[Tensor, "cells examples neurons"]) -> Logits:

@@ -164,7 +164,7 @@ def _embeddings(
         hook: OutputHook = stop
         try:
             with torch.no_grad(), hook_at_points([(HookPoint(module, "output"), hook)]):
-                classifier.model(**batch)
+                classifier.answer(batch)
         except _Found:
             if seen[0].ndim == 3:
                 return HookPoint(module, "output"), seen[0]

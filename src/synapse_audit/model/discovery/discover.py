@@ -18,14 +18,14 @@ found, is held against the module's own logits before it is handed out.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor, nn
 
-from synapse_audit.errors import ModelError, choices
+from synapse_audit.errors import ModelError, choices, first_line
 from synapse_audit.model.discovery.head_alone import Tail, tuple_lengths
 from synapse_audit.model.discovery.stacks import Stack, find_blocks, find_sites
 from synapse_audit.model.discovery.tracing import (
@@ -99,6 +99,18 @@ def discover(
     """
     notes = unpacked(module)
     traced = trace(module, n_classes, encoder, collator, TEXTS if examples is None else examples)
+    try:
+        found = _discovered(traced, n_classes, given)
+    except BROKEN as error:  # what a module raises where it is run on less than it is made for
+        raise ModelError(
+            f"{type(module).__name__} cannot be run piece by piece: {first_line(error)}; expected "
+            "blocks that keep the shape of their states, on texts of every length"
+        ) from error
+    return replace(found, clues=(*found.clues, *notes))
+
+
+def _discovered(traced: Traced, n_classes: int, given: NamedParts) -> Discovered:
+    module = traced.model
     stack = find_blocks(traced, given.blocks)
     states = output_of(traced, stack.modules[-1])
     tail = _tail(traced, stack, states)
@@ -108,7 +120,7 @@ def discover(
     layer, output = _find_output_layer(traced, n_classes, pooling, given.output_layer)
     embeddings, side, start = _find_embeddings(traced, stack, given.embeddings)
     attention, mlp, sites = find_sites(traced, stack)
-    clues = (stack.clue, start, place, tested, output, *sites, *notes)
+    clues = (stack.clue, start, place, tested, output, *sites)
     family = Family(
         name=f"{type(module).__name__} (discovered)",
         model_types=(),

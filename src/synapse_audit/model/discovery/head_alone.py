@@ -26,9 +26,13 @@ TOKENS_AT_ONCE = 16384
 
 
 def logits_of(output: Any) -> Float[Tensor, "examples classes"]:
-    """The logits in whatever a classifier returns."""
+    """The logits in whatever a classifier returns: itself, an attribute, the first of a tuple."""
     if isinstance(output, Tensor):
         return output
+    if isinstance(output, tuple | list) and output and not hasattr(output, "_fields"):
+        return logits_of(output[0])
+    if isinstance(output, Mapping) and "logits" in output:
+        return logits_of(output["logits"])
     found: Tensor = output.logits if hasattr(output, "logits") else output.prediction_logits
     return found
 

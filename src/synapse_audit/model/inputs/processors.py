@@ -93,19 +93,26 @@ def _sounds(source: str, config: Any) -> Inputs:
             "preprocessor_config.json"
         )
     reads = f"sounds, {rate:,} samples per second, by {type(extractor).__name__}"
-    fixed = hasattr(extractor, "max_length") and hasattr(extractor, "num_mel_bins")
-    if not fixed:
-        encoder = sound_encoder(extractor, rate, shortest=_field(config))
-        _tried(source, encoder, np.sin(np.arange(rate, dtype=np.float32)))
+    name = str(extractor.model_input_names[0])
+    trial = np.sin(np.arange(rate, dtype=np.float32))
+    if hasattr(extractor, "nb_max_frames"):  # Whisper: every sound becomes one of 30 s
+        longest, step = int(extractor.n_samples), int(extractor.hop_length)
+        encoder = sound_encoder(extractor, rate, name=name, shortest=step, longest=longest)
+        _tried(source, encoder, trial)
+        reads += f", cut or padded to {longest / rate:g} s"
+        return Inputs(encoder, stacking_collator(), reads=reads)
+    if not (hasattr(extractor, "max_length") and hasattr(extractor, "num_mel_bins")):
+        encoder = sound_encoder(extractor, rate, name=name, shortest=_field(config))
+        _tried(source, encoder, trial)
         # Its first norm runs over time, padding included.
         padded = getattr(config, "feat_extract_norm", None) == "group"
         notes = (PADDED,) if padded else ()
-        return Inputs(encoder, sound_collator(extractor), notes=notes, reads=reads)
+        return Inputs(encoder, sound_collator(extractor, name), notes=notes, reads=reads)
     frames = int(extractor.max_length)
     # One frame more fits as soon as a whole step has been added.
     longest = int(FRAME * rate) + int(STEP * rate) * frames - 1
     encoder = sound_encoder(extractor, rate, shortest=int(FRAME * rate), longest=longest)
-    _tried(source, encoder, np.sin(np.arange(rate, dtype=np.float32)))
+    _tried(source, encoder, trial)
     reads += f", cut or padded to {frames * STEP:g} s"
     return Inputs(encoder, stacking_collator(), reads=reads)
 

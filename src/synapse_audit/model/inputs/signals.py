@@ -45,7 +45,12 @@ def image_encoder(processor: Any, tokens: int, channels: int = 3) -> Encoder:
 
 
 def sound_encoder(
-    extractor: Any, rate: int, *, shortest: int = 1, longest: int | None = None
+    extractor: Any,
+    rate: int,
+    *,
+    name: str = "input_values",
+    shortest: int = 1,
+    longest: int | None = None,
 ) -> Encoder:
     """Brings waveforms to ``rate`` and normalises them, without padding.
 
@@ -53,6 +58,7 @@ def sound_encoder(
     (:func:`scipy.signal.resample_poly`), several channels averaged; notes say of how many.
 
     Args:
+        name: what the extractor calls what the model reads.
         shortest: samples that the model needs.
         longest: samples that the extractor keeps; longer sounds are counted as cut.
     """
@@ -70,7 +76,7 @@ def sound_encoder(
                 )
             n_cut += longest is not None and len(samples) > longest
             found.append(_processed(one, partial(features_of, samples)))
-        lengths = [len(row["input_values"]) for row in found]
+        lengths = [len(row[name]) for row in found]
         return Encoded(
             tuple(found), np.array(lengths, dtype=np.int64), n_cut, notes=said.notes(len(inputs))
         )
@@ -155,11 +161,11 @@ def stacking_collator() -> Collator:
     return collate
 
 
-def sound_collator(extractor: Any) -> Collator:
+def sound_collator(extractor: Any, name: str = "input_values") -> Collator:
     """Pads as the feature extractor does, with a mask where its model was trained with one."""
 
     def collate(features: Sequence[Mapping[str, Any]]) -> Batch:
-        waves = [{"input_values": row["input_values"]} for row in features]
+        waves = [{name: row[name]} for row in features]
         return dict(extractor.pad(waves, padding=True, return_tensors="pt"))
 
     return collate

@@ -6,7 +6,8 @@ audit of random weights would look like an audit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import copy
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -14,23 +15,19 @@ from typing import Any, NamedTuple
 import torch
 
 from synapse_audit.config import Loading
-from synapse_audit.errors import BROKEN, ModelError, UsageError, choices, first_line
+from synapse_audit.data.tables import listing
+from synapse_audit.errors import ModelError, UsageError, choices
 from synapse_audit.model.families.known import FAMILIES, Family
 from synapse_audit.model.families.record import AUDIO, IMAGE, SERIES, TEXT
 from synapse_audit.model.inputs.encoded import Inputs
 from synapse_audit.model.inputs.processors import noise, signal_inputs
-from synapse_audit.model.inputs.text import max_length, text_collator, text_encoder
-from synapse_audit.model.inputs.token_ids import (
-    Known,
-    id_collator,
-    id_encoder,
-    id_examples,
-    vocabulary_size,
-)
 from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.loading.adapters import Adapter, attach
-from synapse_audit.model.loading.checkpoints import TOKENIZERS, find_checkpoint
+from synapse_audit.model.loading.checked_config import explained, read_config_file, skeleton
+from synapse_audit.model.loading.checkpoints import Checkpoint, find_checkpoint
 from synapse_audit.model.loading.options import check_loading
+from synapse_audit.model.loading.problem_type import problem_type
+from synapse_audit.model.loading.text_inputs import check_tokenizer, id_inputs, text_inputs
 from synapse_audit.model.loading.weight_files import check_named_weights, check_weight_files
 from synapse_audit.model.loading.weights import load_weights, placed_on
 from synapse_audit.model.placement import map_in_words
@@ -50,6 +47,10 @@ AUTO = {
     SERIES: "PatchTSTForClassification",
 }
 """What loads a model whose configuration does not name its class."""
+
+
+HEARD = {"input_values": AUDIO, "input_features": AUDIO, "pixel_values": IMAGE}
+"""First argument of a model's forward → what it reads."""
 
 
 class Parts(NamedTuple):
@@ -95,37 +96,62 @@ def load_parts(
     reads, loading = reads or InputFormat(), loading or Loading()
     check_loading(loading)
     checkpoint = find_checkpoint(source, loading)
+    check_folder(checkpoint.folder)
+    held = read_config_file(checkpoint.folder)
+    with explained(source, held, _attempt):
+        return _parts(checkpoint, loading, reads)
+
+
+def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Parts:
     adapter, source = checkpoint.adapter, str(checkpoint.folder)
     config = _read_config(source, adapter)
-    family = _family(config)
+    family = _family(config, named=bool(loading.parts))
     modality = family.modality if family else _modality(config)
     words = str(checkpoint.tokens)
     _check_reads(words, modality, reads)
-    if hasattr(config, "use_cache"):
-        config.use_cache = False  # nothing is generated
     model = _load_model(source, config, modality, loading, adapter)
     if family is None and not isinstance(config, getattr(model, "config_class", ())):
         raise unknown_type(config.model_type)
     if modality != TEXT:
         inputs = signal_inputs(source, modality, loading.dtype)
-    elif reads.tokens == "ids":
-        inputs = _ids(source, model, family, reads.window)
+        inputs = inputs._replace(modality=modality, examples=noise(modality))
     else:
-        inputs = _text(words, model, family, reads.window)
+        make = id_inputs if reads.tokens == "ids" else text_inputs
+        inputs = make(words, model, family, reads.window)
     return Parts(
         model=model,
-        classes=tuple(str(config.id2label[i]) for i in range(_outputs(config))),
-        inputs=inputs._replace(
-            modality=modality,
-            examples=id_examples(vocabulary_size(model))
-            if modality == TEXT and reads.tokens == "ids"
-            else noise(modality),
-        ),
+        classes=class_names(config.id2label, _outputs(config)),
+        inputs=inputs,
         family=None if loading.parts else family,
         notes=(*checkpoint.notes(loading), *_set_aside(family, loading)),
         device=placed_on(model, loading),
-        origin=checkpoint.origin(loading) | _attention(model) | _map(model),
+        origin=checkpoint.origin(loading)
+        | _attention(model)
+        | _map(model)
+        | {"problem_type": problem_type(source, config)},
     )
+
+
+def _attempt(held: dict[str, Any]) -> None:
+    """Whether a model can be made of what a ``config.json`` holds."""
+    from transformers import AutoConfig
+
+    config: Any = AutoConfig.for_model(held["model_type"]).from_dict(held)
+    family = _family(config, named=True)
+    modality = family.modality if family else _modality(config)
+    skeleton(_kind(str(config.model_type), config, modality), config)
+
+
+def class_names(named: Mapping[int, Any], n: int) -> tuple[str, ...]:
+    """Names by output index; those that several outputs share are distinguished by their numbers.
+
+    >>> class_names({0: "crane", 1: "crane", 2: "heron"}, 3)
+    ('crane (0)', 'crane (1)', 'heron')
+    """
+    names = [str(named[i]) for i in range(n)]
+    while len({*names}) < n:
+        names = [f"{x} ({i})" if names.count(x) > 1 else x for i, x in enumerate(names)]
+    return tuple(names)
 
 
 def _set_aside(family: Family | None, loading: Loading) -> tuple[str, ...]:
@@ -136,95 +162,32 @@ def _set_aside(family: Family | None, loading: Loading) -> tuple[str, ...]:
 
 def unknown_type(model_type: str, reason: object = None) -> ModelError:
     """Refuses a model type; ``reason`` is why its parts could not be found either."""
-    known = [name for record in FAMILIES for name in record.model_types]
-    why = "" if reason is None else f" (its parts were looked for without success: {reason})"
-    return ModelError(f"model type '{model_type}' given; {choices(model_type, known)}{why}")
+    if reason is not None:
+        return ModelError(
+            f"model type '{model_type}' given, which no record describes (docs/families.md), and "
+            f"its parts were not found: {reason}"
+        )
+    known = dict.fromkeys(name for record in FAMILIES for name in record.model_types)
+    return ModelError(f"model type '{model_type}' given; {choices(model_type, known)}")
 
 
 def _modality(config: Any) -> str:
-    """What a model without a record reads, by the name of its class.
+    """What a model without a record reads, by its class.
 
     Raises:
         ModelError: its configuration names no class, or one of series, which differ too much.
     """
+    import transformers
+
     name = next((n for n in config.architectures or () if n.endswith(HEADS)), "")
+    # WavLM and its kin are called ...ForSequenceClassification, and hear sounds.
+    first = getattr(getattr(transformers, name, None), "main_input_name", "")
+    if name and first in HEARD:
+        return HEARD[first]
     for ending, modality in zip(HEADS[:3], (TEXT, IMAGE, AUDIO), strict=True):
         if name.endswith(ending):
             return modality
     raise unknown_type(config.model_type)
-
-
-def _text(source: str, model: Any, family: Family | None, window: Window | None) -> Inputs:
-    tokenizer = _tokenizer(source)
-    notes: list[str] = []
-    decoder = _is_decoder(model, family)
-    if decoder:
-        notes += _agree_on_padding(source, tokenizer, model.config)
-    causal = decoder if family is None else family.causal
-    if causal and tokenizer.padding_side != "right":
-        tokenizer.padding_side = "right"
-        notes.append("padded on the right, which no token sees, though its tokenizer says left")
-    limit = max_length(model.config, tokenizer)
-    encoder = text_encoder(tokenizer, limit, window)
-    return Inputs(encoder, text_collator(tokenizer), tuple(notes), _texts(limit, "texts"))
-
-
-def _tokenizer(source: str) -> Any:
-    from transformers import AutoTokenizer, PreTrainedTokenizerFast
-
-    try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except BROKEN as error:
-        # transformers 5 writes a name that 4 does not know, of what 4 calls a fast tokenizer.
-        if "TokenizersBackend" in str(error):
-            return PreTrainedTokenizerFast.from_pretrained(source)
-        raise ModelError(
-            f"model '{source}': its tokenizer cannot be loaded; expected tokenizer.json as "
-            f"save_pretrained() writes it: {first_line(error)}"
-        ) from error
-
-
-def _ids(source: str, model: Any, family: Family | None, window: Window | None) -> Inputs:
-    padding = model.config.pad_token_id
-    if padding is None and _is_decoder(model, family):
-        raise ModelError(
-            f"model '{source}' names no padding token, by which its head finds the last token of a "
-            "sequence; expected pad_token_id in config.json"
-        )
-    ends = family is not None and family.position == "eos"
-    end = model.config.eos_token_id if ends else None
-    known = Known(vocabulary_size(model), padding, end)
-    limit = max_length(model.config)
-    encoder = id_encoder(known, limit, window)
-    note = "reads token ids as they are given: no special token is added"
-    reads = _texts(limit, f"token ids below {known.vocabulary:,}")
-    return Inputs(encoder, id_collator(padding or 0), (note,), reads)
-
-
-def _texts(limit: int, what: str) -> str:
-    # Tokenizers and models without a limit name a huge one.
-    return what if limit > 10**9 else f"{what}, {limit:,} tokens at most"
-
-
-def _is_decoder(model: Any, family: Family | None) -> bool:
-    # Without a record: transformers' decoders call their last layer so, and nothing else does.
-    return hasattr(model, "score") if family is None else family.position == "last"
-
-
-def _agree_on_padding(source: str, tokenizer: Any, config: Any) -> list[str]:
-    """Tokenizer and head must mean the same token: the head looks for the last one before it."""
-    if config.pad_token_id is None and tokenizer.pad_token_id is None:
-        raise ModelError(
-            f"model '{source}' names no padding token, by which its head finds the last token of a "
-            "text; expected pad_token_id in config.json or pad_token in its tokenizer"
-        )
-    if config.pad_token_id is None:
-        config.pad_token_id = tokenizer.pad_token_id
-        return ["padding token taken from its tokenizer, since its configuration names none"]
-    if tokenizer.pad_token_id != config.pad_token_id:
-        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(config.pad_token_id)
-        return ["padding token taken from its configuration, since its tokenizer names another"]
-    return []
 
 
 def _outputs(config: Any) -> int:
@@ -246,14 +209,10 @@ def _read_config(source: str, adapter: Adapter | None = None) -> Any:
     """Reads and checks ``config.json`` before any weight is touched."""
     from transformers import AutoConfig
 
-    _check_folder(Path(source))
-    try:
-        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"model '{source}' given; expected a folder with config.json or a hub id: "
-            f"{first_line(error)}"
-        ) from error
+    config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    config.return_dict = True  # a habit of models that were saved to be explained
+    if hasattr(config, "use_cache"):
+        config.use_cache = False  # nothing is generated
     if adapter is not None:
         family = next((one for one in FAMILIES if config.model_type in one.model_types), None)
         adapter.describe(config, family.output_layer if family else None, HEADS)
@@ -261,7 +220,12 @@ def _read_config(source: str, adapter: Adapter | None = None) -> Any:
     return config
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Refuses a folder without a saved classifier, or with one that only a pickle holds.
+
+    Raises:
+        ModelError: it says what is missing.
+    """
     if not (folder / "config.json").is_file():
         raise ModelError(f"model folder '{folder}' has no config.json; expected a saved classifier")
     check_weight_files(folder)
@@ -275,26 +239,12 @@ def _check_reads(source: str, modality: str, reads: InputFormat) -> None:
             f"token ids or windows given; model '{source}' reads {modality}; expected neither"
         )
     if modality == TEXT and reads.tokens != "ids":
-        _check_tokenizer(Path(source))
-
-
-def _check_tokenizer(folder: Path) -> None:
-    # transformers makes up an empty vocabulary where there is none: every word would be unknown.
-    if folder.is_dir() and not any(any(folder.glob(name)) for name in TOKENIZERS):
-        raise ModelError(
-            f"model folder '{folder}' has no tokenizer; expected tokenizer.json, or --tokens ids "
-            "(tokens='ids' in Python) where the data holds token ids"
-        )
+        check_tokenizer(Path(source))
 
 
 def _check_config(source: str, config: Any) -> None:
     check_named_weights(source, config)
-    problem = getattr(config, "problem_type", None)
-    if problem not in (None, "single_label_classification"):
-        raise ModelError(
-            f"model '{source}' is trained for {problem}; expected single_label_classification "
-            "(one label per example)"
-        )
+    problem_type(source, config)
     outputs, names = _outputs(config), config.id2label
     if outputs < 2:
         raise ModelError(f"model '{source}' has {outputs} output; expected 2 or more classes")
@@ -303,9 +253,10 @@ def _check_config(source: str, config: Any) -> None:
             f"model '{source}' has {outputs} outputs and {len(names)} names in id2label; expected "
             "one name per output"
         )
-    if sorted(names) != list(range(len(names))) or len(set(names.values())) < len(names):
+    if sorted(names) != list(range(len(names))):
         raise ModelError(
-            f"model '{source}' has id2label {names}; expected distinct names for 0, 1, 2, ..."
+            f"model '{source}' has id2label for the ids {listing(list(map(str, names)), most=6)}; "
+            f"expected names for 0 to {outputs - 1}"
         )
     architectures = list(getattr(config, "architectures", None) or [])
     if architectures and not any(name.endswith(HEADS) for name in architectures):
@@ -315,25 +266,43 @@ def _check_config(source: str, config: Any) -> None:
         )
 
 
-def _family(config: Any) -> Family | None:
-    """The record that serves a configuration; None where no record knows its model type."""
+def _family(config: Any, *, named: bool) -> Family | None:
+    """The record that serves a configuration; None where no record knows its model type.
+
+    Args:
+        named: whether parts are named, so that one of another form is looked through without one.
+    """
     records = [family for family in FAMILIES if config.model_type in family.model_types]
     for family in records:
         for name, value in family.settings.items():
             setattr(config, name, value)
         if family.serves(config):
             return family
-    if records:
-        raise ModelError(
-            f"model type '{config.model_type}' given in a form that is not known; expected what "
-            f"the record of {records[0].name} describes, see docs/families.md"
-        )
-    return None
+    if not records or named:
+        return None
+    raise ModelError(
+        f"model type '{config.model_type}' given in a form that is not known"
+        f"{_unusual(config, records)}; expected what the record of {records[0].name} describes, "
+        "see docs/families.md, or its parts named: --blocks, --position, --head"
+    )
 
 
-def _load_model(
-    source: str, config: Any, modality: str, loading: Loading, adapter: Adapter | None
-) -> torch.nn.Module:
+def _unusual(config: Any, records: Sequence[Family]) -> str:
+    """The field that keeps every record from serving a configuration, if it is one."""
+    usual = type(config)()
+    for name, value in config.to_dict().items():
+        other = getattr(usual, name, value)
+        if other == value or name == "model_type":
+            continue
+        changed = copy(config)
+        setattr(changed, name, other)
+        if any(family.serves(changed) for family in records):
+            return f" ({name} is {value!r})"
+    return ""
+
+
+def _kind(source: str, config: Any, modality: str) -> Any:
+    """The class that a configuration names, or what chooses one for its modality."""
     import transformers
 
     named = [name for name in config.architectures or () if name.endswith(HEADS)]
@@ -343,6 +312,13 @@ def _load_model(
             f"model '{source}' is a {named[0]}, which transformers {transformers.__version__} does "
             "not have"
         )
+    return kind
+
+
+def _load_model(
+    source: str, config: Any, modality: str, loading: Loading, adapter: Adapter | None
+) -> torch.nn.Module:
+    kind = _kind(source, config, modality)
     brought = frozenset(adapter.saved) if adapter else frozenset[str]()
     model = load_weights(source, kind, config, loading, elsewhere=brought)
     return model if adapter is None else attach(model, adapter, merge=loading.merges)

@@ -11,6 +11,7 @@ import logging
 import math
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,8 +19,9 @@ from torch import nn
 
 from synapse_audit.config import Loading
 from synapse_audit.errors import ModelError, first_line
+from synapse_audit.model.loading.checked_config import check_total, skeleton
 from synapse_audit.model.loading.options import has_attention
-from synapse_audit.model.placement import check_held, device_of
+from synapse_audit.model.placement import OUTSIDE, check_held, device_of
 
 REPACKS = "support_avx512bf16_for_cpu"
 """What a layer of bitsandbytes calls its leave to repack."""
@@ -45,6 +47,8 @@ def load_weights(
     from safetensors import SafetensorError
 
     _check_attention(source, config, loading)
+    if getattr(config, "quantization_config", None) is None:
+        check_total(source, skeleton(kind, config), Path(source))
     try:
         model, report = kind.from_pretrained(
             source,
@@ -60,8 +64,39 @@ def load_weights(
         raise ModelError(f"model '{source}' cannot be loaded: {first_line(error)}") from error
     _check_report(source, report, elsewhere)
     _check_placed(source, model)
+    check_numbers(model, source)
     _hold_still(model)
     return model.requires_grad_(False)
+
+
+def check_numbers(model: nn.Module, name: str) -> None:
+    """Refuses weights that are no numbers, or all zero.
+
+    Raises:
+        ModelError: a weight is NaN or infinite, and the message names the first tensor that holds
+            one; or no matrix holds anything but zeros.
+    """
+    matrices = [weight for weight in model.parameters() if weight.ndim > 1]
+    if matrices and not any(_holds_something(weight) for weight in matrices):
+        raise ModelError(f"model '{name}' holds nothing but zeros; expected a trained classifier")
+    for path, weight in model.named_parameters():
+        if not weight.is_floating_point() or weight.device.type == OUTSIDE:
+            continue
+        if bool(torch.isfinite(weight.sum())) or bool(torch.isfinite(weight).all()):
+            continue
+        n_nan, n = int(torch.isnan(weight).sum()), weight.numel()
+        what = f"{n_nan:,} of {n:,} weights are NaN" if n_nan else "some weights are infinite"
+        raise ModelError(
+            f"model '{name}': in {path} {what}; expected finite weights: a training that diverged "
+            "or a broken conversion leaves such"
+        )
+
+
+def _holds_something(weight: nn.Parameter) -> bool:
+    """Whether a weight is not all zero; one that is elsewhere, or packed, is taken to be."""
+    if not weight.is_floating_point() or weight.device.type == OUTSIDE:
+        return True
+    return bool(weight.any())
 
 
 def placed_on(model: nn.Module, loading: Loading) -> str | None:

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import LabelledData, LayerStatistics, Splits
-from synapse_audit.data import check_label_map
+from synapse_audit.data import check_label_map, exchanged_classes
+from synapse_audit.errors import ModelError
 from synapse_audit.model import BLOCK_OUTPUT
 from synapse_audit.model.activations import (
     Extraction,
@@ -16,6 +17,7 @@ from synapse_audit.model.activations import (
     extract,
     places,
 )
+from synapse_audit.model.loading.problem_type import SINGLE, doubts_of_softmax
 from synapse_audit.pipeline.stages.named_neurons import kept_sites
 from synapse_audit.pipeline.stages.run import Run, Subject, splits_table
 
@@ -52,8 +54,32 @@ def represent(run: Run, subject: Subject) -> Extraction:
     arrays["logits"] = np.asarray(arrays["logits"])
     others = run.folder.read_arrays("activations/others")
     statistics = {place: LayerStatistics(*others[array_name(place)]) for place in where}
-    check_label_map(data.labels, arrays["logits"].argmax(axis=1), data.classes)
+    _check_logits(classifier.name, arrays["logits"])
+    predicted = arrays["logits"].argmax(axis=1)
+    check_label_map(data.labels, predicted, data.classes)
+    run.warn(exchanged_classes(data.labels, predicted, data.classes))
+    if classifier.origin.get("problem_type") != SINGLE:
+        run.warn(doubts_of_softmax(arrays["logits"]))
     return assemble(classifier, sites, arrays, statistics)
+
+
+def _check_logits(name: str, logits: np.ndarray) -> None:
+    """Refuses a model that says nothing of its inputs.
+
+    Raises:
+        ModelError: its logits are no numbers, or the same for every input.
+    """
+    if not np.isfinite(logits).all():
+        bad = int((~np.isfinite(logits)).any(axis=1).sum())
+        raise ModelError(
+            f"model '{name}' gives logits that are NaN or infinite for {bad:,} of {len(logits):,} "
+            "inputs; expected finite ones: try dtype float32"
+        )
+    if len(logits) > 1 and (logits == logits[0]).all():
+        raise ModelError(
+            f"model '{name}' gives exactly the same logits for all {len(logits):,} inputs; "
+            "expected a trained classifier with the tokenizer that it was trained with"
+        )
 
 
 def _statistics_arrays(found: Extraction) -> dict[str, np.ndarray]:

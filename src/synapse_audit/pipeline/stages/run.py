@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
@@ -70,6 +70,19 @@ class Run:
             }
             self.folder.update_manifest(times=self.times)
 
+    def warn(self, texts: Iterable[str]) -> None:
+        """Shows what a user should know before trusting the figures, and keeps it.
+
+        The manifest has each line once, under ``warnings``.
+        """
+        given = list(texts)
+        for text in given:
+            self.progress.note(f"warning: {text}")
+        known = self.folder.manifest.get("warnings", [])
+        new = [text for text in given if text not in known]
+        if new:
+            self.folder.update_manifest(warnings=[*known, *new])
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -118,8 +131,7 @@ def identify(run: Run, subject: Subject) -> None:
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
-    if subject.alike.note:
-        run.progress.note(f"warning: {subject.alike.note}")
+    run.warn(filter(None, (*data.notes, subject.alike.note)))
 
 
 def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:

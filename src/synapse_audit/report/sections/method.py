@@ -73,6 +73,7 @@ HOMES = {
     "status": "With what, and how long it took",
     "schema": "With what, and how long it took",
     "truncated": "What was audited",
+    "warnings": "What was audited",
     "versions": "With what, and how long it took",
     "device": "With what, and how long it took",
     "float32_matmul": "With what, and how long it took",
@@ -121,8 +122,14 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"{prose.whole(facts.draws)} random draws per curve, {prose.whole(facts.resamples)} "
         f"bootstrap resamples, {tests}."
     )
-    read = (*_rows(result), *_cut(result), *_alike(result))
+    read = (*_rows(result), *_cut(result), *_alike(result), *_warnings(result))
     return made, *read, _routes(result), *_estimated(result)
+
+
+def _warnings(result: Result) -> tuple[str, ...]:
+    """What was shown while the run went on."""
+    given = result.manifest.get("warnings")
+    return tuple(f"Warning: {prose.plain(text)}." for text in given) if given else ()
 
 
 def _rows(result: Result) -> tuple[str, ...]:
