@@ -35,6 +35,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("report",),
     ("store",),
     ("pipeline",),
+    ("compare",),
+    ("check",),
     ("demo",),
     ("cli",),
 )

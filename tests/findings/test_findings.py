@@ -34,6 +34,7 @@ TABLES = {
     "profile": {"points", "reach", "classes", "agreement"},
     "calibration": {"cells", "removal", "bins", "temperature"},
     "detection": {"cells", "removal", "roc", "thresholds", "failures"},
+    "silenced": set(),
 }
 KEYS = {
     "redundancy": {"redundancy", "load_bearing"},
@@ -50,6 +51,7 @@ KEYS = {
     "profile": {"profile"},
     "calibration": {"calibration"},
     "detection": {"detection"},
+    "silenced": {"silenced"},
 }
 
 

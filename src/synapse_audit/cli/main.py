@@ -16,9 +16,11 @@ from typing import Annotated
 
 import typer
 
+from synapse_audit.cli.check import check
 from synapse_audit.cli.config import config
 from synapse_audit.cli.inspect import inspect
 from synapse_audit.cli.interrupts import INTERRUPTED, noticed
+from synapse_audit.cli.policy import policy
 from synapse_audit.cli.printing import show
 from synapse_audit.cli.report import report
 from synapse_audit.cli.run import run
@@ -36,6 +38,8 @@ app.command()(run)
 app.command()(report)
 app.command()(inspect)
 app.command()(config)
+app.command()(check)
+app.command()(policy)
 
 
 def _version(wanted: bool) -> bool:

@@ -22,6 +22,7 @@ from synapse_audit.findings.paper import paper
 from synapse_audit.findings.pathways import pathways
 from synapse_audit.findings.rankings.agreement import agreement
 from synapse_audit.findings.redundancy.redundancy import redundancy
+from synapse_audit.findings.silenced import silenced
 from synapse_audit.findings.sites import sites
 from synapse_audit.findings.vulnerability import vulnerability
 
@@ -42,5 +43,6 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "certificates": certificates,
     "calibration": calibration,
     "detection": detection,
+    "silenced": silenced,
 }
 """Name → what computes it."""

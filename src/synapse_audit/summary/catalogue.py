@@ -22,6 +22,25 @@ CATALOGUE: tuple[Entry, ...] = (
     # ---- clean -----------------------------------------------------------------------------------
     Entry("clean.accuracy", "accuracy of the untouched model", "share", "higher"),
     Entry("clean.macro_f1", "mean of the classes' F1 of the untouched model", "share", "higher"),
+    Entry("clean.recall.<class>", "share of the class that is recognised", "share", "higher"),
+    Entry(
+        "clean.precision.<class>",
+        "share of right answers among those that name the class",
+        "share",
+        "higher",
+    ),
+    Entry(
+        "silenced.accuracy.<share>",
+        f"accuracy with this share of neurons silenced {OF_HEADLINE}",
+        "share",
+        "higher",
+    ),
+    Entry(
+        "silenced.recall.<class>.<share>",
+        f"recall of the class with this share of neurons silenced {OF_HEADLINE}",
+        "share",
+        "higher",
+    ),
     # ---- redundancy ------------------------------------------------------------------------------
     Entry(
         "redundancy.plateau",

@@ -52,6 +52,11 @@ class Entry(NamedTuple):
         """The path as keys."""
         return tuple(self.path.split("."))
 
+    @property
+    def range(self) -> tuple[float, float]:
+        """Smallest and largest value possible."""
+        return UNITS[self.unit]
+
     def matches(self, keys: Sequence[str]) -> bool:
         """Whether this is the entry of the figure with these keys."""
         return len(self.keys) == len(keys) and starts(self.keys, keys)

@@ -109,6 +109,7 @@ def _predictions_table(data: LabelledData, logits: np.ndarray, splits: Splits) -
             "margin": own - rivals.max(axis=1),
             "split": split,
             "weight": data.weights,
+            **({} if data.groups is None else {"group": data.groups}),
             **{f"logit_{i}": logits[:, i] for i in range(logits.shape[1])},
         }
     )

@@ -15,8 +15,9 @@ from synapse_audit.artifacts import (
     Predictions,
     Splits,
 )
-from synapse_audit.effects import METRICS, measure, untouched
+from synapse_audit.effects import METRICS, Estimates, measure, untouched
 from synapse_audit.effects.calibration import fit_temperature
+from synapse_audit.effects.class_rates import class_rates
 from synapse_audit.findings import FINDINGS
 from synapse_audit.memory import release_memory
 from synapse_audit.model import Classifier
@@ -157,12 +158,24 @@ def summarise(
     return found
 
 
-def _clean(evidence: Evidence) -> dict[str, Figure]:
+def _clean(evidence: Evidence) -> dict[str, Any]:
     scored = untouched(
         evidence.predictions, evidence.weights, evidence.resampled, len(evidence.classes)
     )
-    figures = {}
+    figures: dict[str, Any] = {}
     for name in ("accuracy", "macro_f1"):
-        value = METRICS[name](scored)
-        figures[name] = Figure(*(getattr(value, end)[0] for end in ("value", "low", "high")))
+        figures[name] = Figure(*(ends[0] for ends in METRICS[name](scored)))
+    predicted = evidence.predictions.predicted
+    counted = {"recall": evidence.predictions.labels, "precision": predicted}
+    for name, rates in class_rates(scored).items():
+        figures[name] = {
+            class_name: _rate(rates, c, int((counted[name] == c).sum()))
+            for c, class_name in enumerate(evidence.classes)
+        }
     return figures
+
+
+def _rate(rates: Estimates, c: int, n: int) -> Figure:
+    if n == 0:
+        return Figure.unknown("no example of the class, or none predicted as it")
+    return Figure(rates.value[c], rates.low[c], rates.high[c], n=n)

@@ -1,0 +1,301 @@
+"""A run against a policy, through the command line; the files it writes."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from cli.calling import CommandLine
+from compare.saved_runs import CLASSES, save_run
+from junitparser import JUnitXml
+
+from synapse_audit.check import check, read_policy, suggested_policy
+from synapse_audit.summary import Figure, dotted, walk
+
+FIGURES = {
+    "redundancy": {
+        "plateau": Figure(0.25, 0.1, 0.3),
+        "half_point": Figure(0.5, 0.4, 0.6),
+        "disjoint_sets": Figure(10.0),
+    },
+    "sites": Figure.unknown("no site besides the block output was swept"),
+    "asymmetry": {"gap": Figure(0.2, 0.1, 0.3), "most_fragile": Figure.unknown("one class")},
+    "vulnerability": {"d.e f": {"redirect": {"0.1": Figure(0.02, 0.01, 0.04, n=400)}}},
+    "silenced": {"recall": {"rare": {"0.1": Figure(0.8, 0.6, 0.9, n=40)}}},
+}
+
+POLICY = """on_not_shown = "warn"
+[[rule]]
+figure = "redundancy.plateau"
+at_least = 0.1
+[[rule]]
+figure = 'vulnerability."d.e f".redirect."0.1"'
+at_most = 0.005
+[[rule]]
+figure = "silenced.recall.rare.'0.1'"
+at_least = 0.7
+[[rule]]
+name = "sites | <b>, 100 %: all"
+figure = "sites.mlp_output.largest_drop"
+at_most = 0.1
+on_not_shown = "fail"
+[[rule]]
+figure = "clean.accuracy"
+at_least = 0.5
+tests = true
+"""
+VERDICTS = ["supported", "contradicted", "not shown", "not shown", "not shown"]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    return CommandLine(monkeypatch, capsys)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return save_run(tmp_path / "run", figures=FIGURES).folder
+
+
+def policy_of(folder: Path, text: str = POLICY) -> Path:
+    path = folder / "policy.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def rule(figure: str, **bounds: float) -> str:
+    lines = [f"{name} = {value}" for name, value in bounds.items()]
+    return "\n".join(["[[rule]]", f"figure = '''{figure}'''", *lines, ""])
+
+
+def test_three_answers_and_exit_code_1(cli: CommandLine, run: Path, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    called = cli("check", run, "--policy", policy_of(tmp_path), "--json", found)
+    assert called.code == 1
+    answers = json.loads(found.read_text(encoding="utf-8"))
+    assert [row["answer"] for row in answers["rules"]] == VERDICTS
+    assert [row["fails"] for row in answers["rules"]] == [False, True, False, True, False]
+    whys = [row["why"] for row in answers["rules"]]
+    # The lower half width is 0.2, the distance 0.1: four times the 40 examples.
+    assert "about 160 examples of rare would show it supported (40 now)" in whys[2]
+    assert "no site besides" in whys[3]
+    assert "--preset standard" in whys[4]
+    assert (answers["passed"], answers["badge"]["color"]) == (False, "red")
+    assert "failed: 1 supported, 1 contradicted, 3 not shown" in called.stdout
+
+
+def test_exit_code_0_where_every_rule_is_supported_or_warns(
+    cli: CommandLine, run: Path, tmp_path: Path
+) -> None:
+    text = 'on_not_shown = "warn"\n' + rule("clean.accuracy", at_least=0.88)
+    assert cli("check", run, "--policy", policy_of(tmp_path, text)).code == 0
+    assert (
+        cli("check", run, "--policy", policy_of(tmp_path, text.replace("warn", "fail"))).code == 1
+    )
+
+
+def test_junit_is_read_by_others(cli: CommandLine, run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "junit.xml"
+    cli("check", run, "--policy", policy_of(tmp_path), "--junit", file)
+    suite = next(iter(JUnitXml.fromfile(str(file))))
+    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (5, 2, 0, 2)
+    kinds = [[type(result).__name__ for result in case.result] for case in suite]
+    assert kinds == [[], ["Failure"], ["Skipped"], ["Failure"], ["Skipped"]]
+    cases = ET.parse(file).getroot().iter("testcase")
+    assert [case.get("line") for case in cases] == ["2", "5", "8", "11", "16"]
+
+
+def test_sarif_points_at_the_rules(cli: CommandLine, run: Path, tmp_path: Path) -> None:
+    file = tmp_path / "found.sarif"
+    policy = policy_of(tmp_path)
+    cli("check", run, "--policy", policy, "--sarif", file)
+    found = json.loads(file.read_text(encoding="utf-8"))
+    assert (found["version"], len(found["runs"])) == ("2.1.0", 1)
+    results = found["runs"][0]["results"]
+    assert [r["level"] for r in results] == ["none", "error", "warning", "error", "warning"]
+    assert [r["kind"] for r in results] == ["pass", *["fail"] * 4]
+    places = [r["locations"][0]["physicalLocation"] for r in results]
+    assert [place["region"]["startLine"] for place in places] == [2, 5, 8, 11, 16]
+    assert {place["artifactLocation"]["uri"] for place in places} == {policy.as_uri()}
+    rules = found["runs"][0]["tool"]["driver"]["rules"]
+    assert [rules[r["ruleIndex"]]["id"] for r in results] == [r["ruleId"] for r in results]
+
+
+def test_github_gets_annotations_and_a_summary(
+    cli: CommandLine, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    policy = policy_of(tmp_path)
+    called = cli("check", run, "--policy", policy)
+    commands = [line for line in called.stdout.splitlines() if line.startswith("::")]
+    assert [re.match(r"::(\w+) file=", c)[1] for c in commands] == [
+        *("error", "warning", "error", "warning"),
+    ]  # fmt: skip
+    assert f"::error file={policy},line=11,title=sites | <b>%2C 100 %25%3A all::" in called.stdout
+    text = summary.read_text(encoding="utf-8")
+    assert "### synapse-audit: failed" in text
+    assert "sites \\| &lt;b>, 100 %: all" in text
+
+
+def test_without_github_there_are_no_commands(cli: CommandLine, run: Path, tmp_path: Path) -> None:
+    assert "::" not in cli("check", run, "--policy", policy_of(tmp_path)).stdout
+
+
+def test_markdown_and_badge(cli: CommandLine, run: Path, tmp_path: Path) -> None:
+    text, badge = tmp_path / "a" / "found.md", tmp_path / "badge.json"
+    policy = policy_of(tmp_path, rule("clean.accuracy", at_least=0.8))
+    called = cli("check", run, "--policy", policy, "--markdown", text, "--badge", badge)
+    assert called.code == 0
+    assert "| ✓ supported |" in text.read_text(encoding="utf-8")
+    found = json.loads(badge.read_text(encoding="utf-8"))
+    assert found["message"] == "1/1 shown" and found["schemaVersion"] == 1
+
+
+@pytest.mark.parametrize(
+    ("figure", "said"),
+    [
+        ("redundancy.platoe", "did you mean redundancy.plateau"),
+        ('vulnerability."d.e g".redirect."0.1"', 'did you mean vulnerability."d.e f"'),
+        ("nonsense", "see summary.json"),
+        ("asymmetry.most_fragile", "is a name"),
+        ("baseline.flip_rate", "expected --baseline RUN"),
+    ],
+)
+def test_figures_that_there_are_not(
+    cli: CommandLine, run: Path, tmp_path: Path, figure: str, said: str
+) -> None:
+    called = cli("check", run, "--policy", policy_of(tmp_path, rule(figure, at_most=0.5)))
+    assert called.code == 2
+    assert len(called.errors) == 1 and said in called.errors[0]
+
+
+def damaged(run: Path, how: str) -> None:
+    summary, manifest = run / "summary.json", run / "manifest.json"
+    if how == "no run":
+        manifest.unlink()
+    elif how == "unfinished":
+        summary.unlink()
+    elif how == "running":
+        manifest.write_text(manifest.read_text().replace("complete", "running"), encoding="utf-8")
+    elif how == "cut":
+        summary.write_text(summary.read_text()[:-40], encoding="utf-8")
+    elif how == "list":
+        summary.write_text("[]", encoding="utf-8")
+    elif how == "older":
+        found = json.loads(summary.read_text())
+        del found["schema"]
+        summary.write_text(json.dumps(found), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("no run", "expected a folder with manifest.json"),
+        ("unfinished", "is not finished"),
+        ("running", "is not finished"),
+        ("cut", "damaged"),
+        ("list", "damaged"),
+        ("older", "schema 1; expected 2"),
+    ],
+)
+def test_folders_that_are_no_finished_run(
+    cli: CommandLine, run: Path, tmp_path: Path, how: str, said: str
+) -> None:
+    damaged(run, how)
+    for command in (["policy", run], ["check", run, "--policy", policy_of(tmp_path)]):
+        called = cli(*command)
+        assert called.code == 2, called
+        assert len(called.errors) == 1 and said in called.errors[0]
+
+
+def test_an_output_that_cannot_be_written(cli: CommandLine, run: Path, tmp_path: Path) -> None:
+    called = cli("check", run, "--policy", policy_of(tmp_path), "--junit", tmp_path)
+    assert called.code == 2
+    assert len(called.errors) == 1 and str(tmp_path) in called.errors[0]
+
+
+def test_a_run_meets_the_policy_made_from_it(run: Path, tmp_path: Path) -> None:
+    from synapse_audit.store import finished
+
+    result = finished(run)
+    text = suggested_policy(result)
+    report = check(result, read_policy(policy_of(tmp_path, text)))
+    assert len(report.answers) == 4, "a plateau of at least 0 says nothing"
+    assert {answer.verdict for answer in report.answers} == {"supported"}
+    assert 'figure = \'vulnerability."d.e f".redirect."0.1"\'' in text
+    # Half of the interval's width (0.2) beyond its lower end.
+    assert "figure = 'redundancy.half_point'\nat_least = 0.3" in text
+
+
+# ---- against a baseline --------------------------------------------------------------------------
+
+LABELS = np.repeat([0, 1, 2, 3], 100)
+
+
+def with_wrong(n: int) -> np.ndarray:
+    """The first n answers of class 0 are wrong."""
+    answers = LABELS.copy()
+    answers[:n] = 1
+    return answers
+
+
+def against(tmp_path: Path, text: str, n: int = 40, **baseline: Any) -> list[str]:
+    earlier = save_run(
+        tmp_path / "earlier", LABELS.tolist(), LABELS.tolist(), figures=FIGURES, **baseline
+    )
+    later = save_run(tmp_path / "later", LABELS.tolist(), with_wrong(n).tolist(), figures=FIGURES)
+    report = check(later, read_policy(policy_of(tmp_path, text)), earlier)
+    return [answer.verdict for answer in report.answers]
+
+
+def test_flips_and_regressions_are_paired(tmp_path: Path) -> None:
+    text = (
+        rule("baseline.flip_rate", at_most=0.15)
+        + rule("baseline.flip_rate_of.a", at_most=0.2)
+        + rule("baseline.recall_drop.a", at_most=0.1)
+        + rule("baseline.precision_drop.b", at_most=0.1)
+        + rule("clean.accuracy", max_regression=0.05)
+        + rule("redundancy.half_point", max_regression=0.05)
+        + rule("redundancy.half_point", at_least=0.1)
+    )
+    # 40 of 400 answers differ: 0.1 of all, 0.4 of class a; nobody measured the curve again.
+    expected = ["supported", *["contradicted"] * 4, "not shown", "supported"]
+    assert against(tmp_path, text) == expected
+
+
+def test_rules_that_another_grid_would_falsify_are_not_decided(tmp_path: Path) -> None:
+    text = rule("redundancy.plateau", max_regression=0.9) + rule("baseline.flip_rate", at_most=0.5)
+    assert against(tmp_path, text, fractions=(0.2,)) == ["not shown", "supported"]
+
+
+def test_on_other_data_nothing_is_compared(tmp_path: Path) -> None:
+    text = rule("clean.accuracy", max_regression=0.9) + rule("baseline.flip_rate", at_most=0.5)
+    assert against(tmp_path, text, data="e" * 64) == ["not shown", "not shown"]
+
+
+def test_a_regression_of_what_has_no_direction_is_refused(
+    cli: CommandLine, run: Path, tmp_path: Path
+) -> None:
+    figures = {"redundancy": {"chance": Figure(0.3, 0.2, 0.4)}}
+    one = save_run(tmp_path / "one", figures=figures).folder
+    policy = policy_of(tmp_path, rule("redundancy.chance", max_regression=0.1))
+    called = cli("check", one, "--policy", policy, "--baseline", one)
+    assert called.code == 2
+    assert "more or less is better" in called.errors[0]
+
+
+def test_every_figure_of_a_run_can_be_named(run: Path, tmp_path: Path) -> None:
+    from synapse_audit.store import finished
+
+    result = finished(run)
+    known = [keys for keys, figure in walk(result.summary) if figure.known]
+    assert len(known) > 5 and CLASSES[3] in known[-2]
+    text = "".join(rule(dotted(keys), at_least=0.0) for keys in known)
+    assert len(check(result, read_policy(policy_of(tmp_path, text))).answers) == len(known)

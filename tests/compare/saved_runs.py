@@ -1,0 +1,61 @@
+"""Run folders written by hand: no model, only what a comparison or a check reads."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.store import AuditResult, finished
+from synapse_audit.summary import SCHEMA, Figure, to_json
+
+CLASSES = ("a", "b", "rare", "d.e f")
+
+
+def clean_figures() -> dict[str, Any]:
+    return {"accuracy": Figure(0.9, 0.85, 0.93), "macro_f1": Figure(0.8, 0.7, 0.85)}
+
+
+def save_run(
+    folder: Path,
+    labels: Sequence[int] = (0, 1, 2, 3),
+    predicted: Sequence[int] = (0, 1, 2, 3),
+    *,
+    classes: Sequence[str] = CLASSES,
+    tests: bool = False,
+    fractions: Sequence[float] = (0.1, 0.5),
+    data: str = "d" * 64,
+    figures: dict[str, Any] | None = None,
+) -> AuditResult:
+    """A finished run whose examples are all evaluated, each with weight 1."""
+    folder.mkdir(parents=True)
+    rows = np.arange(len(labels))
+    logits = np.eye(len(classes))[np.asarray(predicted)] * 4.0
+    table = pd.DataFrame(
+        {
+            "example": rows,
+            "label": labels,
+            "predicted": predicted,
+            "split": "evaluate",
+            "weight": 1.0,
+            **{f"logit_{c}": logits[:, c] for c in range(len(classes))},
+        }
+    )
+    table.to_parquet(folder / "predictions.parquet")
+    table[["example", "split", "label"]].to_parquet(folder / "splits.parquet")
+    grid = {"tests": tests, "fractions": list(fractions), "rankings": ["probe"]}
+    config = {"model": "m", "preset": "quick", "grid": grid, "seed": 0, "resamples": 1000}
+    manifest = {
+        "status": "complete",
+        "seed": 0,
+        "config": config,
+        "data": {"sha256": data, "n_used": len(labels)},
+        "model": {"name": str(folder), "layers": 2, "sha256": "0" * 64},
+    }
+    facts = {"schema": SCHEMA, "model": "m", "classes": list(classes), "n_evaluate": len(labels)}
+    summary = to_json({**facts, "clean": clean_figures(), **(figures or {})})
+    for name, value in (("manifest", manifest), ("summary", summary)):
+        (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    return finished(folder)
