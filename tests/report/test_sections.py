@@ -14,18 +14,18 @@ import pytest
 from synapse_audit.report import SECTIONS
 from synapse_audit.report.kit.contents import Section
 from synapse_audit.report.kit.page import embed
-from synapse_audit.report.sections.summary import model_name
+from synapse_audit.report.quoted.names import model_name
 
 from .fakes import FakeResult, make_result
 
 READERS = {
-    "redundancy": ("summary", "removal", "layers", "constants", "sufficiency"),
+    "redundancy": ("removal", "layers", "constants", "sufficiency"),
     "pathways": ("pathways", "method"),
     "sites": ("sites", "steering"),
     "given": ("given",),
     "seeds": ("seeds",),
     "asymmetry": ("classes", "matrix", "method"),
-    "vulnerability": ("summary", "redirect", "margins", "profile"),
+    "vulnerability": ("redirect", "margins", "profile"),
     "certificates": ("certificates",),
     "faults": ("faults", "pushes"),
     "inputs": ("inputs",),
@@ -46,7 +46,6 @@ ATTRIBUTES = ("predictions", "probes", "rankings", "effects")
 
 def words_of(section: Section) -> str:
     texts = [*section.answer, *section.reading, *section.limits, section.heading]
-    texts += [f"{key.label} {key.value} {key.detail}" for key in section.keys]
     texts += [figure.alt for group in section.groups for figure in group.figures]
     return " ".join(texts)
 
@@ -62,20 +61,18 @@ def test_full_section_says_shows_and_explains(name: str, full: FakeResult) -> No
     assert section.heading.endswith("?")
     assert section.answer
     assert not re.search(r"\bnan\b|None|inf\b", words_of(section))
-    if name != "summary":
-        assert section.tables
-        assert section.reading
-        assert section.limits
-    if name not in {"summary", "method"}:
-        assert section.groups
+    assert section.ran
+    assert section.tables
+    assert section.reading
+    assert section.limits
+    assert bool(section.groups) == (name != "method")
 
 
 @pytest.mark.parametrize("name", SECTIONS)
 def test_empty_section_says_why(name: str) -> None:
     section = SECTIONS[name](FakeResult())
     assert section.answer
-    assert not section.groups
-    assert not section.tables
+    assert not section.ran
     assert not re.search(r"\bnan\b|None", words_of(section))
 
 
@@ -152,7 +149,6 @@ def test_quick_says_that_it_reports_no_tests() -> None:
     quick = make_result(tests=False)
     for name in ("removal", "matrix"):
         assert "No test is reported" in answer(name, quick)
-    assert "reports no tests" in answer("summary", quick)
 
 
 def small(**tables: Any) -> FakeResult:
@@ -166,14 +162,23 @@ def fragility(*rows: tuple[str, float, float, float]) -> pd.DataFrame:
 
 def test_overlapping_classes_are_not_ordered() -> None:
     result = small(fragility=fragility(("a", 0.2, 0.1, 0.3), ("b", 0.15, 0.05, 0.25)))
-    assert "not established" in answer("classes", result)
+    assert "it is not shown that “a” is more fragile" in answer("classes", result)
 
 
 def test_separate_classes_are_ordered() -> None:
     result = small(fragility=fragility(("a", 0.4, 0.35, 0.45), ("b", 0.15, 0.05, 0.25)))
     said = answer("classes", result)
-    assert "“a” falls by 0.400 (0.350 to 0.450), so that it breaks first" in said
-    assert "above that of every other class" in said
+    assert "“a” loses most recall: 0.400, and “b” next: 0.150." in said
+    assert "The 95% interval of “a” lies above that of every other class." in said
+
+
+def test_ties_are_listed_and_zeros_name_no_class() -> None:
+    tied = small(fragility=fragility(("a", 0.2, 0.1, 0.3), ("b", 0.2, 0.1, 0.3), ("c", 0.1, 0, 1)))
+    assert "“a” and “b” lose most recall, 0.200 each" in answer("classes", tied)
+    none = small(fragility=fragility(("a", 0.0, 0.0, 0.1), ("b", 0.0, 0.0, 0.1)))
+    said = answer("classes", none)
+    assert "none is shown to be fragile" in said
+    assert "“" not in said
 
 
 def test_confusion_matches_a_hand_count() -> None:
@@ -243,7 +248,7 @@ def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
 def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult) -> None:
     said = answer("pathways", full)
     assert "0.010 (−0.020 to 0.040), at 50% of neurons, where accuracy falls by 0.200 in" in said
-    assert "in all and falls by 0.190 directly: it cannot be distinguished from none" in said
+    assert "in all and falls by 0.190 directly: it is indistinguishable from none" in said
     assert "0.080 (0.050 to 0.110)" in said
     assert "they pass on part of the damage" in said
     assert "under mean silencing the answers agree on every exact example (242 cells)" in said

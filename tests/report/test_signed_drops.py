@@ -80,7 +80,7 @@ def test_a_section_on_a_rise_says_that_it_rises() -> None:
 
 
 TURNED = (
-    "removal", "layers", "classes", "sites", "constants", "faults", "inputs", "pathways", "given",
+    "removal", "layers", "sites", "constants", "faults", "inputs", "pathways", "given",
 )  # fmt: skip
 """Sections that say how far accuracy or recall falls, where the fake run loses some."""
 

@@ -12,17 +12,24 @@ from synapse_audit.cli.printing import show
 
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path | None, typer.Option(help="HTML file. Default: RUN/report.html.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write. Default: RUN/report.html, .md or .json.")
+    ] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="html, md (for a model card or a wiki) or json.")
+    ] = "html",
 ) -> None:
-    """Render report.html again from a run folder; no model is needed."""
+    """Write the report of a finished run again; no model is needed."""
     from synapse_audit.report import render
     from synapse_audit.store import AuditResult, locked, write_text
 
+    target = out or run / f"report.{format_}"
+    AuditResult.load(run)  # nothing is written to what is no run
     if out is None:
-        AuditResult.load(run)  # nothing is written to what is no run
         with locked(run):
-            write_text(run / "report.html", render(AuditResult.load(run)))
+            write_text(target, render(AuditResult.load(run), format_))
     else:
+        text = render(AuditResult.load(run), format_)
         out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, render(AuditResult.load(run)))
-    show(str(out or run / "report.html"))
+        write_text(out, text)
+    show(str(target))

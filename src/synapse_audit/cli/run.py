@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
@@ -66,14 +67,15 @@ def _default_out(config: AuditConfig) -> Path:
 
 
 def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
+    from synapse_audit.cli.closing import closing_lines
     from synapse_audit.cli.display import Terminal
     from synapse_audit.pipeline.audit import Declined
     from synapse_audit.pipeline.seeds import audit_seeds
     from synapse_audit.pipeline.stages import check_names
-    from synapse_audit.report import render
+    from synapse_audit.report import FORMATS, contents
     from synapse_audit.store import RunFolder, write_text
 
-    terminal = Terminal()
+    terminal, start = Terminal(config.seeds), time.perf_counter()
 
     def approve(prepared: Prepared) -> bool:
         for line in plan_lines(prepared):
@@ -87,8 +89,11 @@ def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
         except Declined:
             return
         with terminal.stage("report", 1) as advance:
-            write_text(out / "report.html", render(result))
+            found = contents(result)
+            write_text(out / "report.html", FORMATS["html"](found))
             advance(1)
+    for line in closing_lines(found, seconds=time.perf_counter() - start):
+        terminal.note(line)
     show(f"{out / 'report.html'}")
 
 

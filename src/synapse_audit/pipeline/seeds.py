@@ -25,7 +25,7 @@ from synapse_audit.config import AuditConfig
 from synapse_audit.neurons import count
 from synapse_audit.pipeline import stages
 from synapse_audit.pipeline.audit import audit
-from synapse_audit.progress import Progress
+from synapse_audit.progress import Progress, Silent
 from synapse_audit.rankings.stability import TOP, shared
 from synapse_audit.store import AuditResult, RunFolder
 from synapse_audit.summary import dotted, walk
@@ -59,6 +59,7 @@ def audit_seeds(
             return first
         results = [first]
         for seed in range(config.seed + 1, config.seed + config.seeds):
+            (progress or Silent()).note(f"seed {seed - config.seed + 1} of {config.seeds}")
             again = config.model_copy(update={"seed": seed, "seeds": 1})
             results.append(audit(again, folder.path / "seeds" / str(seed), progress=progress))
         for name, table in spread(results).items():

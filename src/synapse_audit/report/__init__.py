@@ -1,15 +1,21 @@
-"""One self-contained HTML page from a saved run.
+"""What an audit found, as one self-contained HTML page, as Markdown or as JSON.
 
 In: anything with the attributes of :class:`~synapse_audit.report.kit.contents.Result` (a loaded run
-folder). Out: HTML. A new section is one function and one line of ``SECTIONS``.
+folder). Out: text. A new section is one function and one line of ``SECTIONS``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from synapse_audit.report.kit.contents import Result, Section
-from synapse_audit.report.kit.page import assemble
+from synapse_audit.errors import UsageError, choices
+from synapse_audit.report.cover import cover
+from synapse_audit.report.kit.chapters import Entry, chapters
+from synapse_audit.report.kit.contents import Contents, Result
+from synapse_audit.report.kit.markdown import as_markdown
+from synapse_audit.report.kit.page import as_html
+from synapse_audit.report.kit.structured import as_json
+from synapse_audit.report.quoted.names import model_name
 from synapse_audit.report.sections.agreement import agreement
 from synapse_audit.report.sections.calibration import calibration
 from synapse_audit.report.sections.certificates import certificates
@@ -35,45 +41,62 @@ from synapse_audit.report.sections.seeds import seeds
 from synapse_audit.report.sections.sites import sites
 from synapse_audit.report.sections.steering import steering
 from synapse_audit.report.sections.sufficiency import sufficiency
-from synapse_audit.report.sections.summary import model_name, summary
 
-__all__ = ["SECTIONS", "render"]
+__all__ = ["FORMATS", "SECTIONS", "contents", "render"]
 
-SECTIONS: dict[str, Callable[[Result], Section]] = {
-    "summary": summary,
-    "removal": removal,
-    "probes": probes,
-    "layers": layers,
-    "sites": sites,
-    "agreement": agreement,
-    "pathways": pathways,
-    "constants": constants,
-    "given": given,
-    "sufficiency": sufficiency,
-    "classes": classes,
-    "matrix": matrix,
-    "steering": steering,
-    "redirect": redirect,
-    "pushes": pushes,
-    "faults": faults,
-    "margins": margins,
-    "inputs": inputs,
-    "paper": paper,
-    "profile": profile,
-    "certificates": certificates,
-    "calibration": calibration,
-    "detection": detection,
-    "seeds": seeds,
-    "clean": clean,
-    "method": method,
+STANDARD = {"preset": "standard"}
+
+SECTIONS: dict[str, Entry] = {
+    "clean": Entry("performance", clean),
+    "calibration": Entry("performance", calibration),
+    "detection": Entry("performance", detection, {"benign": "CLASS"}),
+    "removal": Entry("redundancy", removal),
+    "layers": Entry("redundancy", layers, trimmed="single layers"),
+    "sufficiency": Entry("redundancy", sufficiency),
+    "probes": Entry("redundancy", probes),
+    "sites": Entry("redundancy", sites, STANDARD, "sites inside blocks"),
+    "constants": Entry("redundancy", constants),
+    "pathways": Entry("redundancy", pathways),
+    "given": Entry("redundancy", given, {"neurons": ["LAYER:SITE:INDEX"]}),
+    "classes": Entry("fragile", classes),
+    "matrix": Entry("fragile", matrix),
+    "profile": Entry("tampering", profile),
+    "redirect": Entry("tampering", redirect),
+    "pushes": Entry("tampering", pushes, STANDARD),
+    "faults": Entry("tampering", faults, STANDARD, "faults inside blocks"),
+    "margins": Entry("tampering", margins),
+    "inputs": Entry("tampering", inputs, STANDARD, "attacks on the input"),
+    "steering": Entry(
+        "tampering", steering, STANDARD, "neurons moved toward a class, resampled or clamped"
+    ),
+    "certificates": Entry("guarantees", certificates),
+    "seeds": Entry("trust", seeds, {"seeds": 3}),
+    "agreement": Entry("trust", agreement),
+    "paper": Entry("trust", paper, {"preset": "paper"}),
+    "method": Entry("trust", method),
 }
-"""Anchor → section, in reading order."""
+"""Anchor → chapter and section, in reading order."""
+
+FORMATS: dict[str, Callable[[Contents], str]] = {
+    "html": as_html,
+    "md": as_markdown,
+    "json": as_json,
+}
+"""Name and file ending → what writes the report so."""
 
 
-def render(result: Result) -> str:
-    """The whole report as one HTML file that needs no network.
+def contents(result: Result) -> Contents:
+    """Cover and chapters; a partial result gives what it has, and says what is missing."""
+    found = chapters(SECTIONS, result)
+    return Contents(model_name(result), cover(result), found)
 
-    A partial result renders too: what is missing is said in its section.
+
+def render(result: Result, format: str = "html") -> str:
+    """The whole report as one text; as HTML it is one file that needs no network.
+
+    Raises:
+        UsageError: ``format`` is none of ``FORMATS``.
     """
-    sections = {name: build(result) for name, build in SECTIONS.items()}
-    return assemble(model_name(result), sections)
+    if format not in FORMATS:
+        raise UsageError(f"format '{format}' given; {choices(format, FORMATS)}")
+    return FORMATS[format](contents(result))

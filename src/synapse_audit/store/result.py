@@ -16,7 +16,9 @@ import pandas as pd
 from synapse_audit.artifacts import Direct, Outcomes
 from synapse_audit.errors import RunFolderError, UsageError, choices
 from synapse_audit.report import SECTIONS
+from synapse_audit.report.kit.csv_export import csv_text
 from synapse_audit.report.kit.plotting import find_figure, plotly_figure
+from synapse_audit.store.atomic import write_text
 from synapse_audit.store.folder import MANIFEST, RunFolder
 
 if TYPE_CHECKING:
@@ -101,6 +103,8 @@ class AuditResult:
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Writes every table as ``NAME.csv`` and the summary as ``summary.csv``.
 
+        No cell of them is run as a formula where a spreadsheet opens them.
+
         Returns:
             The files, in the order written.
         """
@@ -110,7 +114,7 @@ class AuditResult:
         written = []
         for name, table in {"summary": self.summary_frame(), **tables}.items():
             written.append(target / f"{name}.csv")
-            table.to_csv(written[-1], index=False)
+            write_text(written[-1], csv_text(table))
         return written
 
     def figure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -53,7 +54,11 @@ def write_findings(
     )
     findings = interpret(run, evidence)
     run.folder.write_json("summary", summarise(subject.classifier, evidence, prepared, findings))
-    run.folder.update_manifest(status="complete", truncated=subject.encoded.n_truncated)
+    run.folder.update_manifest(
+        status="complete",
+        truncated=subject.encoded.n_truncated,
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def gather(

@@ -67,7 +67,7 @@ class Figure:
 
     title: str
     alt: str
-    """What the figure shows, in words, for who cannot see it."""
+    """What the figure shows, in words, for readers who cannot see it."""
     spec: Mapping[str, Any]
     """Plotly ``data`` and ``layout``; colours are tokens."""
     height: int
@@ -97,16 +97,10 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     text_columns: frozenset[int] = frozenset({0})
     """Positions aligned as text; all others are numbers."""
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key figure of the opening."""
-
-    label: str
-    value: str
-    detail: str
-    """Interval, or why there is no figure."""
+    csv: str = ""
+    """The same rows with unrounded numbers, safe to open in a spreadsheet."""
+    source: str = ""
+    """File of the run folder that holds all rows; empty where there is no one file."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +112,82 @@ class Section:
     heading: str
     answer: tuple[str, ...]
     """Sentences generated from the numbers, or why the section is empty."""
-    keys: tuple[Key, ...] = ()
     groups: tuple[Group, ...] = ()
     tables: tuple[Table, ...] = ()
     reading: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+
+    @property
+    def ran(self) -> bool:
+        """Whether the run has anything to show here."""
+        return bool(self.groups or self.tables)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the cover: a question, and what the audit says about it."""
+
+    label: str
+    """Two or three words, for the terminal."""
+    question: str
+    answer: str
+    """In words; "not shown" and "not measured" are answers."""
+    figure: str
+    """The number with its interval or bound; empty where there is none."""
+    evidence: str
+    """What the answer rests on: examples, draws, tested or not."""
+    link: str
+    """Anchor of the section with the details."""
+    brief: str
+    """The answer as a clause, for the verdict and the terminal; empty where it has none."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next, and the command that does it."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Cover:
+    """The first screen."""
+
+    facts: tuple[str, ...]
+    """Data, size, date, version, preset."""
+    verdict: str
+    """One sentence."""
+    rows: tuple[Row, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A section that the run has nothing for."""
+
+    label: str
+    why: str
+    """Empty where the run was simply not asked for it."""
+    command: str
+    """What adds it; empty where no option does."""
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """Sections that answer one kind of question."""
+
+    title: str
+    sections: Mapping[str, Section]
+    """Anchor → section, of what ran."""
+    missing: tuple[Missing, ...]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Everything that a report says, whatever it is written as."""
+
+    title: str
+    cover: Cover
+    chapters: Mapping[str, Chapter]
+    """Anchor → chapter."""

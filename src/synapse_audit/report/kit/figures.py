@@ -36,6 +36,8 @@ class Line:
     band: bool = False
     """Shade the interval instead of drawing bars."""
     legend: bool = True
+    sizes: Numbers = ()
+    """Pixels of each marker; such points are not joined, and their bars are thin."""
 
 
 @dataclass(frozen=True)
@@ -132,10 +134,16 @@ def _reach(series: Sequence[Line]) -> list[float]:
     return [low - room, high + room]
 
 
+def _named(line: Line) -> dict[str, Any]:
+    """For the legend of a saved figure; the page draws its own."""
+    return {"name": label(line.name, 60), "showlegend": line.legend}
+
+
 def _line_traces(line: Line) -> list[dict[str, Any]]:
     style = line.style
     trace: dict[str, Any] = {
         "type": "scatter",
+        **_named(line),
         "x": finite(line.x),
         "y": finite(line.y),
         "mode": "lines",
@@ -150,7 +158,15 @@ def _line_traces(line: Line) -> list[dict[str, Any]]:
         return [_band(line), trace]
     if len(line.low):
         trace["error_y"] = _bars(line)
-    return [trace]
+    return [_unjoined(trace, line) if len(line.sizes) else trace]
+
+
+def _unjoined(trace: dict[str, Any], line: Line) -> dict[str, Any]:
+    """Points of different weight, each alone."""
+    marker = {**trace["marker"], "size": finite(line.sizes), "opacity": 0.85}
+    bars = {**trace.get("error_y", {}), "thickness": 0.8, "width": 0}
+    bare = {name: value for name, value in trace.items() if name != "line"}
+    return {**bare, "mode": "markers", "marker": marker, "error_y": bars}
 
 
 def _band(line: Line) -> dict[str, Any]:
@@ -163,6 +179,7 @@ def _band(line: Line) -> dict[str, Any]:
         "fillcolor": line.style.fill,
         "line": {"width": 0},
         "hoverinfo": "skip",
+        "showlegend": False,
     }
 
 
@@ -181,6 +198,7 @@ def _bars(line: Line) -> dict[str, Any]:
 def _dot_trace(line: Line, names: Sequence[str], *, offset: float) -> dict[str, Any]:
     trace: dict[str, Any] = {
         "type": "scatter",
+        **_named(line),
         "mode": "markers",
         "x": finite(line.y),
         "y": [x + offset for x in line.x],

@@ -18,9 +18,15 @@ from synapse_audit.report.kit.theme import DIVERGING, SEQUENTIAL, axis, layout
 WRITTEN = 9
 """Columns up to which a heat map shows its numbers."""
 PHONE = 358
-"""Pixels a figure has on a narrow phone; wider ones scroll."""
-CELL_WIDTHS = {0: 14, 2: 30, 3: 36}
-"""Pixels a number with so many decimals needs."""
+"""Pixels a figure has on a narrow phone; only maps of very many columns are wider and scroll."""
+LEAST_CELL = 14
+"""Pixels that a cell without a number needs."""
+FULL = {0: 0, 1: 32, 2: 40, 3: 47}
+"""Pixels that a signed number with so many decimals needs, by decimals."""
+SHORT = 31
+"""Pixels that a signed number without its leading zero and with two decimals needs."""
+DOT = 12
+"""Pixels more where cells carry a dot."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class Heat:
     diverging: bool = False
     limit: float | None = None
     """Value of the strongest colour; None = the largest absolute value."""
+    decimals: int | None = None
+    """Of the numbers in the cells; None = three, or two where there are many columns."""
 
 
 def heat(title: str, matrix: Heat, *, alt: str) -> Figure:
@@ -44,13 +52,31 @@ def heat(title: str, matrix: Heat, *, alt: str) -> Figure:
     decimals = _decimals(matrix)
     x = _category_axis(matrix.x_title, matrix.x_names, side="bottom")
     y = _category_axis(matrix.y_title, matrix.y_names, autorange="reversed")
-    spec = {"data": [_heat_trace(matrix), _cell_texts(matrix, decimals)], "layout": layout(x, y)}
+    spec = {
+        "data": [_heat_trace(matrix, decimals), _cell_texts(matrix, decimals)],
+        "layout": layout(x, y, meta=_sizes(matrix, decimals)),
+    }
     rows = len(matrix.y_names)
     height = 96 + (ROW_HEIGHT + 4 if rows <= MANY else 22) * rows
-    names = max((len(short(name, 18)) for name in matrix.y_names), default=0)
-    cell = CELL_WIDTHS[decimals] + (9 if decimals and len(matrix.marked) else 2)
-    wide = round(40 + 6.5 * names) + cell * len(matrix.x_names)
+    wide = _left(matrix) + LEAST_CELL * len(matrix.x_names)
     return Figure(title, alt, spec, height, min_width=wide if wide > PHONE else 0)
+
+
+def _left(matrix: Heat) -> int:
+    """Pixels that the names of the rows take."""
+    names = max((len(short(name, 18)) for name in matrix.y_names), default=0)
+    return round(40 + 7 * names)
+
+
+def _sizes(matrix: Heat, decimals: int) -> dict[str, int]:
+    """What the page's script must know to choose the texts that fit into the cells."""
+    dot = DOT if len(matrix.marked) else 0
+    return {
+        "left": _left(matrix),
+        "columns": len(matrix.x_names),
+        "full": FULL[decimals] + dot,
+        "short": SHORT + dot,
+    }
 
 
 def _category_axis(title: str, names: Sequence[str], **more: Any) -> dict[str, Any]:
@@ -67,7 +93,7 @@ def _limit(matrix: Heat) -> float:
     return matrix.limit or max(flat, default=0.0) or 1.0
 
 
-def _heat_trace(matrix: Heat) -> dict[str, Any]:
+def _heat_trace(matrix: Heat, decimals: int) -> dict[str, Any]:
     limit = _limit(matrix)
     return {
         "type": "heatmap",
@@ -77,7 +103,8 @@ def _heat_trace(matrix: Heat) -> dict[str, Any]:
         "zmin": -limit if matrix.diverging else 0,
         "zmax": limit,
         "colorscale": DIVERGING if matrix.diverging else SEQUENTIAL,
-        "showscale": False,
+        "showscale": not decimals,
+        "colorbar": {"thickness": 9, "len": 0.9, "outlinewidth": 0, "nticks": 4},
         "xgap": 2,
         "ygap": 2,
         "customdata": _cell_names(matrix),
@@ -95,29 +122,31 @@ def _decimals(matrix: Heat) -> int:
     columns = len(matrix.x_names)
     if columns > WRITTEN:
         return 0
-    return 3 if columns <= 5 else 2
+    return matrix.decimals or (3 if columns <= 5 else 2)
 
 
 def _cell_texts(matrix: Heat, decimals: int) -> dict[str, Any]:
     """Numbers and dots over the cells, in an ink that reads on the cell's colour."""
     limit = _limit(matrix)
-    cells = [
+    written = [
         (x, y, _cell_text(matrix, (y, x), decimals), abs(value) / limit)
         for y, row in enumerate(matrix.values)
         for x, value in enumerate(row)
     ]
-    cells = [cell for cell in cells if cell[2]]
+    cells = [cell for cell in written if cell[2]]
     return {
         "type": "scatter",
         "mode": "text",
         "x": [cell[0] for cell in cells],
         "y": [cell[1] for cell in cells],
         "text": [cell[2] for cell in cells],
+        "customdata": [[_shorter(cell[2]), _dot_of(cell[2])] for cell in cells],
         "textfont": {
             "size": 11.5,
             "color": ["@on-strong" if cell[3] > 0.82 else "@on-weak" for cell in cells],
         },
         "hoverinfo": "skip",
+        "showlegend": False,
         "cliponaxis": False,
     }
 
@@ -127,5 +156,26 @@ def _cell_text(matrix: Heat, cell: tuple[int, int], decimals: int) -> str:
     value = matrix.values[y][x]
     if not math.isfinite(value):
         return ""
-    dot = "●" if len(matrix.marked) and matrix.marked[y][x] else ""
+    dot = MARK if len(matrix.marked) and matrix.marked[y][x] else ""
     return f"{number(value, decimals)}{dot}" if decimals else dot
+
+
+MARK = "●"
+
+
+def _dot_of(text: str) -> str:
+    """What is left of a cell's text where no number fits."""
+    return MARK if text.endswith(MARK) else ""
+
+
+def _shorter(text: str) -> str:
+    """Two decimals and no leading zero.
+
+    >>> _shorter("−0.927●"), _shorter("1.00"), _shorter("0.004")
+    ('−.93●', '1.0', '.00')
+    """
+    dot = _dot_of(text)
+    value = float(text.removesuffix(MARK).replace("−", "-") or "nan")
+    if not math.isfinite(value):
+        return dot
+    return f"{number(value, 1 if abs(value) >= 0.995 else 2).replace('0.', '.', 1)}{dot}"

@@ -1,8 +1,11 @@
-"""From sections to one HTML file.
+"""The report as one HTML file.
 
-In: a title and named sections. Out: HTML with styles, Plotly and data inlined. The page's own
-content security policy forbids the network, event attributes and any script other than the two it
+In: the contents of a report. Out: HTML with styles, Plotly and data inlined. The page's own
+content security policy forbids the network, event attributes and any script other than those it
 carries (by hash), so even text that escaped its escaping could not run.
+
+Plotly is its own smaller bundle for Cartesian charts, which holds every kind of trace used here;
+``vendor/`` has it with its licence, unchanged.
 """
 
 from __future__ import annotations
@@ -10,15 +13,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
 from importlib import resources
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from plotly.offline import get_plotlyjs
 
-from synapse_audit.report.kit.contents import Section
+from synapse_audit.report.kit.contents import Contents
 
 DASHES = {
     "solid": "",
@@ -42,16 +43,27 @@ SYMBOLS = {
 """Marker shapes as SVG paths around (0, 0)."""
 
 
-def assemble(title: str, sections: Mapping[str, Section]) -> str:
-    """The page; keys of ``sections`` become anchors."""
-    environment = _environment()
-    scripts = (get_plotlyjs(), _source("figures.js"))
-    return environment.get_template("page.html").render(
-        title=title,
-        sections=sections,
-        style=Markup(_source("style.css")),
-        scripts=[Markup(script) for script in scripts],
-        policy=_policy(scripts),
+SCRIPTS = ("figures.js", "tables.js", "reading.js")
+"""Scripts of the page besides Plotly, in order."""
+
+
+def as_html(contents: Contents) -> str:
+    """The page; keys of chapters and sections become anchors."""
+    plotly = _source("plotly-cartesian.min.js", "vendor")
+    scripts = tuple(_source(name) for name in SCRIPTS)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            title=contents.title,
+            cover=contents.cover,
+            chapters=contents.chapters,
+            anchors={name for chapter in contents.chapters.values() for name in chapter.sections},
+            style=Markup(_source("style.css")),
+            plotly=Markup(plotly),
+            scripts=[Markup(script) for script in scripts],
+            policy=_policy((plotly, *scripts)),
+        )
     )
 
 
@@ -81,10 +93,10 @@ def _environment() -> Environment:
     return environment
 
 
-def _source(name: str) -> str:
-    """A static file of ``templates/`` as it is."""
-    templates = resources.files("synapse_audit.report") / "templates"
-    return (templates / name).read_text(encoding="utf-8")
+def _source(name: str, folder: str = "templates") -> str:
+    """A static file as it is."""
+    found = resources.files("synapse_audit.report") / folder / name
+    return found.read_text(encoding="utf-8")
 
 
 def _css_color(token: str) -> str:

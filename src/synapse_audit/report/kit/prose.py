@@ -1,4 +1,4 @@
-"""Numbers and names as the report writes them, so that every section writes them alike.
+"""Numbers and names as the report writes them, so that every section writes them the same way.
 
 Rates, accuracies and drops have three decimals; shares of neurons are percentages; unknown is a
 dash, never 0.
@@ -40,14 +40,16 @@ def number(value: Any, decimals: int = 3) -> str:
     return f"{round(given, decimals) + 0.0:.{decimals}f}".replace("-", "−")
 
 
-def percent(value: Any) -> str:
-    """A share as a percentage with three significant digits.
+def percent(value: Any, digits: int = 3) -> str:
+    """A share as a percentage with so many significant digits.
 
-    >>> percent(0.025), percent(0.5)
-    ('2.5%', '50%')
+    >>> percent(0.025), percent(0.5), percent(0.6756, 2), percent(1.0, 2)
+    ('2.5%', '50%', '68%', '100%')
     """
     given = as_float(value)
-    return UNKNOWN if not math.isfinite(given) else f"{100 * given:.3g}%".replace("-", "−")
+    if not math.isfinite(given):
+        return UNKNOWN
+    return f"{float(f'{100 * given:.{digits}g}'):g}%".replace("-", "−")
 
 
 def whole(value: Any) -> str:
@@ -138,7 +140,7 @@ def plain(text: Any) -> str:
 
 
 def figures(names: Iterable[Any], values: Iterable[Any], decimals: int = 3) -> str:
-    """``a 0.100, b 0.200``: what a figure shows, for who cannot see it."""
+    """``a 0.100, b 0.200``: what a figure shows, for readers who cannot see it."""
     pairs = zip(names, values, strict=True)
     return ", ".join(f"{short(name)} {number(value, decimals)}" for name, value in pairs)
 

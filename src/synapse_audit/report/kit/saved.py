@@ -14,6 +14,9 @@ from synapse_audit.summary import Figure
 ACROSS = ("paper",)
 """Rankings whose sets are taken over all layers at once."""
 
+SOURCE = "file"
+"""Key under which a frame's ``attrs`` name the file of the run folder that it was read from."""
+
 HEADLINE_OPERATOR = "mean"
 """The operator that removes information and keeps the operating point."""
 
@@ -68,9 +71,14 @@ def columns_of(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
 
 
 def frame(result: Result, finding: str, table: str, columns: Sequence[str]) -> pd.DataFrame:
-    """One table of one finding with at least these columns; empty where the run lacks it."""
+    """One table of one finding with at least these columns; empty where the run lacks it.
+
+    It remembers its file, and so do the selections that pandas makes of it.
+    """
     found = dig(result.findings, finding, table)
-    return columns_of(pd.DataFrame() if found is None else found, columns)
+    read = columns_of(pd.DataFrame() if found is None else found, columns)
+    read.attrs[SOURCE] = f"findings/{finding}.{table}.parquet"
+    return read
 
 
 def addressed(table: pd.DataFrame) -> pd.DataFrame:

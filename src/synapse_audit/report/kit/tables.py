@@ -11,10 +11,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from synapse_audit.report.kit.contents import Table
+from synapse_audit.report.kit.csv_export import csv_text
 from synapse_audit.report.kit.prose import UNKNOWN, number, percent, plain, spans, whole
+from synapse_audit.report.kit.saved import SOURCE
 
 LONGEST = 400
 """Rows shown; the rest stays in the run folder."""
+INTERVAL = "_interval"
+"""Ends the name of a column that writes ``_low`` and ``_high`` as one text."""
 
 
 class Column(NamedTuple):
@@ -39,7 +43,10 @@ def interval_column(table: pd.DataFrame, name: str) -> pd.Series:
 
 
 def table_of(title: str, data: pd.DataFrame, columns: tuple[Column, ...]) -> Table:
-    """The frame's rows as text; a column that is null everywhere is left out."""
+    """The frame's rows as text; a column that is null everywhere is left out.
+
+    Its CSV holds the same rows unrounded, under the names of the run folder's tables.
+    """
     kept = [c for c in columns if c.source in data.columns and data[c.source].notna().any()]
     shown = data.head(LONGEST)
     cells = [[c.format(value) for value in shown[c.source]] for c in kept]
@@ -49,18 +56,43 @@ def table_of(title: str, data: pd.DataFrame, columns: tuple[Column, ...]) -> Tab
         columns=tuple(c.title for c in kept),
         rows=tuple(zip(*cells, strict=True)) if cells else (),
         text_columns=frozenset(i for i, c in enumerate(kept) if c.format is text),
+        csv=_csv(shown, [c.source for c in kept]),
+        source=str(data.attrs.get(SOURCE, "")),
     )
+
+
+def _csv(shown: pd.DataFrame, sources: list[str]) -> str:
+    """The rows with numbers in place of what was made into text."""
+    names = dict.fromkeys(name for source in sources for name in _numbers_of(source, shown))
+    return csv_text(shown[list(names)].map(_raw))
+
+
+def _raw(value: Any) -> Any:
+    """Six digits of a number, and names without characters that hide text."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    return plain(value) if isinstance(value, str) else value
+
+
+def _numbers_of(source: str, table: pd.DataFrame) -> tuple[str, ...]:
+    """Both ends of an interval in place of its text; any other column itself."""
+    name = source.removesuffix(INTERVAL)
+    ends = (f"{name}_low", f"{name}_high")
+    return ends if source.endswith(INTERVAL) and set(ends) <= set(table.columns) else (source,)
 
 
 def facts_table(title: str, facts: Mapping[str, Any]) -> Table:
     """Names and values, one pair a row."""
     rows = tuple((plain(name), text(value)) for name, value in facts.items())
-    return Table(title, ("Name", "Value"), rows, frozenset({0, 1}))
+    names = ("Name", "Value")
+    return Table(
+        title, names, rows, frozenset({0, 1}), csv=csv_text(pd.DataFrame(rows, columns=names))
+    )
 
 
 def with_intervals(table: pd.DataFrame, *names: str) -> pd.DataFrame:
     """The frame with one text column ``name_interval`` per name."""
-    return table.assign(**{f"{name}_interval": interval_column(table, name) for name in names})
+    return table.assign(**{f"{name}{INTERVAL}": interval_column(table, name) for name in names})
 
 
 SHARE = percent

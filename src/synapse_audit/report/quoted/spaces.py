@@ -141,7 +141,12 @@ def _map(role: str, rows: pd.DataFrame) -> Figure:
         values[i, j] = values[j, i] = row["rho"]
         marked[i, j] = marked[j, i] = row["p_adjusted"] <= prose.SIGNIFICANT
     names = [space_name(space) for space in spaces]
-    cells = Heat(names, names, values.tolist(), "", "", marked.tolist(), diverging=True, limit=1.0)
+    cells = Heat(
+        *(names, names, values.tolist(), "", "", marked.tolist()),
+        diverging=True,
+        limit=1.0,
+        decimals=2,
+    )
     pairs = [pair_name(row) for _, row in rows.iterrows()]
     title = f"Rank correlation of classes {ROLES[role]}"
     return heat(title, cells, alt=f"{title}: {prose.figures(pairs, rows['rho'], 2)}.")

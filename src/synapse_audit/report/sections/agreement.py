@@ -45,9 +45,9 @@ READING = (
     "Rankings score the same neurons by different questions. Probe, probeless, iou and mutual "
     "information ask what can be read from a neuron; activation × gradient and conductance ask "
     "what the model's own output depends on.",
-    "Spearman is 1 where two rankings order the neurons of a layer alike, 0 where they are "
-    "unrelated. The vote lets all other rankings elect the neurons of a top set; its value is the "
-    "shared part of that set and the ranking's own (a Jaccard index).",
+    "Spearman is 1 where two rankings order the neurons of a layer in the same way, 0 where "
+    "they are unrelated. The vote lets all other rankings elect the neurons of a top set; its "
+    "value is the shared part of that set and the ranking's own (a Jaccard index).",
     "What a ranking is worth is measured, not argued: the accuracy that silencing its top costs "
     "beyond random sets of the same size, averaged over the shares of the sweep. Bars are 95% "
     "intervals over examples.",
@@ -202,8 +202,8 @@ def _matrix(pairs: pd.DataFrame) -> Figure:
     ]
     names = [name_of(method) for method in methods]
     said = [f"{name_of(a)} and {name_of(b)} {prose.number(v, 2)}" for (a, b), v in known.items()]
-    title = "How alike two rankings order the neurons of a block"
-    matrix = Heat(names, names, values, "", "", diverging=True, limit=1.0)
+    title = "How similarly two rankings order the neurons of a block"
+    matrix = Heat(names, names, values, "", "", diverging=True, limit=1.0, decimals=2)
     return heat(title, matrix, alt=f"Spearman, mean over blocks: {prose.some(said, 12)}.")
 
 
@@ -299,7 +299,11 @@ def _tables(
     apart = with_intervals(apart, "drop", "random", "excess")
     kinds = {kind: name for kind, (name, _) in KINDS.items()}
     made = (
-        table_of("Worth of each ranking", _named(_worth_rows(worth), "ranking"), WORTH_TABLE),
+        table_of(
+            "What each ranking's top neurons cost",
+            _named(_worth_rows(worth), "ranking"),
+            WORTH_TABLE,
+        ),
         table_of("Votes, mean over blocks", _named(votes, "method"), VOTE_TABLE),
         table_of("Correlations, mean over blocks", _named(pairs, "first", "second"), PAIR_TABLE),
         table_of("Steadiness", _named(with_intervals(steady, "overlap"), "method"), STEADY_TABLE),

@@ -5,6 +5,9 @@ Reads ``calibration.cells``, ``.removal``, ``.bins``, ``.temperature`` and the s
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
@@ -12,7 +15,7 @@ from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Ta
 from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, Mark, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.kit.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP
+from synapse_audit.report.kit.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP, Style
 from synapse_audit.summary import Figure as Estimate
 
 REMOVAL = (
@@ -33,13 +36,16 @@ SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each ne
 SHARES = (0.1, 0.5, 0.8)
 """Shares silenced whose reliability curves are drawn, where the grid has them or near ones."""
 
-LEAST = 0.01
+LEAST = 0.02
 """Share of the answers that a bin must hold to be drawn."""
 
 ACCURACY = Columns("confidence", "accuracy", "accuracy_low", "accuracy_high")
 ERROR = Columns("fraction", "ece", "ece_low", "ece_high")
 OVER = Columns("fraction", "overconfidence", "overconfidence_low", "overconfidence_high")
-UNIT_AXIS = {"range": [-0.03, 1.03], "tickformat": ".1f", "dtick": 0.2}
+SILENCED = SERIES[:3]
+UNTOUCHED = Style("@ink", "none", "circle")
+"""How shares silenced, and the clean model, are drawn; changes of the logits have other styles."""
+UNIT_AXIS = {"range": [-0.05, 1.06], "tickformat": ".1f", "dtick": 0.2}
 EMPTY = "This section is empty: the run kept no confidences (table calibration.cells)."
 READING = (
     "Confidence is the probability that the model gives its own answer. A calibrated model that "
@@ -172,10 +178,11 @@ def _reliability(result: Result) -> Group:
     bins = saved.frame(result, "calibration", "bins", BINS).dropna(subset=["accuracy"])
     bins = bins[bins["share"] >= LEAST]
     removed = saved.rows(bins, what="removal")
+    clean, divided = saved.rows(bins, what="clean"), saved.rows(bins, what="temperature")
+    looks = (*SERIES[3 : 3 + len(_temperatures(divided))], UNTOUCHED)
     panels = [
-        _panel("Untouched", [("untouched", saved.rows(bins, what="clean"))]),
-        *(_panel(SHOWN[o], _shares(saved.rows(removed, operator=o))) for o in SHOWN),
-        _panel("All logits divided", _temperatures(saved.rows(bins, what="temperature"))),
+        _panel(_logits_title(divided), [*_temperatures(divided), ("untouched", clean)], looks),
+        *(_panel(SHOWN[o], _shares(saved.rows(removed, operator=o)), SILENCED) for o in SHOWN),
     ]
     shown = [(title, lines) for title, lines in panels if len(lines) > 1]
     figures = tuple(_reliability_figure(title, lines) for title, lines in shown)
@@ -183,17 +190,29 @@ def _reliability(result: Result) -> Group:
         "When it says so, how often is it right?",
         figures,
         legend([lines for _, lines in shown]),
-        note=f"Bins with less than {prose.percent(LEAST)} of the answers are left out.",
+        note="One point per bin of confidence, larger where it holds more of the answers; bins "
+        f"with less than {prose.percent(LEAST)} of them are left out.",
+        columns=3,
     )
 
 
-def _panel(title: str, data: list[tuple[str, pd.DataFrame]]) -> tuple[str, list[Line]]:
-    lines = [
-        line(name, style, rows, ACCURACY)
-        for (name, rows), style in zip(data, SERIES, strict=False)
-        if len(rows)
-    ]
-    return title, [Line("calibrated", REFERENCE, [0, 1], [0, 1]), *lines]
+def _logits_title(divided: pd.DataFrame) -> str:
+    return "Untouched, and all logits divided" if len(divided) else "Untouched"
+
+
+def _panel(
+    title: str, data: list[tuple[str, pd.DataFrame]], looks: tuple[Style, ...]
+) -> tuple[str, list[Line]]:
+    lines = [_points(name, style, rows) for (name, rows), style in zip(data, looks, strict=False)]
+    drawn = [one for one in lines if len(one.x)]
+    return title, [Line("calibrated", REFERENCE, [0, 1], [0, 1]), *drawn]
+
+
+def _points(name: str, style: Style, rows: pd.DataFrame) -> Line:
+    """One point per bin, larger where the bin holds more of the answers."""
+    drawn = line(name, style._replace(dash="none"), rows, ACCURACY)
+    shares = rows.dropna(subset=["accuracy"]).sort_values("confidence")["share"]
+    return replace(drawn, sizes=[5 + 9 * math.sqrt(share) for share in shares])
 
 
 def _shares(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:

@@ -48,25 +48,26 @@ LEAST_STEP = 0.002
 
 EMPTY = "This section is empty: the run holds no certificates (table certificates.curves)."
 READING = (
-    "A guarantee is proved for each row separately, so it covers every change of that size: found "
-    "by any method, aimed at one row or at all of them at once. Accuracy under any single change "
+    "A guarantee is proved for each example separately, so it covers every change of that size: "
+    "found by any method, aimed at one example or at all at once. Accuracy under any single change "
     "within the budget is at least the curve.",
     "Budgets of edits are relative to the head's own weights: the length of the edit over their "
     "length, or its largest entry over their largest. Weights and biases of the last layer may "
     "change; where only one row may, the curve lies higher.",
-    "Guarantees for the head's weights and inputs are exact: at a row's own distance there is a "
-    "change that does move it. Those for the final state go through a dense layer and are lower "
+    "Guarantees for the head's weights and inputs are exact: at an example's own distance some "
+    "change does move it. Those for the final state go through a dense layer and are lower "
     "bounds, so the truth may be better.",
-    "Shaded bands are 95% bootstrap intervals over rows. Under attack the measured line can only "
-    "lie on or above the guaranteed one; the gap is what attackers may still find, or what no "
-    "single edit can do to all rows at once.",
+    "Shaded bands are 95% bootstrap intervals over examples. Under attack the measured line "
+    "can only lie on or above the guaranteed one; the gap is what attackers may still find, or "
+    "what no single edit can do to all examples at once.",
 )
 LIMITS = (
     "Only the last layer, its inputs and the final state are covered: nothing is guaranteed for "
     "changes further down, of the input, or of two places at once.",
-    "The guarantee is for these rows; other inputs are covered only as far as the interval goes.",
-    "The proofs hold in exact arithmetic; rounding can matter where a size meets a row's distance "
-    "to about one part in a million.",
+    "The guarantee is for these examples; other inputs are covered only as far as the interval "
+    "goes.",
+    "The proofs hold in exact arithmetic; rounding can matter where a size meets an example's "
+    "distance to about one part in a million.",
 )
 
 
@@ -78,7 +79,7 @@ def certificates(result: Result) -> Section:
     groups = _groups(result, table, checks) if len(overall) else ()
     return Section(
         label="Guarantees",
-        heading="What can no change of this size do?",
+        heading="What is guaranteed?",
         answer=_answer(result, overall) if len(overall) else (EMPTY,),
         groups=tuple(group for group in groups if group.figures),
         tables=_tables(result, overall),
@@ -123,7 +124,8 @@ def _half_way(result: Result) -> str:
     if not rows["median"].notna().any():
         return ""
     return (
-        f"The median right row needs an edit of its own of {prose.percent(rows['median'].iloc[0])}."
+        "Half of the correctly classified examples need a head edit larger than "
+        f"{prose.percent(rows['median'].iloc[0])}."
     )
 
 
@@ -136,8 +138,9 @@ def _flip(result: Result, change: str) -> str:
         bounds = f" ({prose.whole(median.low)} to {prose.whole(median.high)})"
     how = {"zero": "set to 0", "mean": "held at their mean"}[change]
     return (
-        f"For half of the right rows, at least {prose.whole(median.value)}{bounds} inputs of the "
-        f"head must be {how} before the prediction can change, however they are chosen."
+        "For half of the correctly classified examples, at least "
+        f"{prose.whole(median.value)}{bounds} inputs of the head must be {how} before the "
+        "prediction can change, however they are chosen."
     )
 
 
@@ -287,7 +290,7 @@ def _tables(result: Result, overall: pd.DataFrame) -> tuple[Table, ...]:
     distances = _distances(result).dropna(subset=["n"])
     made = (
         table_of("Guaranteed accuracy", _named(shown), CURVE_TABLE),
-        table_of("Distances of right rows", _named(distances), DISTANCE_TABLE),
+        table_of("Distance to the decision boundary", _named(distances), DISTANCE_TABLE),
     )
     return tuple(table for table in made if table.rows)
 
@@ -346,7 +349,7 @@ DISTANCE_TABLE = (
     Column("rows", "rows", text),
     Column("bias", "bias", text),
     Column("class", "class", text),
-    Column("right rows", "n", COUNT),
+    Column("correct examples", "n", COUNT),
     Column("5th percentile", "p05"),
     Column("median", "median"),
     Column("never", "never", SHARE),

@@ -13,10 +13,8 @@ from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, 
 from synapse_audit.report.kit.lines import MOST, Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import FAINT, RANDOM, TOP
+from synapse_audit.report.quoted.fragility import by_loss, leaders
 
-FRAGILITY = (
-    "class", "support", "recall", "mean_drop", "mean_drop_low", "mean_drop_high", "half_fraction",
-)  # fmt: skip
 CURVES = (
     "class", "fraction", "recall", "recall_low", "recall_high", "random_recall", "random_low",
     "random_high",
@@ -45,13 +43,12 @@ LIMITS = (
 
 def classes(result: Result) -> Section:
     """Recall curves per class and a fragility dot plot, most fragile first."""
-    fragility = saved.frame(result, "asymmetry", "fragility", FRAGILITY)
-    fragility = fragility.dropna(subset=["mean_drop"]).sort_values("mean_drop", ascending=False)
+    fragility = by_loss(result)
     table = saved.frame(result, "asymmetry", "curves", CURVES).dropna(subset=["recall"])
     groups = (_overview(fragility, table), _against_random_controls(fragility, table))
     return Section(
-        label="Which class breaks first",
-        heading="Which class breaks first?",
+        label="Recall by class",
+        heading="Which class is fragile?",
         answer=(*_answer(fragility), *_collapse(table)) if len(fragility) else (EMPTY,),
         groups=tuple(g for g in groups if g.figures),
         tables=_tables(fragility, table),
@@ -61,24 +58,25 @@ def classes(result: Result) -> Section:
 
 
 def _answer(fragility: pd.DataFrame) -> tuple[str, ...]:
-    first, last = fragility.iloc[0], fragility.iloc[-1]
-    order = (
-        f"On average over the shares silenced, the recall of {_loss(first)}, so that it breaks "
-        f"first; that of {_loss(last)}, so that it holds longest."
+    first = leaders(fragility)
+    rest = fragility.drop(first.index)
+    named = prose.some([prose.quoted(name) for name in first["class"]])
+    if not len(first):
+        return ("No class lost recall in what was silenced, so none is shown to be fragile.",)
+    if len(first) > 1 or not len(rest):
+        return (
+            f"On average over the shares silenced, {named} lose most recall, "
+            f"{prose.number(first['mean_drop'].max())} each.",
+        )
+    row, second = first.iloc[0], rest.iloc[0]
+    lost = (
+        f"On average over the shares silenced, {named} loses most recall: "
+        f"{prose.number(row['mean_drop'])}, and {prose.quoted(second['class'])} next: "
+        f"{prose.number(second['mean_drop'])}."
     )
-    apart = first["mean_drop_low"] > last["mean_drop_high"]
-    second = fragility.iloc[1] if len(fragility) > 2 else last
-    clear = first["mean_drop_low"] > second["mean_drop_high"]
-    if clear:
-        return order, (
-            f"The interval of {prose.quoted(first['class'])} lies above that of every other class."
-        )
-    if apart:
-        return order, (
-            "The two intervals do not overlap, but the second most fragile class, "
-            f"{prose.quoted(second['class'])}, cannot be told from the first."
-        )
-    return order, "The intervals overlap, so the order of the classes is not established."
+    if row["mean_drop_low"] > rest["mean_drop_high"].max():
+        return lost, f"The 95% interval of {named} lies above that of every other class."
+    return lost, f"Their 95% intervals overlap, so it is not shown that {named} is more fragile."
 
 
 def _collapse(table: pd.DataFrame) -> tuple[str, ...]:
@@ -91,11 +89,6 @@ def _collapse(table: pd.DataFrame) -> tuple[str, ...]:
         f"With {prose.percent(last['fraction'].iloc[0])} silenced nearly everything is called "
         f"{prose.quoted(held['class'].iloc[0])}, so that this class only seems to hold.",
     )
-
-
-def _loss(row: pd.Series) -> str:
-    change = prose.falls(row["mean_drop"], row["mean_drop_low"], row["mean_drop_high"])
-    return f"{prose.quoted(row['class'])} {change}"
 
 
 def _overview(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:

@@ -28,7 +28,7 @@ READING = (
     "hurts; holding it at its average does not. It carries no information about the input, but "
     "later layers rely on its level.",
     "Each row is one neuron silenced alone, written layer:site:index as --neurons takes it. Where "
-    "the two markers lie apart, zeroing measures a moved operating point and not lost knowledge.",
+    "the two markers lie apart, zeroing measures a shifted constant, not lost information.",
 )
 LIMITS = (
     "Only candidates (large mean, small spread) are tried, one at a time; constants that bear load "
@@ -43,7 +43,7 @@ def constants(result: Result) -> Section:
     table = table.sort_values("zero_drop", ascending=False)
     return Section(
         label="Load-bearing constants",
-        heading="Which neurons only hold the operating point?",
+        heading="Which neurons act as constants?",
         answer=_answer(table) if len(table) else (_why_empty(result),),
         groups=(_group(table.head(SHOWN)),) if len(table) else (),
         tables=_tables(table),

@@ -43,7 +43,7 @@ def inputs(result: Result) -> Section:
     groups = (_group(table, kind), _aimed(table))
     return Section(
         label="Attacks on the input",
-        heading="How does that compare with attacks on the input?",
+        heading="What do attacks on the input do?",
         answer=_answer(table, kind) if len(table) else (EMPTY,),
         groups=tuple(group for group in groups if group.figures),
         tables=_tables(table, kind),

@@ -35,7 +35,7 @@ def layers(result: Result) -> Section:
     table = table.assign(excess=table["drop"] - table["random_drop"])
     return Section(
         label="Each layer alone",
-        heading="Does any single layer carry it?",
+        heading="Does any single layer matter on its own?",
         answer=_answer(table) if len(table) else (EMPTY,),
         groups=_groups(table),
         tables=_tables(table),

@@ -29,7 +29,7 @@ READING = (
 LIMITS = (
     "Constants are in units of this model's logits and do not compare between models with other "
     "logit scales.",
-    "A constant is added for every input alike; it says nothing about changes of the input.",
+    "The same constant is added for every input; it says nothing about changes of the input.",
 )
 
 

@@ -59,7 +59,7 @@ LIMITS = (
 FEW = 30
 """Classes with fewer evaluate examples are named as such."""
 EMPTY = "The run holds no manifest, so hashes, versions and times are unknown."
-OTHER = "Further facts"
+OTHER = "Notes"
 REPEATED = ("identity.", "data.n_used")
 """What of the manifest says again what other entries say."""
 HOMES = {
@@ -67,18 +67,19 @@ HOMES = {
     "data": "What was audited",
     "splits": "What was audited",
     "label_map": "What was audited",
-    "config": "What was asked for",
-    "seed": "What was asked for",
-    "routes": "How the fast routes compare with plain hooks",
-    "status": "With what, and how long it took",
-    "schema": "With what, and how long it took",
+    "config": "Configuration",
+    "seed": "Configuration",
+    "routes": "Fast routes against plain hooks",
+    "status": "Versions, device and time",
+    "schema": "Versions, device and time",
     "truncated": "What was audited",
     "warnings": "What was audited",
-    "versions": "With what, and how long it took",
-    "device": "With what, and how long it took",
-    "float32_matmul": "With what, and how long it took",
-    "times": "With what, and how long it took",
-    "cost": "With what, and how long it took",
+    "versions": "Versions, device and time",
+    "finished": "Versions, device and time",
+    "device": "Versions, device and time",
+    "float32_matmul": "Versions, device and time",
+    "times": "Versions, device and time",
+    "cost": "Versions, device and time",
 }
 """Block of the manifest → table that shows it."""
 
@@ -176,7 +177,7 @@ def _alike(result: Result) -> tuple[str, ...]:
     much = " The tokenizer may not be the one that the model was trained with."
     return (
         f"{prose.whole(alike)} of {prose.whole(used)} {kind_of(result).many} become the same token "
-        f"ids as another one, so that the model cannot tell them apart."
+        f"ids as another one, so that the model cannot distinguish them."
         f"{much if 2 * alike > used else ''}",
     )
 

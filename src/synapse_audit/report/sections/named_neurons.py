@@ -37,7 +37,7 @@ READING = (
     "with as many neurons in each layer of the same site. An address is layer:site:index.",
     "One experiment rewrites one site: neurons named at several sites are silenced as one set per "
     "site, each with its own row and its own random sets.",
-    "Where chosen and random neurons cost alike, any neurons would have done. Where the chosen "
+    "Where chosen and random neurons cost the same, any neurons would have done. Where the chosen "
     "ones cost more when set to 0 than when held at their mean, their level is needed and not "
     "what they say.",
 )

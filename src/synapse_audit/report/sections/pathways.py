@@ -127,7 +127,7 @@ def _verdict(found: Estimate) -> str:
         return "they pass on part of the damage"
     if found.high < 0:
         return "they repair part of the damage"
-    return "it cannot be distinguished from none"
+    return "it is indistinguishable from none"
 
 
 def _apart(row: pd.Series) -> str:

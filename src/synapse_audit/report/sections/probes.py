@@ -51,8 +51,8 @@ def probes(result: Result) -> Section:
     layers, others = _by_layer(table)
     strip = _strip(result)
     return Section(
-        label="Where knowledge sits",
-        heading="Where does the knowledge sit?",
+        label="Probes by layer",
+        heading="Where can the label be read?",
         answer=_answer(layers, others) if len(layers) else (EMPTY,),
         groups=tuple(g for g in (_curves(layers, others), strip) if g.figures),
         tables=_tables(table),
@@ -108,7 +108,7 @@ def _curves(layers: pd.DataFrame, others: pd.DataFrame) -> Group:
     axes = Axes("layer (0 = embeddings)", "accuracy", {**ticks, "showgrid": False}, RATE_AXIS)
     values = ", ".join(prose.number(v) for v in layers["accuracy"])
     alt = f"Probe accuracy by layer, from layer {prose.whole(layers['layer'].min())}: {values}."
-    figure = curves("How well each layer gives the label away", drawn, axes, alt=alt)
+    figure = curves("How well the label can be read from each layer", drawn, axes, alt=alt)
     return Group("", (figure,), legend([drawn]), columns=1)
 
 

@@ -51,7 +51,8 @@ READING = (
     "spaces find the same classes weak, −1 = the opposite ones.",
 )
 LIMITS = (
-    "The same relative size is not the same effort: whoever may add to the logits needs no attack. "
+    "The same relative size is not the same effort: someone who can add to the logits needs no "
+    "attack. "
     "Each space is only as weak as the attacks tried in it.",
     "The best of many tried is slightly flattered by chance; the table holds the range of each "
     "smallest budget over resamples.",
@@ -70,8 +71,8 @@ def profile(result: Result) -> Section:
         agreement_maps(agreement),
     )
     return Section(
-        label="Weakest side",
-        heading="Which space is the weakest side?",
+        label="Every space compared",
+        heading="What is easiest to tamper with?",
         answer=_answer(result, reach, agreement) if len(reach) else (EMPTY,),
         groups=tuple(group for group in groups if group.figures),
         tables=_tables(result, reach, agreement),

@@ -53,7 +53,7 @@ def redirect(result: Result) -> Section:
     groups = (_overview(result, table), _panels(table, floor, order[:PANELS]))
     return Section(
         label="Redirecting edits",
-        heading="How small an edit redirects it?",
+        heading="How small an edit of the head redirects it?",
         answer=_answer(table, order) if len(table) else (EMPTY,),
         groups=tuple(g for g in groups if g.figures),
         tables=_tables(saved.frame(result, "vulnerability", "budgets", BUDGETS), measured),

@@ -236,18 +236,30 @@ def _positions(result: Result) -> Group:
 
 def _tables(table: pd.DataFrame, tests: pd.DataFrame) -> tuple[Table, ...]:
     shown = with_intervals(
-        table.rename(columns={"accuracy_drop": "drop"}), "accuracy", "drop"
+        _counted(table).rename(columns={"accuracy_drop": "drop"}), "accuracy", "drop"
     ).sort_values(["operator", "selection", "fraction"], kind="stable")
     curves_ = table_of("Removal curves", shown, REMOVAL_TABLE)
     tested = table_of("Tests of whole curves against random controls", tests, TEST_TABLE)
     return tuple(t for t in (curves_, tested) if t.rows)
 
 
+def _counted(table: pd.DataFrame) -> pd.DataFrame:
+    """``k`` of sets that are kept: as many as the top set of that share has, which they are.
+
+    The run folder counts what each cell silences, which for them is everything else.
+    """
+    keys = ["operator", "fraction"]
+    top = saved.rows(table, selection="top").drop_duplicates(keys)[[*keys, "k"]]
+    sizes = table[keys].merge(top, on=keys, how="left")["k"].set_axis(table.index)
+    kept = table["selection"].astype("string").str.startswith("keep").fillna(False)
+    return table.assign(k=table["k"].mask(kept.astype(bool), sizes))
+
+
 REMOVAL_TABLE = (
     Column("operator", "operator", text),
     Column("selection", "selection", text),
-    Column("share", "fraction", SHARE),
-    Column("neurons", "k", COUNT),
+    Column("share silenced or kept", "fraction", SHARE),
+    Column("neurons in that share", "k", COUNT),
     Column("accuracy", "accuracy"),
     Column("interval or range", "accuracy_interval", text),
     Column("drop", "drop"),

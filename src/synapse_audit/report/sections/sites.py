@@ -57,8 +57,8 @@ def sites(result: Result) -> Section:
     inside = [site for site in STYLES if (sublayers["site"] == site).any()]
     lines = [_line(site, sublayers) for site in inside]
     return Section(
-        label="Attention or MLP",
-        heading="Which part of a block carries it?",
+        label="Attention and MLP",
+        heading="Which part of a block matters?",
         answer=_answer(sublayers) if len(sublayers) else (EMPTY,),
         groups=(Group("", (_figure(lines),), legend([lines]), columns=1),) if lines else (),
         tables=_tables(removal, sublayers),

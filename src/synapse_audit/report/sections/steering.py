@@ -39,7 +39,7 @@ READING = (
     "ranking did not matter: any neurons would do.",
 )
 LIMITS = (
-    "Whoever steers neurons must sit inside the running model; the head's weights and the logits "
+    "Steering neurons needs access to the running model; the head's weights and the logits "
     "are easier to reach.",
     "Rates say nothing of how natural the moved states are: layers above may never have seen them.",
     "The largest of several figures is quoted, so it leans upward; the table has all of them.",

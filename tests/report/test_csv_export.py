@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synapse_audit.store.csv_export import csv_text, neutral
+from synapse_audit.report.kit.csv_export import csv_text, neutral
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,89 @@
+"""What to do next, with the command filled in.
+
+A new step is one function and one line of :data:`STEPS`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from synapse_audit.report.cover.trust import FEW, small_classes
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.commands import run_command
+from synapse_audit.report.kit.contents import Result, Step
+
+NO_ALARM = ("benign", "normal", "norm", "legitimate", "legit", "clean", "ham", "safe", "negative")
+"""Class names that usually mean no alarm."""
+MOST = 4
+"""Steps shown."""
+
+
+def steps(result: Result) -> tuple[Step, ...]:
+    """The first few that apply, the most useful first."""
+    found = (step(result) for step in STEPS) if result.manifest else ()
+    return tuple(step for step in found if step)[:MOST]
+
+
+def _more_examples(result: Result) -> Step | None:
+    few = small_classes(result)
+    evaluated = prose.as_float(saved.dig(result.manifest, "splits", "evaluate"))
+    used = prose.as_float(saved.dig(result.manifest, "data", "n_used"))
+    if not few or not evaluated > 0 or not used > 0:
+        return None
+    add = {
+        name: math.ceil((FEW - n) * used / evaluated / 10) * 10 for name, n in list(few.items())[:3]
+    }
+    said = [
+        f"{prose.quoted(name)} has {prose.plural(few[name], 'evaluated example')}: add about {n}"
+        for name, n in add.items()
+    ]
+    return Step(f"Narrow the widest intervals. {prose.listing(said)}.")
+
+
+def _tests(result: Result) -> Step | None:
+    if saved.facts(result).preset != "quick":
+        return None
+    text = (
+        "Test the comparisons with random controls, and add bit flips, attacks on the input and "
+        "sites inside blocks (--dry-run shows the expected time first)."
+    )
+    return Step(text, run_command(result, preset="standard"))
+
+
+def _alarms(result: Result) -> Step | None:
+    if saved.dig(result.manifest, "config", "benign"):
+        return None
+    harmless = [name for name in saved.classes(result) if name.lower() in NO_ALARM]
+    if not harmless:
+        return None
+    text = f"If {prose.quoted(harmless[0])} means no alarm: see missed and false alarms."
+    return Step(text, run_command(result, benign=harmless[0]))
+
+
+def _budget(result: Result) -> Step | None:
+    left_out = saved.dig(result.manifest, "left_out") or ()
+    if not left_out:
+        return None
+    names = prose.some([prose.plain(name) for name in left_out])
+    return Step(
+        f"The time budget left out: {names}. To run them:", run_command(result, time_budget=None)
+    )
+
+
+def _seeds(result: Result) -> Step | None:
+    seeds = saved.dig(result.manifest, "seeds")
+    if isinstance(seeds, list) and len(seeds) > 1:
+        return None
+    text = "See how much depends on splits and random draws."
+    return Step(text, run_command(result, seeds=3))
+
+
+STEPS: tuple[Callable[[Result], Step | None], ...] = (
+    _more_examples,
+    _budget,
+    _tests,
+    _alarms,
+    _seeds,
+)
+"""The most useful first."""

@@ -1,0 +1,72 @@
+"""The row about the figures themselves: what was checked, and what they do not cover."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from synapse_audit.report.cover.evidence import controls, examples, joined
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.contents import Result, Row
+
+FEW = 30
+"""Evaluated examples of a class below which its figures are wide."""
+
+
+def trusted(result: Result) -> Row | None:
+    """Whether fast routes agree with plain hooks, and what weakens the evidence."""
+    if not result.manifest:
+        return None
+    doubts = _doubts(result)
+    weak = f" But {prose.listing(doubts)}." if doubts else ""
+    return Row(
+        label="trust",
+        question="Can these figures be trusted?",
+        answer=f"{_routes(result)}{weak}",
+        figure=_gap(result),
+        evidence=joined(examples(result), controls(result)),
+        link="method",
+        brief="",
+    )
+
+
+def small_classes(result: Result) -> dict[str, int]:
+    """Class → evaluated examples, where there are few; the smallest first."""
+    table = saved.frame(result, "asymmetry", "fragility", ("class", "support"))
+    few = table[table["support"] < FEW].sort_values("support", kind="stable")
+    return {str(name): int(n) for name, n in zip(few["class"], few["support"], strict=True)}
+
+
+def _known_routes(result: Result) -> dict[str, Mapping[str, object]]:
+    routes = saved.dig(result.manifest, "routes")
+    return dict(routes) if isinstance(routes, Mapping) else {}
+
+
+def _routes(result: Result) -> str:
+    routes = _known_routes(result)
+    refused = [prose.plain(name) for name, facts in routes.items() if not facts.get("used")]
+    if not routes:
+        return "How the engine compares with plain hooks is not recorded."
+    if refused:
+        return (
+            f"The fast route {prose.listing(refused)} differed from plain hooks and was not used."
+        )
+    return "Every fast route gave the predictions of plain hooks in this run."
+
+
+def _gap(result: Result) -> str:
+    gaps = [prose.as_float(facts.get("largest_gap")) for facts in _known_routes(result).values()]
+    known = [gap for gap in gaps if gap == gap]
+    return f"logits within {max(known):.0e}" if known else ""
+
+
+def _doubts(result: Result) -> list[str]:
+    facts, few = saved.facts(result), small_classes(result)
+    seeds = saved.dig(result.manifest, "seeds")
+    doubts = ["no figure is tested (too few random controls)"] if not facts.tests else []
+    if few:
+        doubts.append(
+            f"{prose.plural(len(few), 'class has', 'classes have')} fewer than {FEW} examples"
+        )
+    if not isinstance(seeds, list) or len(seeds) < 2:
+        doubts.append("one seed was used")
+    return doubts

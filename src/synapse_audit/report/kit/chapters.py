@@ -1,0 +1,83 @@
+"""Six chapters of what ran, and one line for what did not.
+
+In: the table of sections and a run. Out: :class:`~synapse_audit.report.kit.contents.Chapter`
+records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.commands import run_command
+from synapse_audit.report.kit.contents import Chapter, Missing, Result, Section
+
+CHAPTERS = {
+    "performance": "Performance and calibration",
+    "redundancy": "Redundancy",
+    "fragile": "Fragile classes",
+    "tampering": "Tampering",
+    "guarantees": "Guarantees",
+    "trust": "Method and trust",
+}
+"""Anchor → title, in reading order."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A section, where it stands, and what adds it to a run that lacks it."""
+
+    chapter: str
+    build: Callable[[Result], Section]
+    adds: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the configuration, with the value that adds the section."""
+    trimmed: str = ""
+    """The group of cells that a time budget leaves out and the section needs."""
+
+    def __call__(self, result: Result) -> Section:
+        """The section itself."""
+        return self.build(result)
+
+
+def chapters(entries: Mapping[str, Entry], result: Result) -> dict[str, Chapter]:
+    """Every chapter with the sections that ran, and the others with what adds them."""
+    built = {name: entry(result) for name, entry in entries.items()}
+    return {
+        key: Chapter(
+            title,
+            {n: built[n] for n, e in entries.items() if e.chapter == key and built[n].ran},
+            tuple(
+                missing(entry, built[name], result)
+                for name, entry in entries.items()
+                if entry.chapter == key and not built[name].ran
+            ),
+        )
+        for key, title in CHAPTERS.items()
+    }
+
+
+def missing(entry: Entry, section: Section, result: Result) -> Missing:
+    """Why a section has nothing to show, and the command that changes it."""
+    left_out = entry.trimmed and entry.trimmed in (saved.dig(result.manifest, "left_out") or ())
+    if left_out:
+        return Missing(section.label, "left out for the time budget", _unhurried(result))
+    asked = {name: _current(result, name) for name in entry.adds}
+    if not entry.adds or asked == dict(entry.adds):
+        return Missing(section.label, _reason(section), "")
+    return Missing(section.label, "", run_command(result, **entry.adds))
+
+
+def _unhurried(result: Result) -> str:
+    """The same run without its time budget."""
+    return run_command(result, time_budget=None)
+
+
+def _current(result: Result, name: str) -> Any:
+    return saved.dig(result.manifest, "config", name)
+
+
+def _reason(section: Section) -> str:
+    """What the section itself says, without the opening that all empty ones share."""
+    return prose.plain(" ".join(section.answer)).removeprefix("This section is empty: ")

@@ -1,0 +1,76 @@
+"""The command that repeats a run, with other options where something should be added.
+
+In: the manifest's configuration. Out: one shell line. Options at their defaults are left out.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from synapse_audit.config import PRESETS, AuditConfig
+from synapse_audit.report.kit import saved
+from synapse_audit.report.kit.contents import Result
+
+RENAMED = {"output_layer": "head"}
+"""Fields whose option is called otherwise."""
+FLAGS = {"exact": "--exact", "merge_adapter": "--no-merge"}
+"""Fields that are switched from their default by a bare option."""
+BUNDLED = ("synapse_audit", "demo", "model")
+"""Where the bundled classifier lies in the package."""
+OWN = ("model", "data", "fit_data")
+"""What the bundled classifier brings along."""
+NO_OPTION = ("grid", "resamples")
+"""Fields that only a configuration file sets."""
+
+
+def run_command(result: Result, **changes: Any) -> str:
+    """``synapse-audit run …`` of this run, with other values for the fields in ``changes``.
+
+    The folder is named after the changes, because the run's own belongs to what it did.
+    """
+    config = dict(saved.dig(result.manifest, "config") or {})
+    parts = ["synapse-audit", "run", *_subject(config)]
+    for name, default in _defaults().items():
+        value = changes.get(name, config.get(name))
+        usual = value == default and name not in changes
+        if name in (*NO_OPTION, *OWN) or value is None or usual:
+            continue
+        parts += _option(name, value)
+    return shlex.join([*parts, *_out(config, changes)])
+
+
+def _subject(config: Mapping[str, Any]) -> list[str]:
+    """Model and data; nothing for the bundled classifier."""
+    model = str(config.get("model") or "MODEL")
+    if PurePath(model).parts[-3:] == BUNDLED:
+        return []
+    data = ["--data", str(config.get("data") or "FILE")]
+    fit = ["--fit-data", str(config["fit_data"])] if config.get("fit_data") else []
+    return [model, *data, *fit]
+
+
+def _option(name: str, value: Any) -> list[str]:
+    if name in FLAGS:
+        return [FLAGS[name]]
+    option = f"--{RENAMED.get(name, name).replace('_', '-')}"
+    if name == "columns":
+        return [option, ",".join(map(str, value))]
+    if isinstance(value, list | tuple):
+        return [part for one in value for part in (option, str(one))]
+    return [option, str(value)]
+
+
+def _out(config: Mapping[str, Any], changes: Mapping[str, Any]) -> list[str]:
+    """A new folder, where the default one belongs to this run."""
+    same = changes.get("preset", config.get("preset")) == config.get("preset")
+    if not same or not changes:
+        return []
+    return ["--out", f"runs/{'-'.join(sorted(changes))}"]
+
+
+def _defaults() -> dict[str, Any]:
+    """Every field as the manifest records it, at its default."""
+    return AuditConfig(model="", data="", grid=PRESETS["standard"]).flat()

@@ -1,0 +1,173 @@
+"""The first screen: true in the null case, silent about what was not measured."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from synapse_audit.report import SECTIONS
+from synapse_audit.report.cover import ROWS, cover
+from synapse_audit.report.kit.contents import Row
+
+from .fakes import FakeResult
+
+
+def row(name: str, result: FakeResult) -> Row:
+    found = ROWS[name](result)
+    assert found is not None
+    return found
+
+
+def fragility(**drops: float) -> FakeResult:
+    table = pd.DataFrame({"class": list(drops), "support": 40, "mean_drop": list(drops.values())})
+    return FakeResult(findings={"asymmetry": {"fragility": table}})
+
+
+def test_a_full_run_answers_every_question(full: FakeResult) -> None:
+    found = cover(full)
+    assert len(found.rows) == len(ROWS) == 7
+    assert {one.link for one in found.rows} <= set(SECTIONS)
+    said = " ".join(f"{one.answer} {one.figure} {one.evidence}" for one in found.rows)
+    assert not re.search(r"\bnan\b|None|–", f"{said} {found.verdict}")
+    assert found.verdict.startswith("Accuracy 0.962 (0.951 to 0.973); ")
+    assert "preset standard" in found.facts
+
+
+def test_an_empty_run_claims_nothing() -> None:
+    found = cover(FakeResult())
+    assert [one.label for one in found.rows] == ["accuracy"]
+    assert (found.rows[0].figure, found.rows[0].answer) == ("", "Not measured in this run.")
+    assert found.verdict == "Accuracy is unknown."
+    assert found.steps == ()
+
+
+@pytest.mark.parametrize("attribute", ["predictions", "probes", "effects", "manifest", "summary"])
+def test_whatever_is_missing_the_cover_stands(full: FakeResult, attribute: str) -> None:
+    empty = {} if attribute in {"summary", "manifest"} else pd.DataFrame()
+    assert cover(replace(full, **{attribute: empty})).rows
+
+
+def test_where_nothing_is_lost_no_class_is_named() -> None:
+    found = row("fragile", fragility(a=0.0, b=0.0, c=0.0004))
+    assert found.answer == "None is shown to be: no class lost recall in what was silenced."
+    assert found.figure == ""
+    assert not re.search("“", f"{found.answer}{found.brief}")
+
+
+def test_ties_are_listed() -> None:
+    found = row("fragile", fragility(a=0.2, b=0.2, c=0.1))
+    assert "“a” and “b” lose as much as each other" in found.answer
+    assert "“c”" not in found.answer
+
+
+def test_one_class_is_named_with_what_is_doubtful() -> None:
+    one = fragility(a=0.3, b=0.1)
+    reason = {"value": None, "low": None, "high": None, "reason": "12 examples cannot show it"}
+    doubtful = replace(one, summary={"asymmetry": {"most_fragile": reason}})
+    assert (
+        row("fragile", one).answer == "“a” loses most recall, on average over the shares silenced."
+    )
+    assert row("fragile", doubtful).answer.endswith(
+        "Not shown beyond this sample: 12 examples cannot show it."
+    )
+
+
+def spare(**figures: Any) -> Row:
+    return row("spare", FakeResult(summary={"redundancy": figures}))
+
+
+def test_an_unknown_plateau_is_not_zero() -> None:
+    reason = "a loss below 0.02 cannot be shown with 119 examples"
+    found = spare(plateau={"value": None, "low": None, "high": None, "reason": reason})
+    assert found.answer == f"Not shown: {reason}."
+    assert found.figure == ""
+
+
+def test_a_plateau_carries_the_limit_that_it_has() -> None:
+    shown = {"value": 0.25, "low": 0.1, "high": 0.5}
+    bare = {"value": 0.25, "low": None, "high": None}
+    assert spare(plateau=shown).figure == "25% (at least 10%)"
+    assert spare(plateau=bare).figure == "25%"
+
+
+def test_the_half_point_is_a_bracket() -> None:
+    bracket = {"value": 0.739, "low": 0.7, "high": 0.75}
+    never = {"value": None, "low": None, "high": None, "reason": "never lost in what was tried"}
+    plateau = {"value": 0.25, "low": 0.1, "high": None}
+    said = "Half of the accuracy above chance is gone between 70% and 75%."
+    assert spare(plateau=plateau, half_point=bracket).answer.endswith(said)
+    assert spare(plateau=plateau, half_point=never).answer.endswith("in what was tried.")
+
+
+def reach(*rows: tuple[str, str, float | None]) -> FakeResult:
+    table = pd.DataFrame(rows, columns=["target", "space", "budget"])
+    table = table.assign(level=0.5, unit="relative L2")
+    return FakeResult(findings={"profile": {"reach": table}})
+
+
+def test_the_smallest_change_is_taken_over_every_space() -> None:
+    found = row("cheapest", reach(("a", "weight", 0.5), ("b", "weight", 0.4), ("a", "logit", 0.63)))
+    assert found.figure == "40% or less"
+    assert found.answer == (
+        "Editing the head by 40% of its norm sends half of the other examples to “b”. "
+        "Elsewhere: logits 63%."
+    )
+
+
+def test_targets_that_tie_are_all_named() -> None:
+    found = row("cheapest", reach(("a", "weight", 0.5), ("b", "weight", 0.5), ("c", "weight", 0.9)))
+    assert "to “a” or “b”." in found.answer
+
+
+def test_where_nothing_is_enough_the_row_says_so() -> None:
+    found = row("cheapest", reach(("a", "weight", None), ("b", "logit", None)))
+    assert found.answer.startswith("Nothing tried redirects half")
+    assert found.figure == ""
+
+
+def test_a_few_bits_are_cheaper_than_any_share() -> None:
+    bits = {"fp32": {"value": 2.0, "low": 1.0, "high": 3.0}, "int8": {"value": 5.0}}
+    result = replace(reach(("a", "weight", 0.01)), summary={"faults": {"halving_bits": bits}})
+    found = row("cheapest", result)
+    assert found.figure == "2 flipped bits or less"
+    assert found.answer.startswith(
+        "2 flipped bits of the head (fp32) take half of the accuracy above chance."
+    )
+    assert "(1 to 3)" not in found.figure, "the smallest of several carries no interval"
+
+
+def test_what_is_impossible_is_the_last_size_below_every_ceiling_of_half() -> None:
+    floor = pd.DataFrame(
+        {
+            "target": ["a"] * 3 + ["b"] * 3,
+            "budget": [0.1, 0.2, 0.3] * 2,
+            "bound_all_rows": [0.0, 0.4, 0.6, 0.0, 0.5, 0.9],
+        }
+    )
+    result = reach(("a", "weight", 0.5))
+    result = replace(result, findings={**result.findings, "vulnerability": {"floor": floor}})
+    assert "No edit of the head up to 10% of its norm can redirect half" in (
+        row("cheapest", result).answer
+    )
+
+
+def test_small_classes_weaken_trust_and_make_a_step(full: FakeResult) -> None:
+    table = pd.DataFrame({"class": ["a", "b"], "support": [12, 300], "mean_drop": [0.1, 0.2]})
+    findings = {**full.findings, "asymmetry": {"fragility": table}}
+    found = cover(replace(full, findings=findings))
+    assert "1 class has fewer than 30 examples" in found.rows[-1].answer
+    # 18 more evaluated ones, of which the split takes 1,000 of 2,500 rows: 45, in tens.
+    assert found.steps[0].text.endswith("“a” has 12 evaluated examples: add about 50.")
+
+
+def test_the_budget_is_named_where_it_left_things_out(full: FakeResult) -> None:
+    config = {**full.manifest["config"], "time_budget": 60.0}
+    manifest = {**full.manifest, "left_out": ["single layers"], "config": config}
+    steps = cover(replace(full, manifest=manifest)).steps
+    (step,) = [one for one in steps if "time budget" in one.text]
+    assert "single layers" in step.text
+    assert "--time-budget" not in step.command
