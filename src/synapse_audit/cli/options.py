@@ -105,6 +105,15 @@ class DataOptions(TypedDict, total=False):
     stride: Annotated[
         int | None, typer.Option(help="Tokens from one window to the next. Default: no overlap.")
     ]
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Longer inputs are cut there, as where the model is served.")
+    ]
+    text_prefix: Annotated[
+        str | None, typer.Option(help="What stands before every text, such as 'query: '.")
+    ]
+    lower_case: Annotated[
+        bool | None, typer.Option("--lower-case", help="Read texts in small letters.")
+    ]
 
 
 class AuditOptions(TypedDict, total=False):

@@ -196,6 +196,13 @@ class AuditConfig(BaseModel):
     at what the model can read."""
     stride: int | None = Field(default=None, ge=1)
     """Tokens from the start of one window to the next; None: windows do not overlap."""
+    max_tokens: int | None = Field(default=None, ge=1)
+    """Longer inputs are cut at so many tokens, special tokens included, as where the model is
+    served; None: where tokenizer.json says, or at what the model can read."""
+    text_prefix: str = ""
+    """What stands before every text (the first of a pair), such as ``query: ``."""
+    lower_case: bool = False
+    """Whether texts are read in small letters."""
     preset: Literal["quick", "standard", "paper"] = "standard"
     """Where the grid starts from."""
     grid: Grid

@@ -6,11 +6,10 @@ evaluation mode while it runs, and its weights never get a gradient.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -26,7 +25,7 @@ from synapse_audit.model.discovery.head_alone import logits_of
 from synapse_audit.model.discovery.locating import locate
 from synapse_audit.model.evaluation_mode import evaluating
 from synapse_audit.model.families.record import TEXT, Family
-from synapse_audit.model.hooks import HookPoint, Side, count_hooks
+from synapse_audit.model.hooks import HookPoint, Side
 from synapse_audit.model.inputs.encoded import (
     Batch,
     Collator,
@@ -36,10 +35,12 @@ from synapse_audit.model.inputs.encoded import (
     either,
     sent,
 )
+from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.inputs.padding import settle
 from synapse_audit.model.inputs.windows import Window
-from synapse_audit.model.loading.parts import InputFormat, Parts, load_parts, unknown_type
-from synapse_audit.model.loading.weights import check_numbers, count_weights, digest
+from synapse_audit.model.loading.parts import Parts, given_names, load_parts, unknown_type
+from synapse_audit.model.loading.pipelines import is_pipeline, name_of, pipeline_parts
+from synapse_audit.model.loading.weights import check_numbers, count_weights, digest, unharmed
 from synapse_audit.model.placement import check_movable, device_of, devices_of
 from synapse_audit.model.pooling import Pooling, Position, pool_batch
 from synapse_audit.model.predicting import probabilities
@@ -102,14 +103,17 @@ class Classifier:
     @classmethod
     def load(
         cls,
-        path: str | Path,
+        path: Any,
         loading: Loading = Loading(),  # noqa: B008 (frozen)
         *,
         tokens: str = "text",
         window: Window | None = None,
+        max_tokens: int | None = None,
+        text_prefix: str = "",
+        lower_case: bool = False,
         **options: Unpack[LoadingOptions],
     ) -> Classifier:
-        """Loads a classifier from a local folder or a hub id.
+        """Loads a classifier from a local folder, a hub id or a pipeline of transformers.
 
         The folder may hold a PEFT adapter instead of a model (package peft).
 
@@ -121,6 +125,8 @@ class Classifier:
             tokens: ``text``, or ``ids`` where inputs are token ids (``"7 12 3"``) and no tokenizer
                 is needed.
             window: inputs longer than this become several examples; see :attr:`Encoded.rows`.
+            max_tokens: longer texts are cut there, as they are where the model is served.
+            text_prefix: stands before every text; ``lower_case``: both in small letters.
 
         Raises:
             ModelError: no such model, no trained head, a pickle checkpoint, an unknown family
@@ -129,8 +135,10 @@ class Classifier:
                 each other or lack their package.
         """
         loading = replace(loading, **options)
-        parts = load_parts(str(path), loading, InputFormat(tokens, window))
-        classifier = _wrapped(parts, str(path), loading.parts)
+        reads = InputFormat(tokens, window, max_tokens, text_prefix, lower_case)
+        piped = is_pipeline(path)
+        parts = pipeline_parts(path, reads) if piped else load_parts(str(path), loading, reads)
+        classifier = _wrapped(parts, name_of(path) if piped else str(path), loading.parts)
         notes = (*classifier.notes, *parts.notes)
         read = replace(classifier, notes=notes, origin=parts.origin)
         if parts.device is not None:
@@ -140,9 +148,9 @@ class Classifier:
     @classmethod
     def wrap(
         cls,
-        module: nn.Module,
+        module: Any,
         *,
-        classes: Sequence[str],
+        classes: Sequence[str] | None = None,
         encoder: Encoder | None = None,
         collator: Collator | None = None,
         inputs: Inputs | None = None,
@@ -155,7 +163,7 @@ class Classifier:
         head: Callable[[Any, Tensor], Tensor] | None = None,
         examples: Sequence[Any] | None = None,
     ) -> Classifier:
-        """Puts any ``torch.nn.Module`` behind this face.
+        """Puts any ``torch.nn.Module``, or a whole pipeline of transformers, behind this face.
 
         The module's forward takes the collated batch as keyword arguments and returns logits, or
         an object with a ``logits`` attribute. Where its parts are is said by ``family``; without
@@ -177,13 +185,16 @@ class Classifier:
                 part was not found: the message then names the option to give.
             UsageError: both a family and a part of its own are given, or inputs twice or never.
         """
+        if is_pipeline(module):
+            return cls.load(module)
         check_numbers(module, name)
+        names = given_names(classes)
         with evaluating(module):
             read = settle(module, either(inputs, encoder, collator, examples), family)
             found = locate(
                 module,
                 name=name,
-                n_classes=len(classes),
+                n_classes=len(names),
                 inputs=read,
                 family=family,
                 given=NamedParts(blocks, embeddings, output_layer, position, head),
@@ -192,7 +203,7 @@ class Classifier:
         return cls(
             name=name,
             model=module,
-            classes=tuple(classes),
+            classes=names,
             architecture=family.name,
             embeddings=start,
             blocks=stacks.blocks,
@@ -359,22 +370,13 @@ class Classifier:
         """sha256 over every weight and buffer, by name: equal only if the model is unchanged."""
         return digest(self.model)
 
-    @contextmanager
-    def unharmed(self) -> Iterator[None]:
+    def unharmed(self) -> AbstractContextManager[None]:
         """Proves, however the block ends, that it left weights and hooks as they were.
 
         Raises:
             ModelError: the weights differ, or a hook was left.
         """
-        before, hooks = self.fingerprint(), count_hooks(self.model)
-        try:
-            with evaluating(self.model):
-                yield
-        finally:
-            if self.fingerprint() != before or count_hooks(self.model) != hooks:
-                raise ModelError(
-                    f"'{self.name}' was altered: expected equal weights and no new hook"
-                )
+        return unharmed(self.model, self.name)
 
 
 def _wrapped(parts: Parts, name: str, named: Mapping[str, Any]) -> Classifier:

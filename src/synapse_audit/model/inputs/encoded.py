@@ -131,6 +131,8 @@ class Inputs(NamedTuple):
     """As of a :class:`Classifier`."""
     examples: tuple[Any, ...] | None = None
     """A few inputs to trace a module on; texts where None."""
+    cut: str = ""
+    """At how many tokens texts are cut, and who says so; empty where nobody does."""
 
     def __repr__(self) -> str:
         return f"<Inputs: {self.modality}, {self.reads or 'of its own kind'}>"

@@ -20,14 +20,19 @@ from synapse_audit.errors import ModelError, UsageError, choices
 from synapse_audit.model.families.known import FAMILIES, Family
 from synapse_audit.model.families.record import AUDIO, IMAGE, SERIES, TEXT
 from synapse_audit.model.inputs.encoded import Inputs
+from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.inputs.processors import noise, signal_inputs
-from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.loading.adapters import Adapter, attach
 from synapse_audit.model.loading.checked_config import explained, read_config_file, skeleton
 from synapse_audit.model.loading.checkpoints import Checkpoint, find_checkpoint
 from synapse_audit.model.loading.options import check_loading
 from synapse_audit.model.loading.problem_type import problem_type
-from synapse_audit.model.loading.text_inputs import check_tokenizer, id_inputs, text_inputs
+from synapse_audit.model.loading.text_inputs import (
+    check_tokenizer,
+    id_inputs,
+    load_tokenizer,
+    text_inputs,
+)
 from synapse_audit.model.loading.weight_files import check_named_weights, check_weight_files
 from synapse_audit.model.loading.weights import load_weights, placed_on
 from synapse_audit.model.placement import map_in_words
@@ -69,19 +74,6 @@ class Parts(NamedTuple):
     """Where it came from and how it was loaded, for the manifest."""
 
 
-TOKENS = ("text", "ids")
-"""What a model of texts may be given."""
-
-
-class InputFormat(NamedTuple):
-    """How a model of texts is given its inputs."""
-
-    tokens: str = "text"
-    """``text``: by its tokenizer; ``ids``: inputs are token ids already."""
-    window: Window | None = None
-    """Long inputs become windows; None: they are cut."""
-
-
 def load_parts(
     source: str, loading: Loading | None = None, reads: InputFormat | None = None
 ) -> Parts:
@@ -95,6 +87,7 @@ def load_parts(
     """
     reads, loading = reads or InputFormat(), loading or Loading()
     check_loading(loading)
+    reads.check()
     checkpoint = find_checkpoint(source, loading)
     check_folder(checkpoint.folder)
     held = read_config_file(checkpoint.folder)
@@ -105,7 +98,7 @@ def load_parts(
 def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Parts:
     adapter, source = checkpoint.adapter, str(checkpoint.folder)
     config = _read_config(source, adapter)
-    family = _family(config, named=bool(loading.parts))
+    family = find_family(config, named=bool(loading.parts))
     modality = family.modality if family else _modality(config)
     words = str(checkpoint.tokens)
     _check_reads(words, modality, reads)
@@ -115,12 +108,13 @@ def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Part
     if modality != TEXT:
         inputs = signal_inputs(source, modality, loading.dtype)
         inputs = inputs._replace(modality=modality, examples=noise(modality))
+    elif reads.tokens == "ids":
+        inputs = id_inputs(words, model, family, reads)
     else:
-        make = id_inputs if reads.tokens == "ids" else text_inputs
-        inputs = make(words, model, family, reads.window)
+        inputs = text_inputs(words, load_tokenizer(words), model, family, reads)
     return Parts(
         model=model,
-        classes=class_names(config.id2label, _outputs(config)),
+        classes=class_names(config.id2label, outputs(config)),
         inputs=inputs,
         family=None if loading.parts else family,
         notes=(*checkpoint.notes(loading), *_set_aside(family, loading)),
@@ -128,7 +122,8 @@ def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Part
         origin=checkpoint.origin(loading)
         | _attention(model)
         | _map(model)
-        | {"problem_type": problem_type(source, config)},
+        | {"problem_type": problem_type(source, config)}
+        | ({"max_tokens": inputs.cut} if inputs.cut else {}),
     )
 
 
@@ -137,7 +132,7 @@ def _attempt(held: dict[str, Any]) -> None:
     from transformers import AutoConfig
 
     config: Any = AutoConfig.for_model(held["model_type"]).from_dict(held)
-    family = _family(config, named=True)
+    family = find_family(config, named=True)
     modality = family.modality if family else _modality(config)
     skeleton(_kind(str(config.model_type), config, modality), config)
 
@@ -152,6 +147,17 @@ def class_names(named: Mapping[int, Any], n: int) -> tuple[str, ...]:
     while len({*names}) < n:
         names = [f"{x} ({i})" if names.count(x) > 1 else x for i, x in enumerate(names)]
     return tuple(names)
+
+
+def given_names(classes: Sequence[str] | None) -> tuple[str, ...]:
+    """Names that the caller gives, told apart as :func:`class_names` does.
+
+    Raises:
+        UsageError: none are given.
+    """
+    if classes is None:
+        raise UsageError("no classes given; expected classes=(a name per output)")
+    return class_names(dict(enumerate(classes)), len(classes))
 
 
 def _set_aside(family: Family | None, loading: Loading) -> tuple[str, ...]:
@@ -190,7 +196,8 @@ def _modality(config: Any) -> str:
     raise unknown_type(config.model_type)
 
 
-def _outputs(config: Any) -> int:
+def outputs(config: Any) -> int:
+    """How many logits a configuration describes."""
     return int(getattr(config, "num_targets", None) or config.num_labels)
 
 
@@ -216,7 +223,7 @@ def _read_config(source: str, adapter: Adapter | None = None) -> Any:
     if adapter is not None:
         family = next((one for one in FAMILIES if config.model_type in one.model_types), None)
         adapter.describe(config, family.output_layer if family else None, HEADS)
-    _check_config(source, config)
+    check_config(source, config)
     return config
 
 
@@ -232,31 +239,35 @@ def check_folder(folder: Path) -> None:
 
 
 def _check_reads(source: str, modality: str, reads: InputFormat) -> None:
-    if reads.tokens not in TOKENS:
-        raise UsageError(f"tokens '{reads.tokens}' given; {choices(reads.tokens, TOKENS)}")
     if modality != TEXT and reads != InputFormat():
         raise UsageError(
-            f"token ids or windows given; model '{source}' reads {modality}; expected neither"
+            "token ids, windows or another way to read texts given; model "
+            f"'{source}' reads {modality}; expected none of them"
         )
     if modality == TEXT and reads.tokens != "ids":
         check_tokenizer(Path(source))
 
 
-def _check_config(source: str, config: Any) -> None:
+def check_config(source: str, config: Any) -> None:
+    """Refuses what is no classifier with one label per input.
+
+    Raises:
+        ModelError: it says what the configuration describes.
+    """
     check_named_weights(source, config)
     problem_type(source, config)
-    outputs, names = _outputs(config), config.id2label
-    if outputs < 2:
-        raise ModelError(f"model '{source}' has {outputs} output; expected 2 or more classes")
-    if len(names) != outputs:
+    n, names = outputs(config), config.id2label
+    if n < 2:
+        raise ModelError(f"model '{source}' has {n} output; expected 2 or more classes")
+    if len(names) != n:
         raise ModelError(
-            f"model '{source}' has {outputs} outputs and {len(names)} names in id2label; expected "
+            f"model '{source}' has {n} outputs and {len(names)} names in id2label; expected "
             "one name per output"
         )
     if sorted(names) != list(range(len(names))):
         raise ModelError(
             f"model '{source}' has id2label for the ids {listing(list(map(str, names)), most=6)}; "
-            f"expected names for 0 to {outputs - 1}"
+            f"expected names for 0 to {n - 1}"
         )
     architectures = list(getattr(config, "architectures", None) or [])
     if architectures and not any(name.endswith(HEADS) for name in architectures):
@@ -266,7 +277,7 @@ def _check_config(source: str, config: Any) -> None:
         )
 
 
-def _family(config: Any, *, named: bool) -> Family | None:
+def find_family(config: Any, *, named: bool) -> Family | None:
     """The record that serves a configuration; None where no record knows its model type.
 
     Args:

@@ -15,6 +15,7 @@ from torch import nn
 from synapse_audit.errors import ModelError, first_line
 from synapse_audit.model.families.known import Family
 from synapse_audit.model.inputs.encoded import Inputs
+from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.inputs.text import Limits, max_length, text_collator, text_encoder
 from synapse_audit.model.inputs.token_ids import (
     Known,
@@ -23,7 +24,6 @@ from synapse_audit.model.inputs.token_ids import (
     id_examples,
     vocabulary_size,
 )
-from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.loading.checkpoints import TOKENIZERS
 
 WITHOUT_FILE = ("ByT5Tokenizer", "CanineTokenizer", "PerceiverTokenizer")
@@ -33,14 +33,15 @@ SECOND = "token_type_ids"
 """The feature that marks the second text of a pair."""
 
 
-def text_inputs(source: str, model: Any, family: Family | None, window: Window | None) -> Inputs:
-    """The tokenizer as encoder and collator.
+def text_inputs(
+    source: str, tokenizer: Any, model: Any, family: Family | None, reads: InputFormat
+) -> Inputs:
+    """The tokenizer as encoder and collator; it is changed where it does not fit the model.
 
     Raises:
-        ModelError: the tokenizer cannot be loaded, or no padding token can be found.
-        UsageError: windows that this model cannot read.
+        ModelError: no padding token can be found.
+        UsageError: a format that this model cannot read.
     """
-    tokenizer = _tokenizer(source)
     decoder = is_decoder(model, family)
     notes = _agree_on_padding(source, tokenizer, model, decoder=decoder)
     causal = decoder if family is None else family.causal
@@ -49,20 +50,26 @@ def text_inputs(source: str, model: Any, family: Family | None, window: Window |
         why = "which no token sees" if causal else "so that its head finds what it reads"
         notes.append(f"padded on the right, {why}, though its tokenizer says left")
     notes += _unsent(tokenizer, model)
-    limits = Limits(
-        max_length(model, tokenizer), rows_of_embeddings(model), _end_token(model, family)
+    most = max_length(model, tokenizer)
+    limit, cut = _limit(tokenizer, most, reads)
+    limits = Limits(limit, rows_of_embeddings(model), _end_token(model, family))
+    encoder = reads.written(text_encoder(tokenizer, limits, reads.window))
+    said = [f"cut at {cut}; the model could read {most:,}"] if cut and limit < most else []
+    return Inputs(
+        encoder,
+        text_collator(tokenizer),
+        (*notes, *said, *reads.notes),
+        _reads(limit, "texts"),
+        cut=cut,
     )
-    encoder = text_encoder(tokenizer, limits, window)
-    reads = _reads(limits.tokens, "texts")
-    return Inputs(encoder, text_collator(tokenizer), tuple(notes), reads)
 
 
-def id_inputs(source: str, model: Any, family: Family | None, window: Window | None) -> Inputs:
+def id_inputs(source: str, model: Any, family: Family | None, reads: InputFormat) -> Inputs:
     """Token ids as they are given, padded by the model's own padding token.
 
     Raises:
         ModelError: the head finds the last token by a padding token that nobody names.
-        UsageError: windows that this model cannot read.
+        UsageError: a format that this model cannot read.
     """
     padding = _known(model.config.pad_token_id, rows_of_embeddings(model))
     if padding is None and is_decoder(model, family):
@@ -72,12 +79,17 @@ def id_inputs(source: str, model: Any, family: Family | None, window: Window | N
         )
     model.config.pad_token_id = padding
     known = Known(vocabulary_size(model), padding, _end_token(model, family))
-    limit = max_length(model)
-    encoder = id_encoder(known, limit, window)
+    limit = reads.limit(max_length(model), 0)
+    encoder = id_encoder(known, limit, reads.window)
     note = "reads token ids as they are given: no special token is added"
-    reads = _reads(limit, f"token ids below {known.vocabulary:,}")
-    examples = id_examples(known.vocabulary)
-    return Inputs(encoder, id_collator(padding or 0), (note,), reads, examples=examples)
+    return Inputs(
+        encoder,
+        id_collator(padding or 0),
+        (note,),
+        _reads(limit, f"token ids below {known.vocabulary:,}"),
+        examples=id_examples(known.vocabulary),
+        cut="" if reads.max_tokens is None else f"{limit:,} tokens, as asked for",
+    )
 
 
 def check_tokenizer(folder: Path) -> None:
@@ -115,7 +127,12 @@ def rows_of_embeddings(model: Any) -> int | None:
     return table.num_embeddings if isinstance(table, nn.Embedding) else None
 
 
-def _tokenizer(source: str) -> Any:
+def load_tokenizer(source: str) -> Any:
+    """The tokenizer saved beside a model.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
     try:
@@ -128,6 +145,23 @@ def _tokenizer(source: str) -> Any:
             f"model '{source}': its tokenizer cannot be loaded; expected tokenizer.json as "
             f"save_pretrained() writes it: {first_line(error)}"
         ) from error
+
+
+def _limit(tokenizer: Any, most: int, reads: InputFormat) -> tuple[int, str]:
+    """Tokens at which texts are cut, and who says so, if somebody does.
+
+    ``tokenizer.json`` may hold a truncation of its own, which servers heed and transformers drops.
+    """
+    own = getattr(getattr(tokenizer, "backend_tokenizer", None), "truncation", None) or {}
+    if own.get("direction") in ("Left", "left"):
+        tokenizer.truncation_side = "left"
+    if reads.max_tokens is not None:
+        limit = reads.limit(most, tokenizer.num_special_tokens_to_add())
+        return limit, f"{limit:,} tokens, as asked for"
+    cut = own.get("max_length")
+    if reads.window is None and isinstance(cut, int) and 0 < cut <= most:
+        return cut, f"{cut:,} tokens, as its tokenizer.json says"
+    return most, ""
 
 
 def _reads(limit: int, what: str) -> str:

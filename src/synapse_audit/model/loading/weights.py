@@ -10,6 +10,8 @@ import hashlib
 import logging
 import math
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from torch import nn
 
 from synapse_audit.config import Loading
 from synapse_audit.errors import ModelError, first_line
+from synapse_audit.model.evaluation_mode import evaluating
+from synapse_audit.model.hooks import count_hooks
 from synapse_audit.model.loading.checked_config import check_total, skeleton
 from synapse_audit.model.loading.options import has_attention
 from synapse_audit.model.placement import OUTSIDE, check_held, device_of
@@ -90,6 +94,22 @@ def check_numbers(model: nn.Module, name: str) -> None:
             f"model '{name}': in {path} {what}; expected finite weights: a training that diverged "
             "or a broken conversion leaves such"
         )
+
+
+@contextmanager
+def unharmed(model: nn.Module, name: str) -> Iterator[None]:
+    """Evaluation mode; proves, however the block ends, that it left weights and hooks as they were.
+
+    Raises:
+        ModelError: the weights differ, or a hook was left.
+    """
+    before, hooks = digest(model), count_hooks(model)
+    try:
+        with evaluating(model):
+            yield
+    finally:
+        if digest(model) != before or count_hooks(model) != hooks:
+            raise ModelError(f"'{name}' was altered: expected equal weights and no new hook")
 
 
 def _holds_something(weight: nn.Parameter) -> bool:

@@ -25,8 +25,8 @@ from synapse_audit.config import Loading
 from synapse_audit.errors import AuditError, DataError, ModelError, UsageError, choices, first_line
 from synapse_audit.model.classifier import Classifier
 from synapse_audit.model.inputs.encoded import Encoded, Encoder
+from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.loading.options import check_loading
-from synapse_audit.model.loading.parts import TOKENS, InputFormat
 from synapse_audit.model.placement import device_of
 from synapse_audit.model.user_code.python_file import Ran, beside, brought, imported, run_file
 
@@ -63,7 +63,7 @@ def open_classifier(source: str, loading: Loading, reads: InputFormat | None = N
     reads = reads or InputFormat()
     if is_own(source):
         return load_own(source, loading, reads)
-    return Classifier.load(source, loading, tokens=reads.tokens, window=reads.window)
+    return Classifier.load(source, loading, **reads._asdict())
 
 
 def load_own(source: str, loading: Loading, reads: InputFormat) -> Classifier:
@@ -100,8 +100,11 @@ def _check_options(source: str, loading: Loading, reads: InputFormat) -> None:
             raise _meant_for_the_file(source, f"--{flag}" + f" {value}" * (flag != "no-merge"))
     if reads.window is not None:
         raise _meant_for_the_file(source, f"--window {reads.window.size}")
-    if reads.tokens not in TOKENS:
-        raise UsageError(f"tokens '{reads.tokens}' given; {choices(reads.tokens, TOKENS)}")
+    for name in ("max_tokens", "text_prefix", "lower_case"):
+        if value := getattr(reads, name):
+            flag = name.replace("_", "-")
+            raise _meant_for_the_file(source, f"--{flag}" + f" {value}" * (value is not True))
+    reads.check()
 
 
 def _meant_for_the_file(source: str, option: str) -> UsageError:

@@ -131,7 +131,20 @@ def identify(run: Run, subject: Subject) -> None:
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
-    run.warn(filter(None, (*data.notes, subject.alike.note)))
+    run.warn(filter(None, (*data.notes, subject.alike.note, _cut(subject))))
+
+
+def _cut(subject: Subject) -> str:
+    """How many texts were cut where nobody says at how many tokens the model is served."""
+    classifier, encoded = subject.classifier, subject.encoded
+    if classifier.modality != TEXT or not encoded.n_truncated or "max_tokens" in classifier.origin:
+        return ""
+    share = encoded.n_truncated / len(encoded)
+    return (
+        f"{encoded.n_truncated:,} of {len(encoded):,} inputs ({share:.1%}) are longer than the "
+        f"model can read and were cut at {int(encoded.lengths.max()):,} tokens; nothing says where "
+        "they are cut when it is served: --max-tokens"
+    )
 
 
 def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:

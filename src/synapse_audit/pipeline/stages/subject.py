@@ -102,7 +102,10 @@ def read_classifier(config: AuditConfig) -> Classifier:
         ModelError, UsageError: the message is one line.
     """
     window = None if config.window is None else Window(config.window, config.stride)
-    classifier = open_classifier(config.model, config.loading, InputFormat(config.tokens, window))
+    reads = InputFormat(
+        config.tokens, window, config.max_tokens, config.text_prefix, config.lower_case
+    )
+    classifier = open_classifier(config.model, config.loading, reads)
     columns = config.reading.columns
     if columns and classifier.modality == "text" and classifier.reads:
         raise UsageError(

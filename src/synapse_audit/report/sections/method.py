@@ -160,9 +160,11 @@ def _cut(result: Result) -> tuple[str, ...]:
     if not truncated > 0:
         return ()
     used = prose.whole(saved.dig(result.manifest, "data", "n_used"))
+    asked = saved.dig(result.manifest, "model", "max_tokens")
     return (
-        f"{prose.whole(truncated)} of {used} {kind_of(result).many} were longer than the model can "
-        "read and were cut to fit; nothing here speaks of what was cut off.",
+        f"{prose.whole(truncated)} of {used} {kind_of(result).many} were longer than "
+        f"{prose.plain(asked) if asked else 'the model can read'} and were cut to fit; "
+        "nothing here speaks of what was cut off.",
     )
 
 
