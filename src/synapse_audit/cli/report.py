@@ -16,13 +16,19 @@ def report(
 ) -> None:
     """Render report.html again from a run folder; no model is needed."""
     from synapse_audit.report import render
-    from synapse_audit.store import AuditResult, locked, write_text
+    from synapse_audit.store import AuditResult, locked, using, write_text, writing
 
+    result = AuditResult.load(run)
     if out is None:
-        AuditResult.load(run)  # nothing is written to what is no run
         with locked(run):
-            write_text(run / "report.html", render(AuditResult.load(run)))
+            result = AuditResult.load(run)  # what it is now that nobody writes to it
+            with using(run):
+                page = render(result)
+            write_text(run / "report.html", page)
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, render(AuditResult.load(run)))
+        with using(run):
+            page = render(result)
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, page)
     show(str(out or run / "report.html"))
