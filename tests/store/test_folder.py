@@ -65,7 +65,7 @@ def test_another_identity_is_refused_and_what_differs_is_named(
     [
         ("notes.txt", "mine", "holds other files"),
         ("manifest.json", '{"name": "an extension of a browser"}', "holds other files"),
-        ("manifest.json", "[1, 2]", "holds other files"),
+        ("manifest.json", "[1, 2]", "holds no JSON object"),
         ("manifest.json", "{", "is not JSON"),
     ],
 )

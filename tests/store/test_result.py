@@ -8,6 +8,13 @@ import pytest
 
 from synapse_audit.errors import RunFolderError
 from synapse_audit.store import AuditResult, RunFolder
+from synapse_audit.store.columns import TABLES
+
+
+def declared(name: str) -> pd.DataFrame:
+    """Two rows of a table with its declared columns."""
+    kinds = {name: column.kind for name, column in TABLES[name].items()}
+    return pd.DataFrame({n: ["x"] * 2 if kind == "text" else [0, 1] for n, kind in kinds.items()})
 
 
 def _finished(path: Path) -> RunFolder:
@@ -34,7 +41,7 @@ def test_tables_and_findings_are_found_by_name(tmp_path: Path) -> None:
     table = pd.DataFrame({"fraction": [0.1, 0.2]})
     names = ["predictions", "splits", "probes", "rankings", "effects", "class_effects"]
     for i, name in enumerate(names):
-        folder.write_table(name, table.assign(i=i))
+        folder.write_table(name, declared(name).assign(i=i))
     folder.write_table("findings/redundancy.removal", table)
     folder.write_table("findings/redundancy.layers", table)
     folder.write_table("findings/asymmetry.matrix", table)
@@ -50,7 +57,7 @@ def test_tables_and_findings_are_found_by_name(tmp_path: Path) -> None:
 def test_outcomes_come_back_with_their_actions(tmp_path: Path) -> None:
     folder = _finished(tmp_path)
     values = np.arange(6).reshape(2, 3)
-    folder.write_table("outcomes/actions", pd.DataFrame({"action": ["a", "b"]}))
+    folder.write_table("outcomes/actions", pd.DataFrame({"action": ["a", "b"], "route": "full"}))
     folder.write_array("outcomes/predicted", values.astype(np.uint16))
     for name in ("probability", "margin", "kl", "confidence"):
         folder.write_array(f"outcomes/{name}", values.astype(np.float32))

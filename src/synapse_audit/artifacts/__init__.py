@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from synapse_audit.artifacts.brief import Brief, brief
 from synapse_audit.artifacts.data import (
+    MOST_CLASSES,
     Input,
     LabelledData,
     Predictions,
@@ -57,6 +58,7 @@ __all__ = [
     "ALL_LAYERS",
     "DETAILS",
     "GLOBAL",
+    "MOST_CLASSES",
     "REMOVAL_GROUPS",
     "SILENCING",
     "Activations",

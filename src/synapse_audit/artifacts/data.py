@@ -10,6 +10,9 @@ from jaxtyping import Float, Int
 
 from synapse_audit.artifacts.brief import Brief, brief
 
+MOST_CLASSES = 5_000
+"""A table of class by class must fit in memory (200 MB)."""
+
 TextInput = str | tuple[str, str]
 """One text, or a pair of texts. Token ids are a text too: numbers with single spaces between."""
 

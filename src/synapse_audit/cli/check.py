@@ -38,11 +38,12 @@ def check(
     No model is needed.
     """
     from synapse_audit import check as rooms
-    from synapse_audit.store import finished
+    from synapse_audit.store import finished, using
 
     found = rooms.read_policy(policy)
     earlier = finished(baseline) if baseline is not None else None
-    report = rooms.check(finished(run), found, earlier)
+    with using(run):
+        report = rooms.check(finished(run), found, earlier)
     _print_table(report)
     wanted = {"junit": junit, "sarif": sarif, "json": json, "markdown": markdown, "badge": badge}
     for form, file in wanted.items():

@@ -21,15 +21,20 @@ def report(
 ) -> None:
     """Write the report of a finished run again; no model is needed."""
     from synapse_audit.report import render
-    from synapse_audit.store import AuditResult, locked, write_text
+    from synapse_audit.store import AuditResult, locked, using, write_text, writing
 
     target = out or run / f"report.{format_}"
-    AuditResult.load(run)  # nothing is written to what is no run
+    result = AuditResult.load(run)  # nothing is written to what is no run
     if out is None:
         with locked(run):
-            write_text(target, render(AuditResult.load(run), format_))
+            result = AuditResult.load(run)  # what it is now that nobody writes to it
+            with using(run):
+                text = render(result, format_)
+            write_text(target, text)
     else:
-        text = render(AuditResult.load(run), format_)
-        out.parent.mkdir(parents=True, exist_ok=True)
+        with using(run):
+            text = render(result, format_)
+        with writing(out):
+            out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, text)
     show(str(target))

@@ -268,7 +268,7 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
     if "max_examples" in given:
         grid["max_examples"] = given.pop("max_examples")
     preset = given.setdefault("preset", "standard")
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise UsageError(f"preset '{preset}' given; {choices(str(preset), PRESETS)}")
     try:
         merged = Grid.model_validate(PRESETS[preset].model_dump() | grid)

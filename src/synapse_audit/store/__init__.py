@@ -1,10 +1,20 @@
 """The run folder: written atomically, resumed, read again without a model."""
 
 from synapse_audit.store.arrays import UnitShelf
-from synapse_audit.store.atomic import write_text
+from synapse_audit.store.atomic import write_text, writing
 from synapse_audit.store.finished import finished
 from synapse_audit.store.folder import RunFolder
 from synapse_audit.store.lock import locked
+from synapse_audit.store.reading import using
 from synapse_audit.store.result import AuditResult
 
-__all__ = ["AuditResult", "RunFolder", "UnitShelf", "finished", "locked", "write_text"]
+__all__ = [
+    "AuditResult",
+    "RunFolder",
+    "UnitShelf",
+    "finished",
+    "locked",
+    "using",
+    "write_text",
+    "writing",
+]

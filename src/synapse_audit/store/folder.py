@@ -26,7 +26,7 @@ import pandas as pd
 
 from synapse_audit.errors import RunFolderError
 from synapse_audit.memory import Allocate
-from synapse_audit.store import arrays, atomic, checksums
+from synapse_audit.store import arrays, atomic, checksums, reading
 from synapse_audit.store.arrays import UnitShelf
 from synapse_audit.store.lock import LOCK, locked
 
@@ -106,13 +106,7 @@ class RunFolder:
     def manifest(self) -> dict[str, Any]:
         """What is recorded so far; empty for a new folder."""
         file = self.path / MANIFEST
-        if not file.is_file():
-            return {}
-        try:
-            found = json.loads(file.read_text(encoding="utf-8"))
-            return found if isinstance(found, dict) else {}
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RunFolderError(f"'{file}' is not JSON: {error}") from error
+        return reading.read_json(file) if file.is_file() else {}
 
     def update_manifest(self, **entries: Any) -> None:
         """Adds or replaces top-level entries."""
@@ -132,8 +126,10 @@ class RunFolder:
     @property
     def hashes(self) -> dict[str, str]:
         """Name → sha256 of every file that the run has written."""
-        found = self.manifest.get("files")
-        return found if isinstance(found, dict) else {}
+        found = self.manifest.get("files", {})
+        if not isinstance(found, dict) or not all(isinstance(h, str) for h in found.values()):
+            raise reading.refused(self.path / MANIFEST, "has 'files' that are no hashes by name")
+        return found
 
     def written(self, folder: str) -> tuple[str, ...]:
         """Names of the files in a sub-folder, as the manifest has them."""
@@ -144,8 +140,8 @@ class RunFolder:
         self._write(f"{name}.parquet", atomic.table_bytes(table))
 
     def read_table(self, name: str) -> pd.DataFrame:
-        """Reads ``name.parquet``."""
-        return pd.read_parquet(self.path / f"{name}.parquet")
+        """Reads ``name.parquet``, held against its declared columns."""
+        return reading.read_table(self._whole(f"{name}.parquet"), name)
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """Writes ``name.json``."""
@@ -159,7 +155,7 @@ class RunFolder:
 
     def read_array(self, name: str) -> np.ndarray:
         """Opens ``name.npy`` memory-mapped."""
-        return np.load(self.path / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        return reading.read_array(self._whole(f"{name}.npy"))
 
     def write_arrays(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         """Writes ``name.npz``."""
@@ -167,8 +163,7 @@ class RunFolder:
 
     def read_arrays(self, name: str) -> dict[str, np.ndarray]:
         """Reads ``name.npz``."""
-        with np.load(self.path / f"{name}.npz", allow_pickle=False) as found:
-            return {key: found[key] for key in found.files}
+        return reading.read_arrays(self._whole(f"{name}.npz"))
 
     def allocate(self, folder: str) -> Allocate:
         """Makes memory-mapped arrays, under temporary names until :meth:`publish`.
@@ -226,6 +221,23 @@ class RunFolder:
             if parent.is_symlink():
                 raise RunFolderError(f"'{parent}' is a link; expected a folder of the run's own")
         return path
+
+    def _whole(self, name: str) -> Path:
+        """Where a file is that is to be read.
+
+        Raises:
+            RunFolderError: it is not the one that the run wrote.
+        """
+        path, hashes = self.path / name, self.hashes
+        if hashes and name not in hashes:
+            raise reading.refused(path, f"is not among the files of {MANIFEST}")
+        if hashes and path.is_file() and not self._is_intact(name, hashes[name]):
+            raise reading.refused(path, f"is damaged: its sha256 is not that of {MANIFEST}")
+        return path
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """Reads ``name.json``."""
+        return reading.read_json(self._whole(f"{name}.json"))
 
     def _write(self, name: str, content: bytes | memoryview) -> None:
         found = hashlib.sha256(content).hexdigest()

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from html import escape
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from synapse_audit.artifacts import Direct, Outcomes
+from synapse_audit.artifacts import MOST_CLASSES, Direct, Outcomes
 from synapse_audit.errors import RunFolderError, UsageError, choices
 from synapse_audit.report import SECTIONS
 from synapse_audit.report.kit.csv_export import csv_text
 from synapse_audit.report.kit.plotting import find_figure, plotly_figure
 from synapse_audit.store.atomic import write_text
 from synapse_audit.store.folder import MANIFEST, RunFolder
+from synapse_audit.store.reading import refused
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-FINDINGS = "findings"
+FINDINGS, SUMMARY = "findings", "summary.json"
 
 FIELDS = ("predicted", "probability", "margin", "kl", "confidence")
 """Arrays of ``outcomes/``: (actions, examples); ``benign`` too where a benign class was named."""
@@ -53,7 +53,8 @@ class AuditResult:
         path = Path(folder)
         if not (path / MANIFEST).is_file():
             raise RunFolderError(f"run '{path}' given; expected a folder with {MANIFEST}")
-        if not (path / "summary.json").is_file():
+        run = RunFolder(path)
+        if not (path / SUMMARY).is_file() or (run.hashes and SUMMARY not in run.hashes):
             raise RunFolderError(
                 f"run '{path}' is not finished; expected a finished one: repeat its command"
             )
@@ -103,7 +104,7 @@ class AuditResult:
     def to_csv(self, folder: str | Path) -> list[Path]:
         """Writes every table as ``NAME.csv`` and the summary as ``summary.csv``.
 
-        No cell of them is run as a formula where a spreadsheet opens them.
+        Text that a spreadsheet would run as a formula gets a leading apostrophe.
 
         Returns:
             The files, in the order written.
@@ -135,17 +136,30 @@ class AuditResult:
     @cached_property
     def manifest(self) -> dict[str, Any]:
         """Provenance: configuration, hashes, versions, split sizes, times."""
-        return RunFolder(self.folder).manifest
+        return self._run.manifest
 
     @cached_property
     def summary(self) -> dict[str, Any]:
         """The headline figures, each {value, low, high}."""
-        return json.loads((self.folder / "summary.json").read_text(encoding="utf-8"))
+        found = self._run.read_json("summary")
+        names = found.get("classes", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise refused(self.folder / SUMMARY, "has 'classes' that is no list of names")
+        if len(names) > MOST_CLASSES:
+            raise refused(self.folder / SUMMARY, f"has {len(names):,} classes")
+        return found
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
         """Clean predictions of all examples, with their logits."""
-        return self._table("predictions")
+        table = self._table("predictions")
+        classes = len(self.summary.get("classes", ()))
+        for column in ("label", "predicted"):
+            most = table[column].max() if len(table) else 0
+            if classes and most >= classes:
+                reason = f"column '{column}' has class {most:g}; {SUMMARY} names {classes}"
+                raise refused(self.folder / "predictions.parquet", reason)
+        return table
 
     @cached_property
     def splits(self) -> pd.DataFrame:
@@ -176,28 +190,49 @@ class AuditResult:
     def findings(self) -> dict[str, dict[str, pd.DataFrame]]:
         """finding → table name → table."""
         found: dict[str, dict[str, pd.DataFrame]] = {}
-        for file in sorted((self.folder / FINDINGS).glob("*.parquet")):
-            finding, _, table = file.stem.partition(".")
-            found.setdefault(finding, {})[table] = pd.read_parquet(file)
+        for name in self._finding_tables():
+            finding, _, table = name.partition(".")
+            found.setdefault(finding, {})[table] = self._table(f"{FINDINGS}/{name}")
         return found
+
+    def _finding_tables(self) -> list[str]:
+        """Names of the tables that this run wrote, not those that an older one left."""
+        files: Iterable[str] = self._run.written(FINDINGS)
+        if not self._run.hashes:
+            files = (file.name for file in (self.folder / FINDINGS).glob("*.parquet"))
+        return sorted(PurePath(file).stem for file in files)
 
     @cached_property
     def outcomes(self) -> Outcomes:
         """Per distinct action and ``evaluate`` example; memory-mapped."""
-        run = RunFolder(self.folder)
+        run = self._run
         actions = tuple(run.read_table("outcomes/actions")["action"])
-        fields: dict[str, Any] = {n: np.asarray(run.read_array(f"outcomes/{n}")) for n in FIELDS}
-        if run.has("outcomes/benign.npy"):
-            fields["benign"] = np.asarray(run.read_array("outcomes/benign"))
-        if not run.has("outcomes/direct_design_weight.npy"):
+        names = (*FIELDS, *(["benign"] if self._holds("benign") else []))
+        fields: dict[str, Any] = {n: self._outcome(n, len(actions)) for n in names}
+        if not self._holds("direct_design_weight"):
             return Outcomes(actions, **fields)
         direct: dict[str, Any] = {
-            n: np.asarray(run.read_array(f"outcomes/direct_{n}")) for n in DIRECT_FIELDS
+            n: self._outcome(f"direct_{n}", len(actions)) for n in DIRECT_FIELDS
         }
         return Outcomes(actions, **fields, direct=Direct(**direct))
 
+    def _holds(self, name: str) -> bool:
+        return (self.folder / "outcomes" / f"{name}.npy").is_file()
+
+    def _outcome(self, name: str, actions: int) -> np.ndarray:
+        """An array of (actions, examples), or one value per action."""
+        found = self._run.read_array(f"outcomes/{name}")
+        if found.ndim not in (1, 2) or len(found) != actions:
+            reason = f"has shape {found.shape}; expected one row per action, {actions:,}"
+            raise refused(self.folder / "outcomes" / f"{name}.npy", reason)
+        return np.asarray(found)
+
     def _table(self, name: str) -> pd.DataFrame:
-        return RunFolder(self.folder).read_table(name)
+        return self._run.read_table(name)
+
+    @cached_property
+    def _run(self) -> RunFolder:
+        return RunFolder(self.folder)
 
 
 def _figures(tree: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:

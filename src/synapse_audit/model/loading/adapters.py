@@ -21,6 +21,7 @@ from torch import nn
 
 from synapse_audit.config import Loading
 from synapse_audit.errors import BROKEN, ModelError, choices
+from synapse_audit.model.loading.adapter_sizes import check_adapter_sizes
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 
@@ -90,10 +91,12 @@ def find_adapter(folder: Path, loading: Loading) -> Adapter | None:
             raise ModelError(
                 f"'{folder / CONFIG}' has {name} {config[name]!r}; expected a text, or none"
             )
+    saved = _saved(folder)
+    check_adapter_sizes(folder / CONFIG, config, saved)
     given, named = loading.base_model, config.get("base_model_name_or_path")
     base = given or _beside(folder, str(named or ""))
     revision = None if given or Path(base).is_dir() else config.get("revision")
-    return Adapter(folder, kind, base, revision, _saved(folder))
+    return Adapter(folder, kind, base, revision, saved)
 
 
 def attach(model: Any, adapter: Adapter, *, merge: bool) -> nn.Module:

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from synapse_audit.artifacts import MOST_CLASSES
 from synapse_audit.errors import AuditError, ModelError, first_line
 
 CONFIG = "config.json"
@@ -23,10 +24,10 @@ CONFIG = "config.json"
 Attempt = Callable[[dict[str, Any]], object]
 """Makes a configuration, and a model without weights, of what ``config.json`` holds."""
 
-_COUNT = re.compile(r"(^|_)(layers?|blocks|heads|groups|experts)$|_layers_|_heads_")
+_COUNT = re.compile(r"(^|_)(layers?|depths?|blocks|heads|groups|experts)$|_layers_|_heads_")
 _SIZE = re.compile(r"(size|dim|width|positions|embeddings|d_model|d_ff|n_embd|n_inner)$")
 _LABELS = re.compile(r"^(num_labels|num_targets)$")
-_LARGEST = ((_COUNT, 10_000), (_SIZE, 2**26), (_LABELS, 2**20))
+_LARGEST = ((_COUNT, 2_000), (_SIZE, 2**26), (_LABELS, MOST_CLASSES))
 """Names of fields → the largest value that any model could mean."""
 
 _AT_LEAST_ONE = re.compile(
@@ -114,6 +115,10 @@ def _absurd(held: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, int
     for name, value in held.items():
         if isinstance(value, Mapping):
             yield from _absurd(value, f"{above}{name}.")
+        if isinstance(value, list):  # the depths of stages
+            yield from (found for one in value for found in _absurd({name: one}, above))
+        if name == "id2label" and isinstance(value, Mapping | list) and len(value) > MOST_CLASSES:
+            yield f"{above}{name} of length", len(value), f"{MOST_CLASSES:,} at most"
         if isinstance(value, int) and not isinstance(value, bool):
             limits = [most for pattern, most in _LARGEST if pattern.search(str(name))]
             if limits and value > min(limits):
