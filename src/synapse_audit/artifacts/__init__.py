@@ -51,6 +51,7 @@ from synapse_audit.artifacts.representation import (
     LayerStatistics,
     Probe,
     Ranking,
+    ScoresFor,
 )
 
 __all__ = [
@@ -78,6 +79,7 @@ __all__ = [
     "Predictions",
     "Probe",
     "Ranking",
+    "ScoresFor",
     "Signal",
     "Splits",
     "TextInput",

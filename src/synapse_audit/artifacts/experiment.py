@@ -177,6 +177,7 @@ class Cell:
     """``all``, one layer number, or several with commas between them."""
     ranking: str | None = None
     ranked_for: str | None = None
+    """The class whose scores chose the neurons; None where they are scores over all classes."""
     selection: str | None = None
     """top, bottom, random, matched, exclusive, keep_top, keep_random, constant; see plan.py."""
     fraction: float | None = None
