@@ -57,7 +57,7 @@ print(sa.probe_table(probes)[["scope", "accuracy", "selectivity", "null_accuracy
 
 # %% [markdown]
 # ## Rankings: which neurons?
-# A ranking holds one array of scores per layer, for all classes together (`global`) and for each.
+# A ranking holds one array of scores per layer, for all classes together (`GLOBAL`) and for each.
 
 # %%
 context = sa.RankingContext.of(found.activations, data, splits, probes)
@@ -114,7 +114,7 @@ tables = sa.measure(
 )
 effects = tables.effects
 columns = ["operator", "selection", "fraction", "accuracy_drop", "accuracy_drop_low"]
-whole = effects[(effects["layers"] == "all") & (effects["ranked_for"].fillna("global") == "global")]
+whole = effects[(effects["layers"] == "all") & effects["ranked_for"].isna()]
 print(whole[[*columns, "accuracy_drop_high"]].round(3).to_string(index=False))
 
 # %% [markdown]
@@ -171,9 +171,9 @@ with tempfile.TemporaryDirectory() as folder:
 def spread(context: sa.RankingContext) -> sa.Ranking:
     """Neurons that vary most over `fit`."""
     fit, layers = context.splits.fit, context.activations.layers
-    return sa.Ranking("spread", {"global": [layer[fit].std(axis=0) for layer in layers]})
+    return sa.Ranking("spread", {sa.GLOBAL: [layer[fit].std(axis=0) for layer in layers]})
 
 
 with sa.extended(rankings={"spread": spread}):
-    scores = sa.rank("spread", context).scores["global"]
+    scores = sa.rank("spread", context).scores[sa.GLOBAL]
 print("varies most in the last layer:", scores[last].argmax())

@@ -32,7 +32,7 @@ GRID = {
 def spread(context: sa.RankingContext) -> sa.Ranking:
     fit, layers = context.splits.fit, context.activations.layers
     scores = [layer[fit].std(axis=0).astype(np.float64) for layer in layers]
-    return sa.Ranking("any name", dict.fromkeys(("global", *context.classes), scores))
+    return sa.Ranking("any name", dict.fromkeys((sa.GLOBAL, *context.classes), scores))
 
 
 def halve(statistics: sa.LayerStatistics, cell: sa.Cell) -> Rewrite:
@@ -242,13 +242,13 @@ def test_a_ranking_of_ones_own_must_score_every_neuron(
     classifier: sa.Classifier, rows: pd.DataFrame
 ) -> None:
     def short(context: sa.RankingContext) -> sa.Ranking:
-        return sa.Ranking("short", {"global": [np.zeros(3)]})
+        return sa.Ranking("short", {sa.GLOBAL: [np.zeros(3)]})
 
     data = sa.load_data(rows, classes=classifier.classes)
     splits = sa.split(data)
     found = sa.extract(classifier, classifier.encode(data.inputs), fit=splits.fit)
     context = sa.RankingContext.of(found.activations, data, splits)
-    words = r"\(3,\) neurons for 'global'; expected \(32, 32"
+    words = r"\(3,\) neurons for all classes; expected \(32, 32"
     with sa.extended(rankings={"short": short}), pytest.raises(sa.UsageError, match=words):
         sa.rank("short", context)
 

@@ -60,4 +60,4 @@ def test_rankings_put_exactly_the_planted_neurons_on_top(
         wanted = block_neurons(planted.layout, pairs[name])
         assert _top(ranking, name, wanted.counts[1]) == wanted
     everything = block_neurons(planted.layout, tuple(j for name in CARRIED for j in pairs[name]))
-    assert _top(ranking, "global", everything.counts[1]) == everything
+    assert _top(ranking, None, everything.counts[1]) == everything

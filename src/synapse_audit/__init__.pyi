@@ -4,6 +4,7 @@ This list is the only one: ``lazy_loader`` reads it when the package is imported
 read it as the types of the package. A name is imported when it is first asked for.
 """
 
+from .artifacts import GLOBAL as GLOBAL
 from .artifacts import Activations as Activations
 from .artifacts import Cell as Cell
 from .artifacts import Evidence as Evidence

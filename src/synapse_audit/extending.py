@@ -40,7 +40,7 @@ def extended(
 
     Args:
         rankings: name → (context) → :class:`Ranking`: one array of scores per layer, layer 0
-            first, under ``global`` and, for what is done per class, each class name.
+            first, under ``GLOBAL`` and, for what is done per class, each class name.
         operators: name → (statistics of a layer over ``fit``, cell) → rewrite of its neurons.
 
     Raises:
@@ -51,7 +51,7 @@ def extended(
 
     >>> def spread(context):
     ...     fit, layers = context.splits.fit, context.activations.layers
-    ...     return Ranking("spread", {"global": [layer[fit].std(axis=0) for layer in layers]})
+    ...     return Ranking("spread", {GLOBAL: [layer[fit].std(axis=0) for layer in layers]})
     >>> with extended(rankings={"spread": spread}):
     ...     "spread" in RANKINGS
     True

@@ -14,7 +14,7 @@ BASE = {
     "site": "block_output",
 }
 BASE |= {"position": "pooled", "layers": "all", "ranking": None, "ranked_for": None}
-TOP = {"selection": "top", "ranking": "probe", "ranked_for": "global", "draw": None}
+TOP = {"selection": "top", "ranking": "probe", "ranked_for": None, "draw": None}
 
 
 def effects_table(rows):
@@ -38,6 +38,11 @@ def random_controls(draws=3, **purpose):
     ]
 
 
+def named(tests, *columns):
+    """Rows by some columns; all classes at once as the empty name."""
+    return tests.fillna({"ranked_for": ""}).set_index([*columns])
+
+
 def test_area_and_t_by_hand():
     tests = curve_tests(effects_table(curve([0.2, 0.4, 0.6], **TOP) + random_controls()))
     # Top: .2 · .3 + .4 · .5 = .26; random controls: .06, .12, .18.
@@ -56,26 +61,26 @@ def test_every_curve_is_tested_against_the_controls_of_its_own_setting():
     rows += curve([0.9, 0.9, 0.9], **TOP, layers="2") + random_controls(layers="2", position="all")
     rows += curve([0.5, 0.5, 0.5], **(TOP | {"ranked_for": "sqli"}))
     rows += curve([0.5], **(TOP | {"ranking": "iou"})) + curve([0.5] * 3, **TOP, operator="zero")
-    tests = curve_tests(effects_table(rows)).set_index(["ranking", "ranked_for", "layers"])
+    tests = named(curve_tests(effects_table(rows)), "ranking", "ranked_for", "layers")
     assert len(tests) == 3  # neither one fraction nor another operator
-    assert tests.loc[("probe", "global", "all"), "area"] == pytest.approx(0.0)
+    assert tests.loc[("probe", "", "all"), "area"] == pytest.approx(0.0)
     assert tests.loc[("probe", "sqli", "all"), "area"] == pytest.approx(0.6 * 0.3)
-    assert np.isnan(tests.loc[("probe", "global", "2"), ["area", "t", "p_adjusted"]].tolist()).all()
+    assert np.isnan(tests.loc[("probe", "", "2"), ["area", "t", "p_adjusted"]].tolist()).all()
     known = tests["p_value"].dropna().to_numpy()
     expected = stats.false_discovery_control(known, method="by")
     np.testing.assert_allclose(tests["p_adjusted"].dropna(), expected)
 
 
 def test_a_ranking_with_controls_of_its_own_is_not_set_beside_the_shared_ones():
-    own = {"ranking": "paper", "ranked_for": "global"}
+    own = {"ranking": "paper", "ranked_for": None}
     rows = curve([0.5] * 3, **TOP) + curve([0.5] * 3, **(TOP | own)) + random_controls()
     rows += random_controls(2, **own)
     # A setting of its own is on no curve.
     rows += random_controls(2, **(own | {"ranked_for": "sqli", "group": "paper_mass"}))
     rows += curve([0.5] * 3, **(TOP | own | {"ranked_for": "sqli"}))
-    tests = curve_tests(effects_table(rows)).set_index(["ranking", "ranked_for"])
-    assert tests.loc[("probe", "global"), "area"] == pytest.approx(0.3 * 0.6)
-    assert tests.loc[("paper", "global"), "area"] == pytest.approx((0.5 - 0.15) * 0.6)
+    tests = named(curve_tests(effects_table(rows)), "ranking", "ranked_for")
+    assert tests.loc[("probe", ""), "area"] == pytest.approx(0.3 * 0.6)
+    assert tests.loc[("paper", ""), "area"] == pytest.approx((0.5 - 0.15) * 0.6)
     # Random controls with the counts of the global sets say nothing of a class's own sets.
     assert np.isnan(tests.loc[("paper", "sqli"), "p_value"])
     assert tests["df"].tolist() == [2, 1, 0]

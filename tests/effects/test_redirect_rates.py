@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from findings.evidence import make_evidence, silence
 
 from synapse_audit.artifacts import Cell, Evidence
 from synapse_audit.effects.redirect_rates import (
@@ -15,8 +16,6 @@ from synapse_audit.effects.redirect_rates import (
     sample,
 )
 from synapse_audit.statistics import interval
-
-from .evidence import make_evidence, silence
 
 N = 90
 

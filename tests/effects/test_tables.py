@@ -115,7 +115,7 @@ def swept(build, **options):
     cells = []
     for size in (1, 2):
         where = {"fraction": size / 10}
-        aim = {"ranking": "probe", "ranked_for": "global"}
+        aim = {"ranking": "probe", "ranked_for": None}
         cells.append(build.cell(range(size), selection="top", **aim, **where))
         for draw in range(3):
             ids = range(3 + draw * 2, 3 + draw * 2 + size)

@@ -42,7 +42,6 @@ def silence(selection: str, fraction: float | None, **changes: Any) -> Cell:
         position="pooled",
         layers="all",
         ranking=None if drawn else "probe",
-        ranked_for=None if drawn else "global",
         selection=selection,
         fraction=fraction,
         neurons=NeuronSet.of({1: [next(_fresh)]}),
@@ -65,6 +64,7 @@ def make_evidence(
     sufficiency: pd.DataFrame | None = None,
     grid: Grid = GRID,
     n_classes: int | None = None,
+    classes: Sequence[str] = "abcdefgh",
     resamples: int = 200,
     stream: Sequence[tuple[Sequence[int], Sequence[bool]]] | None = None,
 ) -> Evidence:
@@ -78,7 +78,7 @@ def make_evidence(
     y = np.asarray(labels, dtype=np.int64)
     if logits is None:
         logits = one_hot_logits(labels, n_classes or int(y.max()) + 1)
-    classes = tuple("abcdefgh"[: logits.shape[1]])
+    classes = tuple(classes[: logits.shape[1]])
     cells = tuple(grouped(cell) for cell, _ in trials)
     predicted = np.array([p for _, p in trials], dtype=np.uint16).reshape(len(cells), len(y))
     nothing = np.zeros(predicted.shape, dtype=np.float32)

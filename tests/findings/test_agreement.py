@@ -25,7 +25,7 @@ def _rankings(seed: int = 0) -> dict[str, Ranking]:
         for name, size in noise.items()
     }
     made["random"] = [generator.normal(size=WIDTH) for _ in range(LAYERS)]
-    return {name: Ranking(name, {"global": scores}) for name, scores in made.items()}
+    return {name: Ranking(name, {None: scores}) for name, scores in made.items()}
 
 
 def _wrong(n: int, labels: list[int]) -> list[int]:
@@ -74,7 +74,7 @@ def test_correlations_are_those_of_scipy_and_the_mean_is_over_blocks(
 ) -> None:
     table = tables["correlation"]
     rows = table[(table["first"] == "probe") & (table["second"] == "conductance")]
-    one, two = (evidence.rankings[n].scores["global"] for n in ("probe", "conductance"))
+    one, two = (evidence.rankings[n].scores[None] for n in ("probe", "conductance"))
     wanted = [spearmanr(a, b).statistic for a, b in zip(one, two, strict=True)]
     np.testing.assert_allclose(rows["spearman"], [*wanted, np.mean(wanted[1:])])
     assert rows["layer"].isna().tolist() == [False] * LAYERS + [True]
@@ -90,8 +90,7 @@ def test_overlaps_count_shared_neurons(evidence: Evidence, tables: dict[str, pd.
         & (table["fraction"] == 0.2)
     ].iloc[0]
     sets = [
-        set(np.argsort(-evidence.rankings[n].scores["global"][1])[:8])
-        for n in ("probe", "probeless")
+        set(np.argsort(-evidence.rankings[n].scores[None][1])[:8]) for n in ("probe", "probeless")
     ]
     assert row["k"] == 8
     assert row["overlap"] == pytest.approx(len(sets[0] & sets[1]) / 8)
@@ -132,7 +131,7 @@ def test_effectiveness_by_hand(tables: dict[str, pd.DataFrame]) -> None:
 
 def test_a_ranking_across_layers_stands_beside_its_own_controls() -> None:
     # Its sets hold other numbers of neurons per layer: its draws carry its name.
-    own = {"ranking": "paper", "ranked_for": "global"}
+    own = {"ranking": "paper", "ranked_for": None}
     trials = [
         (_top("probe", 0.1), _wrong(8, LABELS)),
         (_top("paper", 0.1), _wrong(8, LABELS)),

@@ -32,7 +32,7 @@ def _statistics(bank: np.ndarray) -> LayerStatistics:
 @pytest.fixture(scope="module")
 def evidence() -> Evidence:
     generator = np.random.default_rng(1)
-    scores = {n: [generator.normal(size=w) for w in WIDTHS] for n in ("global", "b")}
+    scores = {n: [generator.normal(size=w) for w in WIDTHS] for n in (None, "b")}
     return replace(
         make_evidence([0, 1, 2], logits=np.array([[3.0, 0, 0], [1, 2, 0], [0, 0, 6]])),
         statistics=tuple(_statistics(bank) for bank in _banks()),
@@ -43,7 +43,7 @@ def evidence() -> Evidence:
 def _row(**changes: object) -> dict[str, object]:
     row: dict[str, object] = {
         "space": "neuron", "operator": "mean", "site": "block_output", "position": "pooled",
-        "layers": "all", "ranking": "probe", "ranked_for": "global", "selection": "top",
+        "layers": "all", "ranking": "probe", "ranked_for": None, "selection": "top",
         "fraction": 0.5, "strength": 0.7, "target": None, "unit": None,
     }  # fmt: skip
     return row | changes
@@ -51,7 +51,13 @@ def _row(**changes: object) -> dict[str, object]:
 
 def _measured(evidence: Evidence, row: dict[str, object]) -> float:
     """What the operators themselves do to all values of ``fit``."""
-    chosen = top(evidence.rankings["probe"].scores[str(row["ranked_for"])], 0.5, [1, 2])
+    chosen = top(
+        evidence.rankings["probe"].scores[
+            None if row["ranked_for"] is None else str(row["ranked_for"])
+        ],
+        0.5,
+        [1, 2],
+    )
     cell = Cell(
         "neuron",
         str(row["operator"]),
@@ -73,13 +79,13 @@ def _measured(evidence: Evidence, row: dict[str, object]) -> float:
 @pytest.mark.parametrize("operator", sorted(CHANGES))
 def test_neuron_budgets_are_what_the_operators_do(evidence: Evidence, operator: str) -> None:
     target = "b" if operator in {"class_mean", "translate"} else None
-    row = _row(operator=operator, target=target, ranked_for=target or "global")
+    row = _row(operator=operator, target=target, ranked_for=target)
     assert budget(evidence, row) == pytest.approx(_measured(evidence, row), rel=0.03)
 
 
 def test_a_ranking_across_layers_takes_its_top_over_all_of_them(evidence: Evidence) -> None:
     scores = [np.zeros(6), np.full(8, 2.0), np.ones(5)]
-    across = Ranking("probe", {"global": scores}, across=True)
+    across = Ranking("probe", {None: scores}, across=True)
     found = replace(evidence, rankings={"probe": across})
     squares = [(s.norm.astype(float) ** 2).sum() for s in evidence.statistics]
     expected = (squares[1] / (squares[1] + squares[2])) ** 0.5

@@ -84,14 +84,14 @@ def test_guaranteed_accuracy_is_a_weighted_count_by_hand():
         weights=np.array([1.0, 2.0, 1.0, 1.0, 1.0]), n_classes=2,
     )  # fmt: skip
     found = certificates(evidence)
-    row = at(found.tables["distances"], place="head", change="l2", rows="all", target="any")
-    row = at(row[row["bias"]], **{"class": "all"})
+    row = at(found.tables["distances"], place="head", change="l2", rows="all", target=None)
+    row = at(row[row["bias"]], **{"class": None})
     # Right rows by margin: 1 (weight 2), 2, 3, 4 → median 2; the 5th percentile is margin 1.
     scale = np.sqrt(2) * np.sqrt(26) * 5
     assert row["median"].item() == pytest.approx(2 / scale)
     assert row["p05"].item() == pytest.approx(1 / scale)
     curve = at(found.tables["curves"], place="head", change="l2", rows="all")
-    curve = at(curve[curve["bias"]], **{"class": "all"}).set_index("budget")["accuracy"]
+    curve = at(curve[curve["bias"]], **{"class": None}).set_index("budget")["accuracy"]
     assert curve.loc[0.0] == pytest.approx(5 / 6)
     assert curve.loc[0.05] == pytest.approx(3 / 6)  # margins above 0.05 · scale = 1.80
     assert curve.loc[0.1] == pytest.approx(1 / 6)  # above 3.6
@@ -117,7 +117,7 @@ def test_a_broken_guarantee_is_counted():
 
 
 def test_curves_fall_and_more_freedom_never_guarantees_more():
-    table = at(certificates(setting()).tables["curves"], **{"class": "all"})
+    table = at(certificates(setting()).tables["curves"], **{"class": None})
     for _, curve in table.groupby(["place", "change", "rows", "bias"], dropna=False):
         assert (np.diff(curve.sort_values("budget")["accuracy"]) <= 1e-12).all()
         assert (curve["accuracy_low"] <= curve["accuracy"] + 1e-12).all()
@@ -137,7 +137,7 @@ def test_classes_add_up_to_everyone():
     for _, rows in table.groupby("budget"):
         by_class = rows.set_index("class")["accuracy"]
         total = sum(by_class[name] * share for name, share in shares.items())
-        assert total == pytest.approx(by_class["all"])
+        assert total == pytest.approx(at(rows, **{"class": None})["accuracy"].item())
 
 
 def test_flips_are_the_distribution_of_the_distances():
@@ -147,7 +147,7 @@ def test_flips_are_the_distribution_of_the_distances():
         g for g in guarantees(evidence).found if (g.place, g.change) == ("head_input", "zero")
     )
     right = evidence.predictions.predicted == evidence.predictions.labels
-    for row in at(found.tables["flips"], change="zero", **{"class": "all"}).itertuples():
+    for row in at(found.tables["flips"], change="zero", **{"class": None}).itertuples():
         moved = (zero.distance <= row.k) & right
         share = evidence.weights[moved].sum() / evidence.weights[right].sum()
         assert row.share == pytest.approx(share)

@@ -71,8 +71,8 @@ def test_grid_band_keeps_to_values_that_occur():
 
 
 def test_a_ranking_s_own_controls_go_before_the_shared_ones():
-    rows = [("random", None, None), ("random", "paper", "global"), ("random", "paper", "a")]
-    rows += [("matched", "probe", "global"), ("top", "probe", "global")]
+    rows = [("random", None, None), ("random", "paper", None), ("random", "paper", "a")]
+    rows += [("matched", "probe", None), ("top", "probe", None)]
     table = pd.DataFrame(rows, columns=["selection", "ranking", "ranked_for"])
     assert random_controls(table, "paper").index.tolist() == [1]
     assert random_controls(table, "probe").index.tolist() == [0], (

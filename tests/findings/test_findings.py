@@ -58,9 +58,7 @@ KEYS = {
 def some_evidence() -> Evidence:
     generator = np.random.default_rng(0)
     labels = np.repeat([0, 1, 2], 15)
-    cells = [
-        silence("top", f, ranked_for=name) for name in ("global", "a", "b") for f in (0.1, 0.5)
-    ]
+    cells = [silence("top", f, ranked_for=name) for name in (None, "a", "b") for f in (0.1, 0.5)]
     cells += [silence("random", f, draw=d) for f in (0.1, 0.5) for d in range(3)]
     trials = [(cell, generator.integers(0, 3, 45).tolist()) for cell in cells]
     return make_evidence(labels.tolist(), trials)
@@ -70,7 +68,7 @@ def two_phase_evidence() -> Evidence:
     generator = np.random.default_rng(1)
     labels = np.repeat([0, 1, 2], 15)
     known = generator.permutation(45) < 30
-    cells = [silence("top", f, ranked_for=name) for name in ("global", "a") for f in (0.1, 0.5)]
+    cells = [silence("top", f, ranked_for=name) for name in (None, "a") for f in (0.1, 0.5)]
     cells += [silence("random", f, draw=d) for f in (0.1, 0.5) for d in range(3)]
     trials = [(cell, generator.integers(0, 3, 45).tolist()) for cell in cells]
     stream = [(generator.integers(0, 3, 45).tolist(), known.tolist()) for _ in cells]

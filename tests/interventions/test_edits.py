@@ -18,7 +18,7 @@ def _view(seed: int = 0) -> HeadView:
     generator = np.random.default_rng(seed)
     inputs = generator.normal(0.3, 1.0, size=(EXAMPLES, FEATURES)).astype(np.float32)
     weight = generator.normal(size=(CLASSES, FEATURES)).astype(np.float32)
-    return HeadView(weight, inputs, (inputs @ weight.T).argmax(axis=1))
+    return HeadView(weight, inputs, (inputs @ weight.T).argmax(axis=1), None)
 
 
 def _rise(view: HeadView, edit: HeadEdit) -> float:
@@ -75,6 +75,7 @@ def test_push_by_hand() -> None:
         weight=np.array([[3.0, 0.0], [0.0, 4.0]], dtype=np.float32),
         head_input=np.array([[6.0, 8.0], [0.0, 9.0]], dtype=np.float32),
         predicted=np.array([0, 1]),
+        bias=None,
     )
     edit = push(view, 1, np.arange(2), 2.0)
     np.testing.assert_allclose(edit.weight, [[0, 0], [6, 8]], rtol=1e-6)  # 2 · 5 · (0.6, 0.8)

@@ -34,6 +34,7 @@ def test_the_ascent_is_the_mean_input_where_the_target_is_not_predicted() -> Non
         np.ones((2, 2), dtype=np.float32),
         np.array([[1.0, 2.0], [3.0, 4.0], [9.0, 9.0]], dtype=np.float32),
         np.array([0, 0, 1]),
+        None,
     )
     assert view.ascent(1).tolist() == [2.0, 3.0]
     assert replace(view, predicted=np.array([1, 1, 1])).ascent(1).tolist() == [0.0, 0.0]

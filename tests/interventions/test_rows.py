@@ -39,7 +39,10 @@ def test_a_scaled_row_scales_its_logit_without_the_bias() -> None:
 
 def test_noise_has_its_size_and_its_columns() -> None:
     view = HeadView(
-        np.zeros((50, 400), dtype=np.float32), np.ones((1, 400), dtype=np.float32), np.zeros(1, int)
+        np.zeros((50, 400), dtype=np.float32),
+        np.ones((1, 400), dtype=np.float32),
+        np.zeros(1, int),
+        None,
     )
     columns = np.arange(0, 400, 2)
     edit = column_noise(view, columns, 0.05, np.random.default_rng(0))

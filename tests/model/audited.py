@@ -191,7 +191,7 @@ class Audited:
     def cells(self) -> pd.DataFrame:
         """Mean and zero on top sets of all layers and of each alone, at what the head reads."""
         effects = self.result.effects
-        top = effects[(effects["selection"] == "top") & (effects["ranked_for"] == "global")]
+        top = effects[(effects["selection"] == "top") & effects["ranked_for"].isna()]
         shown = top[(top["site"] == "block_output") & (top["position"] == "pooled")]
         return shown[shown["layers"] != "0"].drop_duplicates("action")
 

@@ -81,7 +81,7 @@ def test_draws_of_one_seed_count_once() -> None:
 
 
 def _rankings(scores: list[float], method: str = "probe") -> pd.DataFrame:
-    columns = {"method": method, "ranked_for": "global", "layer": 1, "score": scores}
+    columns = {"method": method, "ranked_for": None, "layer": 1, "score": scores}
     return pd.DataFrame(columns | {"neuron": range(len(scores))})
 
 

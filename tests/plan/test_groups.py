@@ -84,6 +84,29 @@ def test_a_group_is_part_of_no_identity() -> None:
     assert (cell.key, cell.action) == (other.key, other.action)
 
 
+def test_a_key_says_what_is_meant_not_in_which_bits() -> None:
+    """As between one thread and two: the head's weights differ in their last bit."""
+    s = everything()
+    nudged = replace(s.head, weight=np.nextafter(s.head.weight, np.float32(np.inf)))
+    cells, others = build_cells(s), build_cells(replace(s, head=nudged))
+    assert [cell.key for cell in cells] == [cell.key for cell in others]
+    moved = [a for a, b in zip(cells, others, strict=True) if a.action != b.action]
+    assert moved and all(cell.space == "weight" for cell in moved)
+
+
+@pytest.mark.parametrize("headline", ["probe", "paper"])
+def test_a_key_means_one_action(headline: str) -> None:
+    """Also where an operator is swept and run besides, by a ranking across layers."""
+    changes = {"operators": ("mean", "scale"), "other_operators": ("scale",)}
+    s = everything(EVERYTHING.model_copy(update=changes))
+    s = replace(s, grid=s.grid.model_copy(update={"rankings": (headline, "probeless")}))
+    actions: dict[str, set[str]] = {}
+    for cells in GROUPS.values():
+        for cell in cells(s):
+            actions.setdefault(cell.key, set()).add(cell.action)
+    assert all(len(found) == 1 for found in actions.values())
+
+
 @pytest.mark.parametrize("operators", [("mean",), ("mean", "scale"), ("scale", "zero")])
 @pytest.mark.parametrize("compared", [(), ("probeless",), ("probe", "conductance")])
 def test_only_groups_that_are_read_together_share_cells(

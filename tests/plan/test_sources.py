@@ -33,8 +33,8 @@ def test_sources_hold_what_the_stages_one_by_one_give(stages: tuple) -> None:
     sources = PlanInputs.of(classifier, found, context, grid=GRID)
     assert (sources.grid, sources.classes, sources.seed) == (GRID, data.classes, 0)
     assert list(sources.rankings) == ["probeless", "iou"]
-    scores = sources.rankings["iou"].scores["global"]
-    for one, other in zip(scores, rank("iou", context).scores["global"], strict=True):
+    scores = sources.rankings["iou"].scores[None]
+    for one, other in zip(scores, rank("iou", context).scores[None], strict=True):
         np.testing.assert_array_equal(one, other)
     known = {"labels": data.labels, "classes": data.classes}
     expected = layer_statistics(found.activations, splits, **known)

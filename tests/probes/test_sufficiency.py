@@ -28,7 +28,7 @@ def ranking(first: tuple[int, ...], width: int, layers: int) -> Ranking:
     """Scores that put ``first`` first, in this order, in every layer."""
     scores = np.zeros(width)
     scores[list(first)] = np.arange(len(first), 0, -1)
-    return Ranking("by hand", {"global": (scores,) * layers})
+    return Ranking("by hand", {None: (scores,) * layers})
 
 
 def test_two_copies_are_two_disjoint_sufficient_sets() -> None:

@@ -21,6 +21,6 @@ def test_by_hand() -> None:
     gradient, conductance = (rank(m, setting) for m in ("activation_gradient", "conductance"))
     np.testing.assert_allclose(gradient.scores["a"][0], [2.5, 3.5])
     np.testing.assert_allclose(gradient.scores["b"][0], [5.0, 0.0])
-    np.testing.assert_allclose(gradient.scores["global"][0], [3.75, 1.75])
-    np.testing.assert_allclose(conductance.scores["global"][0], [7.5, 3.5])
-    assert set(gradient.scores) == {"global", "a", "b"}
+    np.testing.assert_allclose(gradient.scores[None][0], [3.75, 1.75])
+    np.testing.assert_allclose(conductance.scores[None][0], [7.5, 3.5])
+    assert set(gradient.scores) == {None, "a", "b"}

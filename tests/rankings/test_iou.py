@@ -35,7 +35,7 @@ def test_scores_are_those_of_scikit_learn(rounded: bool) -> None:
             wanted = _oracle(setting, 1, neuron, label)
             assert found.scores[name][1][neuron] == pytest.approx(wanted, abs=1e-12)
     mean = np.mean([found.scores[name][2] for name in CLASSES], axis=0)
-    np.testing.assert_allclose(found.scores["global"][2], mean)
+    np.testing.assert_allclose(found.scores[None][2], mean)
 
 
 def test_a_neuron_and_its_negative_score_the_same() -> None:

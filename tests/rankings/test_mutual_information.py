@@ -22,7 +22,7 @@ def test_scores_are_those_of_scikit_learn() -> None:
     found, fit = rank("mutual_information", setting), plain.splits.fit
     for neuron in range(12):
         bins = pd.qcut(plain.activations.layers[1][fit, neuron], 10, labels=False)
-        for name, labels in (("global", plain.fit_labels), ("b", plain.fit_labels == 1)):
+        for name, labels in ((None, plain.fit_labels), ("b", plain.fit_labels == 1)):
             table = pd.crosstab(bins, labels, values=weights[fit], aggfunc="sum").fillna(0)
             wanted = mutual_info_score(None, None, contingency=table.to_numpy())
             assert found.scores[name][1][neuron] == pytest.approx(wanted, abs=1e-9)
@@ -43,17 +43,17 @@ def test_by_hand() -> None:
     layers[0][:, 0], layers[0][:, 1] = plain.labels, 1.0
     found = rank("mutual_information", replace(plain, activations=Activations(layers, layers[0])))
     shares = np.bincount(plain.fit_labels) / len(plain.fit_labels)
-    assert found.scores["global"][0][0] == pytest.approx(-(shares * np.log(shares)).sum())
-    assert found.scores["global"][0][1] == 0.0
+    assert found.scores[None][0][0] == pytest.approx(-(shares * np.log(shares)).sum())
+    assert found.scores[None][0][1] == 0.0
     assert found.scores["a"][0][0] == pytest.approx(
         -(shares[0] * np.log(shares[0]) + (1 - shares[0]) * np.log(1 - shares[0]))
     )
-    assert set(found.scores) == {"global", *CLASSES}
+    assert set(found.scores) == {None, *CLASSES}
 
 
 def test_a_monotone_rewrite_changes_nothing() -> None:
     plain = context()
     layers = tuple(np.exp(layer) for layer in plain.activations.layers)
     other = replace(plain, activations=Activations(layers, layers[-1]))
-    one, two = (rank("mutual_information", c).scores["global"] for c in (plain, other))
+    one, two = (rank("mutual_information", c).scores[None] for c in (plain, other))
     np.testing.assert_allclose(one[1], two[1])

@@ -24,7 +24,7 @@ def plain() -> RankingContext:
 def test_contract(method: str, plain: RankingContext) -> None:
     found = rank(method, plain)
     assert found.method == method
-    assert set(found.scores) == {"global", *CLASSES}
+    assert set(found.scores) == {None, *CLASSES}
     for by_layer in found.scores.values():
         assert [len(scores) for scores in by_layer] == [12, 12, 12]
         assert all(np.isfinite(scores).all() and (scores >= 0).all() for scores in by_layer)
@@ -43,7 +43,7 @@ def test_equivariant_under_a_permutation_of_neurons(method: str, plain: RankingC
 @pytest.mark.parametrize("method", DETERMINED)
 def test_the_planted_neuron_comes_first(method: str, plain: RankingContext) -> None:
     table = ranking_table([rank(method, plain)])
-    row = table[(table["layer"] == 1) & (table["rank"] == 1) & (table["ranked_for"] == "global")]
+    row = table[(table["layer"] == 1) & (table["rank"] == 1) & table["ranked_for"].isna()]
     assert row["neuron"].item() == PLANTED
 
 
@@ -51,7 +51,7 @@ def test_probe_scores_are_the_absolute_centred_weights(plain: RankingContext) ->
     weights = plain.probes[1].weights
     found = rank("probe", plain)
     np.testing.assert_array_equal(found.scores["b"][1], np.abs(weights[1]))
-    np.testing.assert_allclose(found.scores["global"][1], np.abs(weights).sum(axis=0))
+    np.testing.assert_allclose(found.scores[None][1], np.abs(weights).sum(axis=0))
 
 
 def test_probeless_by_hand(plain: RankingContext) -> None:
@@ -67,7 +67,7 @@ def test_probeless_by_hand(plain: RankingContext) -> None:
     )
     found = rank("probeless", small)
     unit = np.sqrt(3 / 2)
-    np.testing.assert_allclose(found.scores["global"][0], [4 * unit, 0])
+    np.testing.assert_allclose(found.scores[None][0], [4 * unit, 0])
     np.testing.assert_allclose(found.scores["a"][0], [3 * unit, 0])
     np.testing.assert_allclose(found.scores["b"][0], [2 * unit, 0])
     np.testing.assert_allclose(found.scores["c"][0], [3 * unit, 0])
@@ -78,8 +78,8 @@ def test_a_class_without_fit_examples_is_not_ranked_for(method: str, plain: Rank
     labels = np.where(plain.labels == 2, 1, plain.labels)
     filled = tuple(np.ones((len(labels), 12), dtype=np.float32) for _ in range(3))
     found = rank(method, build(plain.activations, labels, plain.splits, filled))
-    assert set(found.scores) == {"global", "a", "b"}
-    assert all(np.isfinite(scores).all() for scores in found.scores["global"])
+    assert set(found.scores) == {None, "a", "b"}
+    assert all(np.isfinite(scores).all() for scores in found.scores[None])
 
 
 @pytest.mark.parametrize("method", RANKINGS)
@@ -105,7 +105,7 @@ def test_random_is_keyed_by_the_seed(plain: RankingContext) -> None:
 
 def test_table_ranks_ties_as_the_selections_do() -> None:
     scores = np.array([1.0, 3.0, 3.0, 0.0])
-    table = ranking_table([Ranking("by hand", {"global": (scores, scores[::-1])})])
+    table = ranking_table([Ranking("by hand", {None: (scores, scores[::-1])})])
     assert list(table) == ["method", "ranked_for", "layer", "neuron", "score", "rank", "site"]
     assert set(table["site"]) == {"block_output"}
     assert table["rank"].tolist() == [3, 1, 2, 4, 4, 1, 2, 3]
@@ -131,7 +131,7 @@ def test_neurons_looked_at_a_few_at_a_time_score_the_same(
     whole = rank(name, context()).scores
     monkeypatch.setattr(memory, "NUMBERS", 5 * N // 3)  # five of twelve neurons
     found = rank(name, context()).scores
-    assert found.keys() == whole.keys() == {"global", *CLASSES}
+    assert found.keys() == whole.keys() == {None, *CLASSES}
     for key, layers in found.items():
         for layer, before in zip(layers, whole[key], strict=True):
             assert len(layer) == WIDTH

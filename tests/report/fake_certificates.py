@@ -22,7 +22,7 @@ KEY = ("place", "change", "rows", "bias", "exact")
 
 def certificates(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
     """Guarantees that fall to 0 over the size, a little sooner for each further class."""
-    groups = ("all", *classes)
+    groups = (None, *classes)
     curves = [
         _named(kind) | {"class": group, "budget": float(b)} | _accuracy(b / kind[5][-1], i)
         for i, group in enumerate(groups) for kind in KINDS for b in kind[5]
@@ -30,7 +30,7 @@ def certificates(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
     distances = [
         _named(kind) | {"class": group, "target": target, "n": 40, "p05": 0.1, "median": 0.267,
                         "never": 0.0, "attained": 1.0}
-        for kind in KINDS for group in groups for target in ("any", classes[0])
+        for kind in KINDS for group in groups for target in (None, classes[0])
     ]  # fmt: skip
     checks = [
         {"place": "head", "change": norm, "cell": f"{norm}{b}", "operator": "push",
@@ -38,7 +38,7 @@ def certificates(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
          "guaranteed": max(0.0, 0.9 - b), "examples": 30, "changed": 0}
         for norm in ("l2", "linf") for b in SIZES[1:]
     ]  # fmt: skip
-    flips = pd.DataFrame({"change": "zero", "class": "all", "k": COUNTS, "share": 0.1})
+    flips = pd.DataFrame({"change": "zero", "class": None, "k": COUNTS, "share": 0.1})
     return {
         "curves": pd.DataFrame(curves).astype({"bias": "boolean"}),
         "distances": pd.DataFrame(distances).astype({"bias": "boolean"}),

@@ -184,7 +184,7 @@ def _probes(layers: int) -> pd.DataFrame:
 def _rankings(classes: Sequence[str], layers: int, random: np.random.Generator) -> pd.DataFrame:
     parts = []
     for method in ("probe", "probeless"):
-        for owner in ("global", classes[0]):
+        for owner in (None, classes[0]):
             for layer in range(layers + 1):
                 score = np.sort(random.gamma(1 + layer / 3, size=WIDTH))[::-1]
                 parts.append(pd.DataFrame({
@@ -276,8 +276,8 @@ def _tests(tests: bool) -> pd.DataFrame:
     if not tests:
         return pd.DataFrame(columns=columns)
     rows = [
-        ("mean", None, "all", "pooled", "probe", "global", 0.061, 4.21, 19, 0.0005, 0.004),
-        ("mean", None, "all", "pooled", "probeless", "global", 0.018, 1.3, 19, 0.21, 0.6),
+        ("mean", None, "all", "pooled", "probe", None, 0.061, 4.21, 19, 0.0005, 0.004),
+        ("mean", None, "all", "pooled", "probeless", None, 0.018, 1.3, 19, 0.21, 0.6),
     ]
     return pd.DataFrame(rows, columns=columns)
 
@@ -327,7 +327,7 @@ def _pathways() -> dict[str, pd.DataFrame]:
                 rows.append({
                     "operator": operator, "strength": None, "layers": "all", "n_exact": 80,
                     "selection": selection, "ranking": None if drawn else "probe",
-                    "ranked_for": None if drawn else "global", "fraction": f, "drop": drop,
+                    "ranked_for": None, "fraction": f, "drop": drop,
                     "drop_low": drop - 0.02, "drop_high": drop + 0.02,
                     "direct_drop": (1 - part) * drop, "indirect_drop": part * drop,
                     "indirect_low": part * drop - 0.03, "indirect_high": part * drop + 0.03,

@@ -112,7 +112,7 @@ def test_the_planted_constant_is_a_candidate(
         grid=PRESETS["quick"],
         rankings={},
         statistics=planted_rig("leaning").site.pooled,
-        head=HeadView(np.ones((4, 32)), generator.normal(size=(5, 32)), np.zeros(5, dtype=int)),
+        head=HeadView(np.ones((4, 32)), generator.normal(size=(5, 32)), np.zeros(5, int), None),
         column_scores={},
         classes=CLASSES,
         seed=0,

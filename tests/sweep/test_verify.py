@@ -57,7 +57,7 @@ def _sources(rig: Rig) -> PlanInputs:
         grid=GRID,
         rankings={"probe": Ranking("probe", scores)},
         statistics=rig.site.pooled,
-        head=HeadView(rig.classifier.head_weight, inputs, np.arange(20) % 4),
+        head=HeadView(rig.classifier.head_weight, inputs, np.arange(20) % 4, None),
         column_scores={name: [generator.normal(size=32)] for name in classes},
         classes=classes,
         seed=0,

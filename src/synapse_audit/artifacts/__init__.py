@@ -52,6 +52,7 @@ from synapse_audit.artifacts.representation import (
     LayerStatistics,
     Probe,
     Ranking,
+    ScoresFor,
 )
 
 __all__ = [
@@ -80,6 +81,7 @@ __all__ = [
     "Predictions",
     "Probe",
     "Ranking",
+    "ScoresFor",
     "Signal",
     "Splits",
     "TextInput",

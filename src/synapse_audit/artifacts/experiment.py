@@ -160,6 +160,9 @@ class ParameterEdit(Brief):
         return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
+CONTENT = {"neurons", "edit", "donor", "group"}
+"""Fields of a cell that are no part of its key: what it does in detail, and what it is run for."""
+
 DETAILS = ("setting", "addresses", "used", "part", "format", "bit_kind", "unit", "steps")
 """Fields of a cell that only some groups have."""
 
@@ -177,6 +180,7 @@ class Cell:
     """``all``, one layer number, or several with commas between them."""
     ranking: str | None = None
     ranked_for: str | None = None
+    """The class whose scores chose the neurons; None where they are scores over all classes."""
     selection: str | None = None
     """top, bottom, random, matched, exclusive, keep_top, keep_random, constant; see plan.py."""
     fraction: float | None = None
@@ -222,9 +226,15 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Hash of action and purpose: the ``cell`` column of the tables."""
-        names = [f.name for f in fields(self) if f.name not in {"neurons", "edit", "group"}]
-        return _digest([self.action, *(getattr(self, name) for name in names)])
+        """Hash of what the cell is meant to be: the ``cell`` column of the tables.
+
+        It holds operator, target, columns, size, draw and so on, and not which neurons or numbers
+        came of them: those depend on the last bit of a sum, so on threads and machines. The same
+        experiment has the same key in every run, whatever the model; ``action`` tells what was
+        done.
+        """
+        names = [f.name for f in fields(self) if f.name not in CONTENT]
+        return _digest([getattr(self, name) for name in names])
 
     @property
     def parameter(self) -> str | None:

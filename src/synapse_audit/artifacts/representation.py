@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from jaxtyping import Float
@@ -11,8 +12,13 @@ from jaxtyping import Float
 from synapse_audit.artifacts.brief import Brief
 from synapse_audit.neurons import Scores
 
-GLOBAL = "global"
-"""The ``ranked_for`` of a ranking that serves all classes at once."""
+GLOBAL: Final = None
+"""The ``ranked_for`` of scores over all classes at once. No class, and no name: any string may be
+the name of a class. Cells that no ranking chose have no ``ranking`` either."""
+
+
+ScoresFor = dict[str | None, Scores]
+"""Class name, or ``GLOBAL`` → one array of scores per layer, layer 0 first."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -89,8 +95,9 @@ class Ranking(Brief):
     """One score per neuron; higher = more important. Scores of different layers do not compare."""
 
     method: str
-    scores: Mapping[str, Scores]
-    """``global`` and each class name → one array per layer, layer 0 first."""
+    scores: Mapping[str | None, Scores]
+    """Each class name, and ``GLOBAL`` (None) for all classes at once → one array per layer, layer 0
+    first."""
     across: bool = False
     """Whether scores of different layers compare, so that a set may be taken over all at once."""
 

@@ -99,7 +99,7 @@ def _own_random_controls(
     own = random_controls.get((*setting, ranking, GLOBAL))
     if own is None:
         return random_controls.get((*setting, None, None))
-    return own if ranked_for == GLOBAL else None
+    return own if ranked_for is GLOBAL else None
 
 
 def adjusted(effects: pd.DataFrame) -> Float[np.ndarray, " cells"]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Finding
+from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.effects.curves import draw_range, figure, unknown, where
 from synapse_audit.summary import Figure
 
@@ -54,7 +54,7 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
     cells = evidence.cells(*REMOVAL_GROUPS, "position", "site", "site_position")
     inner = cells[cells["site"] != "block_output"]
     methods = set(inner["ranking"].dropna())
-    ours = cells["ranking"].isin(methods) & (cells["ranked_for"] == GLOBAL)
+    ours = cells["ranking"].isin(methods) & cells["ranked_for"].isna()
     ranked = cells[ours & cells["selection"].isin(("top", "bottom"))].rename(columns=SHORT)
     ranked = ranked[_shared(ranked, inner)]
     random_controls = draw_range(

@@ -36,6 +36,9 @@ PURPOSE = [
 ]
 """What makes cells of different seeds the same experiment; its draws are averaged first."""
 
+LAYER = ["method", "ranked_for", "layer"]
+"""What names one layer's scores."""
+
 MEASURES = ["accuracy", "accuracy_drop", "macro_f1", "flip_rate", "redirect_rate", "collateral"]
 
 
@@ -136,16 +139,21 @@ def rankings_table(rankings: Sequence[pd.DataFrame]) -> pd.DataFrame:
     scores are all equal is ranked by nothing and left out, as is the random ranking. Limits: two
     seeds share most rows of a small file, so they agree more than two fresh samples would.
     """
-    keys = ["method", "ranked_for", "layer"]
     ranked = [table[table["method"] != "random"] for table in rankings]
-    parts = [dict(list(table.groupby(keys, sort=False))) for table in ranked]
+    parts = [_by_layer(table) for table in ranked]
     rows = [
         (*key, *_pairs([part[key].sort_values("neuron")["score"].to_numpy() for part in parts]))
         for key in parts[0]
         if all(key in part and part[key]["score"].nunique() > 1 for part in parts)
     ]
     names = ["pairs", "fraction", "k", "overlap", "overlap_low", "overlap_high", "spearman"]
-    return pd.DataFrame(rows, columns=[*keys, *names, "chance"])
+    return pd.DataFrame(rows, columns=[*LAYER, *names, "chance"]).astype({"ranked_for": "str"})
+
+
+def _by_layer(table: pd.DataFrame) -> dict[tuple[object, ...], pd.DataFrame]:
+    """The scores of each layer; a ``ranked_for`` of None (NaN equals nothing) is all classes."""
+    groups = table.groupby(LAYER, sort=False, dropna=False)
+    return {tuple(None if pd.isna(x) else x for x in key): part for key, part in groups}  # type: ignore[call-overload]
 
 
 def _pairs(scores: Sequence[Float[np.ndarray, " neurons"]]) -> tuple[object, ...]:

@@ -75,8 +75,13 @@ def nearest_to_mean(s: PlanInputs, name: str) -> int:
 
 
 def _random_controls(s: PlanInputs, base: Cell, chosen: NeuronSet) -> Iterator[Cell]:
-    """Random sets with as many neurons in each layer."""
+    """Random sets with as many neurons in each layer.
+
+    Where the headline ranking takes its sets across layers they carry its name, as those of the
+    removal curves do: the sets that all rankings share have other numbers in each layer.
+    """
+    if s.headline.across:
+        base = replace(base, ranking=s.headline.method, ranked_for=base.target)
     for draw in s.draws[:OTHER_DRAWS]:
-        yield replace(
-            base, selection="random", draw=draw, neurons=s.random_control(chosen.counts, draw)
-        )
+        neurons = s.random_control(chosen.counts, draw)
+        yield replace(base, selection="random", draw=draw, neurons=neurons)

@@ -55,15 +55,16 @@ def rank(method: str, context: RankingContext) -> Ranking:
     for name, scores in found.scores.items():
         widths = tuple(len(layer) for layer in scores)
         if widths != context.activations.widths:
+            whom = "all classes" if name is None else f"'{name}'"
             raise UsageError(
-                f"ranking '{method}' gives scores for {widths} neurons for '{name}'; expected "
+                f"ranking '{method}' gives scores for {widths} neurons for {whom}; expected "
                 f"{context.activations.widths}, layer 0 first"
             )
     return found
 
 
 def ranking_table(rankings: Sequence[Ranking], site: str = DEFAULT_SITE) -> pd.DataFrame:
-    """``rankings.parquet``: one row per method, ranked_for, layer and neuron.
+    """``rankings.parquet``: one row per method, ranked_for (null = all classes), layer and neuron.
 
     ``rank`` counts from 1 = most important within method × ranked_for × layer; equal scores are
     ranked by neuron index, as :func:`synapse_audit.neurons.top` does. ``site`` is where the ranked
@@ -74,7 +75,7 @@ def ranking_table(rankings: Sequence[Ranking], site: str = DEFAULT_SITE) -> pd.D
         pd.DataFrame(
             {
                 "method": ranking.method,
-                "ranked_for": name,
+                "ranked_for": pd.array([name] * len(scores), dtype="str"),
                 "layer": layer,
                 "neuron": np.arange(len(scores)),
                 "score": scores,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
 from synapse_audit.errors import UsageError
 from synapse_audit.rankings.attributions import Attributions
 from synapse_audit.rankings.context import RankingContext
@@ -41,7 +41,7 @@ def averaged(
         )
         for layer in values
     ]
-    scores = {GLOBAL: tuple(means.mean(axis=0) for means in layers)}
+    scores: ScoresFor = {GLOBAL: tuple(means.mean(axis=0) for means in layers)}
     for row, label in enumerate(present):
         scores[context.classes[label]] = tuple(means[row] for means in layers)
     return Ranking(method, scores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Bool, Float
 
-from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
 from synapse_audit.rankings.context import RankingContext
 
 
@@ -23,7 +23,7 @@ def rank_iou(context: RankingContext) -> Ranking:
         context.by_neuron(layer, lambda values: _precisions(context, values))
         for layer in range(len(context.activations.layers))
     ]
-    scores = {GLOBAL: tuple(precisions.mean(axis=0) for precisions in layers)}
+    scores: ScoresFor = {GLOBAL: tuple(precisions.mean(axis=0) for precisions in layers)}
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(precisions[row] for precisions in layers)
     return Ranking("iou", scores)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
 from synapse_audit.rankings.context import RankingContext
 
 BINS = 10
@@ -25,7 +25,7 @@ def rank_mutual_information(context: RankingContext) -> Ranking:
         context.by_neuron(layer, lambda values: joint_shares(context, values))
         for layer in range(len(context.activations.layers))
     ]
-    scores = {GLOBAL: tuple(information(shares) for shares in layers)}
+    scores: ScoresFor = {GLOBAL: tuple(information(shares) for shares in layers)}
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(
             information(_one_against_rest(shares, row)) for shares in layers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
 from synapse_audit.probes.paper import fit_published, side_by_side
 from synapse_audit.rankings.context import RankingContext
 
@@ -25,7 +25,7 @@ def rank_paper(context: RankingContext) -> Ranking:
     found = fit_published(joint, labels, len(context.present), seed=context.seed)
     weights = np.split(np.abs(found.weights), ends[:-1], axis=1)
     layers = [np.zeros((len(context.present), held.widths[0])), *weights]
-    scores = {GLOBAL: tuple(layer.sum(axis=0) for layer in layers)}
+    scores: ScoresFor = {GLOBAL: tuple(layer.sum(axis=0) for layer in layers)}
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(layer[row] for layer in layers)
     return Ranking("paper", scores, across=True)

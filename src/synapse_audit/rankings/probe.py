@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
 from synapse_audit.rankings.context import RankingContext
 
 
@@ -18,7 +18,7 @@ def rank_probe(context: RankingContext) -> Ranking:
     """
     by_scope = {probe.scope: np.abs(probe.weights) for probe in context.probes}
     layers = [by_scope[str(layer)] for layer in range(len(context.activations.layers))]
-    scores = {GLOBAL: tuple(weights.sum(axis=0) for weights in layers)}
+    scores: ScoresFor = {GLOBAL: tuple(weights.sum(axis=0) for weights in layers)}
     for label in context.present:
         scores[context.classes[label]] = tuple(weights[label] for weights in layers)
     return Ranking("probe", scores)

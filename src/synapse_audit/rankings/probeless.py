@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from synapse_audit.artifacts import GLOBAL, Ranking
+from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
 from synapse_audit.rankings.context import RankingContext
 
 
@@ -22,7 +22,7 @@ def rank_probeless(context: RankingContext) -> Ranking:
         for layer in range(len(context.activations.layers))
     ]
     # Every pair occurs twice in the sum over classes of the distances to the others.
-    scores = {GLOBAL: tuple(distances.sum(axis=0) / 2 for distances in layers)}
+    scores: ScoresFor = {GLOBAL: tuple(distances.sum(axis=0) / 2 for distances in layers)}
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(distances[row] for distances in layers)
     return Ranking("probeless", scores)

@@ -70,7 +70,7 @@ def _walk(keys: Keys, node: Any) -> Iterator[tuple[Keys, Figure]]:
     if not isinstance(node, Mapping):
         return
     inner: Mapping[str, Any] = node
-    if {"value", "low", "high"} <= set(node) and not isinstance(node["value"], str):
+    if {"value", "low", "high"} <= set(node) and not isinstance(node["value"], str | Mapping):
         figure = Figure.read(node)
         inner = figure.beside
         yield keys, figure

@@ -128,7 +128,7 @@ def _probes(cells: Sequence[Cell]) -> list[Cell]:
         min(cells, key=_lowest),
     ]
     by_layer = {c.edit.layer: c for c in cells if isinstance(c.edit, ParameterEdit)}
-    return list({cell.key: cell for cell in (*chosen, *by_layer.values())}.values())
+    return list({cell.action: cell for cell in (*chosen, *by_layer.values())}.values())
 
 
 def _lowest(cell: Cell) -> float:

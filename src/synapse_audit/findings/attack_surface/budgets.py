@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from synapse_audit.artifacts import Evidence, LayerStatistics
+from synapse_audit.artifacts import GLOBAL, Evidence, LayerStatistics
 from synapse_audit.neurons import top, top_across
 
 Squares = Float[np.ndarray, " neurons"]
@@ -42,7 +42,8 @@ def neuron_budget(evidence: Evidence, row: Row) -> float:
     """
     ranking = evidence.rankings.get(str(row["ranking"]))
     change = CHANGES.get(str(row["operator"]))
-    scores = None if ranking is None else ranking.scores.get(str(row["ranked_for"]))
+    name: str | None = GLOBAL if pd.isna(row["ranked_for"]) else str(row["ranked_for"])
+    scores = None if ranking is None else ranking.scores.get(name)
     if ranking is None or scores is None or change is None:
         return float("nan")
     if row["selection"] != "top" or row["layers"] != "all":

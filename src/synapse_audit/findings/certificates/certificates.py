@@ -14,7 +14,7 @@ examples.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -27,11 +27,11 @@ from synapse_audit.findings.certificates.guarantees import Guarantee, guarantees
 from synapse_audit.statistics import weighted_quantiles, weighted_shares
 from synapse_audit.summary import Figure
 
-EVERYONE = "all"
-"""The ``class`` of rows over all classes."""
+EVERYONE: Final = None
+"""The ``class`` of rows over all classes: null, since any string may name a class."""
 
-ANY = "any"
-"""The ``target`` of the distance to whichever class is nearest."""
+ANY: Final = None
+"""The ``target`` of the distance to whichever class is nearest: null likewise."""
 
 KEY = ["place", "change", "rows", "bias"]
 CURVES = [*KEY, "exact", "class", "budget", "accuracy", "accuracy_low", "accuracy_high"]
@@ -49,7 +49,7 @@ SHOWN["linf"] = SHOWN["l2"]
 class Group(NamedTuple):
     """Examples of one true class, or all."""
 
-    name: str
+    name: str | None
     members: Bool[np.ndarray, " examples"]
 
 
@@ -165,7 +165,7 @@ def _shares(
 
 def _targets(
     evidence: Evidence, one: Guarantee
-) -> Iterator[tuple[str, Float[np.ndarray, " examples"], Bool[np.ndarray, " examples"]]]:
+) -> Iterator[tuple[str | None, Float[np.ndarray, " examples"], Bool[np.ndarray, " examples"]]]:
     """Distances to any class and to each; NaN for examples already predicted as the target."""
     yield ANY, one.distance, np.full(len(one.distance), one.exact)
     if one.toward is None:

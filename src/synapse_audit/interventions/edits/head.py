@@ -30,8 +30,8 @@ class HeadView(Brief):
     """Over ``fit``."""
     predicted: Int[np.ndarray, " examples"]
     """Clean prediction, over ``fit``."""
-    bias: Float[np.ndarray, " classes"] | None = None
-    """None where the head has none."""
+    bias: Float[np.ndarray, " classes"] | None
+    """None where the head has none; no default, or a bias that was forgotten would look like it."""
 
     @classmethod
     def of(

@@ -94,9 +94,9 @@ def addressed(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def rows(table: pd.DataFrame, **wanted: Any) -> pd.DataFrame:
-    """The rows whose columns equal the wanted values."""
+    """The rows whose columns equal the wanted values; None stands for null."""
     for column, value in wanted.items():
-        table = table[table[column] == value]
+        table = table[table[column].isna() if value is None else table[column] == value]
     return table
 
 

@@ -75,7 +75,7 @@ def headline_p(result: Result) -> float:
     """Adjusted p of the headline curve against its random controls; NaN without tests."""
     facts = saved.facts(result)
     tests = saved.headline(curve_tests(result), facts.ranking)
-    found = saved.rows(tests, operator="mean", layers="all", position="pooled", ranked_for="global")
+    found = saved.rows(tests, operator="mean", layers="all", position="pooled", ranked_for=None)
     return float(found["p_adjusted"].iloc[0]) if facts.tests and len(found) else float("nan")
 
 

@@ -26,7 +26,8 @@ CHECKS = (
     "place", "change", "cell", "budget", "accuracy", "guaranteed", "examples", "changed",
 )  # fmt: skip
 GUARANTEED = Columns("budget", "accuracy", "accuracy_low", "accuracy_high")
-EVERYONE, ANY = "all", "any"
+EVERYONE, ANY = None, None
+"""The ``class`` of rows over all classes, and the ``target`` of distances to any class: null."""
 NORMS = {
     "l2": "Length of the change",
     "linf": "Largest single change",
@@ -254,7 +255,7 @@ def _state_lines(overall: pd.DataFrame, norm: str) -> list[Line]:
 
 def _classes(table: pd.DataFrame, result: Result) -> Group:
     """Guaranteed recall of each class under any edit of the head, the most fragile first."""
-    rows = _edits(table[table["class"] != EVERYONE], "l2")
+    rows = _edits(table[table["class"].notna()], "l2")
     if not len(rows):
         return Group("", ())
     area = rows.groupby("class")["accuracy"].mean().sort_values(kind="stable")
@@ -290,7 +291,9 @@ def _tables(result: Result, overall: pd.DataFrame) -> tuple[Table, ...]:
     distances = _distances(result).dropna(subset=["n"])
     made = (
         table_of("Guaranteed accuracy", _named(shown), CURVE_TABLE),
-        table_of("Distance to the decision boundary", _named(distances), DISTANCE_TABLE),
+        table_of(
+            "Distance to the decision boundary", _named(_worded(distances)), DISTANCE_TABLE
+        ),
     )
     return tuple(table for table in made if table.rows)
 
@@ -315,6 +318,12 @@ def _named(table: pd.DataFrame) -> pd.DataFrame:
         place=table["place"].map(WHERE), change=table["change"].map(HOW), rows=rows, bias=bias,
         exact=exact,
     )  # fmt: skip
+
+
+def _worded(table: pd.DataFrame) -> pd.DataFrame:
+    """Class names in quotation marks, so that none reads like the rows over all classes."""
+    names = [prose.quoted(name) if pd.notna(name) else "all classes" for name in table["class"]]
+    return table.assign(**{"class": names})
 
 
 def _edits(table: pd.DataFrame, norm: str, rows: str = "all") -> pd.DataFrame:

@@ -149,7 +149,7 @@ def _apart(row: pd.Series) -> str:
 def _curves_of_all(result: Result, split: pd.DataFrame) -> pd.DataFrame:
     """All layers, ranked for all classes at once, and the random controls of that."""
     rows = saved.headline(saved.rows(split, layers="all"), saved.facts(result).ranking)
-    rows = rows[rows["ranked_for"].isna() | (rows["ranked_for"] == "global")]
+    rows = rows[rows["ranked_for"].isna()]
     return rows.sort_values(["operator", "selection", "fraction"], kind="stable")
 
 

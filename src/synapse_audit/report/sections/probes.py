@@ -125,7 +125,7 @@ def _measure(layers: pd.DataFrame, others: pd.DataFrame, column: str) -> list[Li
 
 def _strip(result: Result) -> Group:
     table = saved.columns_of(result.rankings, RANKING_COLUMNS)
-    found = saved.rows(table, ranked_for="global").dropna(subset=["score", "rank"])
+    found = saved.rows(table, ranked_for=None).dropna(subset=["score", "rank"])
     methods = saved.in_order(found["method"].tolist(), (saved.facts(result).ranking,))
     figures = tuple(_profile(method, saved.rows(found, method=method)) for method in methods[:2])
     blank = saved.rows(found, rank=1)["score"].le(0).any()

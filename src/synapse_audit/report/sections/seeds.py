@@ -78,7 +78,7 @@ def seeds(result: Result) -> Section:
     table = saved.frame(result, "seeds", "figures", FIGURES).dropna(subset=["mean"])
     names = saved.frame(result, "seeds", "names", NAMES).dropna(subset=["name"])
     ranked = saved.frame(result, "seeds", "rankings", RANKINGS).dropna(subset=["overlap"])
-    ranked = saved.rows(ranked, ranked_for="global")
+    ranked = saved.rows(ranked, ranked_for=None)
     return Section(
         label="Seeds",
         heading="How much depends on the seed?",
