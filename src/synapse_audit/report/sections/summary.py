@@ -5,13 +5,13 @@ Reads the summary, and quotes the comparisons that the other sections make.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Key, Result, Section
-from synapse_audit.report.quoted.easiest_target import edits, first_budget, targets
 from synapse_audit.report.quoted.top_against_random import (
     compare,
     gap,
@@ -96,22 +96,24 @@ def _removal(result: Result) -> str:
 
 
 def _classes(result: Result) -> str:
-    most = saved.dig(result.summary, "asymmetry", "most_fragile")
-    least = saved.dig(result.summary, "asymmetry", "least_fragile")
-    if _name(most) == prose.UNKNOWN:
-        return ""
-    apart = saved.estimate(result.summary, "asymmetry", "gap")
-    size = f"; the gap in recall lost is {prose.with_interval(apart)}" if apart.known else ""
-    return (
-        f"{prose.quoted(_name(most))} breaks first{_share(most)} and {prose.quoted(_name(least))} "
-        f"holds longest{_share(least)}{size}."
-    )
+    sentences = [_extreme(result, "most_fragile", "loses most recall")]
+    sentences.append(_extreme(result, "least_fragile", "loses least"))
+    answer = _name(saved.dig(result.summary, "asymmetry", "collapses_to"))
+    if answer != prose.UNKNOWN:
+        sentences.append(
+            f"{prose.quoted(answer)} is what the model answers for nearly everything once much is "
+            "silenced, so that its recall says nothing."
+        )
+    return " ".join(filter(None, sentences))
 
 
-def _share(value: Any) -> str:
-    """In how many bootstrap resamples the class came out the same."""
-    share = saved.estimate(value, "share")
-    return f" (in {prose.percent(round(share.value, 3))} of resamples)" if share.known else ""
+def _extreme(result: Result, which: str, does: str) -> str:
+    """The class at one end, or those among which the sample does not decide."""
+    found = saved.dig(result.summary, "asymmetry", which)
+    if _name(found) != prose.UNKNOWN:
+        return f"{prose.quoted(_name(found))} {does}."
+    tied = [prose.quoted(name) for name in saved.dig(found, "tied") or ()]
+    return f"Which class {does} is not shown: {prose.some(tied)} are alike." if tied else ""
 
 
 def _name(value: Any) -> str:
@@ -121,20 +123,19 @@ def _name(value: Any) -> str:
 
 
 def _redirect(result: Result) -> str:
-    table = edits(result)
-    order = targets(table)
-    if not order:
-        return ""
-    found = first_budget(table, order[0])
-    if found is None:
-        return "No edit of the head within the budgets tried redirects half of the examples."
-    where = "the head's bias" if found["space"] == "bias" else "the head's weights"
-    return (
-        f"Changing {where} by {prose.percent(found['budget'])} of the weight norm is enough to "
-        f"send {prose.number(found['redirect_rate'])} "
-        f"({prose.span(found['redirect_low'], found['redirect_high'])}) of the other examples to "
-        f"{prose.quoted(order[0])}, the easiest target."
+    found = saved.estimate(result.summary, "head_edit")
+    if not found.known:
+        tried = found.reason.startswith("none")
+        return "No edit of the head tried redirects half of the other examples." if tried else ""
+    names = saved.dig(result.summary, "head_edit", "targets") or ()
+    to = f" to {prose.listing([prose.quoted(n) for n in names])}" if names else ""
+    sentence = (
+        f"An edit of the head of {prose.percent(found.value)} of its norm was found that redirects "
+        f"half of the other examples{to}"
     )
+    if math.isnan(found.low):
+        return f"{sentence}."
+    return f"{sentence}; below {prose.percent(found.low)} none can, toward any class (proved)."
 
 
 def _sure(result: Result) -> str:
@@ -155,8 +156,8 @@ def _keys(result: Result) -> tuple[Key, ...]:
     return (
         _figure_key(result, "Clean accuracy", ("clean", "accuracy")),
         _figure_key(result, "Macro F1", ("clean", "macro_f1")),
-        _share_key(result, "Can be silenced freely", "plateau", "of the neurons"),
-        _share_key(result, "Half of the way to chance at", "half_point", "of the neurons"),
+        _plateau_key(result),
+        _half_key(result),
         _contrast_key(result),
         _count_key(result),
         _class_key(result),
@@ -171,13 +172,25 @@ def _figure_key(result: Result, label: str, path: tuple[str, str]) -> Key:
     return Key(label, prose.number(found.value), detail)
 
 
-def _share_key(result: Result, label: str, name: str, detail: str) -> Key:
-    found = saved.estimate(result.summary, "redundancy", name)
+def _plateau_key(result: Result) -> Key:
+    label, found = "Accuracy stays within 2 points up to", _redundancy(result, "plateau")
     if not found.known:
         return Key(label, prose.UNKNOWN, _why(found))
-    bounds = f"{prose.percent(found.low)} to {prose.percent(found.high)}"
-    exact = prose.UNKNOWN in bounds
-    return Key(label, prose.percent(found.value), detail if exact else f"{detail}; 95%: {bounds}")
+    known = not math.isnan(found.low)
+    detail = f"silenced; shown up to {prose.percent(found.low)}" if known else found.reason
+    return Key(label, prose.percent(found.value), detail)
+
+
+def _half_key(result: Result) -> Key:
+    label, found = "Half of the accuracy above chance is gone", _redundancy(result, "half_point")
+    if math.isnan(found.low) or not found.known:
+        return Key(label, prose.UNKNOWN, _why(found))
+    ends = f"{prose.percent(found.low)} to {prose.percent(found.high)}"
+    return Key(label, ends, "of the neurons silenced, somewhere between")
+
+
+def _redundancy(result: Result, name: str) -> Figure:
+    return saved.estimate(result.summary, "redundancy", name)
 
 
 def _contrast_key(result: Result) -> Key:
@@ -205,14 +218,13 @@ def _class_key(result: Result) -> Key:
 
 
 def _redirect_key(result: Result) -> Key:
-    table = edits(result)
-    order = targets(table)
-    found = first_budget(table, order[0]) if order else None
-    if found is None:
-        why = "none tried is enough" if order else "not measured"
-        return Key("Edit that redirects half", prose.UNKNOWN, why)
-    detail = f"of head weights, to {prose.short(order[0], 18)}"
-    return Key("Edit that redirects half", prose.percent(found["budget"]), detail)
+    label, found = "Edit that redirects half", saved.estimate(result.summary, "head_edit")
+    if not found.known:
+        return Key(label, prose.UNKNOWN, _why(found))
+    names = [prose.short(n, 18) for n in saved.dig(result.summary, "head_edit", "targets") or ()]
+    proved = f"; impossible below {prose.percent(found.low)}" if not math.isnan(found.low) else ""
+    detail = f"of head weights, to {prose.some(names)}, at most{proved}"
+    return Key(label, prose.percent(found.value), detail)
 
 
 def _why(found: Figure) -> str:
