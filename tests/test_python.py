@@ -220,7 +220,7 @@ def test_a_run_with_parts_of_ones_own_is_resumed_only_with_them(
 
     config = _config(tiny_folder, tiny_csv)
     added = {"rankings": {"spread": other}, "operators": {"halve": halve}}
-    with sa.extended(**added), pytest.raises(sa.RunFolderError, match="extensions"):
+    with sa.extended(**added), pytest.raises(sa.RunFolderError, match="ranking spread"):
         sa.audit(config, result.folder)
     with pytest.raises(sa.UsageError, match="operator 'halve' given"):
         sa.audit(config, result.folder)
