@@ -82,8 +82,8 @@ grid = sa.PRESETS["quick"].model_copy(
         "constants": (2.0,),
     }
 )
-sources = sa.PlanInputs.of(classifier, found, context, grid=grid)
-cells = sa.build_cells(sources)
+inputs = sa.PlanInputs.of(classifier, found, context, grid=grid)
+cells = sa.build_cells(inputs)
 
 # %% [markdown]
 # ## The sweep
@@ -91,7 +91,7 @@ cells = sa.build_cells(sources)
 # outcomes hold what the model then says.
 
 # %%
-site = sa.Site(sources.statistics, found.others)
+site = sa.Site(inputs.statistics, found.others)
 with sa.tapped(classifier) as tap:
     engine = sa.Engine(classifier, site, tap=tap)
     plan = engine.plan(cells)

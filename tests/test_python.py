@@ -26,6 +26,7 @@ GRID = {
     "rankings": ("probe", "spread"),
     "budgets": (0.5,),
     "constants": (2.0,),
+    "attacks": ("deletion", "noise"),
 }
 
 
@@ -219,7 +220,7 @@ def test_a_run_with_parts_of_ones_own_is_resumed_only_with_them(
 
     config = _config(tiny_folder, tiny_csv)
     added = {"rankings": {"spread": other}, "operators": {"halve": halve}}
-    with sa.extended(**added), pytest.raises(sa.RunFolderError, match="extensions"):
+    with sa.extended(**added), pytest.raises(sa.RunFolderError, match="ranking spread"):
         sa.audit(config, result.folder)
     with pytest.raises(sa.UsageError, match="operator 'halve' given"):
         sa.audit(config, result.folder)
@@ -351,6 +352,28 @@ def test_neither_the_run_folder_nor_the_report_nor_the_csv_holds_a_text(
     for file in result.folder.rglob("*.parquet"):
         words = pd.read_parquet(file).astype(str).to_csv()
         assert not any(text.decode() in words for text in texts), file.name
+
+
+def test_the_way_to_a_first_curve_is_as_the_docs_say(
+    classifier: sa.Classifier, rows: pd.DataFrame
+) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "python.md").read_text(encoding="utf-8")
+    section = page.partition("## To the first curve")[2]
+    code = section.partition("```python\n")[2].partition("```")[0]
+    small = {"layer_fractions": (), "draws": 2, "budgets": (0.5,), "constants": (2.0,)}
+    code = code.replace('sa.PRESETS["quick"]', "GRID")
+    names = {
+        "sa": sa,
+        "classifier": classifier,
+        "data": sa.load_data(rows, classes=classifier.classes),
+        "GRID": sa.PRESETS["quick"].model_copy(update=small),
+    }
+    exec(code, names)
+    effects = names["effects"]
+    top = effects.query("operator == 'mean' and selection == 'top' and layers == 'all'")
+    curve = top[top["ranked_for"] == "global"].drop_duplicates("fraction")
+    assert curve["fraction"].tolist() == list(sa.PRESETS["quick"].fractions)
+    assert curve["accuracy_drop"].iloc[-1] > 0.2, "with 80 % silenced little is left"
 
 
 # What help() and the schema say.

@@ -10,8 +10,8 @@ import pytest
 from cli.calling import CommandLine
 from synapse_audit.cli import run
 from synapse_audit.cli.inspect import inspect
-from synapse_audit.cli.options import LoadingOptions, RunOptions, spelled_out
-from synapse_audit.config import AuditConfig, Loading
+from synapse_audit.cli.options import RunOptions, spelled_out
+from synapse_audit.config import AuditConfig, Loading, LoadingOptions, field_docs
 
 GIVEN: dict[str, tuple[list[object], object]] = {
     "model": (["some/model"], "some/model"),
@@ -96,9 +96,19 @@ def test_an_option_that_is_left_out_leaves_the_file_alone(
 
 
 def test_inspect_takes_what_the_loader_takes() -> None:
-    names = {*get_type_hints(LoadingOptions), "device"}
-    assert names == {field.name for field in fields(Loading)} - {"dtype"}
+    names = {field.name for field in fields(Loading)}
     assert {*signature(inspect).parameters} == {*names, "model", "tokens"}
+
+
+def test_help_of_a_field_is_its_docstring(
+    cli: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    for command in ("run", "inspect"):
+        shown = cli(command, "--help").stdout
+        for name, meaning in field_docs(Loading).items():
+            if name != "merge_adapter":
+                assert meaning.replace("``", "").rstrip(".") in shown, name
 
 
 def test_options_are_spelled_out_between_arguments_and_own_options() -> None:

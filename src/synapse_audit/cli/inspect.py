@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Unpack
 
 import typer
 
-from synapse_audit.cli.options import DEVICE, MODEL, LoadingOptions, given, spelled_out
+from synapse_audit.cli.options import MODEL, given, spelled_out
 from synapse_audit.cli.printing import printable, show
+from synapse_audit.config import LoadingOptions
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 @spelled_out
 def inspect(
     model: Annotated[str, typer.Argument(help=MODEL)],
-    device: Annotated[str, typer.Option(help=DEVICE)] = "cpu",
     tokens: Annotated[
         str, typer.Option(help="What it is given: text, or ids where it has no tokenizer.")
     ] = "text",
@@ -30,7 +30,7 @@ def inspect(
     from synapse_audit.config import Loading
     from synapse_audit.model import InputFormat, open_classifier
 
-    loading = Loading(device=device, **given(options))
+    loading = Loading(**given(options))
     classifier = open_classifier(model, loading, InputFormat(tokens))
     for name, value in facts(classifier).items():
         for i, line in enumerate(value.split("\n")):

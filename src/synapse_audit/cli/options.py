@@ -1,7 +1,8 @@
 """Options of the commands, each declared once: what it is called, means and sets.
 
-A command takes them as ``**options: Unpack[LoadingOptions]``. Keys are fields of ``AuditConfig``
-and, for what says how a model is loaded, of ``Loading``; an option that is not given is None.
+A command takes them as ``**options: Unpack[LoadingOptions]``. Keys are fields of ``AuditConfig``,
+of ``Loading`` and of the configuration's ``DataOptions``, whose docstrings are the help of the last
+two; an option that is not given is None.
 """
 
 from __future__ import annotations
@@ -10,11 +11,20 @@ from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import fields
 from inspect import Parameter, signature
-from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, TypedDict, TypeVar, get_args, get_origin, get_type_hints
 
 import typer
 
-from synapse_audit.config import PRESETS, AuditConfig, EngineName, Loading
+from synapse_audit import config
+from synapse_audit.config import (
+    PRESETS,
+    AuditConfig,
+    DataFields,
+    EngineName,
+    Loading,
+    LoadingOptions,
+    field_docs,
+)
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -26,51 +36,9 @@ MODEL = (
 )
 """Help of the argument that names a model."""
 
-DEVICE = "cpu, cuda, cuda:1, mps."
-"""Help of the option whose default differs between the commands."""
-
-
-class LoadingOptions(TypedDict, total=False):
-    """How a model is loaded, the same on every command that loads one."""
-
-    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit of a hub model.")]
-    attn_implementation: Annotated[
-        str | None, typer.Option(help="eager, sdpa, flash_attention_2. Default: the model's own.")
-    ]
-    device_map: Annotated[
-        str | None, typer.Option(help="auto, balanced, sequential: accelerate chooses devices.")
-    ]
-    quantization: Annotated[
-        str | None, typer.Option(help="8bit or 4bit, by bitsandbytes, inside the blocks.")
-    ]
-    base_model: Annotated[
-        str | None, typer.Option(help="Base model of an adapter, if not where its config says.")
-    ]
-    merge_adapter: Annotated[
-        bool | None,
-        typer.Option(
-            "--no-merge",
-            callback=lambda kept: False if kept else None,
-            help="Keep an adapter beside the base model's weights.",
-        ),
-    ]
-    blocks: Annotated[
-        str | None,
-        typer.Option(
-            help="Path of the list of blocks in the model (bert.encoder.layer), or all paths."
-        ),
-    ]
-    position: Annotated[
-        str | None, typer.Option(help="What the head reads: first, last, eos, mean, patches, pair.")
-    ]
-    output_layer: Annotated[
-        str | None,
-        typer.Option("--head", help="Path of the head's last linear layer in the model."),
-    ]
-
 
 class DataOptions(TypedDict, total=False):
-    """What is audited on."""
+    """What is audited on, besides the columns of :class:`DataFields`."""
 
     data: Annotated[
         str | None,
@@ -82,28 +50,12 @@ class DataOptions(TypedDict, total=False):
     fit_data: Annotated[
         str | None, typer.Option(help="Separate file to fit probes and rankings on.")
     ]
-    text_column: Annotated[str | None, typer.Option(help="Guessed if left out.")]
-    text_pair_column: Annotated[str | None, typer.Option(help="Second text of a pair.")]
-    input_column: Annotated[
-        str | None, typer.Option(help="Images, sounds, series or texts. Guessed if left out.")
-    ]
-    label_column: Annotated[str | None, typer.Option(help="Guessed if left out.")]
-    group_column: Annotated[
-        str | None, typer.Option(help="Rows of one group never fall into different splits.")
-    ]
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            help="Tables: columns of numbers, a,b,c in the model's order, or '*' for all but label "
-            "and group."
-        ),
-    ]
     tokens: Annotated[str | None, typer.Option(help="What the text column holds: text or ids.")]
     window: Annotated[
         int | None, typer.Option(help="Longer inputs become windows of so many tokens.")
     ]
     stride: Annotated[
-        int | None, typer.Option(help="Tokens from one window to the next. Default: no overlap.")
+        int | None, typer.Option(help="Tokens from one window to the next; no overlap if left out.")
     ]
     max_tokens: Annotated[
         int | None, typer.Option(help="Longer inputs are cut there, as where the model is served.")
@@ -131,8 +83,6 @@ class AuditOptions(TypedDict, total=False):
     seeds: Annotated[
         int | None, typer.Option(help="Repeat splits, probes and draws under so many seeds.")
     ]
-    device: Annotated[str | None, typer.Option(help=DEVICE)]
-    dtype: Annotated[str | None, typer.Option(help="float32, bfloat16, float16.")]
 
 
 class SweepOptions(TypedDict, total=False):
@@ -158,27 +108,52 @@ class SweepOptions(TypedDict, total=False):
     ]
 
 
-class RunOptions(DataOptions, AuditOptions, LoadingOptions, SweepOptions, total=False):
+class RunOptions(DataOptions, DataFields, AuditOptions, LoadingOptions, SweepOptions, total=False):
     """All that ``run`` hands to ``make_config``, in the order that ``--help`` shows."""
 
 
 PANELS: dict[type, str] = {
     DataOptions: "Data",
+    DataFields: "Data",
     AuditOptions: "What is audited",
     LoadingOptions: "How the model is loaded",
     SweepOptions: "How the cells are run",
 }
 """Group of options → the heading under which ``--help`` shows them."""
 
+MEANINGS = field_docs(Loading) | field_docs(config.DataOptions)
+"""Help of the options that are declared as fields of the configuration."""
+
+NAMES: dict[str, dict[str, Any]] = {
+    "output_layer": {"names": ("--head",)},
+    "merge_adapter": {
+        "names": ("--no-merge",),
+        "callback": lambda kept: False if kept else None,
+        "help": "Keep an adapter beside the base model's weights.",
+    },
+}
+"""Fields whose options are called something else."""
+
+
+def _option(name: str, hint: Any) -> tuple[Any, Any]:
+    """Type and option of a keyword: as it is annotated, or as its field is documented."""
+    if get_origin(hint) is Annotated:
+        kind, option = get_args(hint)
+        return kind, copy(option)
+    special = dict(NAMES.get(name, {}))
+    names = special.pop("names", ())
+    meaning = MEANINGS[name].replace("``", "")
+    kind = bool if hint is bool else str
+    return kind | None, typer.Option(*names, **{"help": meaning, **special})
+
 
 def _shown(name: str, hint: Any, panels: Mapping[str, str]) -> Any:
     """The option under its heading, with the default that its field of the configuration has."""
-    kind, option = get_args(hint)
+    kind, shown = _option(name, hint)
     default = _defaults().get(name)
-    shown = copy(option)
     shown.rich_help_panel = panels[name]
     if isinstance(default, str | int | float) and not isinstance(default, bool):
-        shown.help = f"{option.help.rstrip()} Default: {default}."
+        shown.help = f"{shown.help.rstrip('.')}. Default: {default}."
     return Annotated[kind, shown]
 
 

@@ -9,6 +9,7 @@ from synapse_audit.config.configuration import (
     read_toml,
 )
 from synapse_audit.config.data import DataFields, DataOptions
+from synapse_audit.config.describing import field_docs
 from synapse_audit.config.loading import (
     AttentionName,
     DeviceMapName,
@@ -33,6 +34,7 @@ __all__ = [
     "LoadingOptions",
     "QuantizationName",
     "commented_toml",
+    "field_docs",
     "make_config",
     "read_toml",
 ]

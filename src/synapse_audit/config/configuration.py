@@ -194,13 +194,13 @@ class AuditConfig(BaseModel):
     tokens: Literal["text", "ids"] = "text"
     """What the text column holds: texts, or token ids, for which no tokenizer is needed."""
     window: int | None = Field(default=None, ge=1)
-    """Longer inputs become windows of so many tokens, special tokens included; None: they are cut
-    at what the model can read."""
+    """Longer inputs become windows of so many tokens, special tokens included; left out: they
+    are cut at what the model can read."""
     stride: int | None = Field(default=None, ge=1)
-    """Tokens from the start of one window to the next; None: windows do not overlap."""
+    """Tokens from the start of one window to the next; left out: windows do not overlap."""
     max_tokens: int | None = Field(default=None, ge=1)
     """Longer inputs are cut at so many tokens, special tokens included, as where the model is
-    served; None: where tokenizer.json says, or at what the model can read."""
+    served; left out: where tokenizer.json says, or at what the model can read."""
     text_prefix: str = ""
     """What stands before every text (the first of a pair), such as ``query: ``."""
     lower_case: bool = False
@@ -212,13 +212,13 @@ class AuditConfig(BaseModel):
     seed: int = Field(default=0, ge=0)
     """Of splits, draws and noise."""
     batch_size: int | None = Field(default=None, ge=1)
-    """Examples per batch; None = chosen from the memory of one batch."""
+    """Examples per batch; left out: chosen from the memory of one batch."""
     engine: EngineName = "local"
     """local: this process; ray: several processes or a cluster."""
     workers: int | None = Field(default=None, ge=1)
-    """Processes of the ray engine; None = one per CPU that it offers."""
+    """Processes of the ray engine; left out: one per CPU that it offers."""
     address: str | None = None
-    """Ray cluster to join; None = this machine."""
+    """Ray cluster to join; left out: this machine."""
     benign: str | None = None
     """The class that means no alarm (security tasks): adds the detection view."""
     neurons: tuple[str, ...] = ()
@@ -232,7 +232,7 @@ class AuditConfig(BaseModel):
     exact: bool = False
     """No two-phase estimates: every cell runs on every example."""
     time_budget: float | None = Field(default=None, gt=0)
-    """Seconds the sweep may take; None = no limit."""
+    """Seconds the sweep may take; left out: no limit."""
 
     @field_validator("neurons")
     @classmethod

@@ -51,15 +51,15 @@ class Loading:
     """Branch, tag or commit of a hub model; the manifest says which commit it was."""
     attn_implementation: AttentionName | None = None
     """Which attention the model computes with: eager, sdpa, flex_attention, flash_attention_2 to
-    _4; None: transformers' choice."""
+    _4; left out: transformers' choice."""
     device_map: DeviceMapName | None = None
-    """auto, balanced or sequential: accelerate chooses devices that hold it all; None: the model
-    goes to ``device``."""
+    """auto, balanced or sequential: accelerate chooses devices that hold it all; left out: the
+    model goes to ``device``."""
     quantization: QuantizationName | None = None
     """8bit or 4bit: weights inside the blocks as bitsandbytes rounds them; all else stays in
     float."""
     base_model: str | None = None
-    """Where an adapter's base model is; None: where its configuration says."""
+    """Where an adapter's base model is; left out: where its configuration says."""
     merge_adapter: bool = True
     """Whether an adapter is added into the weights of its base model (equal to rounding) or stays
     beside them (equal bit for bit; a quantised base model is never merged)."""
