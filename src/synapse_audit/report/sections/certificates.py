@@ -291,9 +291,7 @@ def _tables(result: Result, overall: pd.DataFrame) -> tuple[Table, ...]:
     distances = _distances(result).dropna(subset=["n"])
     made = (
         table_of("Guaranteed accuracy", _named(shown), CURVE_TABLE),
-        table_of(
-            "Distance to the decision boundary", _named(_worded(distances)), DISTANCE_TABLE
-        ),
+        table_of("Distance to the decision boundary", _named(_worded(distances)), DISTANCE_TABLE),
     )
     return tuple(table for table in made if table.rows)
 
