@@ -9,8 +9,10 @@ from synapse_audit.statistics import (
     bonett_price,
     curve_test,
     draw_position,
+    drawn_groups,
     interval,
     mcnemar,
+    paired_interval,
     resampled_weights,
     weighted_quantiles,
     weighted_shares,
@@ -62,6 +64,33 @@ def test_groups_are_resampled_whole():
     assert (counts[:, [0, 0]] == counts[:, [1, 2]]).all()
     assert (counts[:, 3] == counts[:, 4]).all()
     assert (counts[:, 0] + counts[:, 3] + counts[:, 5] == 3).all()
+
+
+@pytest.mark.parametrize(("groups", "drawn"), [(2, 1), (10, 6), (25, 21), (100, 96)])
+def test_of_few_groups_fewer_are_drawn(groups: int, drawn: int):
+    # 10 groups: 9 · (1.960 / 2.262)² = 6.76.
+    assert drawn_groups(groups) == drawn
+    labels = np.zeros(3 * groups, dtype=np.int64)
+    member = np.repeat(np.arange(groups), 3)
+    weights = np.ones(len(labels))
+    found = resampled_weights(labels, weights, groups=member, resamples=50, seed=0)
+    # Whole groups, and a mean weight of 1 in every resample.
+    assert (found[::3] == found[1::3]).all()
+    assert found.mean(axis=0) == pytest.approx(np.ones(50), rel=1e-6)
+    assert found[::3].sum(axis=0) * drawn / groups == pytest.approx(np.full(50, drawn), rel=1e-6)
+
+
+def test_paired_intervals_have_a_width_where_nothing_changed():
+    low, high = paired_interval(np.zeros(1), np.zeros((1, 20)), np.array([12]))
+    closed = bonett_price(0.0, 0.0, 12.0)
+    assert (low[0], high[0]) == pytest.approx((float(closed.low), float(closed.high)))
+    # The arms of the percentiles, with √2 · 1.96 / 52 added in squares.
+    samples = np.linspace(-0.1, 0.3, 4001)[None, :]
+    found = interval(samples)
+    low, high = paired_interval(np.zeros(1), samples, 50)
+    unseen = 1.959964 * np.sqrt(2) / 52
+    assert low[0] == pytest.approx(-np.hypot(found.low[0], unseen))
+    assert high[0] == pytest.approx(np.hypot(found.high[0], unseen))
 
 
 def test_resampling_nothing_is_refused():
@@ -152,7 +181,11 @@ def test_curve_test_by_hand():
     assert test.area == 2.0
     assert test.t == pytest.approx(2 / 1.154701, abs=1e-6)
     assert test.df == 2
-    assert test.p == pytest.approx(2 * stats.t.sf(test.t, 2))
+    # t would give 0.225; three draws, none beyond the curve, allow 1/4 at best.
+    assert test.p == 0.25
+    wide = curve_test(np.array([1.0, 2.0, 3.0, -1.0]))
+    # mean 1.25, sd 1.708, t = 0.655 with 3 degrees; one draw lies on the other side: at least 2/5.
+    assert wide.p == pytest.approx(max(2 * stats.t.sf(wide.t, 3), 2 / 5))
 
 
 @pytest.mark.parametrize("areas", [[0.3], [0.3, 0.3, 0.3]])

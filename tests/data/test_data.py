@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from synapse_audit.artifacts import LabelledData
-from synapse_audit.data import check_label_map, load_data, split
+from synapse_audit.data import check_label_map, load_data, split, split_weights
 from synapse_audit.data.splitting import part_sizes
 from synapse_audit.data.thinning import quotas
 from synapse_audit.errors import DataError
@@ -408,6 +408,19 @@ def test_quotas_fill_the_cap_and_keep_thirty(sizes: list[int], limit: int) -> No
         assert ((kept - 1) / np.maximum(array, 1))[thinned].max() <= (
             (kept + 1) / np.maximum(array, 1)
         )[thinned].min()
+
+
+def test_every_split_weighs_what_the_file_holds(tmp_path: Path) -> None:
+    # 16 of 216 are 7.4 %; evaluate gets 5 of 85, 5.9 %.
+    path = write_csv(tmp_path / "a.csv", rows_of({"norm": 200, "sqli": 16}))
+    data = load_data(path, classes=CLASSES)
+    splits = split(data, seed=1)
+    weights = split_weights(data, splits)
+    for rows in (splits.fit, splits.select, splits.evaluate):
+        assert weights[rows].mean() == pytest.approx(1.0)
+        share = weights[rows][data.labels[rows] == data.labels.max()].sum() / weights[rows].sum()
+        assert share == pytest.approx(16 / 216)
+    assert (data.labels[splits.evaluate] == data.labels.max()).mean() == pytest.approx(5 / 85)
 
 
 def test_the_cap_and_the_weights_on_known_numbers(tmp_path: Path) -> None:

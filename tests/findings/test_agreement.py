@@ -120,7 +120,9 @@ def test_effectiveness_by_hand(tables: dict[str, pd.DataFrame]) -> None:
     assert table.loc["probe", "excess"] == pytest.approx(12 / 80)
     assert table.loc["probeless", "excess"] == pytest.approx(0, abs=1e-12)
     low, high = table.loc["probe", ["random_low", "random_high"]]
-    np.testing.assert_allclose([low, high], np.quantile([5 / 80, 11 / 80], [0.025, 0.975]))
+    # Means of two draws .05 apart by t = 12.7: 8/80 ± 12.7062 · .075/√2 · √1.5.
+    half = 12.706205 * 0.0375 * np.sqrt(2) * np.sqrt(1.5)
+    np.testing.assert_allclose([low, high], [0.1 - half, 0.1 + half], rtol=1e-5)
     # From .9 at .1 to .6 at .5, three quarters are passed halfway.
     assert table.loc["probe", "half_fraction"] == pytest.approx(0.1 + 0.4 * 0.5)
     assert np.isnan(table.loc["probeless", "half_fraction"])
@@ -170,13 +172,15 @@ def test_dissociation_names_the_neurons(
 
 def test_figures(evidence: Evidence) -> None:
     summary = FINDINGS["agreement"](evidence).summary["agreement"]
-    closest = summary["closest"].beside
-    assert {closest["first"], closest["second"]} == {"probe", "probeless"}
+    pair = summary["closest"].beside
+    assert {pair["first"], pair["second"]} == {"probe", "probeless"}
     assert summary["closest"].value >= summary["spearman"].value
     assert summary["spearman"].value >= summary["furthest"].value
-    assert summary["most_effective"].beside["method"] == "probe"
-    assert summary["most_effective"].value == pytest.approx(12 / 80)
-    assert summary["most_effective"].beside["outside_draws"] is True
+    best = summary["most_effective"]
+    assert best.value == pytest.approx(12 / 80)
+    # Two draws carry no comparison.
+    assert (best.beside["method"], best.beside["outside_draws"]) == ("probe", False)
+    assert (best.beside["shown"], best.beside["tied"]) == (False, ["probe", "probeless"])
     assert summary["steadiest"].reason
     assert summary["dissociated"]["used_unreadable"].value == pytest.approx(6 / 40)
     assert summary["dissociated"]["readable_unused"].reason

@@ -6,36 +6,10 @@ from synapse_audit.effects.curves import (
     draw_range,
     figure,
     grid_band,
-    half_points,
-    plateaus,
     random_controls,
     unknown,
     where,
 )
-
-GRID = np.array([0.1, 0.2, 0.5, 0.8])
-
-
-def test_half_point_interpolates_between_grid_points():
-    accuracies = np.array([[1.0, 1.0, 0.8, 0.6], [0.5, 0.5, 0.5, 0.5], [1.0, 1.0, 1.0, 0.9]])
-    found = half_points(GRID, accuracies, np.ones(3), np.full(3, 0.5))
-    # 0.75 lies a quarter of the way from 0.8 (at 0.5) to 0.6 (at 0.8); half-way to the first
-    # point; never.
-    assert found == pytest.approx([0.575, 0.05, np.inf])
-
-
-def test_half_point_on_a_grid_point_and_after_a_recovery():
-    accuracies = np.array([[0.9, 0.75, 0.9, 0.5]])
-    assert half_points(GRID, accuracies, np.ones(1), np.full(1, 0.5)) == pytest.approx([0.2])
-
-
-def test_half_point_without_distance_is_zero():
-    assert half_points(GRID, np.full((1, 4), 0.5), np.full(1, 0.5), np.full(1, 0.5)) == [0.0]
-
-
-def test_plateau_ends_at_the_first_failure():
-    held = np.array([[1, 1, 1, 1], [1, 1, 0, 1], [0, 1, 1, 1]], dtype=bool)
-    assert plateaus(GRID, held).tolist() == [0.8, 0.2, 0.0]
 
 
 def test_where_matches_values_and_nulls():
@@ -46,11 +20,31 @@ def test_where_matches_values_and_nulls():
 
 
 def test_draw_range_keeps_null_keys_apart():
-    rows = pd.DataFrame({"ranking": [None] * 41 + ["iou"], "drop": [*range(41), 7.0]})
-    table = draw_range(rows, ["ranking"], {"drop": "d"}).set_index("ranking")
-    assert table.loc["iou"].tolist() == [1, 7.0, 7.0, 7.0]
-    # 41 equally spaced draws: the 2.5 % and 97.5 % quantiles are the second and the last but one.
-    assert table.loc[table.index.isna()].to_numpy().tolist() == [[41, 20.0, 1.0, 39.0]]
+    rows = pd.DataFrame({"ranking": [None] * 5 + ["iou"], "size": [1.0, 2, 3, 4, 5, 7]})
+    table = draw_range(rows, ["ranking"], {"size": "d"}).set_index("ranking")
+    # One draw says nothing of where another one would lie.
+    assert table.loc["iou"].tolist()[:2] == [1, 7.0]
+    assert table.loc["iou"][["d_low", "d_high"]].isna().all()
+    # Five draws, mean 3 and variance 2.5: 3 ± 2.776 √(2.5 · 6/5), by the t table.
+    half = 2.776445 * np.sqrt(3.0)
+    assert table.loc[table.index.isna()].to_numpy()[0].tolist() == pytest.approx(
+        [5, 3.0, 3 - half, 3 + half], abs=1e-5
+    )
+
+
+def test_bands_of_rates_and_drops_stay_where_such_numbers_can_lie():
+    rows = pd.DataFrame({"accuracy": [0.1, 0.9], "accuracy_drop": [0.1, 0.9], "size": [0.1, 0.9]})
+    table = draw_range(rows.assign(key=0), ["key"], {n: n for n in rows})
+    ends = [(table[f"{n}_low"][0], table[f"{n}_high"][0]) for n in rows]
+    assert ends[:2] == [(0.0, 1.0), (-1.0, 1.0)]
+    assert ends[2][1] > 5
+
+
+def test_a_band_holds_the_draws_themselves():
+    rows = pd.DataFrame({"key": 0, "size": [0.0] * 30 + [10.0]})
+    table = draw_range(rows, ["key"], {"size": "d"})
+    # 10/31 ± 2.04 · 1.8 would end at 4.
+    assert table["d_high"][0] == 10.0
 
 
 def test_draw_range_of_nothing_has_its_columns():

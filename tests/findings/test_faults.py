@@ -79,8 +79,7 @@ def test_random_bits_are_judged_by_the_mean_over_draws() -> None:
     assert found["halving"]["bits"].tolist() == [2.0]  # means lose 0.125, then 0.5
     first = found["flips"].to_dict("records")[0]
     assert first["drop"] == pytest.approx(0.125) and first["draws"] == 2
-    assert first["drop_low"] == pytest.approx(0.025 * 0.25)
-    assert first["drop_high"] == pytest.approx(0.975 * 0.25)
+    assert (first["drop_low"], first["drop_high"]) == (-1.0, 1.0), "two draws say little"
 
 
 def test_targeted_searches_count_redirects_and_not_halvings() -> None:

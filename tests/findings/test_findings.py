@@ -23,6 +23,7 @@ TABLES = {
     "given": {"effects", "classes"},
     "asymmetry": {"matrix", "fragility", "curves"},
     "vulnerability": {"budgets", "margins", "constants", "floor"},
+    "weakest": {"points"},
     "certificates": {"curves", "distances", "flips", "checks", "missing"},
     "agreement": {
         *("correlation", "overlap", "votes", "effectiveness", "stability"),
@@ -42,7 +43,8 @@ KEYS = {
     "sites": {"sites", "steering"},
     "given": {"given"},
     "asymmetry": {"asymmetry"},
-    "vulnerability": {"vulnerability"},
+    "vulnerability": {"vulnerability", "head_edit"},
+    "weakest": {"weakest"},
     "certificates": {"certificates"},
     "agreement": {"agreement"},
     "faults": {"faults"},

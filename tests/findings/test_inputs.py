@@ -41,7 +41,9 @@ def test_rows_by_hand() -> None:
     ]
     random = table[table["selection"] == "random"].iloc[0]
     assert (random["draws"], random["drop"]) == (3, pytest.approx(1 / 8))
-    assert (random["drop_low"], random["drop_high"]) == pytest.approx((0.00625, 0.24375))
+    # Losses of 0, 1/8 and 1/4: 1/8 ± 4.30 · 1/8 · √(4/3), by the t table with two degrees.
+    half = 4.302653 / 8 * np.sqrt(4 / 3)
+    assert (random["drop_low"], random["drop_high"]) == pytest.approx((1 / 8 - half, 1 / 8 + half))
     aimed = table[table["target"] == "b"].iloc[0]
     assert (aimed["redirect"], aimed["collateral"]) == pytest.approx((3 / 4, 3 / 4))
     assert table[table["target"].isna()]["redirect"].isna().all()

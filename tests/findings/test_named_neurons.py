@@ -43,8 +43,10 @@ def test_drop_and_random_draws() -> None:
     # Draws lose 0, 2, 4 and 6 of 20; none of the other cells counts.
     assert row["draws"] == 4
     assert row["random_drop"] == pytest.approx(np.mean([0, 2, 4, 6]) / 20)
-    assert row["random_low"] == pytest.approx(np.quantile([0, 2, 4, 6], 0.025) / 20)
-    assert row["random_high"] == pytest.approx(np.quantile([0, 2, 4, 6], 0.975) / 20)
+    # 3 ± 3.18 · 2.58 · √(5/4) of 20, by the t table with three degrees.
+    half = 3.182446 * np.std([0, 2, 4, 6], ddof=1) * np.sqrt(5 / 4)
+    ends = (row["random_low"], row["random_high"])
+    assert ends == pytest.approx(((3 - half) / 20, (3 + half) / 20))
     assert other["neurons"] == "2:mlp_output:0-3"
     assert np.isnan(other["random_drop"])
 

@@ -81,7 +81,9 @@ def test_figures_of_the_curve(evidence: Evidence) -> None:
     figures = paper(evidence).summary["paper"]
     assert figures["clean"].value == pytest.approx(1.0)
     zero = figures["zero"]
-    assert zero["plateau"].value == 0.0, "twenty examples cannot rule out a loss of 0.02"
+    assert zero["plateau"].value == 0.1
+    assert np.isnan(zero["plateau"].low), "twenty examples cannot rule out a loss of 0.02"
+    assert zero["plateau"].reason.startswith("20 examples cannot show a loss below 0.02")
     # Accuracy 1 at .1, .7 at .5, .5 at .9; half of the way to chance (.5) is .75.
     assert zero["half_point"].value == pytest.approx(0.1 + 0.4 * 0.25 / 0.3)
     assert zero["f1_at_half"].beside["fraction"] == 0.5

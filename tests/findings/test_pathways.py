@@ -99,7 +99,7 @@ def test_draws_share_a_row():
     assert row["draws"] == 2
     assert row["n_exact"] == 200
     assert row["indirect_drop"] == pytest.approx(0.05)
-    assert (row["indirect_low"], row["indirect_high"]) == pytest.approx((0.0025, 0.0975))
+    assert (row["indirect_low"], row["indirect_high"]) == (-1.0, 1.0), "two draws say little"
     assert row["direct_drop"] == pytest.approx(0.05)
     assert row["disagreement"] == pytest.approx(0.05)
 

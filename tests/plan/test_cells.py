@@ -66,6 +66,7 @@ def _edited(grid: Grid) -> int:
     C, pushes = len(CLASSES), len(grid.budgets[::2])
     few = sum(n <= FEATURES for n in SPARSITIES)
     kinds = {
+        "universal": C * len(grid.budgets),
         "balanced": C * pushes * 4,
         "rival": C * pushes * 4,
         "linf": C * len(LINF_SIZES) * 4,

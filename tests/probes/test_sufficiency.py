@@ -59,7 +59,14 @@ def test_rows_of_the_curves() -> None:
         "accuracy",
         "accuracy_low",
         "accuracy_high",
+        "sufficient",
+        "holds",
+        "fewest_low",
+        "fewest_high",
     ]
+    # One copy is enough in every resample of select.
+    assert (table[["fewest_low", "fewest_high"]] == 1).all(axis=None)
+    assert table[table["k"] == 20][["sufficient", "holds"]].all(axis=None)
     top, drawn = (table[table["selection"] == name] for name in ("top", "random"))
     # .005, .01 and .02 of 20 neurons are none at all.
     assert top["k"].tolist() == [1, 2, 4, 10, 20]

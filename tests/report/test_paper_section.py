@@ -22,14 +22,16 @@ def said(result: FakeResult) -> str:
 
 
 def test_a_curve_below_its_controls_is_called_so(full: FakeResult) -> None:
-    assert "0.850 (0.830 to 0.870), below the range of random sets (0.870 to 0.910)" in said(full)
+    assert "0.850 (0.830 to 0.870), below the band of one more random set (0.870 to 0.910)" in said(
+        full
+    )
 
 
 def test_a_curve_among_its_controls_is_called_so(full: FakeResult) -> None:
     summary = paper_summary()
     summary["zero"] = summary["zero"] | {"f1_at_half": {"value": 0.9, "low": 0.88, "high": 0.92}}
     changed = replace(full, summary={**full.summary, "paper": summary})
-    assert "0.900 (0.880 to 0.920), inside the range of random sets" in said(changed)
+    assert "0.900 (0.880 to 0.920), inside the band of one more random set" in said(changed)
 
 
 def test_harmless_sets_are_called_harmless(full: FakeResult) -> None:

@@ -66,7 +66,7 @@ class Grid(BaseModel):
     """Swept; the first one is the headline ranking."""
     compared: tuple[str, ...] = ()
     """Rankings whose top sets alone are run beside them (mean and zero), to be compared."""
-    budgets: tuple[NonNegativeFloat, ...] = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+    budgets: tuple[NonNegativeFloat, ...] = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
     """Weight space: L2 norm of the edit relative to the head's own weights."""
     columns: tuple[float, ...] = (0.05, 0.25, 1.0)
     """Weight space: share of the head's input columns that may be edited."""
@@ -127,7 +127,8 @@ PRESETS: dict[str, Grid] = {
         layer_fractions=(0.1, 0.5),
         draws=5,
         tests=False,
-        columns=(0.25,),
+        columns=(0.25, 1.0),
+        edits=("universal",),
         temperatures=(0.5, 2.0),
         logit_noise=(1.0, 4.0),
     ),
@@ -140,7 +141,7 @@ PRESETS: dict[str, Grid] = {
         class_layer_fractions=(0.1, 0.5),
         draws=20,
         edits=(
-            *("balanced", "rival", "linf", "sparse"),
+            *("universal", "balanced", "rival", "linf", "sparse"),
             *("row_swap", "row_scale", "gaussian_fault", "gain"),
         ),
         bit_formats=("fp32", "fp16", "int8"),
@@ -162,7 +163,8 @@ PRESETS: dict[str, Grid] = {
         draws=20,
         other_draws=5,
         rankings=("paper", "probeless"),
-        columns=(0.2, 0.25),
+        columns=(0.2, 0.25, 1.0),
+        edits=("universal",),
         constants=(8.0, 9.0, 10.0, 11.0, 12.0),
         attacks=("fgsm", "noise"),
         epsilons=(),

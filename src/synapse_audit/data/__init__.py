@@ -34,7 +34,7 @@ from synapse_audit.data.label_map import check_label_map, exchanged_classes
 from synapse_audit.data.labels import refuse_one_column_per_class
 from synapse_audit.data.media import MEDIA, Medium
 from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
-from synapse_audit.data.splitting import split
+from synapse_audit.data.splitting import split, split_weights
 from synapse_audit.data.table_files import read_table
 from synapse_audit.data.tables import DATA, Pool, Table, listing
 from synapse_audit.data.thinning import cap, class_weights, drop_repeats, require_two_classes
@@ -49,6 +49,7 @@ __all__ = [
     "load_data",
     "read_ids",
     "split",
+    "split_weights",
     "windowed",
 ]
 

@@ -1,10 +1,9 @@
-"""What the findings share: picking cells, resampled figures, and where a curve breaks.
+"""What the findings share: picking cells, bands of random draws, and how a number is reported.
 
 | function | answers |
 |---|---|
 | headline, headline_cells, where, random controls, draw_range | which rows a table is drawn from |
 | figure, unknown, grid_band | how a number is reported |
-| plateaus, half_points | where removal curves leave the plateau, and lose half |
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
+from synapse_audit.effects.random_controls import half_width
 from synapse_audit.statistics import Interval
 from synapse_audit.summary import Figure
 
@@ -26,8 +26,10 @@ TOLERANCE = 1e-6
 PLATEAU_LOSS = 0.02
 """Loss of accuracy that still counts as none."""
 
-DRAW_RANGE = (0.025, 0.975)
-"""Quantiles over random draws that are shown as their range."""
+RATES = frozenset(
+    ("accuracy", "macro_f1", "weighted_f1", "recall", "flip_rate", "redirect_rate", "collateral")
+)
+"""Measures that lie within [0, 1], and so do their bands."""
 
 
 # ---- rows ------------------------------------------------------------------------------------
@@ -70,7 +72,11 @@ def random_controls(cells: pd.DataFrame, ranking: str) -> pd.DataFrame:
 def draw_range(
     cells: pd.DataFrame, keys: Sequence[str], measures: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Mean over draws of each measure, with the 2.5 to 97.5 % range of the draws.
+    """Mean over draws of each measure, and the band in which one more draw would lie (95 %).
+
+    The band is that of :func:`synapse_audit.effects.random_controls.prediction_band`, and holds
+    the draws themselves. The middle 95 % of a few draws would be their range, which one more draw
+    leaves with a chance of 2 / (B + 1): 33 % of five, 10 % of twenty. NaN for a single draw.
 
     Args:
         cells: one row per draw.
@@ -84,10 +90,20 @@ def draw_range(
     groups = numbers.groupby(list(keys), dropna=False, sort=True)
     table = groups.size().rename("draws").to_frame()
     for column, name in measures.items():
-        table[name] = groups[column].mean().to_numpy()
-        for end, quantile in zip(("low", "high"), DRAW_RANGE, strict=True):
-            table[f"{name}_{end}"] = groups[column].quantile(quantile).to_numpy()
+        found = groups[column].agg(["mean", "std", "count", "min", "max"])
+        half = half_width(found["count"].to_numpy()) * found["std"].to_numpy()
+        mean, (least, most) = found["mean"].to_numpy(), _limits(column)
+        table[name] = mean
+        low = np.minimum(mean - half, found["min"].to_numpy())
+        high = np.maximum(mean + half, found["max"].to_numpy())
+        table[f"{name}_low"], table[f"{name}_high"] = np.maximum(low, least), np.minimum(high, most)
     return table.reset_index()
+
+
+def _limits(measure: str) -> tuple[float, float]:
+    if measure in RATES:
+        return 0.0, 1.0
+    return (-1.0, 1.0) if measure.endswith("drop") else (-np.inf, np.inf)
 
 
 # ---- figures ---------------------------------------------------------------------------------
@@ -108,40 +124,3 @@ def grid_band(samples: Float[np.ndarray, " resamples"]) -> Interval:
     low = np.quantile(samples, 0.025, method="lower")
     high = np.quantile(samples, 0.975, method="higher")
     return Interval(np.asarray(low), np.asarray(high))
-
-
-# ---- where a curve breaks ----------------------------------------------------------------------
-
-
-def plateaus(
-    fractions: Float[np.ndarray, " points"], held: Bool[np.ndarray, "curves points"]
-) -> Float[np.ndarray, " curves"]:
-    """Largest fraction up to which the curve held at every point; 0 where the first one fails.
-
-    >>> plateaus(np.array([0.1, 0.5]), np.array([[True, True], [True, False], [False, True]]))
-    array([0.5, 0.1, 0. ])
-    """
-    steps = np.cumprod(held, axis=1).sum(axis=1)
-    return np.concatenate([[0.0], fractions])[steps]
-
-
-def half_points(
-    fractions: Float[np.ndarray, " points"],
-    accuracies: Float[np.ndarray, "curves points"],
-    clean: Float[np.ndarray, " curves"],
-    floor: Float[np.ndarray, " curves"],
-) -> Float[np.ndarray, " curves"]:
-    """Smallest fraction at which half the distance from ``clean`` to ``floor`` is lost.
-
-    Linear between grid points, from ``clean`` at fraction 0; infinity where never in the grid.
-    """
-    x = np.concatenate([[0.0], fractions])
-    y = np.concatenate([clean[:, None], accuracies], axis=1)
-    half = (clean + floor) / 2
-    lost = y <= half[:, None] + TOLERANCE
-    right = lost.argmax(axis=1)
-    left = np.maximum(right - 1, 0)
-    curves = np.arange(len(y))
-    fall = y[curves, left] - y[curves, right]
-    share = np.clip((y[curves, left] - half) / np.where(fall > 0, fall, np.inf), 0.0, 1.0)
-    return np.where(lost.any(axis=1), x[left] + share * (x[right] - x[left]), np.inf)

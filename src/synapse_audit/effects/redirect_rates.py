@@ -62,6 +62,12 @@ def collateral(sample: Sample, target: int) -> Sampled:
     return _share(sample, 1 - _right(sample), among)
 
 
+def missed(sample: Sample, benign: int) -> Sampled:
+    """Share of the examples of all other classes that are called benign."""
+    called = sample.phases.of(lambda predicted: predicted == benign)
+    return _share(sample, called, sample.labels != benign)
+
+
 def accuracy_drop(sample: Sample) -> Sampled:
     """Clean accuracy minus accuracy."""
     return recall_drop(sample, np.ones(len(sample.labels), dtype=bool))

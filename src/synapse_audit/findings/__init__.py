@@ -12,6 +12,7 @@ from collections.abc import Callable
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.asymmetry import asymmetry
 from synapse_audit.findings.attack_surface.profile import profile
+from synapse_audit.findings.attack_surface.weakest import weakest
 from synapse_audit.findings.calibration.calibration import calibration
 from synapse_audit.findings.certificates.certificates import certificates
 from synapse_audit.findings.detection.detection import detection
@@ -40,6 +41,7 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "inputs": inputs,
     "paper": paper,
     "profile": profile,
+    "weakest": weakest,
     "certificates": certificates,
     "calibration": calibration,
     "detection": detection,

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from scipy.stats import norm
 
 from synapse_audit.artifacts import ALL_LAYERS, REMOVAL_GROUPS, SILENCING, Evidence, Finding
 from synapse_audit.effects.curves import (
@@ -23,12 +22,17 @@ from synapse_audit.effects.curves import (
     unknown,
     where,
 )
+from synapse_audit.effects.random_controls import combined
 from synapse_audit.effects.resampled import Sampled, clean_recalls, recalls, supported
-from synapse_audit.statistics import benjamini_yekutieli, interval
+from synapse_audit.effects.selection import Pick, candidates, difference, largest, smallest
+from synapse_audit.statistics import benjamini_yekutieli, paired_interval
 from synapse_audit.summary import Choice, Figure
 
 AIMED_FRACTION = 0.5
 """The matrix is drawn at the fraction of the grid closest to this."""
+
+COLLAPSED = 0.95
+"""Share of all answers in one class at which a model counts as collapsed."""
 
 LEAST_SUPPORT = 5
 """Classes with fewer ``evaluate`` examples are not called most or least fragile."""
@@ -83,12 +87,11 @@ def matrix_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     """A and its specificity at the stated fraction, by operator.
 
     A[c, c'] = recall drop of c' when the neurons ranked for c are silenced, minus the mean drop
-    over their random controls. ``p_value`` is a two-sided Wald test of the specificity, adjusted
-    (Benjamini–Yekutieli) within the operator. Its variance is that of the paired bootstrap over
-    examples plus that of the random draws' own specificity: without the latter any fixed random
-    set would look specific (in a simulation with random sets up to 65 % of cells had p < .05;
-    with it 1 to 6 %). The interval covers examples only, for these very sets. Null when tests
-    are off or the standard deviation is 0.
+    over their random controls. Intervals hold for one more random set: their variance is that of
+    the paired bootstrap over examples plus that between the random draws, with Student's t for how
+    few these are. Over examples alone 84 % of the cells of random sets excluded 0. ``p_value`` is
+    the two-sided test of the specificity with the same variance, adjusted (Benjamini–Yekutieli)
+    within the operator; null when tests are off. A single draw leaves intervals unknown.
     """
     fraction = matrix_fraction(evidence)
     if fraction is None:
@@ -126,8 +129,7 @@ def _matrix(
     # The clean recall cancels between the drop and the random controls' drop.
     value = random.value.mean(axis=0) - chosen.value
     samples = random.samples.mean(axis=0) - chosen.samples
-    spread = draw_variance(random.value, len(ranked))
-    table = _cells(Sampled(value, samples), spread, tests=evidence.grid.tests)
+    table = _cells(Sampled(value, samples), random.value, evidence, kept)
     names = [evidence.classes[i] for i in kept]
     table["ranked_for"] = np.repeat(ranked, len(names))
     table["class"] = np.tile(names, len(ranked))
@@ -144,34 +146,44 @@ def draw_variance(
     return own.var(axis=0, ddof=1) * (1 - 1 / n_ranked)
 
 
-def _cells(matrix: Sampled, spread: Float[np.ndarray, " classes"], *, tests: bool) -> pd.DataFrame:
+def _cells(
+    matrix: Sampled,
+    draws: Float[np.ndarray, "draws classes"],
+    evidence: Evidence,
+    kept: Int[np.ndarray, " kept"],
+) -> pd.DataFrame:
     specificity = interaction(matrix.value)
     resampled = np.moveaxis(interaction(np.moveaxis(matrix.samples, -1, 0)), 0, -1)
-    columns = {"value": matrix.value, "specificity": specificity}
-    columns["low"], columns["high"] = interval(matrix.samples)
-    columns["specificity_low"], columns["specificity_high"] = interval(resampled)
+    count = len(draws)
+    between = draws.var(axis=0, ddof=1) * (1 + 1 / count) if count > 1 else np.nan * draws[0]
+    own = draw_variance(draws, len(matrix.value))
+    unseen = np.sqrt(2.0) / (_support(evidence)[kept] + 2.0)
+    plain = combined(_spread(matrix.samples, unseen), np.sqrt(between)[None, :], count)
+    special = combined(_spread(resampled, unseen), np.sqrt(own)[None, :], count)
+    columns = {
+        "value": matrix.value,
+        "low": matrix.value - plain.half,
+        "high": matrix.value + plain.half,
+        "specificity": specificity,
+        "specificity_low": specificity - special.half,
+        "specificity_high": specificity + special.half,
+        # Draws without any spread are nothing to compare with.
+        "p_value": np.where(own > 0, special.p(specificity), np.nan),
+    }
     table = pd.DataFrame({name: column.ravel() for name, column in columns.items()})
-    extra = np.broadcast_to(spread, matrix.value.shape).ravel()
-    p = wald(specificity.ravel(), resampled.reshape(len(table), -1), extra)
-    table["p_value"] = p if tests else np.nan
-    table["p_adjusted"] = benjamini_yekutieli(p) if tests else np.nan
-    return table
+    if not evidence.grid.tests:
+        return table.assign(p_value=np.nan, p_adjusted=np.nan)
+    return table.assign(p_adjusted=benjamini_yekutieli(table["p_value"].to_numpy()))
 
 
-def wald(
-    value: Float[np.ndarray, " cells"],
-    samples: Float[np.ndarray, "cells resamples"],
-    extra: Float[np.ndarray, " cells"],
-) -> Float[np.ndarray, " cells"]:
-    """Two-sided p of value / sd under the normal; NaN where the sd is 0 or unknown.
-
-    sd² = variance of the samples + ``extra``.
-    """
-    there = (~np.isnan(samples)).sum(axis=1)
-    centred = samples - np.nansum(samples, axis=1, keepdims=True) / np.maximum(there, 1)[:, None]
-    sd = np.sqrt(np.nansum(centred**2, axis=1) / np.maximum(there - 1, 1) + extra)
-    known = (there > 1) & (sd > 1e-12)
-    return np.where(known, 2 * norm.sf(np.abs(value) / np.where(known, sd, 1.0)), np.nan)
+def _spread(
+    samples: Float[np.ndarray, "ranked classes resamples"], unseen: Float[np.ndarray, " classes"]
+) -> Float[np.ndarray, "ranked classes"]:
+    """Standard error over examples, one lost and one won added; NaN where no resample knows."""
+    there = (~np.isnan(samples)).sum(axis=-1)
+    mean = np.nansum(samples, axis=-1) / np.maximum(there, 1)
+    variance = np.nansum((samples - mean[..., None]) ** 2, axis=-1) / np.maximum(there - 1, 1)
+    return np.where(there > 1, np.sqrt(variance + unseen**2), np.nan)
 
 
 # ---- fragility ---------------------------------------------------------------------------------
@@ -203,7 +215,7 @@ def fragility_table(
     clean = clean_recalls(evidence, kept).value
     below = recalls(evidence, list(curve["action"]), kept).value < clean / 2
     fractions = curve["fraction"].to_numpy(dtype=float)
-    low, high = interval(drops.samples)
+    low, high = paired_interval(drops.value, drops.samples, _support(evidence)[kept])
     table = pd.DataFrame({"class": [evidence.classes[i] for i in kept], "recall": clean})
     table["support"] = _support(evidence)[kept]
     table["mean_drop"], table["mean_drop_low"], table["mean_drop_high"] = drops.value, low, high
@@ -212,7 +224,7 @@ def fragility_table(
 
 
 def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataFrame:
-    """Recall of each class along the headline curve, beside the range of the random draws."""
+    """Recall of each class along the headline curve, beside the band of the random draws."""
     keys = ["class", "fraction"]
     classes = evidence.class_effects.merge(evidence.effects[["cell", "fraction"]], on="cell")
     classes = classes[classes["class"].isin([evidence.classes[i] for i in kept])]
@@ -232,22 +244,64 @@ def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
 def _extremes(
     evidence: Evidence, kept: Int[np.ndarray, " kept"], drops: Sampled | None
 ) -> dict[str, Any]:
+    """The most and the least fragile class with those that cannot be told from them, and the gap.
+
+    Intervals hold for all pairs of classes at once, since the pair was picked by what it showed.
+    A class that the model answers for nearly everything once much is silenced keeps its recall
+    whatever is lost: it cannot be the least fragile, and ``collapses_to`` beside the gap names it.
+    """
     names = ("most_fragile", "least_fragile", "gap")
     enough = np.flatnonzero(_support(evidence)[kept] >= LEAST_SUPPORT)
     if drops is None or len(enough) < 2:
         few = f"fewer than two classes have {LEAST_SUPPORT} evaluate examples"
         return {name: unknown(NO_CURVE if drops is None else few) for name in names}
-    value, samples = drops.value[enough], drops.samples[enough]
-    most, least = int(value.argmax()), int(value.argmin())
-    highest = np.where(np.isnan(samples), -np.inf, samples).argmax(axis=0)
-    lowest = np.where(np.isnan(samples), np.inf, samples).argmin(axis=0)
-    low, high = interval(samples[[most]] - samples[[least]])
-    name = [evidence.classes[i] for i in kept[enough]]
-    return {
-        "most_fragile": Choice(name[most], float((highest == most).mean())),
-        "least_fragile": Choice(name[least], float((lowest == least).mean())),
-        "gap": figure(value[most] - value[least], low[0], high[0]),
-    }
+    given = candidates(drops.value[enough], drops.samples[enough], _support(evidence)[kept][enough])
+    labels = [evidence.classes[i] for i in kept[enough]]
+    answer = collapsed_answer(evidence)
+    most = largest(given)
+    found: dict[str, Any] = {"most_fragile": _named(labels, most, drops.samples[enough])}
+    fair = np.where(kept[enough] == answer, np.inf, given.value)
+    if np.isfinite(fair).sum() < 2:
+        only = f"the model answers '{evidence.classes[answer or 0]}' once much is silenced"
+        return found | {"least_fragile": unknown(only), "gap": unknown(only)}
+    least = smallest(given._replace(value=fair))
+    others = np.where(np.isfinite(fair)[:, None], -drops.samples[enough], -np.inf)
+    found["least_fragile"] = _named(labels, least, others)
+    # Where all are equal the two ends must be two classes nevertheless.
+    other = np.where(np.arange(len(fair)) == most.place, np.inf, fair).argmin()
+    between = [labels[most.place], labels[other]]
+    name = None if answer is None else evidence.classes[answer]
+    apart = difference(given, most.place, int(other))
+    return found | {"gap": figure(*apart, between=between, collapses_to=name)}
+
+
+def _named(
+    labels: list[str], pick: Pick, samples: Float[np.ndarray, "classes resamples"]
+) -> Choice | Figure:
+    """A class, or none and why where others cannot be told from it (``tied``)."""
+    tied = [name for name, there in zip(labels, pick.tied, strict=True) if there]
+    if not pick.alone:
+        reason = f"indistinguishable: {', '.join(tied)}"
+        return Figure(np.nan, reason=reason, beside={"tied": tied})
+    first = np.where(np.isnan(samples), -np.inf, samples).argmax(axis=0)
+    return Choice(labels[pick.place], float((first == pick.place).mean()))
+
+
+def collapsed_answer(evidence: Evidence) -> int | None:
+    """The class that the model answers for nearly everything somewhere on the headline curve.
+
+    None where no point of the curve has 95 % of the answers in one class, or the untouched model
+    has too.
+    """
+    curve, weights = headline(evidence), evidence.weights / evidence.weights.sum()
+    if curve.empty:
+        return None
+    rows = evidence.outcomes.predicted[evidence.outcomes.rows(list(curve["action"]))]
+    count = len(evidence.classes)
+    shares = np.array([np.bincount(row, weights, count) for row in rows.astype(np.int64)])
+    clean = np.bincount(evidence.predictions.predicted, weights, count)
+    there = np.flatnonzero((shares.max(axis=0) >= COLLAPSED) & (clean < COLLAPSED))
+    return int(there[0]) if len(there) else None
 
 
 def _fraction_figure(evidence: Evidence) -> Figure:

@@ -2,8 +2,8 @@
 
 In: weight cells of ``effects`` (operators ``bit_flip``, ``gaussian_fault``, ``gain``, ``row_swap``,
 ``row_scale`` and the shapes of the push), outcomes for the numbers of bits that break the model.
-Out: one table per kind of fault, random controls as the mean over draws with their 2.5 to 97.5 %
-range, and how many bits halve the distance to chance.
+Out: one table per kind of fault, random controls as the mean over draws with the band
+of one more draw, and how many bits halve the distance to chance.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from synapse_audit.summary import Figure
 
 DROP = {"accuracy_drop": "drop"}
 REDIRECT = {"redirect_rate": "redirect", "collateral": "collateral"}
-PUSHES = ("balanced", "rival", "linf", "sparse", "paper_push")
+PUSHES = ("universal", "balanced", "rival", "linf", "sparse", "paper_push")
 ROWS = ("row_swap", "row_scale")
 
 BEYOND = 5e29
@@ -209,7 +209,7 @@ def pushes_table(evidence: Evidence) -> pd.DataFrame:
 def _summed(
     cells: pd.DataFrame, keys: list[str], measures: Mapping[str, str], means: Sequence[str] = ()
 ) -> pd.DataFrame:
-    """Single cells with their own intervals, random ones as mean and range over draws."""
+    """Single cells with their own intervals, random ones as mean with a band."""
     drawn = cells["selection"] == "random"
     kept = {**measures, **{name: name for name in means}}
     parts = [_named(cells[~drawn], kept), draw_range(cells[drawn], keys, kept)]

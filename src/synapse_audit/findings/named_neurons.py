@@ -44,7 +44,7 @@ def given(evidence: Evidence) -> Finding:
 
 
 def effects_table(cells: pd.DataFrame) -> pd.DataFrame:
-    """One row per set and operator; the random columns are mean and 2.5 to 97.5 % of the draws.
+    """One row per set and operator; random columns are mean and band of the draws.
 
     ``neurons`` holds the addresses. ``p_random`` counts the draws that cost at least as much:
     with B of them it cannot go below 1/(B + 1).

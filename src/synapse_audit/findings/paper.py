@@ -24,18 +24,15 @@ import pandas as pd
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, REMOVAL_GROUPS, Evidence, Finding, Group
 from synapse_audit.effects import METRICS, untouched
+from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
+from synapse_audit.effects.crossings import Losses
 from synapse_audit.effects.curves import (
-    PLATEAU_LOSS,
-    TOLERANCE,
     draw_range,
     figure,
-    half_points,
-    plateaus,
     random_controls,
     unknown,
     where,
 )
-from synapse_audit.effects.resampled import chance, clean_accuracy
 from synapse_audit.neurons import top_across
 from synapse_audit.summary import Figure
 
@@ -117,7 +114,7 @@ def curve_table(evidence: Evidence) -> pd.DataFrame:
     """Weighted F1 and accuracy lost over the share of all neurons silenced.
 
     Rows ``random`` are means over draws with as many neurons in each layer; their ``_low`` and
-    ``_high`` are the 2.5 to 97.5 % range of the draws.
+    ``_high`` are the band in which one more draw would lie.
     """
     cells = _silenced(evidence, *REMOVAL_GROUPS)
     ranked = _named(where(cells, {"ranking": RANKING, "ranked_for": GLOBAL}))
@@ -214,17 +211,23 @@ def _curve_figures(evidence: Evidence, table: pd.DataFrame, operator: str) -> di
         why = unknown(f"no curve of the ranking '{RANKING}' under {operator} was run")
         return dict.fromkeys(("plateau", "half_point", "f1_at_half", "random_f1_at_half"), why)
     fractions = rows["fraction"].to_numpy(dtype=float)
-    held = rows["drop_high"].to_numpy(dtype=float) <= PLATEAU_LOSS + TOLERANCE
-    clean, floor = clean_accuracy(evidence).value, chance(evidence).value
-    accuracies = clean - rows["drop"].to_numpy(dtype=float)[None, :]
-    half = half_points(fractions, accuracies, clean, floor)[0]
-    never = unknown("never within the grid")
+    drop, low, high = (rows[f"drop{end}"].to_numpy(dtype=float) for end in ENDS)
+    actions = _top(evidence, operator)
+    losses = Losses(drop, low, high)
     return {
-        "plateau": figure(plateaus(fractions, held[None, :])[0]),
-        "half_point": figure(half) if np.isfinite(half) else never,
+        "plateau": plateau_figure(evidence, fractions, actions, losses),
+        "half_point": half_figure(half_lost(evidence, fractions, actions)),
         "f1_at_half": _at_half(rows),
         "random_f1_at_half": _at_half(where(table, {"operator": operator, "selection": "random"})),
     }
+
+
+def _top(evidence: Evidence, operator: str) -> list[str]:
+    """Actions of the ranked curve, by fraction."""
+    wanted = {"operator": operator, "selection": "top", "ranking": RANKING, "ranked_for": GLOBAL}
+    return list(
+        where(_silenced(evidence, *REMOVAL_GROUPS), wanted).sort_values("fraction")["action"]
+    )
 
 
 def _at_half(rows: pd.DataFrame) -> Figure:

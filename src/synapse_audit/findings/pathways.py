@@ -98,7 +98,7 @@ def split_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     A ranked row's through interval is the paired bootstrap over both phases. Where correctness
     differs on fewer than five exactly run examples it is Bonett and Price's instead, which counts
     examples as if unweighted, with the error that the pilot lets expect of the second phase; both
-    are approximate. A drawn row is the mean over its draws with their 2.5 to 97.5 % range, and the
+    are approximate. A drawn row is the mean over its draws with the band of one more, and the
     smallest ``n_exact`` of them. Single candidate constants are left out.
     """
     cells = cells[cells["fraction"].notna()]

@@ -29,6 +29,7 @@ from synapse_audit.interventions.edits import (
     row_swap,
     scaled_gains,
     steepest_columns,
+    universal_path,
     weight_noise,
 )
 from synapse_audit.neurons import random_draw, top
@@ -109,6 +110,16 @@ def sparse_cells(s: PlanInputs) -> Iterator[Cell]:
             )
             for cell, columns in _random_controls(s, base, n):
                 yield replace(cell, edit=EDITS["sparse"](s.head, target, columns, 1.0))
+
+
+def universal_cells(s: PlanInputs) -> Iterator[Cell]:
+    """The edit of the whole head that redirects most of ``fit``, within each budget."""
+    every, budgets = np.arange(s.head.weight.shape[1]), sorted(b for b in s.grid.budgets if b > 0)
+    for target, name in enumerate(s.classes):
+        edits = universal_path(s.head, target, every, budgets)
+        for budget, edit in zip(budgets, edits, strict=True):
+            base = Cell("weight", "universal", "head_weight", strength=budget, target=name)
+            yield replace(base, fraction=1.0, selection="top", edit=edit)
 
 
 def paper_cells(s: PlanInputs) -> Iterator[Cell]:
@@ -229,6 +240,7 @@ WEIGHT_CELLS: dict[str, Callable[[PlanInputs], Iterator[Cell]]] = {
     "rival": _pushes("rival"),
     "linf": _pushes("linf"),
     "sparse": sparse_cells,
+    "universal": universal_cells,
     "row_swap": row_swap_cells,
     "row_scale": row_scale_cells,
     "gaussian_fault": gaussian_cells,

@@ -7,11 +7,12 @@ Source: minimal sufficient sets after Dalvi et al. 2020 (arXiv 2004.04010) and D
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Int
 
 from synapse_audit import neurons
 from synapse_audit.artifacts import GLOBAL, Activations, LabelledData, Ranking, Splits
@@ -20,12 +21,16 @@ from synapse_audit.neurons import NeuronSet, Scores
 from synapse_audit.probes.design import Design
 from synapse_audit.probes.fit import SEARCH, Task, choose_strength
 from synapse_audit.probes.solver import reduce, solve
-from synapse_audit.statistics import wilson
+from synapse_audit.statistics import resampled_weights, weighted_shares, wilson
 
 FRACTIONS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Share of each layer's neurons."""
 TOLERANCE = 0.01
-"""A set is sufficient within this much of the full probe's accuracy on ``select``."""
+"""A set is sufficient within this much of the full probe's accuracy, or within one example where
+one weighs more."""
+RESAMPLES = 400
+"""Bootstrap resamples of ``select`` behind the range of the smallest sufficient set."""
+ROUNDING = 1e-9
 MAX_SETS = 10
 """The search for disjoint sets stops here; more may exist."""
 COLUMNS = (
@@ -38,6 +43,10 @@ COLUMNS = (
     "accuracy",
     "accuracy_low",
     "accuracy_high",
+    "sufficient",
+    "holds",
+    "fewest_low",
+    "fewest_high",
 )
 
 
@@ -46,6 +55,8 @@ class Score(NamedTuple):
 
     select: float
     evaluate: float
+    right: Bool[np.ndarray, " select"]
+    """Which examples of ``select`` it predicts as labelled."""
 
 
 class Row(NamedTuple):
@@ -105,10 +116,28 @@ class Bench:
             tolerance=SEARCH,
         )
         probe = task.complete(reduced.lift(found))
-        held_out = (splits.select, splits.evaluate)
+        predicted = design.on(splits.select).map(probe.predict)
+        reported = design.on(splits.evaluate).map(probe.predict)
         return Score(
-            *(task.accuracy(design.on(rows).map(probe.predict), rows) for rows in held_out)
+            task.accuracy(predicted, splits.select),
+            task.accuracy(reported, splits.evaluate),
+            predicted == task.labels[splits.select],
         )
+
+    def tolerance(self, rows: Int[np.ndarray, " rows"]) -> float:
+        """:data:`TOLERANCE`, or the share of the heaviest example where that is more."""
+        weights = self.task.weights[rows]
+        return max(TOLERANCE, float(weights.max() / weights.sum())) + ROUNDING
+
+    def suffices(self, chosen: NeuronSet) -> bool:
+        """Whether the set comes within the tolerance of the full probe on ``select``."""
+        least = self.score(self.full).select - self.tolerance(self.splits.select)
+        return self.score(chosen).select >= least
+
+    def holds(self, chosen: NeuronSet) -> bool:
+        """Whether it does so on ``evaluate``, where nothing was chosen."""
+        least = self.score(self.full).evaluate - self.tolerance(self.splits.evaluate)
+        return self.score(chosen).evaluate >= least
 
 
 def sufficiency(
@@ -129,12 +158,15 @@ def sufficiency(
     | random | as many per block, from nested seeded permutations; ``draw`` 0 to ``draws`` − 1 |
     | disjoint | ``draw``-th sufficient set: the smallest sufficient fraction of what is left |
 
-    Sufficient = accuracy on ``select`` within :data:`TOLERANCE` of the probe on all neurons. The
-    disjoint sets are found greedily, so their number is a lower bound; at most :data:`MAX_SETS`
-    are searched for, and none where the best constant is sufficient too (then there is nothing to
-    carry). The strength is chosen once, on all neurons, and scaled by the number of neurons, so
-    that strength × total variance stays the same. Accuracies are weighted; intervals are Wilson's
-    with the effective sample size (Σw)²/Σw² of ``evaluate``.
+    Sufficient = accuracy on ``select`` within :data:`TOLERANCE` (or one example) of the probe on
+    all neurons; ``holds`` = the same on ``evaluate``, where no set was chosen. The disjoint sets
+    are found greedily; at most :data:`MAX_SETS` are searched for, and none where the best constant
+    is sufficient too (then there is nothing to carry). ``fewest_low`` and ``fewest_high``: the
+    2.5 to 97.5 % range, over resamples of ``select``, of the size of the smallest sufficient set
+    among the ranked and the disjoint ones; the same in every row. The strength is chosen once, on
+    all neurons, and scaled by the number of neurons, so that strength × total variance stays the
+    same. Accuracies are weighted; intervals are Wilson's with the effective sample size (Σw)²/Σw²
+    of ``evaluate``.
 
     Args:
         allocate: where the principal coordinates of the ``fit`` examples lie.
@@ -148,7 +180,26 @@ def sufficiency(
     """
     bench = Bench(activations, data, splits, allocate)
     rows = [*_curves(bench, ranking, seed, draws), *_disjoint(bench, ranking)]
-    return _table(ranking.method, rows, bench)
+    low, high = _fewest(bench, [row.chosen for row in rows if row.selection != "random"], seed)
+    return _table(ranking.method, rows, bench).assign(fewest_low=low, fewest_high=high)
+
+
+def _fewest(bench: Bench, sets: Sequence[NeuronSet], seed: int) -> tuple[float, float]:
+    """Range over resamples of ``select`` of the size of the smallest sufficient set."""
+    rows, task = bench.splits.select, bench.task
+    resampled = resampled_weights(
+        task.labels[rows], task.weights[rows], resamples=RESAMPLES, seed=seed
+    )
+    everything = bench.score(bench.full).right
+    right = np.array([bench.score(chosen).right for chosen in sets])
+    least = weighted_shares(everything[None], resampled) - bench.tolerance(rows)
+    enough = weighted_shares(right, resampled) >= least
+    sizes = np.array([len(chosen) for chosen in sets], dtype=np.float64)
+    fewest = np.where(enough, sizes[:, None], float(len(bench.full))).min(axis=0)
+    return (
+        float(np.quantile(fewest, 0.025, method="lower")),
+        float(np.quantile(fewest, 0.975, method="higher")),
+    )
 
 
 def _curves(bench: Bench, ranking: Ranking, seed: int, draws: int) -> Iterable[Row]:
@@ -165,25 +216,25 @@ def _curves(bench: Bench, ranking: Ranking, seed: int, draws: int) -> Iterable[R
 
 def _disjoint(bench: Bench, ranking: Ranking) -> Iterable[Row]:
     full = bench.full
-    wanted = bench.score(full).select - TOLERANCE
-    if bench.task.majority(bench.splits.select) >= wanted:
+    least = bench.score(full).select - bench.tolerance(bench.splits.select)
+    if bench.task.majority(bench.splits.select) >= least:
         return
     left = full
     for number in range(MAX_SETS):
-        found = _smallest(bench, ranking.scores[GLOBAL], left, wanted)
+        found = _smallest(bench, ranking.scores[GLOBAL], left)
         if found is None:
             return
         yield Row("disjoint", number, len(found) / len(full), found)
         left = left - found
 
 
-def _smallest(bench: Bench, scores: Scores, left: NeuronSet, wanted: float) -> NeuronSet | None:
+def _smallest(bench: Bench, scores: Scores, left: NeuronSet) -> NeuronSet | None:
     """The smallest sufficient top fraction of the neurons left; None where all do not suffice."""
     banned = bench.full - left
     masked = _without(scores, banned)
     for fraction in FRACTIONS:
         chosen = neurons.top(masked, fraction, bench.blocks) - banned
-        if len(chosen) and bench.score(chosen).select >= wanted:
+        if len(chosen) and bench.suffices(chosen):
             return chosen
     return None
 
@@ -203,6 +254,8 @@ def _table(method: str, rows: Iterable[Row], bench: Bench) -> pd.DataFrame:
         score = bench.score(row.chosen)
         bounds = wilson(score.evaluate * effective, effective)
         given = (method, row.selection, row.draw, len(row.chosen), row.fraction)
-        records.append((*given, *score, float(bounds.low), float(bounds.high)))
-    table = pd.DataFrame(records, columns=list(COLUMNS))
+        ends = (float(bounds.low), float(bounds.high))
+        verdict = (bench.suffices(row.chosen), bench.holds(row.chosen))
+        records.append((*given, score.select, score.evaluate, *ends, *verdict))
+    table = pd.DataFrame(records, columns=list(COLUMNS[:-2]))
     return table.astype({"draw": "Int64"})

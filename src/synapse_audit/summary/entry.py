@@ -17,8 +17,8 @@ Interval = Literal["sample", "fact", "picked", "none"]
 |---|---|
 | sample | 95 %, over resampled examples: what other examples of the same kind would give |
 | fact | needs none: a size, a count or a setting of this run |
-| picked | the largest or smallest of several, whose interval is that of one named beforehand |
-| none | an estimate without interval, or with the range of random draws |
+| picked | the largest or smallest of several; an interval holds for all of them at once |
+| none | an estimate without interval, or with the band of random draws |
 """
 
 UNITS: dict[str, tuple[float, float]] = {

@@ -24,6 +24,7 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int, Num
 
 from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence
+from synapse_audit.effects.breaking import effective_examples
 from synapse_audit.effects.curves import where
 from synapse_audit.effects.estimates import Estimates, bounded
 from synapse_audit.effects.minimum_edit_norms import margins_toward
@@ -38,7 +39,7 @@ from synapse_audit.effects.redirect_rates import (
 )
 from synapse_audit.effects.resampled import Sampled
 from synapse_audit.findings.attack_surface.budgets import CHANGES, budget, logit_length, one_of
-from synapse_audit.statistics import interval
+from synapse_audit.statistics import paired_interval
 
 BIT_FLIP = "bit_flip"
 RELATIVE, BITS = "relative L2", "bits"
@@ -80,12 +81,29 @@ class SpaceExperiments:
         bystanders = (clean.predicted == clean.labels) & (clean.labels != target)
         moved = self.collect(rows, lambda sample: redirect(sample, target))
         harmed = self.collect(rows, lambda sample: collateral(sample, target))
-        drop = self.collect(rows, accuracy_drop)
         return {
             "redirect_rate": self._bounded(moved, movable),
             "collateral": self._bounded(harmed, bystanders),
-            "accuracy_drop": Rate(Estimates(drop.value, *interval(drop.samples)), drop.samples),
+            "accuracy_drop": self._drop(rows),
         }
+
+    def drop(self, rows: Rows) -> Estimates:
+        """Accuracy lost by some acts."""
+        return self._drop(rows).estimate
+
+    def rate(
+        self,
+        rows: Rows,
+        statistic: Callable[[Sample], Sampled],
+        among: Bool[np.ndarray, " examples"],
+    ) -> Estimates:
+        """A share of some examples under some acts."""
+        return self._bounded(self.collect(rows, statistic), among).estimate
+
+    def _drop(self, rows: Rows) -> Rate:
+        drop = self.collect(rows, accuracy_drop)
+        ends = paired_interval(drop.value, drop.samples, effective_examples(self.evidence))
+        return Rate(Estimates(drop.value, *ends), drop.samples)
 
     def as_target(self, target: int) -> Sampled:
         """Mean redirect rate to a class over the acts that aim at it (at none, if none aims)."""

@@ -26,7 +26,7 @@ from synapse_audit.findings.attack_surface.experiments_by_space import (
     SpaceExperiments,
     experiments_of,
 )
-from synapse_audit.statistics import benjamini_yekutieli, interval
+from synapse_audit.statistics import benjamini_yekutieli, interval, paired_interval
 
 LEVELS = (0.1, 0.5)
 """Redirect rates whose smallest budget is reported."""
@@ -143,11 +143,20 @@ def _weaknesses(evidence: Evidence, spaces: dict[str, SpaceExperiments], role: s
 def _class_rows(evidence: Evidence, role: str, weak: Weakness) -> pd.DataFrame:
     parts = []
     for space, (values, samples) in weak.items():
-        ends = interval(samples)
+        ends = paired_interval(values, samples, _counted(evidence, role))
         columns = {"class": evidence.classes, "vulnerability": values}
         parts.append(pd.DataFrame(columns | {"low": ends.low, "high": ends.high}))
         parts[-1]["role"], parts[-1]["space"] = role, space
     return _frame(parts, CLASSES)
+
+
+def _counted(evidence: Evidence, role: str) -> Float[np.ndarray, " classes"]:
+    """Examples behind each class's vulnerability: its own, or all that are not called so."""
+    clean, index = evidence.predictions, np.arange(len(evidence.classes))[:, None]
+    among = clean.predicted != index if role == "target" else clean.labels == index
+    weights = among * evidence.weights.astype(np.float64)
+    total, squares = weights.sum(axis=1) ** 2, (weights**2).sum(axis=1)
+    return np.divide(total, squares, out=np.full(len(total), np.nan), where=squares > 0)
 
 
 def _agreement(role: str, weak: Weakness) -> pd.DataFrame:

@@ -8,6 +8,7 @@ Cells that were estimated in two phases are read on their exact examples only.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from synapse_audit.effects.exact_subsample import (
     samples,
     whole,
 )
+from synapse_audit.effects.selection import widened
 from synapse_audit.findings.calibration.certainty import MEASURES, Confidences, measured
 from synapse_audit.summary import Figure
 
@@ -75,7 +77,7 @@ def calibration(evidence: Evidence) -> Finding:
 def cells_table(evidence: Evidence) -> pd.DataFrame:
     """The untouched model (``space`` = clean), then one row per cell.
 
-    Rows that are one draw of several have no intervals: their range over draws takes that place.
+    Rows that are one draw of several have no intervals: the band of one more draw takes that place.
     """
     effects = evidence.effects
     # An action is spread as soon as one of its cells is no draw.
@@ -200,24 +202,32 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
     return figures
 
 
-def _measure(row: pd.Series, name: str) -> Figure:
+def _measure(row: pd.Series, name: str, *, among: int = 1) -> Figure:
+    """A figure whose interval holds for as many rows as it was picked from."""
     if pd.isna(row[name]):
         return unknown(NO_WRONG)
-    return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+    value, low, high = (np.array(float(row[f"{name}{end}"])) for end in ("", "_low", "_high"))
+    wide = widened(value, low, high, among=among)
+    return figure(float(value), float(wide.low), float(wide.high))
 
 
 def _fitted(evidence: Evidence) -> dict[str, Any]:
-    """The temperature that was fitted on ``select``, and the error that it leaves here."""
+    """The temperature that was fitted on ``select``, and the error that it leaves here.
+
+    ``improves``: whether that is less than without it, which a fit on few examples need not be.
+    """
     value = evidence.temperature
     if value is None or np.isnan(value):
         why = unknown(NOT_FITTED if value is None else NO_BEST)
         return {"temperature": why, "ece_fitted": why}
-    row = _clean(evidence, value).iloc[0]
-    return {"temperature": figure(value), "ece_fitted": _measure(row, "ece")}
+    row, untouched = _clean(evidence, value).iloc[0], _clean(evidence).iloc[0]
+    better = {"improves": bool(row["ece"] < untouched["ece"])}
+    left = replace(_measure(row, "ece"), beside=better)
+    return {"temperature": figure(value), "ece_fitted": left}
 
 
 def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
-    """Where the headline curve is most overconfident."""
+    """Where the headline curve is most overconfident; intervals hold for all its points at once."""
     curve = where(removal, {"operator": operator, "selection": "top"})
     curve = curve.dropna(subset=["overconfidence"])
     if curve.empty:
@@ -226,5 +236,8 @@ def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
     return {
         "fraction": figure(float(row["fraction"])),
         "n": figure(float(row["n"])),
-        **{name: _measure(row, name) for name in ("overconfidence", "ece", "wrong_confidence")},
+        **{
+            name: _measure(row, name, among=len(curve))
+            for name in ("overconfidence", "ece", "wrong_confidence")
+        },
     }

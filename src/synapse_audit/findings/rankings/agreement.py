@@ -16,6 +16,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import GLOBAL, Evidence, Finding
 from synapse_audit.effects.curves import figure, unknown
+from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.rankings.effectiveness import dissociated_table, effectiveness_table
 from synapse_audit.findings.rankings.votes import (
     average_overlap,
@@ -241,14 +242,28 @@ def _most_agreed(table: pd.DataFrame) -> Figure:
 
 
 def _most_effective(table: pd.DataFrame) -> Figure:
-    """The ranking whose top costs most beyond random sets under the headline operator."""
+    """The ranking whose top costs most beyond random sets under the headline operator.
+
+    It was picked among several, so the interval holds for all of them at once. ``tied``: rankings
+    whose excess cannot be told from the largest one, itself included. ``shown``: whether even the
+    interval's lower end lies above 0.
+    """
     rows = table[(table["operator"] == "mean") & table["excess"].notna()]
     if rows.empty:
-        return unknown("no top curve of operator mean was run beside random controls")
-    row = rows.sort_values("excess", ascending=False, kind="stable").iloc[0]
-    outside = bool(row["mean_drop"] > row["random_high"])
-    extra = {"method": row["ranking"], "rankings": len(rows), "outside_draws": outside}
-    return figure(row["excess"], row["excess_low"], row["excess_high"], **extra)
+        return unknown("no top curve of operator mean was run beside random sets")
+    columns = ("excess", "excess_low", "excess_high")
+    best = largest_of(*(rows[name].to_numpy(dtype=float) for name in columns))
+    row = rows.iloc[best.place]
+    return figure(
+        best.value,
+        best.low,
+        best.high,
+        method=row["ranking"],
+        rankings=len(rows),
+        tied=list(rows["ranking"][best.tied]),
+        shown=bool(best.low > 0),
+        outside_draws=bool(row["mean_drop"] > row["random_high"]),
+    )
 
 
 def _steady(table: pd.DataFrame, *, largest: bool) -> Figure:

@@ -13,10 +13,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, SILENCING, Evidence
-from synapse_audit.effects.curves import DRAW_RANGE, grid_band, half_points, random_controls, where
-from synapse_audit.effects.resampled import Sampled, accuracy, chance, clean_accuracy
+from synapse_audit.effects.breaking import effective_examples, half_lost
+from synapse_audit.effects.curves import random_controls, where
+from synapse_audit.effects.random_controls import excess, prediction_band
+from synapse_audit.effects.resampled import Sampled, accuracy, clean_accuracy
 from synapse_audit.neurons.dissociation import READABLE
-from synapse_audit.statistics import interval
+from synapse_audit.statistics import paired_interval
 
 EFFECTIVENESS = [
     *("operator", "ranking", "fractions", "mean_drop", "mean_drop_low", "mean_drop_high"),
@@ -69,13 +71,13 @@ def effectiveness_table(evidence: Evidence) -> pd.DataFrame:
     """How much silencing each ranking's top costs, on average over the fractions of the sweep.
 
     ``mean_drop``: mean over the fractions at which every ranking and every draw was run;
-    ``random_drop``: the same for random sets, with the 2.5 to 97.5 % range of the draws;
-    ``excess``: the difference, paired within each resample; ``half_fraction``: the smallest
-    fraction at which half the distance from clean accuracy to chance is lost, linear between grid
-    points, null where never. Limits: the mean weighs the grid's fractions alike, wherever they
-    lie; the interval of ``excess`` varies the examples and not the draws, whose range stands
-    beside it; all rankings whose sets take the same number of neurons in
-    each layer have the same random sets.
+    ``random_drop``: the same for random sets, with the band in which one more set would lie;
+    ``excess``: the difference, its interval over draws and examples, so that it holds 0 where a
+    ranking's sets are nothing but more random sets; ``half_fraction``: where half the distance
+    from clean accuracy to chance is lost, linear between grid points, null where never, with an
+    interval that holds the gap between them. Limits: the mean weighs the grid's fractions alike,
+    wherever they lie; all rankings whose sets take the same number of neurons in each layer have
+    the same random sets.
     """
     rows = [row for operator in SILENCING for row in _rows(evidence, operator)]
     return pd.DataFrame(rows, columns=EFFECTIVENESS).astype(_numbers(EFFECTIVENESS, 2))
@@ -101,15 +103,17 @@ def _rows(evidence: Evidence, operator: str) -> Iterator[tuple[object, ...]]:
             len(fractions),
             *_mean_drop(evidence, curve),
             *_excess(evidence, curve, mine, fractions),
-            *_half(evidence, curve, fractions),
+            *_half(evidence, fractions, table[ranking].tolist()),
             0 if mine is None else mine.drops.shape[1],
         )
 
 
 def _mean_drop(evidence: Evidence, curve: Sampled) -> tuple[float, float, float]:
     clean = clean_accuracy(evidence)
-    ends = interval((clean.samples - curve.samples).mean(axis=0))
-    return float((clean.value - curve.value).mean()), float(ends.low), float(ends.high)
+    value = np.asarray((clean.value - curve.value).mean())
+    samples = (clean.samples - curve.samples).mean(axis=0)
+    ends = paired_interval(value, samples, effective_examples(evidence))
+    return float(value), float(ends.low), float(ends.high)
 
 
 def _excess(
@@ -118,31 +122,22 @@ def _excess(
     drawn: RandomControls | None,
     fractions: Float[np.ndarray, " points"],
 ) -> tuple[float, ...]:
-    """Random drop with its range over draws, then excess with its interval."""
+    """Random drop with its band, then excess with its interval."""
     if drawn is None:
         return (np.nan,) * 6
     at = np.isin(drawn.fractions, fractions)
     by_draw = drawn.drops[at].mean(axis=0)
-    low, high = np.quantile(by_draw, DRAW_RANGE)
-    drop = (clean_accuracy(evidence).value - curve.value).mean()
-    ends = interval((drawn.samples[at] - curve.samples).mean(axis=0))
-    excess = float(drop - by_draw.mean())
-    return float(by_draw.mean()), float(low), float(high), excess, float(ends.low), float(ends.high)
+    band = prediction_band(by_draw)
+    drop = float((clean_accuracy(evidence).value - curve.value).mean())
+    found = excess(drop, by_draw, (drawn.samples[at] - curve.samples).mean(axis=0))
+    return float(by_draw.mean()), float(band.low), float(band.high), *found
 
 
 def _half(
-    evidence: Evidence, curve: Sampled, fractions: Float[np.ndarray, " points"]
+    evidence: Evidence, fractions: Float[np.ndarray, " points"], actions: list[str]
 ) -> tuple[float, float, float, float]:
-    """Half point with its interval, and the share of resamples that never reach it."""
-    clean, floor = clean_accuracy(evidence), chance(evidence)
-    if clean.value[0] <= floor.value[0]:
-        return (np.nan,) * 4
-    value = half_points(fractions, curve.value[None, :], clean.value, floor.value)[0]
-    samples = half_points(fractions, curve.samples.T, clean.samples[0], floor.samples[0])
-    never = float(np.isinf(samples).mean())
-    low, high = (float(end) for end in grid_band(samples))
-    found = [x if np.isfinite(x) else np.nan for x in (value, low, high)]
-    return float(found[0]), float(found[1]), float(found[2]), never
+    found = half_lost(evidence, fractions, actions)
+    return found.value, found.low, found.high, found.never_share
 
 
 # ---- dissociated sets ----------------------------------------------------------------------------

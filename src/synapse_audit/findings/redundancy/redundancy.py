@@ -7,27 +7,24 @@ participation ratios. Out: seven tables and the figures ``redundancy`` and ``loa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.effects import curve_tests
+from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
+from synapse_audit.effects.crossings import Losses
 from synapse_audit.effects.curves import (
-    PLATEAU_LOSS,
-    TOLERANCE,
     draw_range,
     figure,
-    grid_band,
-    half_points,
     headline,
-    plateaus,
     random_controls,
     unknown,
     where,
 )
-from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
+from synapse_audit.effects.resampled import chance
+from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.redundancy.constants import constants_list, constants_table
 from synapse_audit.statistics import interval
 from synapse_audit.summary import Figure
@@ -35,14 +32,13 @@ from synapse_audit.summary import Figure
 NO_CURVE = "no removal curve (operator mean, top, all layers, pooled) was run"
 RANKED = ("top", "bottom", "keep_top")
 DRAWN = ("random", "matched", "keep_random")
-NEAR_FULL = 0.01
-"""A set suffices when its probe is within this accuracy of the probe on all neurons."""
 
 SHORT = {
     "accuracy_drop": "drop",
     "accuracy_drop_low": "drop_low",
     "accuracy_drop_high": "drop_high",
 }
+ENDS = ("drop_low", "drop_high")
 REMOVAL = [
     *("operator", "ranking", "selection", "fraction", "k", "accuracy", "accuracy_low"),
     *("accuracy_high", "accuracy_drop", "drop_low", "drop_high", "draws"),
@@ -58,7 +54,7 @@ TESTS = [
 ]
 SUFFICIENCY = [
     *("ranking", "selection", "k", "fraction", "accuracy", "accuracy_low", "accuracy_high"),
-    "draw",
+    *("draw", "holds"),
 ]
 MOST_SETS = 10
 """The search for disjoint sets stops here (``MAX_SETS`` of :mod:`synapse_audit.probes`)."""
@@ -85,6 +81,7 @@ def redundancy(evidence: Evidence) -> Finding:
         "sufficient_k": sufficient_k(evidence),
         "disjoint_sets": disjoint_sets(evidence),
         "chance": figure(best.value[0], low[0], high[0]),
+        "costliest_layer": costliest_layer(tables["layers"]),
     }
     summary = {"redundancy": figures, "load_bearing": constants_list(constants)}
     return Finding("redundancy", tables, summary)
@@ -96,8 +93,8 @@ def redundancy(evidence: Evidence) -> Finding:
 def removal_table(evidence: Evidence) -> pd.DataFrame:
     """Accuracy against the fraction silenced (kept, for ``keep_*``), all layers, pooled, global.
 
-    Rows of random selections are means over draws with the 2.5 to 97.5 % range of the draws in
-    place of an interval.
+    Rows of random selections are means over draws, with the band in which one more draw would lie
+    in place of an interval.
     """
     cells = evidence.cells(*REMOVAL_GROUPS, "matched", "keep")
     ranked = cells[cells["selection"].isin(RANKED)].rename(columns=SHORT)
@@ -129,7 +126,7 @@ def layers_table(evidence: Evidence) -> pd.DataFrame:
 def positions_table(evidence: Evidence) -> pd.DataFrame:
     """Silencing at the pooled position against every position, at the fractions run at both.
 
-    Operator mean, all layers; random rows are means over draws with their range.
+    Operator mean, all layers; random rows are means over draws with their band.
     """
     cells = where(evidence.cells(*REMOVAL_GROUPS, "position"), {"operator": "mean"})
     shared = cells.loc[cells["position"] == "all", "fraction"]
@@ -182,71 +179,104 @@ def participation_table(evidence: Evidence) -> pd.DataFrame:
 def plateau(evidence: Evidence) -> Figure:
     """Largest fraction up to which the headline curve loses at most 0.02 at every point.
 
-    The value asks the upper bound of the paired loss at every point; ``low`` and ``high`` are
-    the 95 % range over resamples of the same fraction by point loss, widened to hold the value.
-    Where points are two-phase estimates the resamples vary with both phases.
+    See :func:`synapse_audit.effects.breaking.plateau_figure`.
     """
     curve = headline(evidence)
     if curve.empty:
         return unknown(NO_CURVE)
-    fractions = curve["fraction"].to_numpy(dtype=float)
-    bound = curve["accuracy_drop_high"].to_numpy(dtype=float)
-    value = plateaus(fractions, (bound <= PLATEAU_LOSS + TOLERANCE)[None, :])[0]
-    loss = clean_accuracy(evidence).samples - accuracy(evidence, list(curve["action"])).samples
-    low, high = grid_band(plateaus(fractions, loss.T <= PLATEAU_LOSS + TOLERANCE))
-    return figure(value, min(value, float(low)), max(value, float(high)))
+    drop, low, high = (
+        curve[f"accuracy_drop{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high")
+    )
+    fractions, actions = curve["fraction"].to_numpy(dtype=float), list(curve["action"])
+    return plateau_figure(evidence, fractions, actions, Losses(drop, low, high))
 
 
 def half_point(evidence: Evidence) -> Figure:
-    """Smallest fraction at which half the distance from clean accuracy to chance is lost.
+    """Where the headline curve has lost half of the accuracy above chance.
 
-    ``never_share`` is the share of resamples in which it never happens, stated above 2.5 %;
-    ``high`` is then null.
+    See :func:`synapse_audit.effects.breaking.half_lost`.
     """
     curve = headline(evidence)
     if curve.empty:
         return unknown(NO_CURVE)
     fractions = curve["fraction"].to_numpy(dtype=float)
-    clean, floor = clean_accuracy(evidence), chance(evidence)
-    if clean.value[0] <= floor.value[0]:
-        return unknown("clean accuracy is not above chance")
-    silenced = accuracy(evidence, list(curve["action"]))
-    value = half_points(fractions, silenced.value[None, :], clean.value, floor.value)[0]
-    samples = half_points(fractions, silenced.samples.T, clean.samples[0], floor.samples[0])
-    never = float(np.isinf(samples).mean())
-    low, high = map(float, grid_band(samples))
-    reason = "never within the grid" if np.isinf(value) else ""
-    beside = {"never_share": never} if never > 0.025 else {}
-    return Figure(value, low, high, reason, beside=beside)
+    return half_figure(half_lost(evidence, fractions, list(curve["action"])))
 
 
 def sufficient_k(evidence: Evidence) -> Figure:
-    """Fewest top-ranked neurons whose probe is within 0.01 of the full probe on ``select``.
+    """The smallest set whose probe is as good on ``select`` as that on all neurons.
 
-    No interval (k is chosen, not measured); ``accuracy`` is that probe's on ``evaluate``.
+    Among the ranking's top sets and the disjoint ones; as good = within 0.01, or one example.
+    ``low`` and ``high``: range over resamples of ``select``. ``accuracy`` is that probe's on
+    ``evaluate``, ``holds`` whether it is as good there, ``random`` the accuracy of random sets of
+    the nearest size with the band of one more.
     """
-    top = where(evidence.sufficiency, {"selection": "top"})
-    preferred = top[top["ranking"] == evidence.grid.rankings[0]]
-    top = preferred if len(preferred) else top
-    full = top[np.isclose(top["fraction"].astype(float), 1.0)]
-    if full.empty:
+    table = evidence.sufficiency
+    sets = table[table["selection"].isin(("top", "disjoint"))]
+    preferred = sets[sets["ranking"] == evidence.grid.rankings[0]]
+    sets = preferred if len(preferred) else sets
+    if not np.isclose(sets["fraction"].astype(float), 1.0).any():
         return unknown("no probe on all neurons was fitted")
-    least = float(full["select_accuracy"].iloc[0]) - NEAR_FULL - TOLERANCE
-    found = top[top["select_accuracy"] >= least].sort_values("k").iloc[0]
+    enough = sets[sets["sufficient"].astype(bool)]
+    found = enough.sort_values(["k", "select_accuracy"], ascending=[True, False]).iloc[0]
     reached = figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"])
-    extra: dict[str, Any] = {"fraction": float(found["fraction"]), "ranking": found["ranking"]}
-    return figure(float(found["k"]), accuracy=reached, **extra)
+    return figure(
+        *(float(found[name]) for name in ("k", "fewest_low", "fewest_high")),
+        accuracy=reached,
+        random=_random_probe(table, float(found["k"])),
+        fraction=float(found["fraction"]),
+        ranking=str(found["ranking"]),
+        holds=bool(found["holds"]),
+    )
+
+
+def _random_probe(table: pd.DataFrame, k: float) -> Figure:
+    """Accuracy of probes on random sets of the size nearest to ``k``."""
+    random = where(table, {"selection": "random"})
+    if random.empty:
+        return unknown("no random sets were probed")
+    nearest = random["k"].iloc[int((random["k"] - k).abs().to_numpy().argmin())]
+    drawn = draw_range(random[random["k"] == nearest], ["k"], {"accuracy": "accuracy"}).iloc[0]
+    ends = (drawn["accuracy"], drawn["accuracy_low"], drawn["accuracy_high"])
+    return figure(*ends, k=int(nearest))
 
 
 def disjoint_sets(evidence: Evidence) -> Figure:
-    """How many sets without a common neuron each suffice: greedy, so a lower bound.
+    """How many sets without a common neuron are each as good as all, where nothing was chosen.
 
-    ``capped`` says whether the search stopped at :data:`MOST_SETS` rather than for want of sets.
+    Found greedily on ``select`` (``found`` of them), counted where they hold on ``evaluate``: at
+    least so many exist. ``capped`` says whether the search stopped at :data:`MOST_SETS` rather
+    than for want of sets.
     """
     if evidence.sufficiency.empty:
         return unknown("no probe sufficiency was measured")
-    found = len(where(evidence.sufficiency, {"selection": "disjoint"}))
-    return figure(float(found), capped=found >= MOST_SETS)
+    sets = where(evidence.sufficiency, {"selection": "disjoint"})
+    hold = int(sets["holds"].astype(bool).sum())
+    return figure(float(hold), found=len(sets), capped=len(sets) >= MOST_SETS)
+
+
+def costliest_layer(layers: pd.DataFrame) -> Figure:
+    """The layer whose top neurons, silenced alone, cost most accuracy (operator mean).
+
+    The interval holds for all layers and fractions at once, since the largest was picked. Unknown
+    where not even the largest loss is above 0 with that certainty: then no layer is named.
+    ``tied``: layers whose largest loss cannot be told from it, itself included.
+    """
+    rows = where(layers, {"operator": "mean"}).dropna(subset=["drop"])
+    if rows.empty:
+        return unknown("no layer was silenced alone")
+    found = largest_of(*(rows[name].to_numpy(dtype=float) for name in ("drop", *ENDS)))
+    if found.low <= 0:
+        reason = "no layer silenced alone is shown to cost accuracy"
+        return Figure(np.nan, reason=reason, beside={"largest": found.value})
+    return figure(
+        found.value,
+        found.low,
+        found.high,
+        layer=int(rows["layer"].iloc[found.place]),
+        fraction=float(rows["fraction"].iloc[found.place]),
+        tied=sorted({int(layer) for layer in rows["layer"][found.tied]}),
+    )
 
 
 def _stack(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:

@@ -48,6 +48,7 @@ from synapse_audit.interventions.edits.pushes import (
     steepest_columns,
 )
 from synapse_audit.interventions.edits.rows import column_noise, row_scale, row_swap
+from synapse_audit.interventions.edits.universal import universal, universal_path
 
 EDITS: dict[str, Callable[[HeadView, int, Indices, float], HeadEdit]] = {
     "push": push,
@@ -56,6 +57,7 @@ EDITS: dict[str, Callable[[HeadView, int, Indices, float], HeadEdit]] = {
     "rival": rival,
     "linf": linf,
     "sparse": sparse,
+    "universal": universal,
 }
 """Name → targeted edit of the head: (view, target, columns, size)."""
 
@@ -103,5 +105,7 @@ __all__ = [
     "sparse",
     "steepest",
     "steepest_columns",
+    "universal",
+    "universal_path",
     "weight_noise",
 ]

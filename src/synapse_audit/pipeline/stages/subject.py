@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.config import AuditConfig
-from synapse_audit.data import load_data, split
+from synapse_audit.data import load_data, split, split_weights
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.extending import extensions
 from synapse_audit.interventions.edits import FORMATS
@@ -92,7 +92,9 @@ def read_subject(config: AuditConfig) -> Subject:
     data, encoded = by_window(rows, read)
     told = (*encoded.notes, *filter(None, [alike.note]))
     heard = replace(classifier, notes=(*classifier.notes, *told))
-    return Subject(heard, data, split(data, seed=config.seed), encoded, benign, alike)
+    splits = split(data, seed=config.seed)
+    data = replace(data, weights=split_weights(data, splits))
+    return Subject(heard, data, splits, encoded, benign, alike)
 
 
 def read_classifier(config: AuditConfig) -> Classifier:

@@ -31,7 +31,9 @@ def first_budget(table: pd.DataFrame, target: str) -> pd.Series | None:
     Random columns are a control and do not count.
     """
     rows = saved.rows(table, target=target)
-    rows = rows[rows["space"].isin(["weight", "bias"]) & (rows["redirect_rate"] >= ENOUGH)]
+    rows = rows[
+        rows["space"].isin(["weight", "universal", "bias"]) & (rows["redirect_rate"] >= ENOUGH)
+    ]
     if not len(rows):
         return None
     cheapest = rows[rows["budget"] == rows["budget"].min()]

@@ -101,12 +101,12 @@ def _untested(found: Gap, tests: bool) -> str:
     return (
         f"With {prose.percent(found.fraction)} of all neurons silenced, top-ranked first, accuracy "
         f"{prose.falls(found.top)}; with equally many random neurons it {_by_chance(found)}. The "
-        f"first figure lies {place} the range of the draws. No test is reported: {why}."
+        f"first figure lies {place} the band of one more draw. No test is reported: {why}."
     )
 
 
 def _by_chance(found: Gap) -> str:
-    return prose.falls(found.random, found.low, found.high, bounds="middle 95% of the draws")
+    return prose.falls(found.random, found.low, found.high, bounds="one more draw")
 
 
 def plateau_sentence(result: Result) -> str:
@@ -120,28 +120,33 @@ def _flat(plateau: Figure) -> str:
     if not plateau.known:
         return f"How far accuracy stays flat is unknown{_because(plateau)}"
     if plateau.value <= 0:
-        return "Even the smallest share tried may cost more than 0.02 of accuracy"
+        return "Even the smallest share tried costs more than 0.02 of accuracy"
     return (
-        f"Up to {prose.percent(plateau.value)}{_grid_range(plateau)} of the neurons "
-        "can be silenced (held at their average), top-ranked first, before accuracy may fall by "
-        "more than 0.02"
+        f"Accuracy stays within 0.02 up to {prose.percent(plateau.value)} of the neurons silenced "
+        f"(held at their average), top-ranked first{_shown(plateau)}"
     )
+
+
+def _shown(plateau: Figure) -> str:
+    """Up to where that is shown, and not only measured."""
+    if not math.isnan(plateau.low):
+        return f"; that it does is shown up to {prose.percent(plateau.low)}"
+    return f"; it is measured, not shown{_because(plateau)}"
 
 
 def _half(half: Figure) -> str:
     if half.known:
-        share = f"{prose.percent(half.value)}{_grid_range(half)}"
-        return f"half of the way down to chance is lost at {share}"
+        return f"half of the accuracy above chance is gone {_between(half)}"
     if half.reason.startswith("never"):
-        return "half of the way down to chance is not lost at any share tried"
-    return f"where half of the way down to chance is lost is unknown{_because(half)}"
+        return "half of the accuracy above chance is not gone at any share tried"
+    return f"where half of the accuracy above chance is gone is unknown{_because(half)}"
 
 
-def _grid_range(share: Figure) -> str:
-    """The resampling range of a share, where it has one."""
-    if math.isnan(share.low) or math.isnan(share.high):
-        return ""
-    return f" (95% range {prose.percent(share.low)} to {prose.percent(share.high)})"
+def _between(half: Figure) -> str:
+    """The shares between which it lies: the gap of the grid, and what the sample leaves open."""
+    if math.isnan(half.high):
+        return f"beyond {prose.percent(half.low)}"
+    return f"between {prose.percent(half.low)} and {prose.percent(half.high)}"
 
 
 def _because(figure: Figure) -> str:

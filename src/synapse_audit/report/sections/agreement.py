@@ -338,7 +338,7 @@ WORTH_TABLE = (
     Column("mean drop", "mean_drop"),
     Column("95% interval", "mean_drop_interval", text),
     Column("random", "random_drop"),
-    Column("range of draws", "random_interval", text),
+    Column("band of one more draw", "random_interval", text),
     Column("beyond random", "excess"),
     Column("95% interval", "excess_interval", text),
     Column("half lost at", "half_fraction", SHARE),
@@ -372,7 +372,7 @@ APART_TABLE = (
     Column("drop", "drop"),
     Column("95% interval", "drop_interval", text),
     Column("random", "random_drop"),
-    Column("range of draws", "random_interval", text),
+    Column("band of one more draw", "random_interval", text),
     Column("beyond random", "excess"),
     Column("95% interval", "excess_interval", text),
 )

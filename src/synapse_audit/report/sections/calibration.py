@@ -58,7 +58,7 @@ READING = (
     "cells have the accuracy of the untouched model by construction. The best one is chosen by log "
     "loss on the select split.",
     "Bars are 95% bootstrap intervals; those of ECE are reflected, since resampling adds noise "
-    "that can only raise it. The band is the middle 95% of the random controls.",
+    "that can only raise it. The band is where one more random control would lie (95%).",
 )
 LIMITS = (
     "Only the confidence of the answer given is judged, not the probabilities of the other "
@@ -147,8 +147,17 @@ def _best(result: Result) -> str:
     left = saved.estimate(result.summary, "calibration", "ece_fitted")
     return (
         f"Dividing all logits by {prose.number(found.value, 2)}, chosen on the select split, "
-        f"changes no prediction and leaves a calibration error of {prose.with_interval(left)}."
+        f"changes no prediction and leaves a calibration error of {prose.with_interval(left)}"
+        f"{_worse(result)}."
     )
+
+
+def _worse(result: Result) -> str:
+    """Says so where the temperature does not help on examples that it was not chosen on."""
+    if saved.dig(result.summary, "calibration", "ece_fitted", "improves") is not False:
+        return ""
+    before = saved.estimate(result.summary, "calibration", "ece")
+    return f", no less than the {prose.number(before.value)} without it: do not use it"
 
 
 def _damaged(result: Result, operator: str) -> str:

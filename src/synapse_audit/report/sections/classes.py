@@ -174,5 +174,5 @@ CURVE_TABLE = (
     Column("recall", "recall"),
     Column("95% interval", "recall_interval", text),
     Column("random recall", "random_recall"),
-    Column("range of draws", "range", text),
+    Column("band of one more draw", "range", text),
 )

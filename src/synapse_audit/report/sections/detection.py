@@ -47,7 +47,7 @@ READING = (
     "the untouched model, to flag 1% of benign inputs: what a deployed detector has. A re-fitted "
     "one is set anew on the damaged model: what the scores still hold. Where only the fixed one "
     "fails, the scores have moved but not lost their order.",
-    "Bars are 95% bootstrap intervals; the band is the middle 95% of the random controls.",
+    "Bars are 95% bootstrap intervals; the band is where one more random control would lie (95%).",
 )
 LIMITS = (
     "Thresholds are set on the same evaluate examples that they are judged on, so the clean rates "

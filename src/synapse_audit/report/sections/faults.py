@@ -265,7 +265,7 @@ NOISE_TABLE = (
     Column("share", "share", SHARE),
     Column("chosen", "selection", text),
     Column("accuracy lost", "drop"),
-    Column("range of draws", "drop_interval", text),
+    Column("band of one more draw", "drop_interval", text),
 )
 GAIN_TABLE = (
     Column("layer", "layer", COUNT),

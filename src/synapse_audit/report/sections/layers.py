@@ -20,7 +20,7 @@ EMPTY = "This section is empty: the run silenced no layer alone (table redundanc
 READING = (
     "Each cell silences the top-ranked share of one layer and leaves all others alone. The first "
     "map shows the accuracy lost; the second subtracts what random neurons of the same layer "
-    "cost. A dot marks cells outside the range of the random draws.",
+    "cost. A dot marks cells outside the band in which one more random draw would lie (95%).",
 )
 LIMITS = (
     "Later blocks can rebuild what an earlier one lost from other neurons: a small drop does not "
@@ -57,8 +57,8 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     )
     above = int((outside & (rows["excess"] > 0)).sum())
     second = (
-        f"In {above} of {len(rows)} cells the top-ranked neurons cost more than the range of "
-        "random draws from the same layer."
+        f"In {above} of {len(rows)} cells the top-ranked neurons cost more than one more random "
+        f"draw from the same layer would with 97.5%; by chance {len(rows) / 40:.1f} would."
     )
     return first, second
 
@@ -124,6 +124,6 @@ LAYER_TABLE = (
     Column("drop", "drop"),
     Column("95% interval", "interval", text),
     Column("random drop", "random_drop"),
-    Column("range of draws", "range", text),
+    Column("band of one more draw", "range", text),
     Column("difference", "excess"),
 )

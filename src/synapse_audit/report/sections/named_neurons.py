@@ -140,7 +140,7 @@ EFFECT_TABLE = (
     Column("accuracy lost", "drop"),
     Column("95% interval", "drop_interval", text),
     Column("random neurons", "random_drop"),
-    Column("range of draws", "random_interval", text),
+    Column("band of one more draw", "random_interval", text),
     Column("p random", "p_random"),
     Column("predictions changed", "flip_rate"),
     Column("95% interval", "flip_interval", text),
@@ -154,5 +154,5 @@ BY_CLASS = (
     Column("95% interval", "recall_interval", text),
     Column("recall lost", "recall_drop"),
     Column("random neurons", "random_drop"),
-    Column("range of draws", "random_interval", text),
+    Column("band of one more draw", "random_interval", text),
 )

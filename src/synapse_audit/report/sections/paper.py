@@ -49,9 +49,9 @@ READING = (
     "The published protocol: one linear probe over all blocks at once, ten epochs of Adam on "
     "features that are not standardised; the neurons with the largest summed weights, wherever "
     "they lie, are set to 0; what is left is read as weighted F1.",
-    "The shaded band is the middle 95% of random sets that take as many neurons from each layer. "
-    "Only where the top-ranked curve leaves the band does the ranking know something that chance "
-    "does not.",
+    "The shaded band is where one more random set with as many neurons in each layer would lie at "
+    "that point with 95%. Where the top-ranked curve leaves it, the ranking may know something "
+    "that chance does not: one point in 20 leaves it by chance.",
     "Crosses are the numbers that the paper prints for another model on other data (BigBird, "
     "system calls of malware). They show the shape it describes, a plateau and then a collapse; "
     "heights are not to be compared.",
@@ -111,7 +111,7 @@ def _redundancy(result: Result, curve: pd.DataFrame) -> list[str]:
         place = "inside" if inside else ("below" if top.value < random.low else "above")
         said.append(
             f"With the top half of all neurons {verb} it is {prose.with_interval(top)}, {place} "
-            f"the range of random sets ({prose.span(random.low, random.high)}); "
+            f"the band of one more random set ({prose.span(random.low, random.high)}); "
             f"{_shape(result, operator)}."
         )
     return said

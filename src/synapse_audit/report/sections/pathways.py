@@ -37,7 +37,7 @@ READING = (
     "one block and are read back in a later one.",
     "A through part above 0 is damage that other tokens pass on; below 0, they repair what the "
     "pooled row lost. Bars are 95% intervals over examples and, where estimated, over the "
-    "subsample; the band is the middle 95% of the random controls.",
+    "subsample; the band is where one more random control would lie (95%).",
     "Disagreement is the share of examples on which the two routes answer with different classes, "
     "as the exactly run ones let estimate it; it can be large while both lose the same accuracy.",
 )
@@ -48,7 +48,7 @@ LIMITS = (
     "Where the whole effect is a two-phase estimate, so is the part through other tokens. Where "
     "the routes differ on fewer than five exactly run examples, its interval is a closed form with "
     "the error that the pilot lets expect, so it can be wider than that of the whole drop.",
-    "The range of random controls shows how draws differ, not what few exact examples may hide.",
+    "The band of random controls shows how draws differ, not what few exact examples may hide.",
     "The largest of several parts is quoted, so it leans away from 0.",
 )
 

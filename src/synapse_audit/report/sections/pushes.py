@@ -31,6 +31,7 @@ ROWS = (
 NAMES = {
     "push": "target row",
     "balanced": "balanced over rows",
+    "universal": "found by search",
     "rival": "target against rival",
     "linf": "equal steps",
     "sparse": "few weights",

@@ -62,10 +62,10 @@ EMPTY = "This section is empty: the run holds no removal curves (table redundanc
 READING = (
     "Each point silences that share of the neurons in all blocks at once, at the position the "
     "head reads. The further a curve stays at the clean level, the more of the model it can spare.",
-    "The shaded band is the middle 95% of the random controls: sets of the same size in each "
-    "layer. "
-    "Only where the top-ranked curve leaves the band does the ranking know something that chance "
-    "does not. Bars are 95% bootstrap intervals over examples and, where a point is a two-phase "
+    "The shaded band is where one more random control, a set of the same size in each layer, would "
+    "lie at that point with 95%. Where the top-ranked curve leaves it, the ranking may know "
+    "something that chance does not: one point in 20 leaves it by chance. Bars are 95% "
+    "bootstrap intervals over examples and, where a point is a two-phase "
     "estimate, over the part that was run exactly.",
     "Mean silencing removes what a neuron says about this input and keeps its average. Zero also "
     "removes the average, so it can hurt without removing information.",

@@ -114,7 +114,7 @@ SHARES = (
     Column("accuracy lost", "drop"),
     Column("95% interval", "drop_interval", text),
     Column("random neurons", "random_drop"),
-    Column("range of draws", "random_interval", text),
+    Column("band of one more draw", "random_interval", text),
 )
 WHOLE = (
     Column("site", "site", text),

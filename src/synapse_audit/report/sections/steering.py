@@ -110,5 +110,5 @@ TABLE = (
     Column("collateral", "collateral"),
     Column("95% interval", "collateral_interval", text),
     Column("random neurons", "random_rate"),
-    Column("range of draws", "random_interval", text),
+    Column("band of one more draw", "random_interval", text),
 )
