@@ -288,6 +288,8 @@ def test_blocks_do_not_show(monkeypatch: pytest.MonkeyPatch):
 
 def test_few_groups_do_not_make_large_blocks(monkeypatch: pytest.MonkeyPatch):
     seen: list[int] = []
-    monkeypatch.setattr(statistics, "blocks", lambda rows, each: seen.append(each) or [slice(rows)])
+    monkeypatch.setattr(
+        statistics, "row_chunks", lambda rows, each: seen.append(each) or [slice(rows)]
+    )
     resampled_weights(LABELS, np.ones(6), groups=LABELS % 2, resamples=5, seed=0)
     assert seen == [6], "as many numbers as a resample has examples, not groups"
