@@ -23,7 +23,7 @@ def test_sentences_hold_the_figures() -> None:
     assert "top of conductance costs 0.108 (0.104 to 0.112) more accuracy" in said
     assert "the most of 5 rankings" in said
     assert "conductance finds 98% of its top tenth again, iou 71%" in said
-    assert "used but unreadable cost 0.090 (0.070 to 0.110) more accuracy than random" in said
+    assert "used but unreadable cost 0.09 (0.07 to 0.11) more accuracy than random" in said
     assert "single random draws" not in said
 
 

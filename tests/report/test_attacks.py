@@ -87,8 +87,8 @@ def test_bits_are_counted_apart() -> None:
     [
         (_pairs((-0.9, 0.001), (0.9, 0.9)), "1 oppose each other, of 2: the profiles complement"),
         (_pairs((0.9, 0.001), (0.2, 0.9)), "1 pair of spaces agree and 0 oppose"),
-        (_pairs((-0.8, 0.2), (0.8, 0.3)), "unrelated profiles of so many classes would often"),
-        (_pairs((-1.0, 0.4), classes=4), "4 classes are too few for any one pair to pass a test"),
+        (_pairs((-0.8, 0.2), (0.8, 0.3)), "unrelated orders of so many classes often"),
+        (_pairs((-1.0, 0.4), classes=4), "4 classes are too few for any pair to pass a test"),
     ],
 )
 def test_complementarity_is_said_as_far_as_it_is_known(pairs: pd.DataFrame, said: str) -> None:

@@ -50,14 +50,12 @@ def test_draws_of_the_noise_share_a_row(full: FakeResult) -> None:
 def test_detection_tells_silent_from_loud(full: FakeResult) -> None:
     said = answer("detection", full)
     assert "With “norm” as the class that raises no alarm" in said
-    assert "misses 0.030 (0.010 to 0.050) of the attacks" in said
-    assert "At a false-alarm rate of 1% it catches 0.950 (0.930 to 0.970) of the attacks." in said
+    assert "misses 0.03 (0.01 to 0.05) of the attacks" in said
+    assert "At a false-alarm rate of 1% it catches 0.95 (0.93 to 0.97) of the attacks." in said
     assert f"{UNRESOLVED}." in said
     assert "10 fail silently, 3 loudly, 2 both ways and 25 neither way" in said
-    assert "There the threshold fixed at 1% catches 0.300" in said
-    assert (
-        "flags 0.900 (0.880 to 0.920) of the benign inputs; one set anew would catch 0.600" in said
-    )
+    assert "There the threshold fixed at 1% catches 0.30" in said
+    assert "flags 0.90 (0.88 to 0.92) of the benign inputs; one set anew would catch 0.60" in said
 
 
 def test_detection_without_a_benign_class_is_one_honest_line(full: FakeResult) -> None:

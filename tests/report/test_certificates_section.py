@@ -24,7 +24,7 @@ def with_table(result: FakeResult, name: str, table: pd.DataFrame) -> FakeResult
 
 def test_sentences_quote_the_guarantee_at_a_tenth(result: FakeResult) -> None:
     said = " ".join(certificates(result).answer)
-    assert "within 10% of the layer's own can bring accuracy below 0.850 (0.820 to 0.880)" in said
+    assert "within 10% of the layer's own can bring accuracy below 0.85 (0.82 to 0.88)" in said
     assert "Half of the correctly classified examples need a head edit larger than 26.7%." in said
     assert "at least 57 (56 to 60) inputs of the head must be set to 0" in said
     assert "held at their mean" not in said

@@ -83,7 +83,7 @@ def test_every_section_has_its_heading_and_its_link(full: FakeResult, page: Page
         assert build(full).heading in page.text
         assert f"#{name}" in links
     assert {f"#{key}" for key in CHAPTERS} <= links
-    assert len(page.having("section")) == 1 + len(CHAPTERS) + len(SECTIONS)
+    assert len(page.having("section")) == 2 + len(CHAPTERS) + len(SECTIONS)
 
 
 def test_every_link_of_the_page_leads_somewhere(page: Page) -> None:
@@ -189,7 +189,7 @@ def test_an_empty_run_renders() -> None:
     page = Page(render(FakeResult()))
     assert not page.having("figure")
     shown = " ".join(page.text)
-    assert len(page.having("section")) == 1 + len(CHAPTERS), "only what ran is a section"
+    assert len(page.having("section")) == 2 + len(CHAPTERS), "only what ran is a section"
     for build in SECTIONS.values():
         assert build(FakeResult()).label in shown
     assert "nan" not in shown.lower().split()

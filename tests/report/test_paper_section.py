@@ -22,7 +22,7 @@ def said(result: FakeResult) -> str:
 
 
 def test_a_curve_below_its_controls_is_called_so(full: FakeResult) -> None:
-    assert "0.850 (0.830 to 0.870), below the band of one more random set (0.870 to 0.910)" in said(
+    assert "0.85 (0.83 to 0.87), below the band of one more random set (0.870 to 0.910)" in said(
         full
     )
 
@@ -31,15 +31,15 @@ def test_a_curve_among_its_controls_is_called_so(full: FakeResult) -> None:
     summary = paper_summary()
     summary["zero"] = summary["zero"] | {"f1_at_half": {"value": 0.9, "low": 0.88, "high": 0.92}}
     changed = replace(full, summary={**full.summary, "paper": summary})
-    assert "0.900 (0.880 to 0.920), inside the band of one more random set" in said(changed)
+    assert "0.90 (0.88 to 0.92), inside the band of one more random set" in said(changed)
 
 
 def test_harmless_sets_are_called_harmless(full: FakeResult) -> None:
-    assert "do no harm: at worst accuracy rises by 0.010 (−0.010" in said(full)
+    assert "do no harm: at worst accuracy rises by 0.01 (−0.01" in said(full)
     tables = full.findings["paper"]
     harmful = tables["exclusive"].assign(drop=0.3, drop_high=0.35)
     findings = {**full.findings, "paper": {**tables, "exclusive": harmful}}
-    assert "can do harm: at worst accuracy falls by 0.300" in said(replace(full, findings=findings))
+    assert "can do harm: at worst accuracy falls by 0.30" in said(replace(full, findings=findings))
 
 
 def test_published_numbers_are_named_as_others(full: FakeResult) -> None:

@@ -247,9 +247,9 @@ def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
 
 def test_a_part_through_other_tokens_is_judged_by_its_interval(full: FakeResult) -> None:
     said = answer("pathways", full)
-    assert "0.010 (−0.020 to 0.040), at 50% of neurons, where accuracy falls by 0.200 in" in said
+    assert "0.01 (−0.02 to 0.04), at 50% of neurons, where accuracy falls by 0.200 in" in said
     assert "in all and falls by 0.190 directly: it is indistinguishable from none" in said
-    assert "0.080 (0.050 to 0.110)" in said
+    assert "0.08 (0.05 to 0.11)" in said
     assert "they pass on part of the damage" in said
     assert "under mean silencing the answers agree on every exact example (242 cells)" in said
     assert "the answers differ on at most about 12% of any cell's examples (242 cells)" in said

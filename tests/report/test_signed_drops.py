@@ -31,8 +31,8 @@ BOTH_ENDS = ("low", "high")
         ((-0.0004, -0.0004, 0.0004), "does not change"),
         ((0.0, -0.01, 0.02), "does not change (drop −0.010 to 0.020)"),
         ((0.027, 0.01, 0.04), "falls by 0.027 (0.010 to 0.040)"),
-        ((0.027, -0.01, 0.06), "falls by 0.027 (−0.010 to 0.060)"),
-        ((-0.027, -0.06, 0.01), "rises by 0.027 (−0.010 to 0.060)"),
+        ((0.027, -0.01, 0.06), "falls by 0.03 (−0.01 to 0.06)"),
+        ((-0.027, -0.06, 0.01), "rises by 0.03 (−0.01 to 0.06)"),
         ((-0.027, math.nan, 0.01), "rises by 0.027"),
         ((math.nan, 0.0, 0.1), "changes by an unknown amount"),
         ((None,), "changes by an unknown amount"),
@@ -44,7 +44,7 @@ def test_the_direction_is_in_the_verb(drop: tuple[object, ...], said: str) -> No
 
 def test_other_bounds_are_named_and_turned_too() -> None:
     assert prose.falls(-0.02, -0.05, 0.0, bounds="5 draws") == (
-        "rises by 0.020 (5 draws: 0.000 to 0.050)"
+        "rises by 0.02 (5 draws: 0.00 to 0.05)"
     )
     assert prose.falls(0, -0.01, 0.0, bounds="5 draws") == (
         "does not change (5 draws: drop −0.010 to 0.000)"
@@ -55,7 +55,7 @@ def test_other_bounds_are_named_and_turned_too() -> None:
     ("excess", "said"),
     [
         ((0.108, 0.104, 0.112), "0.108 (0.104 to 0.112) more"),
-        ((-0.027, -0.06, 0.01), "0.027 (−0.010 to 0.060) less"),
+        ((-0.027, -0.06, 0.01), "0.03 (−0.01 to 0.06) less"),
         ((-0.0001,), "0.000 more"),
         ((math.nan,), "– more"),
     ],

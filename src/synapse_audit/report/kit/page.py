@@ -20,6 +20,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from synapse_audit.report.kit.contents import Contents
+from synapse_audit.report.kit.glossary import TERMS, anchor, linker
 
 DASHES = {
     "solid": "",
@@ -59,6 +60,7 @@ def as_html(contents: Contents) -> str:
             cover=contents.cover,
             chapters=contents.chapters,
             anchors={name for chapter in contents.chapters.values() for name in chapter.sections},
+            terms={anchor(term): (term, said) for term, said in sorted(TERMS.items())},
             style=Markup(_source("style.css")),
             plotly=Markup(plotly),
             scripts=[Markup(script) for script in scripts],
@@ -89,7 +91,7 @@ def _environment() -> Environment:
     )
     environment.filters["embed"] = embed
     environment.filters["css_color"] = _css_color
-    environment.globals.update(dashes=DASHES, symbols=SYMBOLS)
+    environment.globals.update(dashes=DASHES, symbols=SYMBOLS, linker=linker)
     return environment
 
 

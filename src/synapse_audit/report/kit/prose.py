@@ -74,11 +74,25 @@ def p_phrase(value: Any) -> str:
     return f"p adj {text}" if text.startswith("<") else f"p adj = {text}"
 
 
-def span(low: Any, high: Any) -> str:
+def digits(low: Any, high: Any) -> int:
+    """Decimals that an interval carries: the last one is at most half of its half width.
+
+    Three where there is no interval, and never more.
+
+    >>> digits(0.978, 1.0), digits(0.407, 0.56), digits(0.1, 0.8), digits(None, None)
+    (3, 2, 1, 3)
+    """
+    half = (as_float(high) - as_float(low)) / 2
+    if not half > 0 or math.isinf(half):
+        return 3
+    return min(3, max(1, math.ceil(-math.log10(half / 2) - 1e-9)))
+
+
+def span(low: Any, high: Any, decimals: int = 3) -> str:
     """An interval; a dash where either end is unknown."""
     if math.isnan(as_float(low)) or math.isnan(as_float(high)):
         return UNKNOWN
-    return f"{number(low)} to {number(high)}"
+    return f"{number(low, decimals)} to {number(high, decimals)}"
 
 
 def spans(lows: Iterable[Any], highs: Iterable[Any]) -> list[str]:
@@ -87,9 +101,14 @@ def spans(lows: Iterable[Any], highs: Iterable[Any]) -> list[str]:
 
 
 def with_interval(estimate: Figure) -> str:
-    """``0.914 (0.893 to 0.934)``; without the bracket where there is no interval."""
-    bounds = span(estimate.low, estimate.high)
-    text = number(estimate.value)
+    """``0.914 (0.897 to 0.931)``; no digit that the interval does not carry.
+
+    >>> with_interval(Figure(0.4867, 0.4067, 0.56)), with_interval(Figure(0.4867))
+    ('0.49 (0.41 to 0.56)', '0.487')
+    """
+    decimals = digits(estimate.low, estimate.high)
+    bounds = span(estimate.low, estimate.high, decimals)
+    text = number(estimate.value, decimals)
     return text if bounds == UNKNOWN else f"{text} ({bounds})"
 
 
@@ -99,19 +118,22 @@ def falls(drop: Any, low: Any = math.nan, high: Any = math.nan, *, bounds: str =
     Args:
         bounds: what ``low`` and ``high`` are, where they are no interval of the estimate.
 
-    >>> falls(0.027, 0.01, 0.041), falls(-0.027, -0.041, 0.001), falls(0.0)
-    ('falls by 0.027 (0.010 to 0.041)', 'rises by 0.027 (−0.001 to 0.041)', 'does not change')
+    >>> falls(0.027, 0.01, 0.041), falls(-0.27, -0.31, 0.01), falls(0.0)
+    ('falls by 0.027 (0.010 to 0.041)', 'rises by 0.27 (−0.01 to 0.31)', 'does not change')
     """
     given, named = as_float(drop), f"{bounds}: " if bounds else ""
+    decimals = digits(low, high)
     if math.isnan(given):
         return "changes by an unknown amount"
-    if number(given) == number(0):
-        limits = span(low, high)
-        still = limits in (UNKNOWN, span(0, 0))
+    if number(given, decimals) == number(0, decimals):
+        limits = span(low, high, decimals)
+        still = limits in (UNKNOWN, span(0, 0, decimals))
         return "does not change" + ("" if still else f" ({named}drop {limits})")
     verb = "falls" if given > 0 else "rises"
-    limits = span(low, high) if given > 0 else span(-as_float(high), -as_float(low))
-    return f"{verb} by {number(abs(given))}" + ("" if limits == UNKNOWN else f" ({named}{limits})")
+    turned = given < 0
+    limits = span(-as_float(high) if turned else low, -as_float(low) if turned else high, decimals)
+    size = number(abs(given), decimals)
+    return f"{verb} by {size}" + ("" if limits == UNKNOWN else f" ({named}{limits})")
 
 
 def change(row: Any) -> str:
@@ -123,7 +145,7 @@ def more(excess: Any, low: Any = math.nan, high: Any = math.nan) -> str:
     """How much more, or less, than something else; the interval of a deficit is turned with it.
 
     >>> more(0.027), more(-0.027, -0.041, 0.001)
-    ('0.027 more', '0.027 (−0.001 to 0.041) less')
+    ('0.027 more', '0.03 (0.00 to 0.04) less')
     """
     given = Figure(as_float(excess), as_float(low), as_float(high))
     if number(given.value).startswith("−"):

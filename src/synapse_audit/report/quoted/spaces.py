@@ -66,7 +66,7 @@ def budget_maps(result: Result, reach: pd.DataFrame) -> Group:
         values = part.reindex(index=names, columns=spaces).to_numpy(dtype=float)
         title = f"Smallest budget that redirects {prose.percent(level)}"
         shown = [space_name(space) for space in spaces]
-        cells = Heat(shown, names, values.tolist(), "space", "target", limit=limit)
+        cells = Heat(shown, names, values.tolist(), "space", "target", limit=limit, decimals=2)
         least = [float(np.nanmin(row)) if not np.isnan(row).all() else np.nan for row in values]
         alt = f"{title}, least over spaces: {prose.figures(names, least)}."
         figures.append(heat(title, cells, alt=alt))

@@ -39,8 +39,8 @@ RELATIVE = {
     "tickvals": [0.01, 0.03, 0.1, 0.3, 1],
     "ticktext": ["1%", "3%", "10%", "30%", "100%"],
 }
-EDITED = "size of the edit, relative to the head's weights (log)"
-MOVED = "size of the perturbation, relative to the state (log)"
+EDITED = "relative size of the head edit (log)"
+MOVED = "relative size of the perturbation (log)"
 QUOTED = 0.1
 """The relative size that sentences speak of."""
 

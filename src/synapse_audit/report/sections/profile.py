@@ -151,20 +151,17 @@ def _verdict(agreement: pd.DataFrame, role: str) -> str:
 
 
 def _unsure(rows: pd.DataFrame) -> str:
-    against, alike = int((rows["rho"] <= -STRONG).sum()), int((rows["rho"] >= STRONG).sum())
-    counted = (
-        f"of {prose.plural(len(rows), 'pair')}, {prose.whole(alike)} agree strongly (at least "
-        f"{STRONG}) and {prose.whole(against)} oppose each other as strongly"
-    )
+    against, agree = int((rows["rho"] <= -STRONG).sum()), int((rows["rho"] >= STRONG).sum())
     n = int(rows["classes"].max())
     why = (
-        f"{prose.whole(n)} classes are too few for any one pair to pass a test"
+        f"{prose.whole(n)} classes are too few for any pair to pass a test"
         if _too_few(n, len(rows))
-        else "unrelated profiles of so many classes would often look like that"
+        else "unrelated orders of so many classes often look like that"
     )
     return (
-        f"{counted}. That the spaces complement each other, or resemble each other, describes "
-        f"these classes and is not established beyond them: {why}."
+        f"of {prose.plural(len(rows), 'pair')}, {prose.whole(agree)} agree strongly (at least "
+        f"{STRONG}) and {prose.whole(against)} oppose each other as strongly. Not shown beyond "
+        f"these classes: {why}."
     )
 
 
