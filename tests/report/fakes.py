@@ -142,6 +142,10 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
             "gap": _figure(0.31, 0.06),
             "fraction": {"value": 0.5, "low": None, "high": None},
         },
+        "weakest": {
+            space: {"redirects": _figure(size, 0.05) | {"aimed": classes[0], "tried": 90}}
+            for space, size in (("weight", 0.2), ("logit", 0.4))
+        },
         "agreement": agreement_summary(),
         "load_bearing": [
             {

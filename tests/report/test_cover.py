@@ -103,56 +103,89 @@ def test_the_half_point_is_a_bracket() -> None:
     assert spare(plateau=plateau, half_point=never).answer.endswith("in what was tried.")
 
 
-def reach(*rows: tuple[str, str, float | None]) -> FakeResult:
-    table = pd.DataFrame(rows, columns=["target", "space", "budget"])
-    table = table.assign(level=0.5, unit="relative L2")
-    return FakeResult(findings={"profile": {"reach": table}})
+UNKNOWN = {"value": None, "low": None, "high": None}
+
+
+def weakest(**spaces: dict[str, float]) -> FakeResult:
+    """Of the smallest sizes found per space: ``redirects`` to “a”, ``halves``."""
+    found = {
+        space: {
+            name: {"value": sizes[name], "low": None, "high": sizes[name], "aimed": "a", "tried": 9}
+            if name in sizes
+            else UNKNOWN
+            for name in ("redirects", "halves")
+        }
+        for space, sizes in spaces.items()
+    }
+    return FakeResult(summary={"weakest": found})
 
 
 def test_the_smallest_change_is_taken_over_every_space() -> None:
-    found = row("cheapest", reach(("a", "weight", 0.5), ("b", "weight", 0.4), ("a", "logit", 0.63)))
-    assert found.figure == "40% or less"
+    found = row("cheapest", weakest(logit={"redirects": 0.63}, weight={"redirects": 0.4}))
+    assert found.figure == "at most 40%"
     assert found.answer == (
-        "Editing the head by 40% of its norm sends half of the other examples to “b”. "
+        "Editing the head by 40% of its norm sends half of the other examples to “a”. "
         "Elsewhere: logits 63%."
+    )
+    assert found.evidence.endswith("smallest of 9 tried")
+
+
+def test_the_smaller_of_redirecting_and_halving_is_named() -> None:
+    found = row("cheapest", weakest(neuron={"redirects": 0.9, "halves": 0.6}))
+    assert found.answer == (
+        "Changing the activations by 60% of their norm takes half of the accuracy above chance."
     )
 
 
 def test_targets_that_tie_are_all_named() -> None:
-    found = row("cheapest", reach(("a", "weight", 0.5), ("b", "weight", 0.5), ("c", "weight", 0.9)))
-    assert "to “a” or “b”." in found.answer
+    table = pd.DataFrame(
+        {"target": ["a", "b", "c"], "space": "weight", "budget": [0.5, 0.5, 0.9]}
+    ).assign(level=0.5, unit="relative L2")
+    result = replace(weakest(weight={"redirects": 0.5}), findings={"profile": {"reach": table}})
+    assert "to “a” or “b”." in row("cheapest", result).answer
 
 
 def test_where_nothing_is_enough_the_row_says_so() -> None:
-    found = row("cheapest", reach(("a", "weight", None), ("b", "logit", None)))
+    found = row("cheapest", weakest(weight={}, logit={}))
     assert found.answer.startswith("Nothing tried redirects half")
     assert found.figure == ""
 
 
 def test_a_few_bits_are_cheaper_than_any_share() -> None:
-    bits = {"fp32": {"value": 2.0, "low": 1.0, "high": 3.0}, "int8": {"value": 5.0}}
-    result = replace(reach(("a", "weight", 0.01)), summary={"faults": {"halving_bits": bits}})
-    found = row("cheapest", result)
-    assert found.figure == "2 flipped bits or less"
-    assert found.answer.startswith(
-        "2 flipped bits of the head (fp32) take half of the accuracy above chance."
-    )
-    assert "(1 to 3)" not in found.figure, "the smallest of several carries no interval"
+    found = row("cheapest", weakest(weight={"redirects": 0.01}, bits={"halves": 2.0}))
+    assert found.figure == "at most 2 flipped bits"
+    assert found.answer.startswith("2 flipped bits take half of the accuracy above chance.")
+    single = row("cheapest", weakest(bits={"redirects": 1.0}))
+    assert single.answer == "1 flipped bit sends half of the other examples to “a”."
 
 
-def test_what_is_impossible_is_the_last_size_below_every_ceiling_of_half() -> None:
-    floor = pd.DataFrame(
-        {
-            "target": ["a"] * 3 + ["b"] * 3,
-            "budget": [0.1, 0.2, 0.3] * 2,
-            "bound_all_rows": [0.0, 0.4, 0.6, 0.0, 0.5, 0.9],
-        }
+def test_what_is_proved_impossible_stands_beside_what_was_found() -> None:
+    result = weakest(weight={"redirects": 0.3})
+    edit = {"value": 0.3, "low": 0.2714, "high": 0.4}
+    found = row("cheapest", replace(result, summary={**result.summary, "head_edit": edit}))
+    assert found.figure == "at most 30%, impossible below 27%"
+    assert "No edit of the head up to 27% of its norm can redirect half" in found.answer
+
+
+def test_classes_that_cannot_be_ordered_are_all_named_and_none_wins() -> None:
+    tied = {**UNKNOWN, "reason": "indistinguishable: a, b", "tied": ["a", "b"]}
+    result = replace(fragility(a=0.3, b=0.25), summary={"asymmetry": {"most_fragile": tied}})
+    found = row("fragile", result)
+    assert (
+        found.answer == "Not shown which: “a” and “b” lose most recall and are indistinguishable."
     )
-    result = reach(("a", "weight", 0.5))
-    result = replace(result, findings={**result.findings, "vulnerability": {"floor": floor}})
-    assert "No edit of the head up to 10% of its norm can redirect half" in (
-        row("cheapest", result).answer
-    )
+    assert "“a” and “b”" in found.brief
+
+
+def test_the_worst_leak_is_taken_over_every_space_without_an_interval() -> None:
+    detection = {"benign": "norm", "missed_alarm": {"value": 0.03, "low": 0.01, "high": 0.05}}
+    spaces = {
+        "weight": {"missed": {"value": 0.9, "low": 0.8, "high": 1.0, "operator": "push"}},
+        "logit": {"missed": {"value": 0.95, "low": 0.9, "high": 1.0, "operator": "shift"}},
+    }
+    found = row("alarms", FakeResult(summary={"detection": detection, "weakest": spaces}))
+    assert found.figure == "missed 0.03 (0.01 to 0.05)"
+    assert "At worst 0.95 pass (logits, shift)." in found.answer
 
 
 def test_small_classes_weaken_trust_and_make_a_step(full: FakeResult) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from synapse_audit.report.cover.evidence import because, controls, examples, joined
+from synapse_audit.report.cover.evidence import because, examples, joined
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Row
 from synapse_audit.report.quoted.fragility import by_loss, leaders
+from synapse_audit.report.quoted.spaces import SPACES, space_name
 from synapse_audit.summary import Figure
 
 MOST = 3
@@ -72,39 +72,36 @@ def alarms(result: Result) -> Row | None:
     return Row(
         label="missed alarms",
         question="What lets attacks through?",
-        answer=f"Untouched, it calls {prose.number(missed.value)} of the attacks "
-        f"{prose.quoted(benign)} and flags {prose.number(false.value)} of the benign inputs."
-        + _silent(result),
+        answer=f"Untouched, it calls this share of the attacks {prose.quoted(benign)} and flags "
+        f"{prose.with_interval(false)} of the benign inputs.{_most_missed(result)}"
+        f"{_silent(result)}",
         figure=f"missed {prose.with_interval(missed)}",
         evidence=joined(examples(result), "95% interval"),
         link="detection",
-        brief=f"{prose.number(missed.value)} of the attacks are missed",
+        brief=f"{prose.with_interval(missed)} of the attacks are missed",
     )
 
 
 def _silent(result: Result) -> str:
-    """The intervention after which most attacks pass, and how many pass silently."""
+    """How many interventions let attacks through without more false alarms."""
     found = saved.dig(result.summary, "detection", "failures")
-    worst = _most_missed(result)
     if not isinstance(found, Mapping) or not found.get("cells"):
-        return worst
+        return ""
     silent = prose.plural(int(found.get("silent") or 0), "intervention")
     total = prose.whole(found["cells"])
-    return f"{worst} {silent} of {total} let attacks through without more false alarms."
+    return f" {silent} of {total} let attacks through without more false alarms."
 
 
 def _most_missed(result: Result) -> str:
-    names = ("space", "operator", "selection", "missed_alarm")
-    cells = saved.frame(result, "detection", "cells", names).dropna(subset=["missed_alarm"])
-    cells = cells[cells["selection"] != "random"]
-    if not len(cells):
+    """The most attacks that any one experiment let through: picked, so without an interval."""
+    found = {space: saved.estimate(result.summary, "weakest", space, "missed") for space in SPACES}
+    known = {space: figure for space, figure in found.items() if figure.known}
+    if not known:
         return ""
-    worst = saved.extreme(cells, "missed_alarm")
-    return f" At worst {prose.number(worst['missed_alarm'])} pass ({_what(worst)})."
-
-
-def _what(row: Mapping[Any, Any] | pd.Series) -> str:
-    return f"{prose.plain(row['space'])}: {prose.plain(row['operator'])}"
+    space = max(known, key=lambda name: known[name].value)
+    how = prose.plain(known[space].beside.get("operator") or "")
+    share = prose.number(known[space].value, 2)
+    return f" At worst {share} pass ({space_name(space)}{f', {how}' if how else ''})."
 
 
 def spare(result: Result) -> Row | None:
@@ -118,7 +115,7 @@ def spare(result: Result) -> Row | None:
         question="How much of it is spare?",
         answer=" ".join(part for part in (_flat(plateau), _half(half)) if part),
         figure=prose.percent(plateau.value) + _at_least(plateau) if plateau.known else "",
-        evidence=joined(examples(result), controls(result)),
+        evidence=joined(examples(result), "95% limit" if _at_least(plateau) else ""),
         link="removal",
         brief=f"accuracy stays within 2 points up to {prose.percent(plateau.value)} silenced"
         if plateau.known
@@ -168,8 +165,8 @@ def fragile(result: Result) -> Row | None:
         label="fragile class",
         question="Which class is fragile?",
         answer=answer,
-        figure=f"{prose.number(first['mean_drop'].max())} of recall" if lost else "",
-        evidence=joined(_support(first) if lost else examples(result), _steady(result, first)),
+        figure=f"up to {prose.number(first['mean_drop'].max(), 2)} of recall" if lost else "",
+        evidence=joined(_support(result, first) or examples(result), _steady(result, first)),
         link="classes",
         brief=brief,
     )
@@ -182,24 +179,34 @@ NOTHING_LOST = (
 
 
 def _fragile_words(result: Result, first: pd.DataFrame) -> tuple[str, str]:
+    """What is said of the classes that lose most; those indistinguishable from them are named."""
+    found = saved.estimate(result.summary, "asymmetry", "most_fragile")
+    tied = [prose.quoted(name) for name in found.beside.get("tied") or ()]
     named = prose.some([prose.quoted(name) for name in first["class"]], MOST)
-    reason = prose.plain(saved.estimate(result.summary, "asymmetry", "most_fragile").reason)
+    if len(tied) > 1:
+        several = prose.some(tied, MOST)
+        return (
+            f"Not shown which: {several} lose most recall and are indistinguishable.",
+            f"{several} lose most recall when neurons are silenced, and are indistinguishable",
+        )
     if len(first) > 1:
         return (
             f"{named} lose as much as each other, on average over the shares silenced.",
             f"{named} lose most recall when neurons are silenced",
         )
-    doubt = f" Not shown beyond this sample: {reason}." if reason else ""
+    doubt = f" Not shown beyond this sample: {prose.plain(found.reason)}." if found.reason else ""
     return (
         f"{named} loses most recall, on average over the shares silenced.{doubt}",
         f"{named} loses most recall when neurons are silenced",
     )
 
 
-def _support(first: pd.DataFrame) -> str:
-    counts = first["support"].dropna()
-    return f"{prose.plural(int(counts.sum()), 'example')} of it" if len(first) == len(counts) == 1 \
-        else ""  # fmt: skip
+def _support(result: Result, first: pd.DataFrame) -> str:
+    """How many examples of the one class that is named; empty where there are several or none."""
+    tied = saved.estimate(result.summary, "asymmetry", "most_fragile").beside.get("tied") or ()
+    if len(first) != 1 or len(tied) > 1 or first["support"].isna().any():
+        return ""
+    return f"{prose.plural(int(first['support'].iloc[0]), 'example')} of it"
 
 
 def _steady(result: Result, first: pd.DataFrame) -> str:

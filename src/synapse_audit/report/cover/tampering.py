@@ -6,27 +6,28 @@ of many tried carries no interval; beside it stands what is proved impossible.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
-
-import pandas as pd
 
 from synapse_audit.report.cover.evidence import examples, joined
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Row
-from synapse_audit.report.quoted.spaces import CEILING, HALF, RELATIVE, space_name
+from synapse_audit.report.quoted.spaces import HALF, RELATIVE, SPACES, space_name
+from synapse_audit.summary import Figure
 
 REACH = ("target", "space", "unit", "level", "budget")
 MOST = 3
 """Classes named in a row."""
 BITS = "bits"
 TINY = 0.0005
-"""Budgets closer than this are written alike."""
+"""Budgets closer than this are written as one."""
+QUESTION = "What breaks it most cheaply?"
 CHANGES = {
-    "neurons": "changing the activations by {} of their norm",
-    "head weights": "editing the head by {} of its norm",
-    "logits": "shifting the logits by {} of their length",
+    "neuron": "changing the activations by {} of their norm",
+    "weight": "editing the head by {} of its norm",
+    "logit": "shifting the logits by {} of their length",
     "input": "changing the input embeddings by {} of their norm",
+    BITS: "{}",
 }
 """Space → what is done there, with the size left open."""
 
@@ -35,50 +36,62 @@ class Found(NamedTuple):
     """The smallest change found in one space."""
 
     space: str
-    size: str
+    figure: Figure
     does: str
-    order: tuple[int, float]
-    """Bits before shares: a few bits are the least change there is."""
+
+    @property
+    def order(self) -> tuple[bool, float]:
+        """Bits before shares: a few bits are the least change there is."""
+        return self.space != BITS, self.figure.value
+
+    @property
+    def size(self) -> str:
+        """With its unit."""
+        if self.space == BITS:
+            return prose.plural(int(self.figure.value), "flipped bit")
+        return prose.percent(self.figure.value, 2)
+
+    @property
+    def clause(self) -> str:
+        """What is done, and what it does."""
+        return f"{CHANGES[self.space].format(self.size)} {self.does}"
 
 
 def cheapest(result: Result) -> Row | None:
     """The smallest change found that redirects half of the examples, or halves the accuracy."""
-    found = sorted((*_bits(result), *_relative(result)), key=lambda one: one.order)
+    found = sorted((one for s in SPACES for one in _of_space(result, s)), key=lambda f: f.order)
     if not found:
         return _none(result)
     first, rest = found[0], found[1:]
-    others = prose.listing([f"{one.space} {one.size}" for one in rest])
-    bound = _impossible(result)
+    others = prose.listing([f"{space_name(one.space)} {one.size}" for one in rest])
+    proved = saved.estimate(result.summary, "head_edit").low
+    bound = f", impossible below {prose.percent(proved, 2)}" if first.space == "weight" else ""
+    tried = first.figure.beside.get("tried")
     return Row(
         label="cheapest tampering",
-        question="What breaks it most cheaply?",
-        answer=f"{_sentence(first)}{f' Elsewhere: {others}.' if others else ''}{bound}",
-        figure=f"{first.size} or less",
-        evidence=joined(examples(result), "smallest of those tried"),
+        question=QUESTION,
+        answer=f"{_sentence(first.clause)}{f' Elsewhere: {others}.' if others else ''}"
+        f"{_impossible(proved)}",
+        figure=f"at most {first.size}{bound if proved == proved else ''}",
+        evidence=joined(examples(result), f"smallest of {prose.whole(tried)} tried"),
         link="faults" if first.space == BITS else "profile",
-        brief=_clause(first),
+        brief=first.clause,
     )
 
 
-def _clause(one: Found) -> str:
-    """What is done, and what it does."""
-    done = CHANGES.get(one.space, f"changing {one.space} by {{}}").format(one.size)
-    return f"{one.size if one.space == BITS else done} {one.does}"
-
-
-def _sentence(one: Found) -> str:
-    said = _clause(one)
-    return f"{said[:1].upper()}{said[1:]}."
+def _sentence(clause: str) -> str:
+    return f"{clause[:1].upper()}{clause[1:]}."
 
 
 def _none(result: Result) -> Row | None:
-    if not len(saved.frame(result, "profile", "reach", REACH).dropna(subset=["level"])):
+    if saved.dig(result.summary, "weakest") is None:
         return None
-    nothing = "nothing tried redirects half of the other examples to any class"
+    nothing = "nothing tried redirects half of the other examples or takes half of the accuracy"
+    proved = saved.estimate(result.summary, "head_edit").low
     return Row(
         label="cheapest tampering",
-        question="What breaks it most cheaply?",
-        answer=f"{nothing[:1].upper()}{nothing[1:]}.{_impossible(result)}",
+        question=QUESTION,
+        answer=f"{_sentence(nothing)}{_impossible(proved)}",
         figure="",
         evidence=examples(result),
         link="profile",
@@ -86,54 +99,46 @@ def _none(result: Result) -> Row | None:
     )
 
 
-def _relative(result: Result) -> Iterator[Found]:
-    """Per space the smallest relative change that redirects half, with every class it reaches."""
+def _of_space(result: Result, space: str) -> Iterator[Found]:
+    """The smaller of what redirects half and what takes half of the accuracy, where one does."""
+    redirects, halves = (
+        saved.estimate(result.summary, "weakest", space, name) for name in ("redirects", "halves")
+    )
+    if redirects.known and not halves.value < redirects.value - TINY:
+        targets = _any_of(_targets(result, space, redirects))
+        verb = "send" if _several(space, redirects) else "sends"
+        yield Found(space, redirects, f"{verb} half of the other examples to {targets}")
+    elif halves.known:
+        verb = "take" if _several(space, halves) else "takes"
+        yield Found(space, halves, f"{verb} half of the accuracy above chance")
+
+
+def _several(space: str, found: Figure) -> bool:
+    """Whether the size is a count of more than one."""
+    return space == BITS and found.value > 1
+
+
+def _targets(result: Result, space: str, found: Figure) -> list[str]:
+    """Every class that is reached with the smallest change, not only the first one."""
     table = saved.frame(result, "profile", "reach", REACH)
-    table = table[(table["level"] == HALF) & (table["unit"] == RELATIVE)].dropna(subset=["budget"])
-    for space, rows in table.groupby("space", sort=False):
-        least = float(rows["budget"].min())
-        near = rows[rows["budget"] <= least + TINY]
-        targets = [prose.quoted(name) for name in dict.fromkeys(near["target"])]
-        does = f"sends half of the other examples to {_any_of(targets)}"
-        yield Found(space_name(space), prose.percent(least, 2), does, (1, least))
+    rows = table[(table["level"] == HALF) & (table["unit"] == found.beside.get("unit", RELATIVE))]
+    near = rows[(rows["space"] == space) & (rows["budget"] <= found.value + TINY)]
+    named = [str(name) for name in dict.fromkeys(near["target"])]
+    return named or [str(found.beside.get("aimed"))]
 
 
 def _any_of(names: list[str]) -> str:
     if len(names) > MOST:
         return f"any of {len(names)} classes"
-    return " or ".join((", ".join(names[:-1]), names[-1])) if len(names) > 1 else names[0]
+    quoted = [prose.quoted(name) for name in names]
+    return " or ".join((", ".join(quoted[:-1]), quoted[-1])) if len(quoted) > 1 else quoted[0]
 
 
-def _bits(result: Result) -> Iterator[Found]:
-    """The fewest searched bits that take half of the accuracy above chance, over formats."""
-    formats = saved.dig(result.summary, "faults", "halving_bits")
-    known = {
-        str(name): saved.estimate(figure).value
-        for name, figure in (formats.items() if isinstance(formats, Mapping) else ())
-        if isinstance(figure, Mapping) and saved.estimate(figure).known
-    }
-    if not known:
-        return
-    fewest = min(known.values())
-    where = prose.listing([prose.plain(name) for name, n in known.items() if n == fewest])
-    verb = "takes" if fewest == 1 else "take"
-    does = f"of the head ({where}) {verb} half of the accuracy above chance"
-    yield Found(BITS, prose.plural(int(fewest), "flipped bit"), does, (0, fewest))
-
-
-def _impossible(result: Result) -> str:
-    """Below which size no single edit of the head can redirect half, whatever it is."""
-    floor = saved.frame(result, "vulnerability", "floor", CEILING)
-    floor = floor.dropna(subset=["bound_all_rows", "budget"])
-    below = floor[floor["bound_all_rows"] < HALF]
-    if not len(below):
-        return ""
-    possible = floor[floor["bound_all_rows"] >= HALF]
-    limit = pd.concat([possible["budget"], floor["budget"].tail(1)]).min()
-    safe = below.loc[below["budget"] < limit, "budget"]
-    if not len(safe):
+def _impossible(proved: float) -> str:
+    """Up to which size no edit of the head can redirect half, whatever it is."""
+    if proved != proved:
         return ""
     return (
-        f" No edit of the head up to {prose.percent(safe.max(), 2)} of its norm can redirect half "
+        f" No edit of the head up to {prose.percent(proved, 2)} of its norm can redirect half "
         "(proved for these examples)."
     )

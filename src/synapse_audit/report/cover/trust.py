@@ -17,7 +17,7 @@ def trusted(result: Result) -> Row | None:
     if not result.manifest:
         return None
     doubts = _doubts(result)
-    weak = f" But {prose.listing(doubts)}." if doubts else ""
+    weak = f" What weakens them: {'; '.join(doubts)}." if doubts else ""
     return Row(
         label="trust",
         question="Can these figures be trusted?",
@@ -62,11 +62,13 @@ def _gap(result: Result) -> str:
 def _doubts(result: Result) -> list[str]:
     facts, few = saved.facts(result), small_classes(result)
     seeds = saved.dig(result.manifest, "seeds")
-    doubts = ["no figure is tested (too few random controls)"] if not facts.tests else []
+    doubts = ["no comparison is tested (too few random controls)"] if not facts.tests else []
+    warned = result.manifest.get("warnings") or ()
+    doubts += [f"{prose.plural(len(warned), 'warning')} about model or data"] if warned else []
     if few:
         doubts.append(
             f"{prose.plural(len(few), 'class has', 'classes have')} fewer than {FEW} examples"
         )
     if not isinstance(seeds, list) or len(seeds) < 2:
-        doubts.append("one seed was used")
+        doubts.append("one seed")
     return doubts
