@@ -77,6 +77,13 @@ _SPEECH: dict[str, Any] = {
     "initializer_range": 0.3,
 }
 _DISENTANGLED: dict[str, Any] = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
+_V3: dict[str, Any] = {
+    "share_att_key": True,
+    "position_buckets": 4,  # fewer than the tokens of a text: distances are put in buckets
+    "max_relative_positions": 40,
+    "norm_rel_ebd": "layer_norm",
+    "position_biased_input": False,
+}
 _MODERN: dict[str, Any] = {
     **_GPT,
     "cls_token_id": 1,
@@ -205,6 +212,7 @@ KINDS: Mapping[str, Kind] = {
     "albert": _text("Albert", embedding_size=8),
     "deberta": _text("Deberta", **_DISENTANGLED),
     "deberta-v2": _text("DebertaV2", **_DISENTANGLED),
+    "deberta-v2, as v3": _text("DebertaV2", **_DISENTANGLED, **_V3),
     "mpnet": _text("MPNet", _roberta_ids),
     "modernbert": _text("ModernBert", **_MODERN),
     "modernbert, mean": _text("ModernBert", classifier_pooling="mean", **_MODERN),

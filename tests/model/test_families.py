@@ -58,7 +58,7 @@ MEANS = {
 STREAMING = {
     *("bert", "distilbert", "roberta", "xlm-roberta", "camembert", "electra", "albert"),
     *("modernbert", "gpt2", "gpt_neox", "opt", "llama", "mistral", "qwen2", "qwen3", "gemma"),
-    *("vit", "deit"),
+    *("vit", "deit", "deberta", "deberta-v2", "deberta-v2, as v3", "mpnet"),
 } - ({"electra"} if OLDER else set())
 """Families whose pooled row can be run alone: a loss here must be noticed."""
 

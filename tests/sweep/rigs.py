@@ -103,21 +103,21 @@ def random_bert(*, layers: int, width: int, heads: int, seed: int) -> Rig:
     classifier = Classifier.wrap(
         model,
         classes=("a", "b", "c"),
-        encoder=lambda inputs: _random_tokens(len(inputs), seed),
-        collator=_pad,
+        encoder=lambda inputs: random_tokens(len(inputs), seed),
+        collator=pad,
         family=FAMILIES[0],
     )
     return make_rig(classifier, classifier.encode([""] * 7))
 
 
-def _random_tokens(n: int, seed: int) -> Encoded:
+def random_tokens(n: int, seed: int) -> Encoded:
     generator = np.random.default_rng(seed)
     lengths = generator.integers(2, 12, size=n)
     rows = [{"input_ids": generator.integers(1, 20, size=k).tolist()} for k in lengths]
     return Encoded(tuple(rows), lengths, 0)
 
 
-def _pad(features: Sequence[Mapping[str, Any]]) -> Batch:
+def pad(features: Sequence[Mapping[str, Any]]) -> Batch:
     rows = [row["input_ids"] for row in features]
     longest = max(map(len, rows))
     ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])

@@ -1,7 +1,6 @@
 """Cells → outcomes, by the cheapest exact route."""
 
 from synapse_audit.sweep.attention import (
-    Tap,
     available_routes,
     supports_tap,
     tapped,
@@ -27,6 +26,7 @@ from synapse_audit.sweep.running import (
 from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.site import Site
 from synapse_audit.sweep.subsample import Subsampling, subsampling
+from synapse_audit.sweep.tap import Tap
 from synapse_audit.sweep.text import special_of
 from synapse_audit.sweep.two_phase import sweep_two_phase
 from synapse_audit.sweep.verify import RouteCheck, kind_of, verify_routes

@@ -1,13 +1,10 @@
-"""The attention of one row against cached keys and values.
+"""Puts a tap under a model's attention, for as long as a sweep runs.
 
 transformers looks its attention function up in a registry at every call. Inside :func:`tapped` the
-registry's entry for the model's own implementation is ours (the encoders of transformers 4 call
-PyTorch's attention themselves: there that call is ours, :class:`OwnCalls`); it delegates every call
-to the original except while a :class:`Tap` asks for one of two things:
-
-* **capture**: keep each block's keys, values and mask (optionally stop the block right there);
-* **row**: the block runs on the pooled row alone, (cells · examples, 1 token), and attends to the
-  cached keys and values, its own new key and value standing at the pooled position.
+registry's entry for the model's own implementation is ours. The encoders of transformers 4 call
+PyTorch's attention themselves: there that call is ours, :class:`OwnCalls`. DeBERTa and MPNet
+compute theirs inside a module: there its ``forward`` is ours (``own_attention.py``). Each delegates
+every call to the original except while a :class:`Tap` asks for keys and values, or for one row.
 
 Overriding the entry instead of registering a new name keeps the model's own mask function, so no
 padding is attended by accident; the override is gone after the ``with``.
@@ -16,49 +13,18 @@ padding is attended by accident; the override is gone after the ``with``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from synapse_audit.model import Classifier
 from synapse_audit.plan import STREAM, SUFFIX
-
-
-class BlockStop(Exception):  # noqa: N818 (a signal, as StopIteration is, no error)
-    """Raised inside a block once its keys and values are known."""
-
-
-@dataclass(frozen=True)
-class KeyValues:
-    """What one block's attention offers to the pooled row."""
-
-    key: Float[Tensor, "examples heads tokens channels"]
-    value: Float[Tensor, "examples heads tokens channels"]
-    mask: Float[Tensor, "examples #heads tokens"] | None
-    """Additive mask of the pooled row; None where every token may be attended."""
-    place: Int[Tensor, " examples"]
-    """Pooled position."""
-
-
-@dataclass
-class Tap:
-    """What the attention function shall do at the next calls."""
-
-    place: Int[Tensor, " examples"] | None = None
-    captured: list[KeyValues] | None = None
-    """Where capture puts what it sees; None = capture is off."""
-    stop: bool = False
-    row: KeyValues | None = None
-    """What the row attends to; None = row mode is off."""
-    calls: int = field(default=0)
-    """Calls that reached this function: 0 after a forward means the model bypasses the registry."""
+from synapse_audit.sweep.own_attention import own_attentions, own_forwards
+from synapse_audit.sweep.tap import BlockStop, Tap, offer, row_attention
 
 
 def available_routes(classifier: Classifier, tap: Tap | None) -> frozenset[str]:
@@ -81,6 +47,8 @@ def supports_tap(classifier: Classifier) -> bool:
 
 def why_no_tap(classifier: Classifier) -> str:
     """Why no tap can be put under a model's attention; empty where one can."""
+    if own_attentions(classifier):
+        return ""
     config = getattr(classifier.model, "config", None)
     name = getattr(config, "_attn_implementation", None)
     if name not in (EAGER, SDPA):
@@ -105,12 +73,16 @@ def tapped(classifier: Classifier) -> Iterator[Tap | None]:
     if not supports_tap(classifier):
         yield None
         return
+    tap, own = Tap(), own_attentions(classifier)
+    if own:
+        with own_forwards(own, tap):
+            yield tap
+        return
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     registry: Any = ALL_ATTENTION_FUNCTIONS
     config: Any = classifier.model.config
     name = config._attn_implementation
-    tap = Tap()
     if name == SDPA and not getattr(classifier.model, "_supports_attention_backend", False):
         with OwnCalls(tap):
             yield tap
@@ -181,88 +153,9 @@ def _tapping(original: Callable[..., Any], tap: Tap) -> Callable[..., Any]:
             scaling = options.get("scaling") or query.shape[-1] ** -0.5
             return row_attention(query, key, value, tap.row, scaling), None
         if tap.captured is not None and tap.place is not None:
-            tap.captured.append(_offer(module, query, key, value, mask, options, tap.place))
+            tap.captured.append(offer(module, query, key, value, mask, options, tap.place))
             if tap.stop:
                 raise BlockStop
         return original(module, query, key, value, mask, **options)
 
     return attention
-
-
-def _offer(
-    module: nn.Module | None,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    mask: Tensor | None,
-    options: Mapping[str, Any],
-    place: Int[Tensor, " examples"],
-) -> KeyValues:
-    """What one attention call offers to the pooled row: mask and position bias in one."""
-    groups, place = query.shape[1] // key.shape[1], place.to(key.device)
-    row = _pooled_mask(mask, place)
-    if mask is None and query.shape[2] > 1 and _causal(module, options):
-        later = torch.arange(key.shape[2], device=key.device) > place[:, None]
-        row = torch.zeros(later.shape, dtype=key.dtype, device=key.device)
-        row = row.masked_fill(later, float("-inf"))[:, None]
-    bias = _pooled_mask(options.get("position_bias"), place)
-    if bias is not None:
-        row = bias if row is None else row + bias
-    return KeyValues(
-        key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1), row, place
-    )
-
-
-def _causal(module: nn.Module | None, options: Mapping[str, Any]) -> bool:
-    """As transformers' sdpa decides it."""
-    named = options.get("is_causal")
-    return bool(getattr(module, "is_causal", True) if named is None else named)
-
-
-def _pooled_mask(mask: Tensor | None, place: Int[Tensor, " examples"]) -> Tensor | None:
-    """The mask's row of the pooled position, additive: (examples, heads or 1, tokens)."""
-    if mask is None:
-        return None
-    row = place if mask.shape[2] > 1 else torch.zeros_like(place)
-    chosen = mask.expand(len(place), -1, -1, -1)[torch.arange(len(place)), :, row]
-    if chosen.dtype == torch.bool:
-        return torch.zeros(chosen.shape).masked_fill(~chosen.cpu(), float("-inf")).to(chosen.device)
-    return chosen
-
-
-def row_attention(
-    query: Float[Tensor, "rows heads 1 channels"],
-    key: Float[Tensor, "rows groups 1 channels"],
-    value: Float[Tensor, "rows groups 1 channels"],
-    cached: KeyValues,
-    scaling: float,
-) -> Float[Tensor, "rows 1 heads channels"]:
-    """Attention of one new row per (cell, example) over the clean tokens and itself.
-
-    ``rows`` = cells · examples, cells slowest. All cells of an example share one matrix product
-    with that example's cached keys.
-    """
-    examples, heads, _, channels = cached.key.shape
-    cells = query.shape[0] // examples
-    groups = heads // key.shape[1]
-    own_query = _by_example(query, cells)
-    own_key = _by_example(key.repeat_interleave(groups, 1), cells)
-    own_value = _by_example(value.repeat_interleave(groups, 1), cells)
-    scores = own_query @ cached.key.transpose(-1, -2)
-    own = (own_query * own_key).sum(-1)
-    at = cached.place.view(examples, 1, 1, 1).expand(examples, heads, cells, 1)
-    scores = scores.scatter(-1, at, own[..., None]) * scaling
-    if cached.mask is not None:
-        scores = scores + cached.mask[:, :, None].to(scores.dtype)
-    shares = scores.softmax(-1)
-    clean_value = cached.value[torch.arange(examples), :, cached.place]
-    context = shares @ cached.value
-    context = context + shares.gather(-1, at) * (own_value - clean_value[:, :, None])
-    return context.permute(2, 0, 1, 3).reshape(cells * examples, 1, heads, channels)
-
-
-def _by_example(
-    rows: Float[Tensor, "rows heads 1 channels"], cells: int
-) -> Float[Tensor, "examples heads cells channels"]:
-    _, heads, _, channels = rows.shape
-    return rows.reshape(cells, -1, heads, channels).permute(1, 2, 0, 3)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from synapse_audit.model import BLOCK_OUTPUT, Batch, Classifier, Pooling
 from synapse_audit.model.hooks import InputHook, OutputHook, forward_pre_hooks, hook_at_points
-from synapse_audit.sweep.attention import KeyValues, Tap
+from synapse_audit.sweep.tap import KeyValues, Tap
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,17 @@ class BlockCall:
         return replace(self, keywords=named)
 
     def map(self, change: Callable[[Tensor], Tensor]) -> BlockCall:
-        """The call with every tensor changed."""
+        """The call with every tensor changed that is not :data:`SHARED`."""
 
         def changed(value: Any) -> Any:
             if isinstance(value, tuple):
                 return tuple(map(changed, value))
             return change(value) if isinstance(value, Tensor) else value
 
-        named = {name: changed(value) for name, value in self.keywords.items()}
+        named = {
+            name: value if name in SHARED else changed(value)
+            for name, value in self.keywords.items()
+        }
         return replace(self, arguments=tuple(map(changed, self.arguments)), keywords=named)
 
 
@@ -64,6 +67,10 @@ def _per_example(value: Tensor, examples: int, tokens: int) -> bool:
 
 ROTARY = "position_embeddings"
 """Name of the cosines and sines that transformers hands to its blocks."""
+
+SHARED = frozenset({"relative_pos", "rel_embeddings"})
+"""Names of what DeBERTa hands to its blocks once for all examples, (1, tokens, tokens) and
+(distances, width): a batch of one example must not make them look like its own."""
 
 POSITIONS = "position_ids"
 """Name of the tokens' numbers, (1 or examples, tokens), from which blocks make them themselves."""

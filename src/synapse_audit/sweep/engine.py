@@ -13,10 +13,11 @@ from synapse_audit.interventions.operators import AnyRewrite, LayerRewrite, comp
 from synapse_audit.model import Classifier
 from synapse_audit.model.hooks import OutputHook, hook_at_points
 from synapse_audit.plan import make_plan
-from synapse_audit.sweep.attention import Tap, available_routes
+from synapse_audit.sweep.attention import available_routes
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.intervening import rewrite_tokens
 from synapse_audit.sweep.site import Site
+from synapse_audit.sweep.tap import Tap
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,12 @@ from synapse_audit.interventions.operators import AnyRewrite
 from synapse_audit.model import BLOCK_OUTPUT, Classifier
 from synapse_audit.model.evaluation_mode import evaluating
 from synapse_audit.model.hooks import forward_pre_hooks, primary
-from synapse_audit.sweep.attention import BlockStop, KeyValues, Tap
 from synapse_audit.sweep.clean import BlockCall, CleanStates, pooled_rows
 from synapse_audit.sweep.engine import Engine, rows_rewritten, tokens_rewritten
 from synapse_audit.sweep.inputs import input_logits
 from synapse_audit.sweep.intervening import intervene, rewrite_tokens
 from synapse_audit.sweep.logits import logit_cell
+from synapse_audit.sweep.tap import BlockStop, KeyValues, Tap
 
 Logits = Float[Tensor, "cells examples classes"]
 

@@ -128,7 +128,6 @@ ENCODERS: tuple[Family, ...] = (
         head=_deberta_head,
         attention_output="attention.output.dense",
         mlp_output="output.dense",
-        note="its attention is its own: no stream",
     ),
     Family(
         name="MPNet",
@@ -141,7 +140,6 @@ ENCODERS: tuple[Family, ...] = (
         mlp_output="output.dense",
         dense="classifier.dense",
         activation="tanh",
-        note="its attention is its own: no stream",
     ),
     Family(
         name="ModernBERT",
