@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell, Group
+from synapse_audit.plan.paper import UNMATCHED
 
 BY_SELECTION: dict[str | None, Group] = {
     "matched": "matched",
@@ -48,6 +49,8 @@ def group_of(cell: Cell) -> Group:
 
 def _neuron(cell: Cell) -> Group:
     if cell.setting is not None:
+        if cell.setting == UNMATCHED:
+            return "paper_control"
         return "paper_mass" if "mass" in cell.setting else "paper_setting"
     if cell.selection in BY_SELECTION:
         return BY_SELECTION[cell.selection]

@@ -83,14 +83,15 @@ def test_of_few_groups_fewer_are_drawn(groups: int, drawn: int):
 def test_paired_intervals_have_a_width_where_nothing_changed():
     low, high = paired_interval(np.zeros(1), np.zeros((1, 20)), np.array([12]))
     closed = bonett_price(0.0, 0.0, 12.0)
-    assert (low[0], high[0]) == pytest.approx((float(closed.low), float(closed.high)))
+    wider = 2.200985 / 1.959964  # t with eleven degrees of freedom over z
+    assert (low[0], high[0]) == pytest.approx((wider * closed.low, wider * closed.high), rel=1e-5)
     # The arms of the percentiles, with √2 · 1.96 / 52 added in squares.
     samples = np.linspace(-0.1, 0.3, 4001)[None, :]
     found = interval(samples)
     low, high = paired_interval(np.zeros(1), samples, 50)
-    unseen = 1.959964 * np.sqrt(2) / 52
-    assert low[0] == pytest.approx(-np.hypot(found.low[0], unseen))
-    assert high[0] == pytest.approx(np.hypot(found.high[0], unseen))
+    unseen, wider = 1.959964 * np.sqrt(2) / 52, 2.009575 / 1.959964
+    assert low[0] == pytest.approx(-wider * np.hypot(found.low[0], unseen), rel=1e-5)
+    assert high[0] == pytest.approx(wider * np.hypot(found.high[0], unseen), rel=1e-5)
 
 
 def test_resampling_nothing_is_refused():

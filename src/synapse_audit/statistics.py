@@ -202,7 +202,8 @@ def paired_interval(
 
     The added pair is Bonett and Price's: where no example changed, the percentiles have no width,
     although one change in n more examples may have been missed. Its half width z √2 / (n + 2) is
-    added in squares to each arm. NaN where n is 0 or unknown, or no resample knows the value.
+    added in squares to each arm, and Student's t stands in place of z. NaN where n is 0 or
+    unknown, or no resample knows the value.
 
     Args:
         value: mean over examples of something within [−1, 1].
@@ -210,8 +211,9 @@ def paired_interval(
     """
     size = np.where(np.asarray(n) > 0, n, np.nan)
     found, unseen = interval(samples), Z_975 * np.sqrt(2.0) / (size + 2.0)
-    low = value - np.hypot(np.maximum(value - found.low, 0.0), unseen)
-    high = value + np.hypot(np.maximum(found.high - value, 0.0), unseen)
+    wider = stats.t.ppf(0.975, np.maximum(size - 1.0, 1.0)) / Z_975
+    low = value - wider * np.hypot(np.maximum(value - found.low, 0.0), unseen)
+    high = value + wider * np.hypot(np.maximum(found.high - value, 0.0), unseen)
     return Interval(np.maximum(low, -1.0), np.minimum(high, 1.0))
 
 

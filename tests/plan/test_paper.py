@@ -1,6 +1,7 @@
 """Sets across layers with random controls of their own, and the settings that the paper names."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from synapse_audit.artifacts import GLOBAL, Cell
 from synapse_audit.config import PRESETS
 from synapse_audit.neurons import NeuronSet, exclusive, mass_across, random_draw, top_across
 from synapse_audit.plan import PlanInputs, build_cells
-from synapse_audit.plan.paper import RANDOM_CONTROLS, SETTINGS
+from synapse_audit.plan.paper import RANDOM_CONTROLS, SETTINGS, UNMATCHED_DRAWS
 
 from .plan_inputs import CLASSES, GRID, LAYERS, WIDTH, sources
 
@@ -51,6 +52,22 @@ def _neurons(cell: Cell) -> NeuronSet:
 
 
 HEADLINE = {"operator": "zero", "layers": "all", "position": "pooled", "setting": None}
+
+
+def test_the_authors_control_is_drawn_over_all_blocks(
+    s: PlanInputs, cells: tuple[Cell, ...]
+) -> None:
+    drawn = _select(cells, group="paper_control")
+    assert len(drawn) == 2 * len(PAPER.fractions) * min(PAPER.draws, UNMATCHED_DRAWS)
+    assert {cell.selection for cell in drawn} == {"random"}
+    counts = [_neurons(cell).counts for cell in drawn]
+    assert all(sum(c.values()) == round(cell.fraction * TOTAL)
+               for c, cell in zip(counts, drawn, strict=True))  # fmt: skip
+    # Nested over fractions, and not the same number in each layer every time.
+    first = [c for c in drawn if c.draw == 0 and c.operator == "zero"]
+    sets = [_neurons(c) for c in sorted(first, key=lambda c: c.fraction)]
+    assert all(len(a - b) == 0 for a, b in pairwise(sets))
+    assert any(len(set(c.values())) > 1 for c in counts)
 
 
 def test_sets_are_taken_over_all_layers_at_once(s: PlanInputs, cells: tuple[Cell, ...]) -> None:

@@ -32,6 +32,7 @@ Group = Literal[
     "dissociated",
     "paper_setting",
     "paper_mass",
+    "paper_control",
     "other_operator",
     "aimed",
     "site",

@@ -52,6 +52,10 @@ F1 = {"weighted_f1": "f1", "accuracy_drop": "drop"}
 """Column of ``effects`` → its name here; intervals as ``_low`` and ``_high``."""
 
 ENDS = ("", "_low", "_high")
+CURVE_FIGURES = (
+    *("plateau", "half_point", "f1_at_half", "random_f1_at_half"),
+    *("z_matched", "z_published"),
+)
 MEASURED = [f"{name}{end}" for name in F1.values() for end in ENDS]
 CURVE = ["operator", "selection", "fraction", "k", *MEASURED, "p_random", "z_random", "draws"]
 CLASSES = [
@@ -114,7 +118,8 @@ def curve_table(evidence: Evidence) -> pd.DataFrame:
     """Weighted F1 and accuracy lost over the share of all neurons silenced.
 
     Rows ``random`` are means over draws with as many neurons in each layer; their ``_low`` and
-    ``_high`` are the band in which one more draw would lie.
+    ``_high`` are the band in which one more draw would lie. Rows ``random_unmatched``: the same
+    with as many neurons over all blocks together, the authors' own control.
     """
     cells = _silenced(evidence, *REMOVAL_GROUPS)
     ranked = _named(where(cells, {"ranking": RANKING, "ranked_for": GLOBAL}))
@@ -122,7 +127,9 @@ def curve_table(evidence: Evidence) -> pd.DataFrame:
     drawn = draw_range(
         random_controls(cells, RANKING), ["operator", "selection", "fraction", "k"], F1
     )
-    return _stack([ranked, drawn], CURVE).sort_values(CURVE[:3], ignore_index=True)
+    own = evidence.cells("paper_control").assign(selection="random_unmatched")
+    unmatched = draw_range(own, ["operator", "selection", "fraction", "k"], F1)
+    return _stack([ranked, drawn, unmatched], CURVE).sort_values(CURVE[:3], ignore_index=True)
 
 
 def classes_table(evidence: Evidence) -> pd.DataFrame:
@@ -209,7 +216,7 @@ def _curve_figures(evidence: Evidence, table: pd.DataFrame, operator: str) -> di
     rows = where(table, {"operator": operator, "selection": "top"})
     if rows.empty:
         why = unknown(f"no curve of the ranking '{RANKING}' under {operator} was run")
-        return dict.fromkeys(("plateau", "half_point", "f1_at_half", "random_f1_at_half"), why)
+        return dict.fromkeys(CURVE_FIGURES, why)
     fractions = rows["fraction"].to_numpy(dtype=float)
     drop, low, high = (rows[f"drop{end}"].to_numpy(dtype=float) for end in ENDS)
     actions = _top(evidence, operator)
@@ -219,7 +226,31 @@ def _curve_figures(evidence: Evidence, table: pd.DataFrame, operator: str) -> di
         "half_point": half_figure(half_lost(evidence, fractions, actions)),
         "f1_at_half": _at_half(rows),
         "random_f1_at_half": _at_half(where(table, {"operator": operator, "selection": "random"})),
+        "z_matched": _z(evidence, operator, published=False),
+        "z_published": _z(evidence, operator, published=True),
     }
+
+
+def _z(evidence: Evidence, operator: str, *, published: bool) -> Figure:
+    """(Drop of the ranked half − mean of random ones) / their sd, beside either control.
+
+    ``published``: random sets drawn over all blocks, as the authors'; otherwise with as many
+    neurons in each layer. Descriptive: the z of a few draws, whose tails are unknown.
+    """
+    cells = where(_silenced(evidence, *REMOVAL_GROUPS), {"operator": operator})
+    ranked = where(cells, {"ranking": RANKING, "ranked_for": GLOBAL, "selection": "top"})
+    control = evidence.cells("paper_control") if published else random_controls(cells, RANKING)
+    control = where(control, {"operator": operator})
+    shared = ranked[ranked["fraction"].isin(control["fraction"])]
+    if shared.empty:
+        return unknown("no such control was run")
+    row = shared.iloc[int((shared["fraction"] - HALF).abs().to_numpy().argmin())]
+    drawn = where(control, {"fraction": row["fraction"]})["accuracy_drop"].to_numpy(dtype=float)
+    spread = float(drawn.std(ddof=1)) if len(drawn) > 1 else 0.0
+    if spread <= 0:
+        return unknown("the random sets cost all alike, so that there is no spread to compare with")
+    z = (float(row["accuracy_drop"]) - float(drawn.mean())) / spread
+    return figure(z, fraction=float(row["fraction"]), draws=len(drawn))
 
 
 def _top(evidence: Evidence, operator: str) -> list[str]:

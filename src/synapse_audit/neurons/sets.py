@@ -183,6 +183,22 @@ def random_draw(
     )
 
 
+def random_across(
+    widths: Sequence[int], layers: Iterable[int], k: int, draw: int, seed: int
+) -> NeuronSet:
+    """The first ``k`` of one fixed permutation of all neurons of some layers per (seed, draw).
+
+    How many fall in each layer is left to chance, about its share of the neurons.
+    """
+    pairs = [(m, j) for m in layers for j in range(widths[m])]
+    chosen = _generator(seed, draw, len(widths), 2).permutation(len(pairs))[:k]
+    found: dict[int, list[int]] = {}
+    for place in chosen:
+        layer, neuron = pairs[place]
+        found.setdefault(layer, []).append(neuron)
+    return NeuronSet.of(found)
+
+
 def matched_draw(
     norms: Scores, chosen: NeuronSet, draw: int, seed: int, strata: int = 10
 ) -> NeuronSet:

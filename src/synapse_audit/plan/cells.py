@@ -28,7 +28,7 @@ from synapse_audit.plan.neurons import (
     removal_cells,
 )
 from synapse_audit.plan.others import aimed_cells, other_operator_cells
-from synapse_audit.plan.paper import exclusive_mass_cells, setting_cells
+from synapse_audit.plan.paper import control_cells, exclusive_mass_cells, setting_cells
 from synapse_audit.plan.plan_inputs import PlanInputs
 from synapse_audit.plan.sites import site_cells, site_layer_cells, site_position_cells
 from synapse_audit.plan.weights import edited_cells, paper_cells
@@ -47,6 +47,7 @@ GROUPS: Mapping[Group, Callable[[PlanInputs], Iterator[Cell]]] = {
     "dissociated": dissociated_cells,
     "paper_setting": setting_cells,
     "paper_mass": exclusive_mass_cells,
+    "paper_control": control_cells,
     "other_operator": other_operator_cells,
     "aimed": aimed_cells,
     "site": site_cells,

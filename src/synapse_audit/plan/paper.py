@@ -13,13 +13,16 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, Cell
-from synapse_audit.neurons import exclusive, mass_across, top_across
+from synapse_audit.neurons import count, exclusive, mass_across, random_across, top_across
 from synapse_audit.plan.plan_inputs import PlanInputs
 
 RANKING = "paper"
 
 RANDOM_CONTROLS = 5
 """Random controls per setting, at most."""
+
+UNMATCHED = "drawn over all blocks"
+UNMATCHED_DRAWS = 10
 
 MASS = 0.1
 """Share of a class's weight mass that its own set covers."""
@@ -106,6 +109,33 @@ def exclusive_mass_cells(s: PlanInputs) -> Iterator[Cell]:
             )
             yield replace(base, selection="exclusive_mass", neurons=chosen)
             yield from _random_controls(s, base, chosen.counts)
+
+
+def control_cells(s: PlanInputs) -> Iterator[Cell]:
+    """The authors' own control (July 2026): random sets drawn over all blocks together.
+
+    As many neurons as the ranking's, but spread evenly over the blocks where the ranking's lie in
+    the last ones, which is what explains large z-scores. None unless the paper's settings are
+    asked for.
+    """
+    if not s.grid.paper:
+        return
+    total = sum(s.widths[m] for m in s.blocks)
+    for operator in SILENCED:
+        for fraction in s.grid.fractions:
+            base = Cell(
+                space="neuron",
+                operator=operator,
+                site="block_output",
+                position="pooled",
+                layers=ALL_LAYERS,
+                selection="random",
+                fraction=fraction,
+                setting=UNMATCHED,
+            )
+            for draw in s.draws[:UNMATCHED_DRAWS]:
+                chosen = random_across(s.widths, s.blocks, count(fraction, total), draw, s.seed)
+                yield replace(base, draw=draw, neurons=chosen)
 
 
 def _random_controls(s: PlanInputs, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:

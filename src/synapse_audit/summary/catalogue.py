@@ -301,6 +301,19 @@ CATALOGUE: tuple[Entry, ...] = (
         interval="none",
     ),
     Entry(
+        "paper.<operator>.z_matched",
+        "drop of the ranked half minus the mean of random sets with as many neurons in each layer, "
+        "over their standard deviation",
+        "standard deviations",
+        interval="none",
+    ),
+    Entry(
+        "paper.<operator>.z_published",
+        "the same beside random sets drawn over all blocks together, the authors' own control",
+        "standard deviations",
+        interval="none",
+    ),
+    Entry(
         "paper.last_blocks",
         "share of the top 2.5 % of the paper's ranking in the last three blocks",
         "share",

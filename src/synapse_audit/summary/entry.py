@@ -33,6 +33,7 @@ UNITS: dict[str, tuple[float, float]] = {
     "bits": (0.0, math.inf),
     "temperature": (0.0, math.inf),
     "size": (0.0, math.inf),
+    "standard deviations": (-math.inf, math.inf),
 }
 """Unit → smallest and largest value possible."""
 

@@ -21,7 +21,7 @@ from synapse_audit.report.kit.figures import (
 )
 from synapse_audit.report.kit.lines import Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.kit.theme import BOTTOM, RANDOM, TOP, Style
+from synapse_audit.report.kit.theme import BOTTOM, RANDOM, SERIES, TOP, Style
 
 PUBLISHED = Style("@muted", "dot", "x")
 F1 = Columns("fraction", "f1", "f1_low", "f1_high")
@@ -217,7 +217,11 @@ def _silencing(result: Result, curve: pd.DataFrame) -> Group:
 
 
 def _curve_lines(rows: pd.DataFrame) -> list[Line]:
-    looks = (("random", "random controls", RANDOM), ("bottom", "bottom-ranked", BOTTOM))
+    looks = (
+        ("random", "random, same counts per layer", RANDOM),
+        ("random_unmatched", "random over all layers, as published", SERIES[3]),
+        ("bottom", "bottom-ranked", BOTTOM),
+    )
     drawn = []
     for selection, name, style in (*looks, ("top", "top-ranked", TOP)):
         data = saved.rows(rows, selection=selection)
