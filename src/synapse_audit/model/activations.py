@@ -293,8 +293,16 @@ def check_fidelity(classifier: Classifier, clean: CleanBatch) -> None:
     """Holds the head on the final states against the model's own logits.
 
     Raises:
-        ModelError: they differ, so blocks, pooled position or head are not what the record says.
+        ModelError: they differ, so blocks, pooled position or head are not what the record says; or
+            the model's own are no numbers, which says nothing of the record.
     """
+    bad = int((~torch.isfinite(clean.logits)).any(dim=1).sum())
+    if bad:
+        raise ModelError(
+            f"'{classifier.name}' gives logits that are NaN or infinite for {bad} of "
+            f"{len(clean.logits)} inputs of a batch; expected finite ones: in dtype float16 sums "
+            "may overflow, float32 is the safest"
+        )
     gap = (clean.parts_logits - clean.logits).abs().max().item()
     if not gap <= FIDELITY:
         raise ModelError(

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -22,7 +22,19 @@ from synapse_audit.errors import AuditError, ModelError, first_line
 CONFIG = "config.json"
 
 Attempt = Callable[[dict[str, Any]], object]
-"""Makes a configuration, and a model without weights, of what ``config.json`` holds."""
+"""Makes something of what ``config.json`` holds, or raises what a library raises."""
+
+
+class Trials(NamedTuple):
+    """How to find out which field is to blame."""
+
+    configure: Attempt
+    """Makes the configuration: thousandths of a second."""
+    build: Attempt
+    """Makes a model without weights as well."""
+    usual: Callable[[], Mapping[str, Any]]
+    """Fields as they are where nobody sets them: those cannot be to blame."""
+
 
 _COUNT = re.compile(r"(^|_)(layers?|depths?|blocks|heads|groups|experts)$|_layers_|_heads_")
 _SIZE = re.compile(r"(size|dim|width|positions|embeddings|d_model|d_ff|n_embd|n_inner)$")
@@ -69,7 +81,7 @@ def read_config_file(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def explained(source: str, held: Mapping[str, Any], attempt: Attempt) -> Iterator[None]:
+def explained(source: str, held: Mapping[str, Any], trials: Trials) -> Iterator[None]:
     """Turns whatever a library raises while a model is loaded into one line.
 
     Raises:
@@ -80,7 +92,7 @@ def explained(source: str, held: Mapping[str, Any], attempt: Attempt) -> Iterato
     except AuditError:
         raise
     except Exception as error:  # whatever a library raises for what it did not expect
-        raise _blamed(source, held, attempt, error) from error
+        raise _blamed(source, held, trials, error) from error
 
 
 def check_total(source: str, model: nn.Module, folder: Path) -> None:
@@ -135,9 +147,9 @@ def _numbers_in(file: Path) -> int:
     return sum(int(torch.Size(shape).numel()) for shape in shapes)
 
 
-def _blamed(source: str, held: Mapping[str, Any], attempt: Attempt, error: Exception) -> ModelError:
+def _blamed(source: str, held: Mapping[str, Any], trials: Trials, error: Exception) -> ModelError:
     reason = f"{type(error).__name__}: {_said(error)}"
-    name = _guilty(held, attempt)
+    name = _guilty(held, trials)
     if name is None:
         return ModelError(
             f"model '{source}' cannot be loaded ({reason}); expected a folder as save_pretrained() "
@@ -149,11 +161,18 @@ def _blamed(source: str, held: Mapping[str, Any], attempt: Attempt, error: Excep
     )
 
 
-def _guilty(held: Mapping[str, Any], attempt: Attempt) -> str | None:
+def _guilty(held: Mapping[str, Any], trials: Trials) -> str | None:
     """The field without which the rest can be loaded; None where all can, or more are broken."""
-    if _works(attempt, dict(held)):
-        return None
     names = [*(n for n in held if n not in _KEPT), *(n for n in held if n in _KEPT[1:])]
+    if not _works(trials.configure, dict(held)):
+        return _culprit(held, names, trials.configure)
+    if _works(trials.build, dict(held)):
+        return None
+    usual = trials.usual()
+    return _culprit(held, [n for n in names if held[n] != usual.get(n)], trials.build)
+
+
+def _culprit(held: Mapping[str, Any], names: Sequence[str], attempt: Attempt) -> str | None:
     for name in names:
         if _works(attempt, {n: value for n, value in held.items() if n != name}):
             return name

@@ -23,7 +23,12 @@ from synapse_audit.model.inputs.encoded import Inputs
 from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.inputs.processors import noise, signal_inputs
 from synapse_audit.model.loading.adapters import Adapter, attach
-from synapse_audit.model.loading.checked_config import explained, read_config_file, skeleton
+from synapse_audit.model.loading.checked_config import (
+    Trials,
+    explained,
+    read_config_file,
+    skeleton,
+)
 from synapse_audit.model.loading.checkpoints import Checkpoint, find_checkpoint
 from synapse_audit.model.loading.options import check_loading
 from synapse_audit.model.loading.problem_type import problem_type
@@ -91,7 +96,8 @@ def load_parts(
     checkpoint = find_checkpoint(source, loading)
     check_folder(checkpoint.folder)
     held = read_config_file(checkpoint.folder)
-    with explained(source, held, _attempt):
+    kind = {"model_type": held.get("model_type")}
+    with explained(source, held, Trials(_configured, _built, lambda: _configured(kind).to_dict())):
         return _parts(checkpoint, loading, reads)
 
 
@@ -127,11 +133,16 @@ def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Part
     )
 
 
-def _attempt(held: dict[str, Any]) -> None:
-    """Whether a model can be made of what a ``config.json`` holds."""
+def _configured(held: dict[str, Any]) -> Any:
+    """The configuration that a ``config.json`` describes."""
     from transformers import AutoConfig
 
-    config: Any = AutoConfig.for_model(held["model_type"]).from_dict(held)
+    return AutoConfig.for_model(held["model_type"]).from_dict(held)
+
+
+def _built(held: dict[str, Any]) -> None:
+    """Makes the model that a ``config.json`` describes, without numbers."""
+    config = _configured(held)
     family = find_family(config, named=True)
     modality = family.modality if family else _modality(config)
     skeleton(_kind(str(config.model_type), config, modality), config)
