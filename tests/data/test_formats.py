@@ -133,3 +133,17 @@ def test_several_labels_per_row_are_named_as_such(tmp_path: Path) -> None:
         with pytest.raises(DataError, match="one label per row") as caught:
             load_data(str(path), classes=CLASSES)
         assert said in str(caught.value)
+
+
+def test_a_name_that_several_classes_share_says_which(tmp_path: Path) -> None:
+    classes = ("crane (0)", "crane (1)", "heron")
+    path = tmp_path / "a.csv"
+    path.write_text("text,label\na,crane\nb,heron\n")
+    with pytest.raises(
+        DataError, match=r"'crane' is the name of several: crane \(0\), crane \(1\)"
+    ):
+        load_data(str(path), classes=classes)
+    path.write_text("text,label\na,0\nb,1\nc,2\n")
+    assert load_data(str(path), classes=classes).labels.tolist() == [0, 1, 2]
+    path.write_text("text,label\na,crane (1)\nb,heron\n")
+    assert load_data(str(path), classes=classes).labels.tolist() == [1, 2]

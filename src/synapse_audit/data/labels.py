@@ -167,6 +167,9 @@ def _hint(unknown: Iterable[str], classes: Sequence[str]) -> str:
     if all(_PLACEHOLDER.fullmatch(name) for name in classes):
         return "; the model's classes have no names: set id2label in its config.json, or give ids"
     for label in unknown:
+        shared = [name for name in classes if re.fullmatch(rf"{re.escape(label)} \(\d+\)", name)]
+        if len(shared) > 1:
+            return f"; {brief(label)} is the name of several: {listing(shared, most=5)}"
         parts = _JOINED.split(label)
         if len(parts) > 1 and len(_by_name(parts, classes)) == len(set(parts)):
             return f"; {brief(label)} looks like {len(parts)} labels: {_ONE_LABEL}"
