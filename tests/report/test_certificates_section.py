@@ -7,7 +7,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from synapse_audit.report.sections.certificates import certificates
+from synapse_audit.report.sections.certificates import _monotone, certificates
 
 from .fakes import FakeResult, make_result
 
@@ -55,3 +55,17 @@ def test_the_measured_line_falls_in_steps_and_never_rises(result: FakeResult) ->
     trace = section.groups[0].figures[0].spec["data"][-1]
     assert trace["x"] == [0.01, 0.1, 0.1, 0.5, 0.5, 0.5]
     assert trace["y"] == [0.9, 0.9, 0.5, 0.5, 0.4, 0.4]
+
+
+def test_bands_fall_with_the_size_and_are_never_narrower() -> None:
+    rows = pd.DataFrame(
+        {
+            "budget": [1.0, 2.0, 3.0, 4.0],
+            "accuracy": [0.9, 0.8, 0.8, 0.7],
+            "accuracy_low": [0.88, 0.7, 0.79, 0.69],
+            "accuracy_high": [0.92, 0.9, 0.81, 0.85],
+        }
+    )
+    found = _monotone(rows)
+    assert found["accuracy_low"].tolist() == [0.88, 0.7, 0.7, 0.69]
+    assert found["accuracy_high"].tolist() == [0.92, 0.9, 0.85, 0.85]

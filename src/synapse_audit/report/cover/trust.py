@@ -8,6 +8,7 @@ from synapse_audit.report.cover.evidence import controls, examples, joined
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Row
 
+SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FEW = 30
 """Evaluated examples of a class below which its figures are wide."""
 
@@ -56,7 +57,17 @@ def _routes(result: Result) -> str:
 def _gap(result: Result) -> str:
     gaps = [prose.as_float(facts.get("largest_gap")) for facts in _known_routes(result).values()]
     known = [gap for gap in gaps if gap == gap]
-    return f"logits within {max(known):.0e}" if known else ""
+    return f"logits within {_power(max(known))}" if known else ""
+
+
+def _power(value: float) -> str:
+    """One digit and a power of ten.
+
+    >>> _power(1.9e-06)
+    '2·10⁻⁶'
+    """
+    digit, _, exponent = f"{value:.0e}".partition("e")
+    return f"{digit}·10{str(int(exponent)).translate(SUPERSCRIPT)}"
 
 
 def _doubts(result: Result) -> list[str]:

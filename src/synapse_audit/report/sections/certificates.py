@@ -58,7 +58,8 @@ READING = (
     "Guarantees for the head's weights and inputs are exact: at an example's own distance some "
     "change does move it. Those for the final state go through a dense layer and are lower "
     "bounds, so the truth may be better.",
-    "Shaded bands are 95% bootstrap intervals over examples. Under attack the measured line "
+    "Shaded bands are 95% bootstrap intervals over examples, widened so that they fall with the "
+    "size as the guarantee does. Under attack the measured line "
     "can only lie on or above the guaranteed one; the gap is what attackers may still find, or "
     "what no single edit can do to all examples at once.",
 )
@@ -208,6 +209,18 @@ def _alt(title: str, drawn: list[Line]) -> str:
     return f"{title}: accuracy that is certain, over the size. At the largest size: {ends}."
 
 
+def _monotone(rows: pd.DataFrame) -> pd.DataFrame:
+    """The interval widened to fall with the size, as the guarantee itself does.
+
+    Where a class is kept or lost as a whole, the bootstrap of single sizes is wide beside narrow
+    neighbours; a limit that rises with the size would claim what a smaller size denies.
+    """
+    table = rows.sort_values("budget")
+    low = table["accuracy_low"].cummin()
+    high = table["accuracy_high"][::-1].cummax()[::-1]
+    return table.assign(accuracy_low=low, accuracy_high=high)
+
+
 def _edit_lines(overall: pd.DataFrame, checks: pd.DataFrame, norm: str) -> list[Line]:
     lines = []
     rows = _edits(overall, norm)
@@ -219,7 +232,7 @@ def _edit_lines(overall: pd.DataFrame, checks: pd.DataFrame, norm: str) -> list[
         if len(data):
             make = banded if style is BOUND else line
             columns = GUARANTEED if style is BOUND else Columns("budget", "accuracy")
-            lines.append(make(name, style, data, columns))
+            lines.append(make(name, style, _monotone(data), columns))
     near = checks[checks["budget"].between(0.004, rows["budget"].max())]
     return [*lines, _lowest(near)] if len(near) else lines
 
@@ -244,13 +257,17 @@ def _silenced_lines(overall: pd.DataFrame, change: str) -> list[Line]:
     for (place, name), style in zip(PLACES.items(), SERIES[:2], strict=True):
         rows = _positive(saved.rows(overall, place=place, change=change))
         if len(rows):
-            lines.append(_plain(banded(name, style, rows, GUARANTEED)))
+            lines.append(_plain(banded(name, style, _monotone(rows), GUARANTEED)))
     return lines
 
 
 def _state_lines(overall: pd.DataFrame, norm: str) -> list[Line]:
     rows = _positive(saved.rows(overall, place="state", change=norm))
-    return [banded("guaranteed (lower bound)", BOUND, rows, GUARANTEED)] if len(rows) else []
+    return (
+        [banded("guaranteed (lower bound)", BOUND, _monotone(rows), GUARANTEED)]
+        if len(rows)
+        else []
+    )
 
 
 def _classes(table: pd.DataFrame, result: Result) -> Group:
