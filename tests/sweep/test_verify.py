@@ -113,6 +113,50 @@ def test_healthy_routes_pass_and_every_kind_is_checked(family_rig: Rig) -> None:
     assert {(HEAD, "weight/push/head_weight"), (HEAD, "logit/shift/logits")} <= found
 
 
+def test_every_operator_is_checked_on_short_long_and_padded_texts_side_by_side(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The longest and the shortest text of the data are in a batch of every kind of cell."""
+    plan = make_plan(build_cells(_sources(rig)), 3, frozenset({STREAM, SUFFIX}))
+    seen: dict[str, set[int]] = {}
+    runner = RUNNERS[FULL]
+
+    def full(engine: Any, clean: Any, cells: Any) -> Any:
+        for cell in cells:
+            key = f"{plan.routes[cell.action]}/{cell.space}/{cell.operator}/{cell.position}"
+            seen.setdefault(key, set()).update(clean.examples.tolist())
+        return runner(engine, clean, cells)
+
+    monkeypatch.setitem(RUNNERS, FULL, full)
+    with rig.engine() as engine:
+        verify_routes(engine, rig.encoded, plan, rig.rows)
+    order = np.argsort(rig.encoded.lengths, kind="stable")
+    for kind, examples in seen.items():
+        assert order[0] in examples, kind
+        assert order[-1] in examples or kind.startswith(HEAD), kind
+    assert any(k.startswith(HEAD) and order[-1] in rows for k, rows in seen.items())
+    assert {f"{SUFFIX}/neuron/{name}/pooled" for name in GRID.operators} <= seen.keys()
+
+
+def test_what_breaks_without_padding_is_found_for_every_operator(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No batch but the leading kind's is without padding, until that one fails."""
+    plan = make_plan(build_cells(_sources(rig)), 3, frozenset({STREAM, SUFFIX}))
+    runner = RUNNERS[SUFFIX]
+    longest = set(np.argsort(rig.encoded.lengths, kind="stable")[-4:].tolist())
+
+    def broken(engine: Any, clean: Any, cells: Any) -> Any:
+        wrong = {*clean.examples.tolist()} == longest and cells[0].position == "pooled"
+        return runner(engine, clean, cells) + 0.01 * wrong
+
+    monkeypatch.setitem(RUNNERS, SUFFIX, broken)
+    with rig.engine() as engine:
+        checks = verify_routes(engine, rig.encoded, plan, rig.rows)
+    failed = {check.kind for check in checks if not check.passed}
+    assert failed == {f"neuron/{name}/block_output/pooled" for name in GRID.operators}
+
+
 @pytest.mark.parametrize("route", [STREAM, SUFFIX, HEAD])
 def test_a_broken_route_is_found_out(rig: Rig, route: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plan = make_plan(build_cells(_sources(rig)), 3, frozenset({STREAM, SUFFIX}))

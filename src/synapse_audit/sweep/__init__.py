@@ -10,6 +10,7 @@ from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.cost import Cost, estimate
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.intervening import intervene
+from synapse_audit.sweep.resuming import answers_from
 from synapse_audit.sweep.running import (
     Chunk,
     Done,
@@ -46,6 +47,7 @@ __all__ = [
     "Tap",
     "Unit",
     "Work",
+    "answers_from",
     "available_routes",
     "blank",
     "chunks",

@@ -152,11 +152,25 @@ def pooled_rows(
     return states[torch.arange(len(place), device=states.device), place.to(states.device)]
 
 
-@torch.inference_mode()
 def clean_pass(
+    classifier: Classifier,
+    batch: Batch,
+    rows: Int[np.ndarray, " examples"],
+    tap: Tap | None,
+    *,
+    gradients: bool = False,
+) -> CleanStates:
+    """One untouched forward pass that keeps each layer's states, calls, keys and values.
+
+    ``gradients``: whether what is kept may enter a graph later, which costs a little time.
+    """
+    with torch.no_grad() if gradients else torch.inference_mode():
+        return _kept(classifier, batch, rows, tap)
+
+
+def _kept(
     classifier: Classifier, batch: Batch, rows: Int[np.ndarray, " examples"], tap: Tap | None
 ) -> CleanStates:
-    """One untouched forward pass that keeps each layer's states, calls, keys and values."""
     pooling = classifier.pooling(batch)
     states: dict[int, Tensor] = {}
     calls: list[BlockCall] = []
@@ -170,7 +184,7 @@ def clean_pass(
         tap.place, tap.captured = pooling.place, captured
     try:
         with hook_at_points(outputs), forward_pre_hooks(inputs):
-            logits = classifier.logits(batch)
+            logits = classifier.answer(batch)
     finally:
         if tap is not None:
             tap.captured = None

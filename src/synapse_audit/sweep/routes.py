@@ -108,7 +108,7 @@ def _row_block(
     tap.row = cached
     try:
         call = clean.calls[layer - 1].of_rows(clean.place, len(rows))
-        output = _call(engine.classifier, call, layer, rows.reshape(-1, 1, rows.shape[-1]))
+        output = call_block(engine.classifier, call, layer, rows.reshape(-1, 1, rows.shape[-1]))
     finally:
         tap.row = None
     return output.reshape(*rows.shape[:2], -1)
@@ -160,12 +160,12 @@ def resume(engine: Engine, clean: CleanStates, change: Change) -> Float[Tensor, 
     final = {last: inside.pop(last)} if last in inside else {}
     with tokens_rewritten(engine, clean, site, inside, others, after=first):
         for layer in range(first + 1, last):
-            states = _call(classifier, clean.calls[layer - 1], layer, states)
+            states = call_block(classifier, clean.calls[layer - 1], layer, states)
     if clean.rows_alone:
         with rows_rewritten(engine, clean, site, final, after=last - 1):
             return classifier.head(_last_block(engine, clean, states)[0])
     with tokens_rewritten(engine, clean, site, final, others, after=last - 1):
-        states = _call(classifier, clean.calls[last - 1], last, states)
+        states = call_block(classifier, clean.calls[last - 1], last, states)
     return classifier.decide(states, clean.pooling)
 
 
@@ -179,10 +179,10 @@ def _resumed(
     states = clean.layers[layer - 1]
     last = classifier.n_layers
     for block in range(layer, last):
-        states = _call(classifier, clean.calls[block - 1], block, states)
+        states = call_block(classifier, clean.calls[block - 1], block, states)
     if clean.rows_alone:
         return classifier.head(_last_block(engine, clean, states)[0])
-    final = _call(classifier, clean.calls[last - 1], last, states)
+    final = call_block(classifier, clean.calls[last - 1], last, states)
     return classifier.decide(final, clean.pooling)
 
 
@@ -194,7 +194,7 @@ def _last_block(
     captured: list[KeyValues] = []
     tap.captured, tap.stop, tap.place = captured, True, clean.place
     try:
-        _call(engine.classifier, clean.calls[-1], engine.classifier.n_layers, states)
+        call_block(engine.classifier, clean.calls[-1], engine.classifier.n_layers, states)
     except BlockStop:
         pass
     finally:
@@ -225,7 +225,7 @@ def _logit_cell(
     return logit_cell(cell, logits, classes=classes, examples=clean.examples, seed=engine.seed)
 
 
-def _call(
+def call_block(
     classifier: Classifier, call: BlockCall, layer: int, states: Tensor
 ) -> Float[Tensor, "rows ... neurons"]:
     """Calls block ``layer`` as the model itself did, on other hidden states.

@@ -1,4 +1,14 @@
-"""Holds every fast route against plain hooks before it is trusted."""
+"""Holds every fast route against plain hooks before it is trusted.
+
+Whether a route is exact is a matter of where it resumes and of how padding is handled: of route,
+space, site and position. So of each *family* of kinds that share these, the kind with the most
+cells is checked thoroughly: on the shortest, the longest and the most padded batch, with the first,
+the last, the largest and the lowest of its cells, and one per layer where weights are edited. Every
+other operator of the family is checked on one batch that holds the shortest and the longest texts
+side by side (*head*, which runs no block, on the shortest texts), with the largest and the lowest
+of its cells. Where any check of a family fails, all of its kinds are checked thoroughly, so that
+what is wrong on one sort of batch is found for each of them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +23,7 @@ from torch import Tensor
 
 from synapse_audit.artifacts import Cell, ParameterEdit, Plan
 from synapse_audit.model import Encoded
-from synapse_audit.plan import FULL, SUFFIX
+from synapse_audit.plan import FULL, HEAD, SUFFIX
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.pairs import may_pair, run_pairs
@@ -60,18 +70,49 @@ class RouteCheck:
 def verify_routes(
     engine: Engine, encoded: Encoded, plan: Plan, rows: Int[np.ndarray, " examples"]
 ) -> list[RouteCheck]:
-    """Checks every (route, operator, site, position) of the plan on three awkward batches."""
+    """Checks every (route, operator, site, position) of the plan, one of each family thoroughly."""
     batches = [
         clean_pass(
             engine.classifier, engine.classifier.collate(encoded, chosen), chosen, engine.tap
         )
         for chosen in awkward_batches(encoded, rows)
     ]
-    kinds: dict[tuple[str, str], list[Cell]] = {}
+    return [
+        check
+        for (route, *_), kinds in _families(plan).items()
+        for check in _check_family(engine, batches, route, kinds)
+    ]
+
+
+Kinds = dict[str, list[Cell]]
+"""Kind → its cells."""
+
+
+def _families(plan: Plan) -> dict[tuple[str, ...], Kinds]:
+    """(route, space, site, position) → kinds that differ in the operator alone."""
+    found: dict[tuple[str, ...], Kinds] = {}
     for cell in plan.actions:
-        if plan.routes[cell.action] != FULL:
-            kinds.setdefault((plan.routes[cell.action], kind_of(cell)), []).append(cell)
-    return [_check(engine, batches, route, kind, cells) for (route, kind), cells in kinds.items()]
+        route = plan.routes[cell.action]
+        if route != FULL:
+            family = found.setdefault((route, cell.space, cell.site or "", cell.position or ""), {})
+            family.setdefault(kind_of(cell), []).append(cell)
+    return found
+
+
+def _check_family(
+    engine: Engine, batches: Sequence[CleanStates], route: str, kinds: Kinds
+) -> list[RouteCheck]:
+    leader = max(kinds, key=lambda kind: len(kinds[kind]))
+    shortest, _, mixed = batches
+    # The most padded batch holds the shortest and the longest texts; a head meets no padding.
+    one = [shortest if route == HEAD else mixed]
+    checks = {leader: _check(engine, batches, route, leader, _probes(kinds[leader]))}
+    for kind in kinds.keys() - checks:
+        checks[kind] = _check(engine, one, route, kind, _fewer_probes(kinds[kind]))
+    if not all(check.passed for check in checks.values()):
+        for kind in kinds.keys() - {leader}:
+            checks[kind] = _check(engine, batches, route, kind, _probes(kinds[kind]))
+    return [checks[kind] for kind in kinds]
 
 
 def awkward_batches(
@@ -84,9 +125,8 @@ def awkward_batches(
 
 
 def _check(
-    engine: Engine, batches: Sequence[CleanStates], route: str, kind: str, cells: Sequence[Cell]
+    engine: Engine, batches: Sequence[CleanStates], route: str, kind: str, probes: Sequence[Cell]
 ) -> RouteCheck:
-    probes = _probes(cells)
     gap, same = 0.0, True
     allowed = COARSER.get(batches[0].logits.dtype, TOLERANCE)
     for clean in batches:
@@ -129,6 +169,14 @@ def _probes(cells: Sequence[Cell]) -> list[Cell]:
     ]
     by_layer = {c.edit.layer: c for c in cells if isinstance(c.edit, ParameterEdit)}
     return list({cell.action: cell for cell in (*chosen, *by_layer.values())}.values())
+
+
+def _fewer_probes(cells: Sequence[Cell]) -> list[Cell]:
+    """The lowest and the largest cell of a kind; two edits of weights, first and last."""
+    chosen = [min(cells, key=_lowest), max(cells, key=lambda cell: cell.k or 0)]
+    if isinstance(cells[0].edit, ParameterEdit):
+        chosen = [cells[0], cells[-1]]
+    return list({cell.action: cell for cell in chosen}.values())
 
 
 def _lowest(cell: Cell) -> float:

@@ -9,7 +9,7 @@ In: the classifier and two batches of ``fit``. Out: :class:`ChosenFlips`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,13 +64,15 @@ class Attacked:
 
     classifier: Classifier
     batch: Batch
-    """For blocks: the whole model runs on it at every step."""
+    """For blocks: it is run on at every step."""
     said: Int[np.ndarray, " batch"]
     """Clean predictions of the batch."""
     head_input: Float[np.ndarray, "examples features"]
     """For the head, which needs no more than this."""
     head_said: Int[np.ndarray, " examples"]
     """Clean predictions of the same examples."""
+    answer_from: Callable[[int | None], Tensor] | None = None
+    """Block whose weights are changed → logits of the batch; None = the whole model runs."""
 
 
 def choose_flips(
@@ -132,6 +134,8 @@ def _victim(attacked: Attacked, part: Part, *, away_from: int | None = None) -> 
         return logits.to(classifier.device)
 
     def whole() -> Tensor:
-        return classifier.answer(attacked.batch)
+        if attacked.answer_from is None:
+            return classifier.answer(attacked.batch)
+        return attacked.answer_from(part.layer)
 
     return Victim(classifier.model, classifier.output_layer, head if part.name == HEAD else whole)

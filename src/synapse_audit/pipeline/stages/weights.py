@@ -20,10 +20,11 @@ from synapse_audit.interventions.edits import (
 from synapse_audit.model.activations import Extraction
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.plan import PlanInputs
+from synapse_audit.sweep import answers_from
 
 HEAD_EXAMPLES, BLOCK_EXAMPLES = 512, 32
-"""Examples of ``fit`` that a search looks at: the head reads stored states, a block needs the
-whole model."""
+"""Examples of ``fit`` that a search looks at: the head reads stored states, a block needs
+itself and all blocks above it."""
 
 PURPOSE = ["selection", "format", "kind", "part", "layer", "target"]
 
@@ -59,12 +60,14 @@ def _choose(run: Run, attacked: Attacked, parts: Sequence[Part]) -> list[ChosenF
 def _attacked(run: Run, subject: Subject, found: Extraction) -> Attacked:
     rows = np.random.default_rng([run.config.seed, 5]).permutation(subject.splits.fit)
     few, many = rows[:BLOCK_EXAMPLES], np.sort(rows[:HEAD_EXAMPLES])
+    batch = subject.classifier.collate(subject.encoded, few)
     return Attacked(
         subject.classifier,
-        subject.classifier.collate(subject.encoded, few),
+        batch,
         found.logits[few].argmax(axis=1),
         np.asarray(found.activations.head_input[many]),
         found.logits[many].argmax(axis=1),
+        answers_from(subject.classifier, batch),
     )
 
 
