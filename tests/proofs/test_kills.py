@@ -65,7 +65,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(
     grid = tmp_path / "grid.toml"
     grid.write_text(GRID, encoding="utf-8")
     whole = _start(tiny_folder, tiny_csv, grid, tmp_path / "whole")
-    _, errors = whole.communicate(timeout=300)
+    _, errors = whole.communicate()
     assert whole.returncode == 0, errors
 
     generator, out, moments = np.random.default_rng(0), tmp_path / "killed", []
@@ -79,7 +79,7 @@ def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(
         if running.returncode == 0:
             break
     last = _start(tiny_folder, tiny_csv, grid, out)
-    _, errors = last.communicate(timeout=300)
+    _, errors = last.communicate()
     assert last.returncode == 0, errors
     tell(f"killed {len(moments)} times, with so many files written: {moments}")
     expected, found = _digests(tmp_path / "whole"), _digests(out)
