@@ -51,6 +51,7 @@ def save_run(
         "status": "complete",
         "seed": 0,
         "config": config,
+        "label_map": {str(i): name for i, name in enumerate(classes)},
         "data": {"sha256": data, "n_used": len(labels)},
         "model": {"name": str(folder), "layers": 2, "sha256": "0" * 64},
     }

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 
 from synapse_audit.store import AuditResult
-from synapse_audit.summary import Entry, Figure, Keys, dotted, entry_of, walk
+from synapse_audit.summary import Entry, Figure, Keys, dotted, entry_of, fits, walk
 
 MARGIN = 0.5
 """Half of the interval's own width beyond its bound, so that a like model passes too."""
@@ -58,7 +58,7 @@ def _rules(run: AuditResult, pattern: str) -> Iterator[str]:
     found = [
         (keys, figure, entry)
         for keys, figure in walk(run.summary)
-        if (entry := entry_of(keys)) is not None and entry.path == pattern and figure.bounded
+        if (entry := entry_of(keys)) is not None and fits(pattern, keys) and figure.bounded
     ]
     for keys, figure, entry in found[:MOST]:
         text = _rule(keys, figure, entry)

@@ -17,6 +17,7 @@ from typing import Annotated
 import typer
 
 from synapse_audit.cli.check import check
+from synapse_audit.cli.compare import compare
 from synapse_audit.cli.config import config
 from synapse_audit.cli.inspect import inspect
 from synapse_audit.cli.interrupts import INTERRUPTED, noticed
@@ -38,6 +39,7 @@ app.command()(run)
 app.command()(report)
 app.command()(inspect)
 app.command()(config)
+app.command()(compare)
 app.command()(check)
 app.command()(policy)
 

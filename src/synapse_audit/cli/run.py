@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
 import typer
 
+from synapse_audit.cli.against import check_same_examples, options_against
 from synapse_audit.cli.options import ENGINES, MODEL, RunOptions, given, spelled_out
 from synapse_audit.cli.printing import show
 from synapse_audit.config import AuditConfig, make_config, read_toml
@@ -30,6 +31,9 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; options win over it.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
+    against: Annotated[
+        Path | None, typer.Option(help="Run folder whose rows, splits and grid this model gets.")
+    ] = None,
     **options: Unpack[RunOptions],
 ) -> None:
     """Audit a classifier: tables and report.html in the run folder."""
@@ -37,8 +41,12 @@ def run(
     if engine is not None and engine not in ENGINES:
         raise UsageError(f"engine '{engine}' given; {choices(engine, ENGINES)}")
     asked = given({"model": model, **options})
+    if against is not None and config is not None:
+        raise UsageError("--against and --config given; expected one of them")
+    if against is not None:
+        asked = options_against(asked, against)
     settings = make_config(_with_bundled(asked, read_toml(config) if config else {}), config)
-    _audit(settings, out or _default_out(settings), dry_run=dry_run)
+    _audit(settings, out or _default_out(settings), dry_run=dry_run, against=against)
 
 
 def _with_bundled(options: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
@@ -66,7 +74,7 @@ def _default_out(config: AuditConfig) -> Path:
     return Path("runs") / f"{name}-{config.preset}"
 
 
-def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
+def _audit(config: AuditConfig, out: Path, *, dry_run: bool, against: Path | None) -> None:
     from synapse_audit.cli.closing import closing_lines
     from synapse_audit.cli.display import Terminal
     from synapse_audit.pipeline.audit import Declined
@@ -80,6 +88,8 @@ def _audit(config: AuditConfig, out: Path, *, dry_run: bool) -> None:
     def approve(prepared: Prepared) -> bool:
         for line in plan_lines(prepared):
             terminal.note(line)
+        if against is not None:
+            check_same_examples(out, against)
         return not dry_run
 
     check_names(config)  # before the folder is made

@@ -2,24 +2,37 @@
 
 | file | content |
 |---|---|
-| comparable | which runs may be compared in what, and why not in the rest |
+| comparable | what runs have in common, and what is not compared for that reason |
 | answers, paired, swapping | changes on the same examples, with intervals and tests |
-| unpaired | differences of figures that are not paired |
+| unpaired | differences of all other figures |
+| comparison | all of it for several runs |
+| sentences, tables, texts, page | the same for readers and programs |
 """
 
 from synapse_audit.compare.answers import Answers
 from synapse_audit.compare.comparable import Comparable, comparable
-from synapse_audit.compare.paired import Change, changes, flips
+from synapse_audit.compare.comparison import Comparison, compare
+from synapse_audit.compare.page import page
+from synapse_audit.compare.paired import Change, Flips, changes, flips
 from synapse_audit.compare.saved_answers import answers
+from synapse_audit.compare.sentences import sentences
+from synapse_audit.compare.texts import as_json, markdown
 from synapse_audit.compare.unpaired import difference
 
 __all__ = [
     "Answers",
     "Change",
     "Comparable",
+    "Comparison",
+    "Flips",
     "answers",
+    "as_json",
     "changes",
     "comparable",
+    "compare",
     "difference",
     "flips",
+    "markdown",
+    "page",
+    "sentences",
 ]

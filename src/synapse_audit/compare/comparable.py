@@ -7,8 +7,13 @@ from typing import Any, NamedTuple
 
 from synapse_audit.store import AuditResult
 
-SAME_EXAMPLES = ("data", "classes", "seed", "rows kept", "splits")
-"""Without these in common, nothing is paired."""
+SAME_EXAMPLES: Mapping[str, tuple[str, ...]] = {
+    "data": ("data", "sha256"),
+    "classes": ("label_map",),
+    "seed": ("seed",),
+    "rows kept": ("data", "n_used"),
+}
+"""What must be equal for answers to be paired → where it stands in the manifest; splits too."""
 
 
 class Comparable(NamedTuple):
@@ -20,48 +25,37 @@ class Comparable(NamedTuple):
     @property
     def paired(self) -> bool:
         """Whether both evaluated the same examples, so that their answers may be paired."""
-        return not set(SAME_EXAMPLES) & set(self.different)
-
-    @property
-    def same_grid(self) -> bool:
-        """Whether both ran the same experiments, so that figures of them may be compared."""
-        return not {"classes", "grid"} & set(self.different)
+        return not self.why_not_paired()
 
     def why_not_paired(self) -> str:
         """The first reason why nothing is paired; empty where all is."""
-        found = (self.different[name] for name in SAME_EXAMPLES if name in self.different)
-        return next(found, "")
+        return self._first(*SAME_EXAMPLES, "splits")
 
     def why_not_same_grid(self) -> str:
         """The first reason why figures of experiments are not compared; empty where they are."""
-        found = (self.different[name] for name in ("classes", "grid") if name in self.different)
-        return next(found, "")
+        return self._first("classes", "grid")
+
+    def _first(self, *aspects: str) -> str:
+        return next((self.different[name] for name in aspects if name in self.different), "")
 
 
 def comparable(one: AuditResult, other: AuditResult) -> Comparable:
     """What differs between two runs."""
-    different = {
-        aspect: f"{aspect} differ: {_shown(mine)} against {_shown(theirs)}"
-        for aspect, mine, theirs in _aspects(one, other)
-        if mine != theirs
-    }
+    different = different_examples(one.manifest, other.manifest)
     if not different and not one.splits.equals(other.splits):
         different["splits"] = "splits differ: other examples are evaluated"
     grid = _grid_difference(one, other)
     return Comparable(different | ({"grid": grid} if grid else {}))
 
 
-def _aspects(one: AuditResult, other: AuditResult) -> list[tuple[str, Any, Any]]:
-    paths = {
-        "data": ("data", "sha256"),
-        "seed": ("seed",),
-        "rows kept": ("data", "n_used"),
+def different_examples(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:
+    """What of two manifests says that the runs hold different examples, in words."""
+    found = {name: (_dig(one, *path), _dig(other, *path)) for name, path in SAME_EXAMPLES.items()}
+    return {
+        name: f"{name} differ: {_shown(mine)} against {_shown(theirs)}"
+        for name, (mine, theirs) in found.items()
+        if mine != theirs
     }
-    found = [
-        (name, _dig(one.manifest, *path), _dig(other.manifest, *path))
-        for name, path in paths.items()
-    ]
-    return [*found, ("classes", one.summary.get("classes"), other.summary.get("classes"))]
 
 
 def _grid_difference(one: AuditResult, other: AuditResult) -> str:
@@ -81,5 +75,7 @@ def _dig(tree: Any, *path: str) -> Any:
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = ", ".join(map(str, value.values()))
     text = "none" if value is None else str(value)
-    return text if len(text) <= 40 else f"{text[:12]}…"
+    return text if len(text) <= 60 else f"{text[:24]}…"

@@ -10,7 +10,7 @@
 
 from synapse_audit.summary.catalogue import CATALOGUE, CHOICES, SCHEMA
 from synapse_audit.summary.entries import entry_of, is_choice, is_group
-from synapse_audit.summary.entry import UNITS, Entry
+from synapse_audit.summary.entry import UNITS, Entry, fits
 from synapse_audit.summary.figure import Choice, Figure, to_json
 from synapse_audit.summary.paths import Keys, dotted, keys_of, walk
 from synapse_audit.summary.schema import json_schema
@@ -26,6 +26,7 @@ __all__ = [
     "Keys",
     "dotted",
     "entry_of",
+    "fits",
     "is_choice",
     "is_group",
     "json_schema",

@@ -60,7 +60,17 @@ class Entry(NamedTuple):
 
     def matches(self, keys: Sequence[str]) -> bool:
         """Whether this is the entry of the figure with these keys."""
-        return len(self.keys) == len(keys) and starts(self.keys, keys)
+        return fits(self.path, keys)
+
+
+def fits(path: str, keys: Sequence[str]) -> bool:
+    """Whether keys are those of a dotted path, of which some may stand for any.
+
+    >>> fits("certificates.l2.<budget>", ("certificates", "l2", "0.1"))
+    True
+    """
+    pattern = path.split(".")
+    return len(pattern) == len(keys) and starts(pattern, keys)
 
 
 def is_any(key: str) -> bool:

@@ -1,0 +1,89 @@
+"""What a comparison found, in sentences: of terminal, Markdown and page alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from synapse_audit.compare.comparison import Comparison, Pair
+from synapse_audit.compare.paired import Change
+from synapse_audit.report.kit import prose
+from synapse_audit.summary import dotted
+
+HARDLY = 0.02
+"""Accuracy that moves by less hardly moves."""
+
+NOTABLE = 0.05
+
+HIDES = "Accuracy hides what happens to"
+
+
+def sentences(found: Comparison) -> tuple[str, ...]:
+    """Pair by pair, then what is not compared."""
+    said = [text for i, pair in enumerate(found.pairs) for text in _pair(found, pair, i)]
+    return (*said, *(f"{note}." for note in found.notes))
+
+
+def _pair(found: Comparison, pair: Pair, later: int) -> Iterator[str]:
+    first = found.names[0]
+    if pair.flips:
+        yield _flips(pair, first)
+        yield from _accuracy(pair)
+        yield _classes(pair)
+    yield _figures(found, pair, later)
+
+
+def _flips(pair: Pair, first: str) -> str:
+    every = pair.flips[0]
+    rate, p = prose.with_interval(every.rate), prose.p_value(every.p)
+    return (
+        f"{prose.plain(pair.name)} names another class than {prose.plain(first)} for {rate} of the "
+        f"examples ({prose.whole(every.flips)} of {prose.whole(every.n)}): {every.lost} right "
+        f"answers became wrong, {every.won} wrong ones right (McNemar p = {p})."
+    )
+
+
+def _accuracy(pair: Pair) -> Iterator[str]:
+    change = next(c for c in pair.changes if c.figure == "accuracy")
+    yield f"Accuracy {_moves(change)}."
+    notable = [c for c in _surely(pair) if abs(c.difference.value) >= NOTABLE]
+    if abs(change.difference.value) < HARDLY and notable:
+        worst = max(notable, key=lambda c: abs(c.difference.value))
+        yield (
+            f"{HIDES} {prose.quoted(worst.name)}: its {worst.figure} goes "
+            f"from {prose.number(worst.first)} to {prose.number(worst.second)}."
+        )
+
+
+def _classes(pair: Pair) -> str:
+    surely = _surely(pair)
+    tested = sum(c.name is not None and c.difference.known for c in pair.changes)
+    if not surely:
+        return f"No class's recall or precision changes beyond chance ({tested} tests, corrected)."
+    listed = [f"{c.figure} of {prose.quoted(c.name)} {_moves(c)}" for c in surely]
+    return f"Beyond chance, corrected over classes: {prose.some(listed, 8)}."
+
+
+def _surely(pair: Pair) -> list[Change]:
+    return [c for c in pair.changes if c.name is not None and c.significant]
+
+
+def _moves(change: Change) -> str:
+    drop = -change.difference
+    sure = "" if change.significant else ", which may be chance"
+    return f"{prose.falls(drop.value, drop.low, drop.high)}{sure}"
+
+
+def _figures(found: Comparison, pair: Pair, later: int) -> str:
+    by_verdict: dict[str, list[str]] = {"better": [], "worse": []}
+    for row in found.rows:
+        verdict = row.verdict(later)
+        if verdict in by_verdict:
+            by_verdict[verdict].append(prose.plain(dotted(row.keys)))
+    if not found.rows:
+        return f"No other figure of {prose.plain(pair.name)} can be compared."
+    parts = [f"{name} in {prose.some(rows, 4)}" for name, rows in by_verdict.items() if rows]
+    said = prose.listing(parts) if parts else "shown to be neither better nor worse in any"
+    return (
+        f"Of {prose.plural(len(found.rows), 'other figure')} {prose.plain(pair.name)} is {said} "
+        "(unpaired intervals, corrected over all of them)."
+    )

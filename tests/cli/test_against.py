@@ -1,0 +1,68 @@
+"""``run --against``: another model on exactly the rows, splits and grid of an earlier run."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from synapse_audit.compare import answers, comparable
+from synapse_audit.store import finished
+
+from .calling import CommandLine
+
+
+@pytest.fixture
+def first(cli: CommandLine, single: Path, rows: pd.DataFrame, tiny_grid: Path, tmp_path: Path):
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    out = tmp_path / "first"
+    given = ("--data", tmp_path / "rows.csv", "--config", tiny_grid, "--seed", 3)
+    called = cli("run", single / "model", *given, "--out", out)
+    assert called.code == 0, called.stderr
+    return out
+
+
+def test_the_same_examples_are_evaluated(
+    cli: CommandLine, single: Path, first: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "second"
+    called = cli("run", single / "model", "--against", first, "--out", out, "--exact")
+    assert called.code == 0, called.stderr
+    one, other = finished(first), finished(out)
+    assert not comparable(one, other).different
+    assert not answers(one, other).differ.any()
+    assert other.manifest["seed"] == 3
+
+
+def test_rows_that_have_changed_stop_the_run(
+    cli: CommandLine, single: Path, rows: pd.DataFrame, first: Path, tmp_path: Path
+) -> None:
+    rows[:-3].to_csv(tmp_path / "rows.csv", index=False)
+    called = cli("run", single / "model", "--against", first, "--out", tmp_path / "second")
+    assert called.code == 2
+    assert "data differ" in called.errors[0]
+    assert not (tmp_path / "second" / "summary.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--seed", "4"], "--seed given with --against"),
+        (["--max-examples", "50"], "--max-examples given with --against"),
+        (["--config", "x.toml"], "--against and --config given"),
+    ],
+)
+def test_what_would_change_the_rows_is_refused(
+    cli: CommandLine, single: Path, tmp_path: Path, first: Path, arguments: list[str], said: str
+) -> None:
+    out = ("--out", tmp_path / "second")
+    called = cli("run", single / "model", "--against", first, *out, *arguments)
+    assert called.code == 2
+    assert said in called.errors[0]
+
+
+def test_a_model_must_be_named_and_a_run_be_there(
+    cli: CommandLine, single: Path, first: Path, tmp_path: Path
+) -> None:
+    assert "without MODEL" in cli("run", "--against", first).errors[0]
+    called = cli("run", single / "model", "--against", tmp_path / "nowhere")
+    assert called.code == 2 and "expected a folder with manifest.json" in called.errors[0]
