@@ -37,6 +37,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("pipeline",),
     ("compare",),
     ("check",),
+    ("evidence",),
     ("demo",),
     ("cli",),
 )

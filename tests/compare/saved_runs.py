@@ -38,6 +38,8 @@ def save_run(
             "example": rows,
             "label": labels,
             "predicted": predicted,
+            "probability": 0.9,
+            "margin": 1.0,
             "split": "evaluate",
             "weight": 1.0,
             **{f"logit_{c}": logits[:, c] for c in range(len(classes))},

@@ -51,10 +51,10 @@ LIMITS = (
 
 def page(found: Comparison) -> str:
     """The HTML."""
-    chapters = {"found": Chapter("What differs", {"differs": _found(found)}, ())}
+    chapters = {"found": Chapter("The comparison", {"differs": _found(found)}, ())}
     if any(pair.flips for pair in found.pairs):
-        chapters["changed"] = Chapter("Answers", {"classes": _answers(found)}, ())
-    chapters["sides"] = Chapter("Side by side", {"figures": _beside(found)}, ())
+        chapters["changed"] = Chapter("Same examples", {"classes": _answers(found)}, ())
+    chapters["sides"] = Chapter("Other figures", {"figures": _beside(found)}, ())
     names = [prose.plain(name) for name in found.names]
     return as_html(Contents(" · ".join(names), _cover(found), chapters))
 
@@ -81,11 +81,12 @@ def _found(found: Comparison) -> Section:
 
 def _answers(found: Comparison) -> Section:
     flips, changes = flips_table(found), changes_table(found)
+    panels = list(_class_panels(changes))
     return Section(
         label="Answers",
         heading="Which answers changed, and in which direction?",
         answer=("Every class of the same examples, before and after.",),
-        groups=tuple(_class_panels(changes)),
+        groups=(Group("", tuple(p for p, _ in panels), legend([x for _, x in panels])),),
         tables=(
             table_of("Changed answers", with_intervals(flips, "rate"), FLIPS),
             table_of("Paired changes", with_intervals(changes, "change"), CHANGES),
@@ -93,7 +94,7 @@ def _answers(found: Comparison) -> Section:
     )
 
 
-def _class_panels(changes: pd.DataFrame) -> Iterator[Group]:
+def _class_panels(changes: pd.DataFrame) -> Iterator[tuple[Figure, list[Line]]]:
     for measure in ("recall", "precision"):
         rows = changes[(changes["figure"] == measure) & changes["class"].notna()]
         names = list(dict.fromkeys(rows["class"]))
@@ -109,8 +110,8 @@ def _class_panels(changes: pd.DataFrame) -> Iterator[Group]:
             for i, (run, part) in enumerate(rows.groupby("run", sort=False))
         ]
         alt = f"Change of {measure}: {prose.figures(rows['class'], rows['change'])}"
-        panel = dots("", names, series, x_title=f"change of {measure}", alt=alt)
-        yield Group(f"Change of {measure} per class", (panel,), legend([series]), columns=1)
+        title = f"Change of {measure} per class"
+        yield dots(title, names, series, x_title="later minus first", alt=alt), series
 
 
 def _beside(found: Comparison) -> Section:

@@ -34,12 +34,17 @@ def _pair(found: Comparison, pair: Pair, later: int) -> Iterator[str]:
 
 def _flips(pair: Pair, first: str) -> str:
     every = pair.flips[0]
-    rate, p = prose.with_interval(every.rate), prose.p_value(every.p)
+    rate, p = prose.with_interval(every.rate), _p(every.p)
     return (
         f"{prose.plain(pair.name)} names another class than {prose.plain(first)} for {rate} of the "
         f"examples ({prose.whole(every.flips)} of {prose.whole(every.n)}): {every.lost} right "
-        f"answers became wrong, {every.won} wrong ones right (McNemar p = {p})."
+        f"answers became wrong, {every.won} wrong ones right (McNemar {p})."
     )
+
+
+def _p(value: float) -> str:
+    text = prose.p_value(value)
+    return f"p {text}" if text.startswith("<") else f"p = {text}"
 
 
 def _accuracy(pair: Pair) -> Iterator[str]:

@@ -1,0 +1,105 @@
+"""A section for a model card, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from synapse_audit.evidence.mapping import CLAUSES, Clause
+from synapse_audit.evidence.provenance import command, facts, table_hashes
+from synapse_audit.report.kit import prose
+from synapse_audit.store import AuditResult
+from synapse_audit.summary import Entry, Figure, Keys, dotted, entry_of, fits, walk
+
+SHOWN = (
+    *("clean.accuracy", "clean.macro_f1", "clean.recall.<class>", "clean.precision.<class>"),
+    *("calibration.ece", "detection.missed_alarm", "detection.false_alarm"),
+    *("redundancy.plateau", "redundancy.half_point", "silenced.accuracy.<share>"),
+    *("vulnerability.<class>.redirect.<budget>", "certificates.l2.<budget>"),
+)
+"""Entries of the card's table."""
+
+INTERVALS = {
+    "sample": "95 % interval",
+    "fact": "a fact of the run",
+    "picked": "the largest or smallest of several; no interval of its own",
+    "none": "no interval",
+}
+NO_CLAIM = (
+    "This section states measurements. It does not claim conformity with any standard, law or "
+    "framework; whether a measurement is enough for a use is for its reader to judge."
+)
+
+
+def model_card(run: AuditResult) -> str:
+    """Figures with intervals, what they speak to, hashes, the command, a line to sign."""
+    figures = dict(walk(run.summary))
+    lines = [
+        "## Internal robustness (synapse-audit)",
+        "",
+        NO_CLAIM,
+        "",
+        *_table(("Figure", "Meaning", "Value", "Interval"), _figures(figures)),
+        "",
+        "### What these figures speak to",
+        "",
+        *_table(("Document", "Asks about", "Figures", "Limits"), _clauses(figures)),
+        "",
+        "### Provenance",
+        "",
+        *_table(("What", "Value"), [*facts(run).items()]),
+        "",
+        *_table(("File of the run", "sha256"), [*table_hashes(run).items()]),
+        "",
+        "Repeated by (the manifest holds every setting):",
+        "",
+        f"    {prose.plain(command(run))}",
+        "",
+        "Reviewed by: ____________________  Date: ____________  Signature: ____________________",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def shown(figures: Mapping[Keys, Figure]) -> Iterator[tuple[Keys, Figure, Entry]]:
+    """The figures of ``SHOWN`` that are known, with their entries, in the summary's order."""
+    for keys, figure in figures.items():
+        entry = entry_of(keys)
+        if entry is not None and figure.known and any(fits(path, keys) for path in SHOWN):
+            yield keys, figure, entry
+
+
+def _figures(figures: Mapping[Keys, Figure]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for keys, figure, entry in shown(figures):
+        bounded = prose.span(figure.low, figure.high)
+        interval = bounded if entry.interval == "sample" else INTERVALS[entry.interval]
+        rows.append((f"`{dotted(keys)}`", entry.meaning, prose.number(figure.value), interval))
+    return rows
+
+
+def _clauses(figures: Mapping[Keys, Figure]) -> list[tuple[str, ...]]:
+    return [(c.document, c.asks, _covered(c, figures), c.limits) for c in CLAUSES]
+
+
+def _covered(clause: Clause, figures: Mapping[Keys, Figure]) -> str:
+    """The figures that the run has for a clause, or that it is not covered."""
+    if not clause.figures:
+        return "**not covered**"
+    known = [keys for keys, figure in figures.items() if figure.known]
+    parts = []
+    for path in clause.figures:
+        n = sum(fits(path, keys) for keys in known)
+        parts.append(f"`{path}` ({n})" if n else f"`{path}` (not in this run)")
+    return ", ".join(parts)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return [
+        f"| {' | '.join(head)} |",
+        "|" + "---|" * len(head),
+        *(f"| {' | '.join(map(_cell, row))} |" for row in rows),
+    ]
+
+
+def _cell(text: str) -> str:
+    return prose.plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -1,0 +1,56 @@
+"""What a run is of, and how to repeat it."""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from typing import Any
+
+from synapse_audit.store import AuditResult
+
+TABLES = (
+    *("summary.json", "effects.parquet", "class_effects.parquet", "predictions.parquet"),
+    *("splits.parquet", "manifest.json"),
+)
+"""Files whose hashes are stated, where a run has them."""
+
+REPEATED = (
+    *("data", "fit_data", "text_column", "text_pair_column", "input_column", "label_column"),
+    *("group_column", "benign", "preset", "seed", "dtype", "device"),
+)
+"""Options that a repeating command states; the manifest has all others."""
+
+
+def facts(run: AuditResult) -> dict[str, str]:
+    """Name → value, for a table."""
+    manifest = run.manifest
+    model, data = manifest.get("model", {}), manifest.get("data", {})
+    found = {
+        "model": model.get("name"),
+        "model weights (sha256)": model.get("sha256"),
+        "data": data.get("source"),
+        "data (sha256)": data.get("sha256"),
+        "examples evaluated": run.summary.get("n_evaluate"),
+        "classes": ", ".join(map(str, run.summary.get("classes", ()))),
+        "date of the audit": manifest.get("finished"),
+        "versions": ", ".join(f"{k} {v}" for k, v in manifest.get("versions", {}).items()),
+    }
+    return {name: str(value) for name, value in found.items() if value not in (None, "")}
+
+
+def table_hashes(run: AuditResult) -> dict[str, str]:
+    """File → sha256 of its bytes."""
+    files = (run.folder / name for name in TABLES)
+    return {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in files if f.is_file()}
+
+
+def command(run: AuditResult) -> str:
+    """The command that repeats the run, up to settings of a TOML file."""
+    config: dict[str, Any] = run.manifest.get("config", {})
+    words = ["synapse-audit", "run", str(config.get("model"))]
+    for name in REPEATED:
+        if config.get(name) is not None:
+            words += [f"--{name.replace('_', '-')}", str(config[name])]
+    most = config.get("grid", {}).get("max_examples")
+    words += ["--max-examples", str(most)] if most is not None else []
+    return shlex.join(words)

@@ -1,0 +1,83 @@
+"""Evidence files: the numbers, the gaps, and the schema of CycloneDX."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli.calling import CommandLine
+from compare.saved_runs import save_run
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from synapse_audit.evidence import FILES, cyclonedx, model_card
+from synapse_audit.evidence.mapping import CLAUSES
+from synapse_audit.store import AuditResult
+from synapse_audit.summary import CATALOGUE, Figure
+
+FIGURES: dict[str, Any] = {
+    "redundancy": {"plateau": Figure(0.25, 0.1, 0.3), "half_point": Figure.unknown("never")},
+    "vulnerability": {"d.e f": {"redirect": {"0.1": Figure(0.02, 0.01, 0.04)}}},
+    "inputs": {"attacks": Figure.unknown("no attack on the input was run")},
+}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> AuditResult:
+    return save_run(tmp_path / "run | <b>", figures=FIGURES)
+
+
+def test_the_bill_of_materials_is_valid(run: AuditResult) -> None:
+    text = cyclonedx(run)
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
+    broken = json.loads(text)
+    broken["components"][0]["modelCard"]["quantitativeAnalysis"]["performanceMetrics"][0]["x"] = 1
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(json.dumps(broken)) is not None
+
+
+def test_metrics_have_slices_and_intervals(run: AuditResult) -> None:
+    card = json.loads(cyclonedx(run))["components"][0]["modelCard"]
+    metrics = card["quantitativeAnalysis"]["performanceMetrics"]
+    found = {metric["type"].partition(":")[0]: metric for metric in metrics}
+    accuracy = found["clean.accuracy"]
+    assert accuracy["value"] == "0.9" and "slice" not in accuracy
+    assert accuracy["confidenceInterval"] == {"lowerBound": "0.85", "upperBound": "0.93"}
+    redirect = found['vulnerability."d.e f".redirect."0.1"']
+    assert redirect["slice"] == "d.e f"
+    assert "redundancy.half_point" not in found, "unknown is left out, never 0"
+
+
+def test_the_same_run_gives_the_same_file(run: AuditResult) -> None:
+    assert cyclonedx(run) == cyclonedx(run)
+
+
+def test_the_card_states_figures_gaps_hashes_and_the_command(run: AuditResult) -> None:
+    text = model_card(run)
+    assert "| `redundancy.plateau` |" in text and "| 0.250 | 0.100 to 0.300 |" in text
+    assert text.count("**not covered**") == sum(not clause.figures for clause in CLAUSES) > 3
+    assert "(not in this run)" in text
+    digest = hashlib.sha256((run.folder / "summary.json").read_bytes()).hexdigest()
+    assert f"| summary.json | {digest} |" in text
+    assert "synapse-audit run m --preset quick --seed 0" in text
+    assert "does not claim conformity" in text and "Signature" in text
+    assert "complies" not in text and "compliant" not in text
+    assert "run \\| &lt;b>" in text
+
+
+def test_every_figure_of_the_mapping_is_in_the_catalogue() -> None:
+    known = {entry.path for entry in CATALOGUE}
+    assert {path for clause in CLAUSES for path in clause.figures} <= known
+    assert all(clause.limits for clause in CLAUSES)
+
+
+def test_the_command_writes_the_files(
+    run: AuditResult, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli = CommandLine(monkeypatch, capsys)
+    assert cli("evidence", run.folder).code == 0
+    assert {file.name for file in (run.folder / "evidence").iterdir()} == set(FILES)
+    blocked = cli("evidence", run.folder, "--out", run.folder / "summary.json")
+    assert blocked.code == 2 and len(blocked.errors) == 1
+    nothing = cli("evidence", run.folder / "none")
+    assert nothing.code == 2 and "expected a folder with manifest.json" in nothing.errors[0]
