@@ -200,8 +200,8 @@ def damaged(run: Path, how: str) -> None:
         ("no run", "expected a folder with manifest.json"),
         ("unfinished", "is not finished"),
         ("running", "is not finished"),
-        ("cut", "damaged"),
-        ("list", "damaged"),
+        ("cut", "summary.json"),
+        ("list", "summary.json"),
         ("older", "schema 1; expected 2"),
     ],
 )
