@@ -23,7 +23,6 @@ from torch.nn import functional
 from transformers import ViTConfig, ViTForImageClassification
 
 import synapse_audit as sa
-from synapse_audit.pipeline.stages import Subject
 
 SEED = 0
 torch.manual_seed(SEED)
@@ -105,7 +104,7 @@ data = sa.LabelledData(
     n_rows=len(x_held),
     n_repeats=0,
 )
-subject = Subject(classifier, data, sa.split(data, seed=SEED), classifier.encode(data.inputs))
+subject = sa.subject_of(classifier, data)
 config = sa.make_config(
     {
         "model": classifier.name,

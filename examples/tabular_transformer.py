@@ -16,9 +16,7 @@ from pathlib import Path
 from tabular_model import classifier, held
 
 import synapse_audit as sa
-from synapse_audit.pipeline.stages import Subject
 
-SEED = 0
 model = classifier()
 print(*model.notes, sep="\n")
 
@@ -27,10 +25,8 @@ print(*model.notes, sep="\n")
 
 # %%
 with tempfile.TemporaryDirectory() as folder:
-    patients = Path(folder) / "patients.csv"
-    held.to_csv(patients, index=False)
-    data = sa.load_data(str(patients), classes=model.classes, columns="*")
-    subject = Subject(model, data, sa.split(data, seed=SEED), model.encode(data.inputs))
+    data = sa.load_data(held, classes=model.classes, columns="*")
+    subject = sa.subject_of(model, data)
     config = sa.make_config(
         {
             "model": "tabular transformer",

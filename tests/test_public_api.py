@@ -15,7 +15,15 @@ PUBLIC = {
     *("audit_seeds", "attribute", "Attributions", "SiteInputs"),
     *("Address", "parse_addresses", "format_addresses", "neurons_of", "NamedNeurons"),
     *("audit", "AuditConfig", "AuditResult", "Declined", "Grid", "make_config", "PRESETS"),
-    *("extended", "bundled_data", "bundled_fit_data", "bundled_model", "render", "SECTIONS"),
+    *(
+        "subject_of",
+        "extended",
+        "bundled_data",
+        "bundled_fit_data",
+        "bundled_model",
+        "render",
+        "SECTIONS",
+    ),
     # stage by stage
     *("Inputs", "table_inputs", "Loading", "DataOptions"),
     *("Classifier", "Encoded", "Family", "FAMILIES", "load_data", "check_label_map", "split"),

@@ -265,6 +265,25 @@ def test_workers_of_another_process_do_not_have_what_was_added(
         sa.audit(config, tmp_path / "run")
 
 
+def test_what_is_in_memory_is_audited_as_what_is_read_from_files(
+    classifier: sa.Classifier, tiny_folder: Path, tiny_csv: Path, tmp_path: Path
+) -> None:
+    grid = {"layer_fractions": (), "draws": 2, "budgets": (), "constants": (), "fractions": (0.5,)}
+    options = {"grid": {"max_examples": 240, **grid}}
+    read = sa.audit(_config(tiny_folder, tiny_csv, **options), tmp_path / "read")
+    data = sa.load_data(pd.read_csv(tiny_csv), classes=classifier.classes)
+    held = sa.audit(
+        _config(Path("a model"), Path("a frame"), **options),
+        tmp_path / "held",
+        subject=sa.subject_of(classifier, data),
+    )
+    assert held.manifest["data"]["sha256"] == read.manifest["data"]["sha256"]
+    assert held.effects.equals(read.effects)
+    wrong = sa.load_data(pd.read_csv(tiny_csv), classes=classifier.classes[::-1])
+    with pytest.raises(sa.UsageError, match="expected load_data"):
+        sa.subject_of(classifier, wrong)
+
+
 # Results.
 
 

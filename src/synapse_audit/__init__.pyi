@@ -58,6 +58,7 @@ from .neurons.addresses import parse_addresses as parse_addresses
 from .pipeline.audit import Declined as Declined
 from .pipeline.audit import audit as audit
 from .pipeline.seeds import audit_seeds as audit_seeds
+from .pipeline.stages import subject_of as subject_of
 from .plan import NamedNeurons as NamedNeurons
 from .plan import PlanInputs as PlanInputs
 from .plan import SiteInputs as SiteInputs

@@ -152,7 +152,7 @@ def _shown(name: str, hint: Any, panels: Mapping[str, str]) -> Any:
     kind, shown = _option(name, hint)
     default = _defaults().get(name)
     shown.rich_help_panel = panels[name]
-    if isinstance(default, str | int | float) and not isinstance(default, bool):
+    if default != "" and isinstance(default, str | int | float) and not isinstance(default, bool):
         shown.help = f"{shown.help.rstrip('.')}. Default: {default}."
     return Annotated[kind, shown]
 

@@ -1,7 +1,7 @@
 """Configuration → the deduplicated cells and the route of each."""
 
 from synapse_audit.plan.cells import build_cells
-from synapse_audit.plan.plan_inputs import NamedNeurons, PlanInputs, SiteInputs
+from synapse_audit.plan.plan_inputs import NamedNeurons, PlanInputs, SiteInputs, check_classes
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
 from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
 
@@ -21,6 +21,7 @@ __all__ = [
     "Trimmed",
     "build_cells",
     "cheapest",
+    "check_classes",
     "leave_out",
     "make_plan",
     "plan",

@@ -11,7 +11,12 @@ from synapse_audit.pipeline.stages.planning import Prepared, prepare, sources
 from synapse_audit.pipeline.stages.run import Run, Subject, identify
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, score_neurons
 from synapse_audit.pipeline.stages.sites import engine_of
-from synapse_audit.pipeline.stages.subject import check_names, check_placed, read_subject
+from synapse_audit.pipeline.stages.subject import (
+    check_names,
+    check_placed,
+    read_subject,
+    subject_of,
+)
 from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets, find_sufficient_sets
 from synapse_audit.pipeline.stages.sweep import run_sweep
 from synapse_audit.pipeline.stages.weights import with_weights
@@ -34,6 +39,7 @@ __all__ = [
     "run_sweep",
     "score_neurons",
     "sources",
+    "subject_of",
     "with_weights",
     "write_findings",
 ]

@@ -22,6 +22,7 @@ from synapse_audit.model import (
 from synapse_audit.pipeline.stages.run import Subject
 from synapse_audit.pipeline.stages.tokenizer_check import check_tokenizer
 from synapse_audit.pipeline.stages.windows import by_window
+from synapse_audit.plan import check_classes
 from synapse_audit.plan.inputs import BUILDERS
 from synapse_audit.plan.weights import WEIGHT_CELLS
 from synapse_audit.rankings import RANKINGS
@@ -63,19 +64,17 @@ def check_names(config: AuditConfig) -> None:
         )
 
 
-def benign_index(config: AuditConfig, classifier: Classifier) -> int | None:
-    """Output index of the class that means no alarm; None where the configuration names none.
+def benign_index(name: str | None, classifier: Classifier) -> int | None:
+    """Output index of the class that means no alarm; None where none is named.
 
     Raises:
         UsageError: the classifier has no such class.
     """
-    if config.benign is None:
+    if name is None:
         return None
-    if config.benign not in classifier.classes:
-        raise UsageError(
-            f"benign class '{config.benign}' given; {choices(config.benign, classifier.classes)}"
-        )
-    return classifier.classes.index(config.benign)
+    if name not in classifier.classes:
+        raise UsageError(f"benign class '{name}' given; {choices(name, classifier.classes)}")
+    return classifier.classes.index(name)
 
 
 def read_subject(config: AuditConfig) -> Subject:
@@ -85,16 +84,34 @@ def read_subject(config: AuditConfig) -> Subject:
         ModelError, DataError, UsageError: the message is one line.
     """
     classifier = read_classifier(config)
-    benign = benign_index(config, classifier)
+    benign_index(config.benign, classifier)  # before the data is read
     rows = read_data(config, classifier)
+    return subject_of(classifier, rows, seed=config.seed, benign=config.benign)
+
+
+def subject_of(
+    classifier: Classifier, rows: LabelledData, *, seed: int = 0, benign: str | None = None
+) -> Subject:
+    """A classifier on labelled data that are both in memory, for ``audit(subject=...)``.
+
+    Args:
+        rows: from :func:`load_data` with the classifier's own classes, or put together by hand.
+        seed: of the splits; that of the configuration.
+        benign: the class that means no alarm, as in the configuration.
+
+    Raises:
+        UsageError: data of other classes than the classifier's, or of another order.
+        DataError: too few rows of a class.
+    """
+    check_classes(classifier, rows.classes)
     read = classifier.encode(rows.inputs)
     alike = check_tokenizer(rows.inputs, read)
     data, encoded = by_window(rows, read)
     told = (*encoded.notes, *filter(None, [alike.note]))
     heard = replace(classifier, notes=(*classifier.notes, *told))
-    splits = split(data, seed=config.seed)
+    splits = split(data, seed=seed)
     data = replace(data, weights=split_weights(data, splits))
-    return Subject(heard, data, splits, encoded, benign, alike)
+    return Subject(heard, data, splits, encoded, benign_index(benign, classifier), alike)
 
 
 def read_classifier(config: AuditConfig) -> Classifier:
