@@ -390,7 +390,7 @@ def test_the_way_to_a_first_curve_is_as_the_docs_say(
     exec(code, names)
     effects = names["effects"]
     top = effects.query("operator == 'mean' and selection == 'top' and layers == 'all'")
-    curve = top[top["ranked_for"] == "global"].drop_duplicates("fraction")
+    curve = top[top["group"] == "removal"].drop_duplicates("fraction")
     assert curve["fraction"].tolist() == list(sa.PRESETS["quick"].fractions)
     assert curve["accuracy_drop"].iloc[-1] > 0.2, "with 80 % silenced little is left"
 
