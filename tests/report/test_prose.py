@@ -58,3 +58,18 @@ def test_a_column_without_values_is_left_out() -> None:
     made = table_of("T", data, (Column("name", "name", text), Column("value", "value")))
     assert made.columns == ("name",)
     assert made.rows == (("x",),)
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((0.4867, 0.4067, 0.56), "0.49 (0.41 to 0.56)"),
+        ((0.962, 0.951, 0.973), "0.962 (0.951 to 0.973)"),
+        ((0.3, 0.1, 0.8), "0.3 (0.1 to 0.8)"),
+        ((0.998, 0.95, 1.0), "0.998 (0.950 to 1.000)"),
+        ((1.0, 0.95, 1.0), "1.00 (0.95 to 1.00)"),
+        ((0.487,), "0.487"),
+    ],
+)
+def test_no_digit_that_the_interval_does_not_carry(ends: tuple[float, ...], said: str) -> None:
+    assert prose.with_interval(Figure(*ends)) == said

@@ -105,8 +105,16 @@ def with_interval(estimate: Figure) -> str:
 
     >>> with_interval(Figure(0.4867, 0.4067, 0.56)), with_interval(Figure(0.4867))
     ('0.49 (0.41 to 0.56)', '0.487')
+
+    What is not all of the examples is never written as 1, nor what is some as 0:
+
+    >>> with_interval(Figure(0.998, 0.95, 1.0))
+    '0.998 (0.950 to 1.000)'
     """
     decimals = digits(estimate.low, estimate.high)
+    rounded = round(estimate.value, decimals) if estimate.known else 0.5
+    if rounded in (0.0, 1.0) and rounded != estimate.value:
+        decimals = 3
     bounds = span(estimate.low, estimate.high, decimals)
     text = number(estimate.value, decimals)
     return text if bounds == UNKNOWN else f"{text} ({bounds})"
