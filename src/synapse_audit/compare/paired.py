@@ -131,20 +131,28 @@ def _change(
 def _interval(answers: Answers, measure: str, *, p: float, level: float) -> tuple[float, float]:
     """Paired bootstrap, made wider where few answers changed.
 
-    It holds 0 unless the swap test excludes it. Shares of fixed examples (accuracy, recall) hold
-    Bonett and Price's interval too, which does not shrink to a point where nothing changed.
+    It holds 0 unless the swap test excludes it, and Bonett and Price's interval of the share of
+    right answers among the examples concerned, which does not shrink to a point where nothing
+    changed.
     """
     samples = [measured(measure, answers.labels, m, answers.resampled) for m in answers.pair]
     ends = interval((samples[1] - samples[0])[None, :], level)
     lows, highs = [float(ends.low[0])], [float(ends.high[0])]
-    name, _, number = measure.partition(":")
-    if name in ("accuracy", "recall"):
-        among = answers.labels == int(number) if number else np.ones(len(answers.labels), bool)
-        low, high = _bonett_price(answers, among, level)
-        lows, highs = [*lows, low], [*highs, high]
+    low, high = _bonett_price(answers, _among(answers, measure), level)
+    lows, highs = [*lows, low], [*highs, high]
     if not p <= LEVEL:
         lows, highs = [*lows, 0.0], [*highs, 0.0]
     return min(lows), max(highs)
+
+
+def _among(answers: Answers, measure: str) -> Bool[np.ndarray, " examples"]:
+    """The examples that a measure is about: of the class, named so by either model, or all."""
+    name, _, number = measure.partition(":")
+    if name == "recall":
+        return np.asarray(answers.labels == int(number))
+    if name == "precision":
+        return np.asarray((answers.first == int(number)) | (answers.second == int(number)))
+    return np.ones(len(answers.labels), dtype=bool)
 
 
 def _bonett_price(
