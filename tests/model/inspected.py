@@ -27,7 +27,7 @@ parameters and neurons it has, its classes, its hash; and what is the same for a
 
 READING = """
 Model types that differ in nothing share a row. *Parts*, as `inspect` calls them, are dotted paths
-in the loaded model; here all are *recorded*: `synapse_audit/classifier/records` names them, and
+in the loaded model; here all are *recorded*: `synapse_audit/model/families` names them, and
 tests hold them against transformers. For a model type without a record, `inspect` says of each part
 how it was found and how sure that is: *tested* by runs of the model, or *likely* by its shape.
 `--blocks`, `--position` and `--head` (the path of the last linear layer) name a part instead, on

@@ -40,7 +40,7 @@ measures on a tiny random model of each family; a test fails when this page is o
 A family is found by `model_type` in `config.json`; the parts of anything else are looked for in its
 modules and in one traced batch, and refused where that fails. `--blocks`, `--position` and `--head`
 name what is not found, or found wrongly. [What `inspect` says of each family](inspect.md). Adding a
-family is one record in `synapse_audit/classifier/records`.
+family is one record in `synapse_audit/model/families`.
 
 """
 
