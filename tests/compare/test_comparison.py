@@ -62,7 +62,7 @@ def test_a_class_that_accuracy_hides_is_named(cli: CommandLine, pair: tuple[Path
     assert "Accuracy hides what happens to “rare”" in called.stdout
     # Precision moves by .343, recall by .2: the larger one is quoted.
     assert "its precision goes from 0.833 to 0.490" in called.stdout
-    assert "recall of “rare” rises by 0.200" in called.stdout
+    assert "recall of “rare” rises by 0.20" in called.stdout
     assert "52 right answers became wrong, 18 wrong ones right" in called.stdout
     assert "int8 is worse in redundancy.plateau" in called.stdout
 
