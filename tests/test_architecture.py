@@ -57,11 +57,17 @@ TORCH_MODULES = {
 }
 HEAVY = {"torch", "transformers"}
 
-TABLE_PACKAGES = ("rankings", "findings", "report.sections", "cli")
-"""Packages of interchangeable parts: the modules that their ``__init__`` imports."""
+SIBLINGS: dict[str, set[str]] = {
+    "rankings": {"context", "attributed", "attributions"},
+    "findings": set(),
+    "report.sections": set(),
+    "plan": {"plan_inputs", "neurons"},
+    "cli": {"against", "closing", "display", "interrupts", "options", "printing"},
+}
+"""Folder of interchangeable parts, each a module or a folder → the modules that they may share."""
 
-SHARED = {"context", "curves", "page", "figures", "theme"}
-"""Small modules that the parts of one package may have in common."""
+ASSEMBLERS = {"plan.cells", "cli.main"}
+"""Modules that put the parts of their folder together, besides its ``__init__``."""
 
 MAX_LINES = 400
 TALKATIVE = ("cli",)
@@ -161,6 +167,13 @@ def test_every_room_has_a_storey() -> None:
     assert rooms - set(RANK) - {"__main__"} == set(), "add the room to ORDER"
 
 
+def test_every_folder_of_tests_is_named_for_the_room_it_tests() -> None:
+    tests = Path(__file__).resolve().parent
+    folders = {path.parent.relative_to(tests).parts[0] for path in tests.glob("*/**/test_*.py")}
+    assert {"plan", "findings", "sweep"} <= folders
+    assert folders - {module.room for module in MODULES.values()} <= {"proofs", "fuzz"}
+
+
 def test_imports_go_downward() -> None:
     wrong = [
         f"{_where(module, found.line)}: {module.room} imports {own}"
@@ -206,17 +219,32 @@ def _circle(graph: dict[str, set[str]]) -> list[str] | None:
     return next((c for name in graph if (c := visit(name, [])) is not None), None)
 
 
-@pytest.mark.parametrize("package", [name for name in TABLE_PACKAGES if name in MODULES])
-def test_interchangeable_parts_do_not_import_each_other(package: str) -> None:
-    parts = {own for found in _imports_of(MODULES[package]) if (own := _own(found))}
-    parts = {p for p in parts if p.startswith(f"{package}.") and p.rpartition(".")[2] not in SHARED}
-    wrong = [
-        f"{_where(MODULES[part], found.line)}: {part} imports {own}"
-        for part in sorted(parts)
-        for found in _imports_of(MODULES[part])
-        if (own := _own(found)) in parts and own != part
-    ]
-    assert wrong == []
+def _part(name: str, folder: str) -> str | None:
+    """The part of a folder that a module belongs to; None where it is not below the folder."""
+    return name[len(folder) + 1 :].partition(".")[0] if name.startswith(f"{folder}.") else None
+
+
+def _between_siblings(graph: dict[str, set[str]], folder: str, shared: set[str]) -> list[str]:
+    """Imports from one part of the folder to another, those of shared modules aside."""
+    return sorted(
+        f"{name} imports {own}"
+        for name, imported in graph.items()
+        if (part := _part(name, folder)) is not None and name not in ASSEMBLERS
+        for own in imported
+        if (other := _part(own, folder)) is not None and other != part and other not in shared
+    )
+
+
+@pytest.mark.parametrize("folder", SIBLINGS)
+def test_interchangeable_parts_do_not_import_each_other(folder: str) -> None:
+    graph = {
+        module.name: {own for found in _imports_of(module) if (own := _own(found)) is not None}
+        for module in MODULES.values()
+    }
+    parts = {part for name in MODULES if (part := _part(name, folder)) is not None}
+    assert SIBLINGS[folder] <= parts, "a shared module is gone"
+    assert len(parts - SIBLINGS[folder]) >= 4, "there is nothing to check"
+    assert _between_siblings(graph, folder, SIBLINGS[folder]) == []
 
 
 def test_torch_only_where_it_belongs() -> None:
@@ -308,6 +336,12 @@ def test_the_reader_passes_over_type_checking_only() -> None:
     assert _found("if TYPE_CHECKING:\n    import torch") == []
     assert _found("if typing.TYPE_CHECKING:\n    import a\nelse:\n    import b") == [("b", False)]
     assert _found("if OTHER:\n    import torch") == [("torch", False)]
+
+
+def test_the_sibling_check_sees_what_is_forbidden() -> None:
+    graph = {"f": {"f.a"}, "f.a": {"f.b.inner", "f.s"}, "f.b.inner": {"f.b.more"}, "g": {"f.a"}}
+    assert _between_siblings(graph, "f", {"s"}) == ["f.a imports f.b.inner"]
+    assert _between_siblings(graph, "f", set()) == ["f.a imports f.b.inner", "f.a imports f.s"]
 
 
 def test_the_circle_finder_finds_circles() -> None:

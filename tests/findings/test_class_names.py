@@ -145,8 +145,12 @@ def translated(value: Any, to: Mapping[str, str]) -> Any:
 
 
 def in_place_of(value: Any, to: Mapping[str, str]) -> Any:
-    """A neutral name replaced; any other value as it is."""
-    return to.get(value, value) if isinstance(value, str) else value
+    """Neutral names replaced, also within a sentence; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    for old, new in to.items():
+        value = value.replace(old, new)
+    return value
 
 
 def rows_of(table: pd.DataFrame, to: Mapping[str, str]) -> list[str]:

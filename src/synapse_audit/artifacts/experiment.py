@@ -183,7 +183,8 @@ class Cell:
     ranked_for: str | None = None
     """The class whose scores chose the neurons; None where they are scores over all classes."""
     selection: str | None = None
-    """top, bottom, random, matched, exclusive, keep_top, keep_random, constant; see plan.py."""
+    """How neurons, columns or bits were chosen: top, bottom, random, matched, exclusive, keep_top,
+    keep_random, constant …"""
     fraction: float | None = None
     draw: int | None = None
     source: str | None = None

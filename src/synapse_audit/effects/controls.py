@@ -96,7 +96,7 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
 def _primary(tests: pd.DataFrame) -> Bool[np.ndarray, " curves"]:
     """Which curve is the question that was named beforehand: the first one over all layers."""
     wide = (tests["layers"] == ALL_LAYERS) & (tests["position"] == "pooled")
-    there = (wide & (tests["ranked_for"] == GLOBAL)).to_numpy(dtype=bool)
+    there = (wide & tests["ranked_for"].isna()).to_numpy(dtype=bool)
     return there & (np.cumsum(there) == 1)
 
 

@@ -115,9 +115,14 @@ def solve(
     """
     rank, classes = len(reduced.squares), targets.shape[1]
     start = start or Coefficients(np.zeros((classes, rank)), np.zeros(classes))
+    # The Hessian is about C κ ZᵀZ + I, and ZᵀZ is diagonal in principal coordinates (``squares``):
+    # dividing each by √(1 + C κ s) makes it about the identity, where L-BFGS needs few steps. κ is
+    # the mean of p (1 − p), the curvature of the loss in a logit. The bias is not penalised: its
+    # diagonal entry is C κ n alone.
     shares = softmax(reduced.coordinates @ start.weights.T + start.bias, axis=1)
     curvature = strength * max(float((shares * (1 - shares)).mean()), 1e-6)
     scale = np.append(np.sqrt(1 + curvature * reduced.squares), np.sqrt(curvature * len(targets)))
+    # ‖W‖²/2 in the scaled parameters W · scale.
     penalty = np.append(1 / scale[:-1] ** 2, 0.0)
     found = minimize(
         _objective(reduced.coordinates, targets, strength=strength, scale=scale, penalty=penalty),
@@ -144,11 +149,13 @@ def _objective(
         parameters = flat.reshape(targets.shape[1], -1)
         inner = parameters / scale
         logits = coordinates @ inner[:, :-1].T + inner[:, -1]
+        # Log-sum-exp from the largest logit: no overflow. Σ loss = Σ log Σ exp(z) − z_true.
         shifted = logits - logits.max(axis=1, keepdims=True)
         exponentials = np.exp(shifted)
         sums = exponentials.sum(axis=1, keepdims=True)
         loss = np.log(sums).sum() - (shifted * targets).sum()
         pull = parameters * penalty
+        # ∂loss/∂z = p − y, (examples, classes); chain rule through z = Z W + b and the scale.
         away = exponentials / sums - targets
         slope = np.column_stack([away.T @ coordinates, away.sum(axis=0)]) / scale
         gradient = strength * slope + pull

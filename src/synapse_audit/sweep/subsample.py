@@ -114,6 +114,10 @@ class Subsampling:
             sizes: examples of each place, as :meth:`places` counts them; N in all.
             rates: share of them on which the routes are expected to disagree.
         """
+        # Variance of the second phase, N² times: Σ_places n · rate · (1/share − 1), since a pair in
+        # which the routes disagree counts 1/share times with chance share. It is minimal for a
+        # given cost where share ∝ √(rate / cost) (Neyman; Cochran 1977, 5.5), so only the factor of
+        # proportion is left to be found: the smallest of DENSITIES that is precise enough.
         total = max(1, len(self.rows))
         allowed = (self.precision * total / Z_975) ** 2
         costs = np.tile(self.costs, rates.shape[1] // len(self.costs))
@@ -124,6 +128,7 @@ class Subsampling:
             enough = (sizes[open_] * rates[open_] * (1 / tried - 1)).sum(axis=1) <= allowed
             rows = np.flatnonzero(open_)[enough]
             found[rows], open_[rows] = tried[enough], False
+        # A cell that would cost nearly as much as in full is run in full: then it is exact.
         found[(sizes * found) @ costs >= MOST * (sizes @ costs)] = 1.0
         return found
 
@@ -154,6 +159,8 @@ def subsampling(
     numbers = np.zeros(len(rows))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
+        # (π(i) + u) / n: uniform for each example, and one in every n-th part of 0 to 1 (systematic
+        # sampling), so that a share of a class is that share of its members to within one.
         place = generator.permutation(len(members)) + generator.random()
         numbers[members] = place / len(members)
     pilot = min(len(rows), max(PILOT, round(PILOT_SHARE * len(rows))))
@@ -233,6 +240,7 @@ def stratum_rates(
 
     def rates(cell: Cell) -> Float[np.ndarray, " strata"]:
         own, common = counts.get(kind(cell), nothing), counts.get(_operator(cell), nothing)
+        # Posterior means: Beta(½, ½) for the operator, and that rate as a prior worth PRIOR pairs.
         expected = (common[0] + 0.5) / (common[1] + 1)
         return np.asarray((own[0] + PRIOR * expected) / (own[1] + PRIOR))
 

@@ -67,10 +67,13 @@ def offer(
     place: Int[Tensor, " examples"],
 ) -> KeyValues:
     """What one attention call offers to the pooled row: mask and position bias in one."""
+    # query (examples, heads, tokens, channels); key and value (examples, groups, tokens, channels),
+    # with fewer groups than heads in grouped-query attention: each serves heads / groups of them.
     groups, place = query.shape[1] // key.shape[1], place.to(key.device)
     row = pooled_mask(mask, place)
     if mask is None and query.shape[2] > 1 and _causal(module, options):
-        later = torch.arange(key.shape[2], device=key.device) > place[:, None]
+        # Causal without a mask: the kernel would hide later tokens itself, so the row must say so.
+        later = torch.arange(key.shape[2], device=key.device) > place[:, None]  # (examples, tokens)
         row = torch.zeros(later.shape, dtype=key.dtype, device=key.device)
         row = row.masked_fill(later, float("-inf"))[:, None]
     bias = pooled_mask(options.get("position_bias"), place)
@@ -113,9 +116,12 @@ def row_attention(
     examples, heads, _, channels = cached.key.shape
     cells = query.shape[0] // examples
     groups = heads // key.shape[1]
+    # (examples, heads, cells, channels): the cells of an example are the rows of one product.
     own_query = _by_example(query, cells)
     own_key = _by_example(key.repeat_interleave(groups, 1), cells)
     own_value = _by_example(value.repeat_interleave(groups, 1), cells)
+    # Against the clean keys: (examples, heads, cells, tokens). At the pooled token the key itself
+    # has changed, and differs between cells: its score is replaced by that with the cell's own key.
     scores = own_query @ cached.key.transpose(-1, -2)
     own = _own_scores(own_query, own_key, cached.own)
     at = cached.place.view(examples, 1, 1, 1).expand(examples, heads, cells, 1)
@@ -124,6 +130,8 @@ def row_attention(
         scores = scores + cached.mask[:, :, None].to(scores.dtype)
     shares = scores.softmax(-1)
     clean_value = cached.value[torch.arange(examples), :, cached.place]
+    # The same for the value: Σ_t p_t v_t over the clean ones, and p (v_own − v_clean) on top at the
+    # pooled token, so that no copy of the cached values is made per cell.
     context = shares @ cached.value
     context = context + shares.gather(-1, at) * (own_value - clean_value[:, :, None])
     return context.permute(2, 0, 1, 3).reshape(cells * examples, 1, heads, channels)

@@ -164,16 +164,19 @@ def draw(
         strata_of(stream.margin[tried], edges),
         pilot.predicted != stream.predicted[tried],
     )
+    # (cells, strata) → (cells, strata · bands): doubt decides the rate, length only the cost.
     rates = np.repeat(rates, len(chosen.costs), axis=1)
     design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
     partial, disagreement, error = [], [], []
     for some in row_chunks(*design_weight.shape):
+        # places (cells, examples); sizes and shares (cells, places).
         places = chosen.places(strata_of(stream.margin[some], edges))
         sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
         shares, expected = chosen.shares(sizes, rates[some]), sizes * rates[some]
         design_weight[some] = chosen.design_weight(shares, places)
         partial.append((design_weight[some] != 1).any(axis=1))
         disagreement.append(expected.sum(axis=1))
+        # Σ n · rate · (1/share − 1): see Subsampling.shares.
         error.append(np.sqrt((expected * (1 / shares - 1)).sum(axis=1)))
     total = max(1, len(chosen.rows))
     columns = (np.concatenate(parts) for parts in (disagreement, error))

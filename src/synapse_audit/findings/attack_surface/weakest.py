@@ -58,7 +58,12 @@ def weakest(evidence: Evidence) -> Finding:
 
 
 def _of_space(evidence: Evidence, experiments: SpaceExperiments) -> dict[str, Any]:
-    questions = ("halves", "redirects", "largest_drop", *(("missed",) if evidence.benign else ()))
+    questions = (
+        "halves",
+        "redirects",
+        "largest_drop",
+        *(("missed",) if evidence.benign is not None else ()),
+    )
     if not len(experiments.table):
         return dict.fromkeys(questions, unknown(NOT_RUN))
     every = np.arange(len(experiments.table))
@@ -70,7 +75,7 @@ def _of_space(evidence: Evidence, experiments: SpaceExperiments) -> dict[str, An
         "redirects": _first(pd.concat(redirects, ignore_index=True), ENOUGH),
         "largest_drop": _largest(drops),
     }
-    if evidence.benign:
+    if evidence.benign is not None:
         benign = evidence.classes.index(evidence.benign)
         rates = experiments.rate(
             every, lambda sample: missed(sample, benign), _attacks(evidence, benign)

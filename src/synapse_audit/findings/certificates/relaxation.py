@@ -80,6 +80,8 @@ class DenseHead:
         return found
 
     def _bend(self, steer: Float[np.ndarray, " features"]) -> float:
+        # Aᵀ diag(M|v|) A as SᵀS with S = diag(√(M|v|)) A (features, neurons): symmetric to the last
+        # digit, so that ``eigvalsh`` may look at one half. The eigenvalues come ascending.
         scaled = np.sqrt(self.activation.bend * np.abs(steer))[:, None] * self.dense
         return float(np.linalg.eigvalsh(scaled.T @ scaled)[-1])
 
@@ -173,6 +175,7 @@ class _Ball:
 
     @classmethod
     def of(cls, head: DenseHead, chunk: _Chunk, u: Array, norm: str) -> _Ball:
+        # max of a·δ over ‖δ‖ ≤ r is r times the dual norm of a: L2 of L2, L1 of L∞ (Hölder).
         dual = 2 if norm == "l2" else 1
         n = u.shape[1]
         unit = np.linalg.norm(u, axis=1) / (1.0 if norm == "l2" else np.sqrt(n))
@@ -199,6 +202,8 @@ class _Silencing:
     def of(
         cls, head: DenseHead, chunk: _Chunk, change: Array, counts: Int[np.ndarray, " sizes"]
     ) -> _Silencing:
+        # What each neuron j takes off y_i when it is put at its replacement: A_ij (u_j − r_j),
+        # (examples, features, neurons). The worst k of them are the k largest of one sign.
         shares = (head.dense[None] * change[:, None, :]).astype(np.float32)
         shares.sort(axis=2)
         return cls(
@@ -224,6 +229,7 @@ def _top_sums(descending: Array, counts: Int[np.ndarray, " sizes"]) -> Array:
 
     A millionth is added, which float32 entries may be short of.
     """
+    # Segments between neighbouring counts, summed once each and then accumulated.
     starts = np.concatenate([[0], counts[:-1]])
     shown = np.maximum(descending[..., : counts[-1]], 0.0)
     parts = np.add.reduceat(shown, starts, axis=-1, dtype=np.float64)
@@ -236,11 +242,18 @@ def _top_sums(descending: Array, counts: Int[np.ndarray, " sizes"]) -> Array:
 def _holds(head: DenseHead, chunk: _Chunk, reach: _Reach) -> Bool[np.ndarray, " examples"]:
     """Whether the predicted class keeps its lead over every rival, by any of the bounds."""
     act = head.activation
+    # f(δ) is the lead over a rival: f(0) + g·δ + Σ v_i e_i, with e_i how far σ(y_i + …) is from its
+    # tangent at y_i. All three bounds are lower ones, so their largest is too; a rival that any of
+    # them keeps behind stays behind.
+    # 1. Tangent: worst slope, and each e_i at its own worst within y's reach.
     low, high = act.deviation(chunk.y, reach.low, reach.high)
     tangent = chunk.lead - reach.slope + _least(chunk.steer, low, high)
+    # 2. Intervals: σ(y_i) anywhere in its image, without the tangent: better for large reaches.
     value = act.value(chunk.y)
     image = act.image(reach.low, reach.high)
     interval = chunk.lead + _least(chunk.steer, image[0] - value, image[1] - value)
+    # 3. Curvature: g·δ − λ‖δ‖²/2: better for small ones. NaN where σ has no second derivative,
+    # which ``fmax`` passes over.
     curved = chunk.lead - reach.slope - 0.5 * reach.square[:, None] * chunk.bend
     return np.asarray(np.fmax(np.maximum(tangent, interval), curved).min(axis=1) > 0)
 
@@ -268,6 +281,7 @@ def _largest(
         perturbation = perturb(chunk, u)
         low, high = np.zeros(len(u), dtype=np.int64), np.full(len(u), len(grid))
         while (low < high).any():
+            # Rounded up, so that low < high always moves; ``sizes[0]`` = 0 holds without a test.
             middle = (low + high + 1) // 2
             reach = perturbation.reach(np.maximum(middle - 1, 0), sizes[middle])
             holds = _holds(head, chunk, reach)

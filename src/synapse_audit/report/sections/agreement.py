@@ -13,9 +13,10 @@ from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
 from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.heat import Heat, heat
-from synapse_audit.report.kit.lines import Columns, banded, line, styles
+from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP
+from synapse_audit.report.kit.theme import BOTTOM, MATCHED, TOP
+from synapse_audit.report.quoted.ranking_stability import name_of, steadiness
 
 CORRELATION = ("layer", "first", "second", "spearman")
 VOTES = ("layer", "method", "fraction", "neuron_vote", "average_overlap", "chance")
@@ -88,11 +89,6 @@ def agreement(result: Result) -> Section:
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Means over blocks."""
     return table[table["layer"].isna() & table["spearman"].notna()]
-
-
-def name_of(method: object) -> str:
-    """A method as the reader sees it."""
-    return prose.plain(method).replace("_", " ").replace("activation gradient", "act. × gradient")
 
 
 # ---- sentences -----------------------------------------------------------------------------------
@@ -231,23 +227,6 @@ def _worth_lines(worth: pd.DataFrame) -> list[Line]:
 def _again(steady: pd.DataFrame) -> Group:
     title = "How much of each ranking another sample finds again"
     return steadiness(steady, title, "top tenth found again")
-
-
-def steadiness(steady: pd.DataFrame, title: str, axis: str) -> Group:
-    """Overlap of top sets layer by layer beside chance, one curve per ranking; empty for none."""
-    methods = [str(m) for m in dict.fromkeys(steady["method"])]
-    looks = styles(methods, methods)
-    along = Columns("layer", "overlap")
-    lines = [line(name_of(m), looks[m], saved.rows(steady, method=m), along) for m in methods]
-    if not lines:
-        return Group("", ())
-    # Layers differ in width by little; the mean chance is that of the tenth that was taken.
-    chance = steady.groupby("layer")["chance"].mean()
-    lines.append(Line("chance", RANDOM, chance.index.tolist(), chance.tolist()))
-    said = prose.figures([one.name for one in lines], [one.y[-1] for one in lines], 2)
-    axes = Axes("layer (0 = embeddings)", axis, {"dtick": 1}, SHARE_AXIS)
-    figure = curves(title, lines, axes, alt=f"{title}. In the last layer: {said}.")
-    return Group("", (figure,), legend([lines]), columns=1)
 
 
 def _dissociation(apart: pd.DataFrame) -> Group:

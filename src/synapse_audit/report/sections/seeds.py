@@ -12,7 +12,7 @@ from synapse_audit.report.kit.contents import Group, Result, Section, Table
 from synapse_audit.report.kit.figures import Line, dots, legend
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import TOP
-from synapse_audit.report.sections.agreement import name_of, steadiness
+from synapse_audit.report.quoted.ranking_stability import name_of, steadiness
 
 FIGURES = ("figure", "seeds", "mean", "sd", "low", "high", "half_width")
 NAMES = ("figure", "name", "seeds")
