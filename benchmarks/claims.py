@@ -38,7 +38,7 @@ def of_paper(operator: str, name: str) -> Callable[[AuditResult], str]:
 def adjusted_p(run: AuditResult) -> str:
     """The paper ranking's mean-silencing curve against its random controls."""
     tests = run.findings["redundancy"]["tests"]
-    mine = tests[(tests["ranking"] == "paper") & (tests["ranked_for"] == "global")]
+    mine = tests[(tests["ranking"] == "paper") & (tests["ranked_for"].isna())]
     mine = mine[(mine["layers"] == "all") & (mine["position"] == "pooled")]
     return prose.p_value(mine["p_adjusted"].iloc[0]) if len(mine) else "not tested"
 

@@ -11,7 +11,7 @@ from synapse_audit.memory import row_chunks
 
 HOLES = """
 from pathlib import Path
-from synapse_audit.memory import _malloc_trim, give_back
+from synapse_audit.memory import _malloc_trim, release_memory
 
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -25,7 +25,7 @@ else:
     kept = pieces[::100]
     del pieces
     before = resident()
-    give_back()
+    release_memory()
     print(before - resident())
 """
 
@@ -63,7 +63,7 @@ def test_what_is_freed_is_given_back_between_two_blocks(
 ):
     calls: list[int] = []
     monkeypatch.setattr(memory, "NUMBERS", 100)
-    monkeypatch.setattr(memory, "give_back", lambda: calls.append(1))
+    monkeypatch.setattr(memory, "release_memory", lambda: calls.append(1))
     monkeypatch.setattr(memory, "PAUSE", 0.0)
     assert len([*row_chunks(rows, 1)]) == times + 1
     assert len(calls) == times
@@ -77,7 +77,7 @@ def test_the_time_of_the_first_block_counts(monkeypatch: pytest.MonkeyPatch):
     calls: list[int] = []
     now = [0.0]
     monkeypatch.setattr(memory, "NUMBERS", 100)
-    monkeypatch.setattr(memory, "give_back", lambda: calls.append(1))
+    monkeypatch.setattr(memory, "release_memory", lambda: calls.append(1))
     monkeypatch.setattr(memory, "monotonic", lambda: now[0])
     for _ in row_chunks(200, 1):
         now[0] += 10

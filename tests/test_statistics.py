@@ -13,6 +13,7 @@ from synapse_audit.statistics import (
     interval,
     mcnemar,
     paired_interval,
+    resampled_counts,
     resampled_weights,
     weighted_quantiles,
     weighted_shares,
@@ -294,3 +295,15 @@ def test_few_groups_do_not_make_large_blocks(monkeypatch: pytest.MonkeyPatch):
     )
     resampled_weights(LABELS, np.ones(6), groups=LABELS % 2, resamples=5, seed=0)
     assert seen == [6], "as many numbers as a resample has examples, not groups"
+
+
+def test_counts_are_those_of_the_ordinary_bootstrap() -> None:
+    labels, groups = np.array([0, 0, 1, 1, 1, 1]), np.array([4, 4, 4, 7, 7, 9])
+    alone = resampled_counts(labels, resamples=50)
+    assert (alone[labels == 0].sum(axis=0) == 2).all()
+    assert (alone[labels == 1].sum(axis=0) == 4).all()
+    np.testing.assert_array_equal(alone, resampled_weights(labels, np.ones(6), resamples=50))
+    whole = resampled_counts(labels, groups=groups, resamples=50)
+    assert all((whole[groups == g] == whole[groups == g][:1]).all() for g in (4, 7, 9))
+    # Three of three groups are drawn each time, where the weights would draw one.
+    assert (whole[[0, 3, 5]].sum(axis=0) == 3).all()

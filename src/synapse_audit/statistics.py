@@ -105,6 +105,30 @@ def resampled_weights(
     return resampled
 
 
+def resampled_counts(
+    labels: Int[np.ndarray, " examples"],
+    *,
+    groups: Int[np.ndarray, " examples"] | None = None,
+    resamples: int,
+    seed: int = 0,
+) -> Int[np.ndarray, "examples resamples"]:
+    """How often each example is drawn in an ordinary bootstrap, for what is fitted again on it.
+
+    Within each class, or as many whole groups as there are; unlike :func:`resampled_weights` of few
+    groups no fewer are drawn, as a refit wants as many rows as the first fit had.
+    """
+    generator = np.random.default_rng(seed)
+    units = labels if groups is None else np.zeros(len(labels), dtype=np.int64)
+    counts = np.zeros((len(labels), resamples), dtype=np.int64)
+    for unit in np.unique(units):
+        rows = np.flatnonzero(units == unit)
+        _, member = np.unique(rows if groups is None else groups, return_inverse=True)
+        size = int(member.max()) + 1
+        for some, drawn in _multiplicities(size, size, resamples, generator, each=len(rows)):
+            counts[rows, some] = drawn[member.reshape(-1)]
+    return counts
+
+
 def drawn_groups(groups: int) -> int:
     """How many groups a resample draws, so that percentiles are as wide as Student's t.
 

@@ -91,7 +91,7 @@ def test_a_file_that_names_neither_model_nor_data_is_for_the_bundled_ones(
     cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[AuditConfig] = []
-    monkeypatch.setattr(run, "_audit", lambda config, out, *, dry_run: seen.append(config))
+    monkeypatch.setattr(run, "_audit", lambda config, out, *, dry_run, against: seen.append(config))
     path = tmp_path / "mine.toml"
     path.write_text(cli("config", "--preset", "quick").stdout, encoding="utf-8")
     assert cli("run", "--config", path).code == 0

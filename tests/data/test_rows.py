@@ -135,8 +135,13 @@ def test_a_star_needs_a_column_of_numbers(tmp_path: Path) -> None:
 
 def test_the_configuration_splits_names_at_commas() -> None:
     named = {"model": "m", "data": "d"}
-    assert make_config(named | {"columns": "mean radius, b"}).columns == ("mean radius", "b")
-    assert make_config(named | {"columns": ["a, with a comma"]}).columns == ("a, with a comma",)
+    assert make_config(named | {"columns": "mean radius, b"}).reading.columns == (
+        "mean radius",
+        "b",
+    )
+    assert make_config(named | {"columns": ["a, with a comma"]}).reading.columns == (
+        "a, with a comma",
+    )
     for wrong in ("", "a,,b", "*,a", ["a", "*"]):
         with pytest.raises(UsageError, match=r"columns: .* with commas between"):
             make_config(named | {"columns": wrong})

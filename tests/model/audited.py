@@ -178,7 +178,9 @@ class Audited:
     def neurons(self, cell: Any) -> dict[int, Tensor]:
         """What a top cell silences, read off ``rankings.parquet``: the best of each layer."""
         ranks = self.result.rankings
-        mine = ranks[(ranks["method"] == cell.ranking) & (ranks["ranked_for"] == cell.ranked_for)]
+        every = ranks["ranked_for"].isna()
+        meant = every if pd.isna(cell.ranked_for) else ranks["ranked_for"] == cell.ranked_for
+        mine = ranks[(ranks["method"] == cell.ranking) & meant]
         last = int(mine["layer"].max())
         layers = range(1, last + 1) if cell.layers == "all" else [int(cell.layers)]
         chosen = {}

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from synapse_audit.artifacts import Activations
 from synapse_audit.rankings import rank
 
 from .problems import attributed, context
@@ -14,6 +15,7 @@ def test_by_hand() -> None:
     values = (np.array([[1.0, -2.0], [-3.0, 4.0], [5.0, 0.0], [7.0, 7.0]], dtype=np.float32),)
     setting = replace(
         plain,
+        activations=Activations((np.zeros((4, 2), np.float32),), np.zeros((4, 2), np.float32)),
         labels=np.array([0, 0, 1, 2]),
         weights=np.array([1.0, 3.0, 2.0, 1.0]),
         attributions=attributed(np.arange(3), values),

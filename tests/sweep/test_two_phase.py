@@ -42,7 +42,7 @@ def _two_phase(rig: Rig, engine: Engine, plan: Plan, **options: Any) -> tuple[Pl
 def test_exact_outcomes_stand_where_they_were_wanted_and_the_stream_elsewhere(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subsample, "FLOOR", 3)
+    monkeypatch.setattr(subsample, "LEAST_SAMPLE", 3)
     n = len(rig.rows)
     numbers = np.random.default_rng(0).permutation(n) / n
     band = np.zeros(n, dtype=np.int8)

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import pandas as pd
 
@@ -98,13 +98,12 @@ def load_data(
     Raises:
         DataError: the data cannot be read, or cannot be audited; one line says why.
     """
-    reading, medium = replace(reading, **options), MEDIA.get(modality)  # type: ignore[arg-type]
+    reading, medium = _with(reading, options), MEDIA.get(modality)
     pair, label, group = reading.text_pair_column, reading.label_column, reading.group_column
     inputs = the_input_column(reading.text_column, reading.input_column, pair, medium)
     tables = [_table(one, medium) for one in (source, fit_data) if one is not None]
     if reading.columns or modality == TABLE:
-        named = reading.columns
-        asked = [named] if isinstance(named, str) else list(named)
+        asked = list(reading.columns)
         _check_columns(asked, inputs or pair, modality, vocabulary)
         medium = ROW
         read = as_rows(tables, asked, label=label, group=group)
@@ -150,6 +149,15 @@ def _labelled(
         n_repeats=len(rows.inputs) - len(whole.inputs),
         notes=rows.notes,
     )
+
+
+def _with(reading: DataOptions, options: DataFields) -> DataOptions:
+    """The options with those fields changed; one column may be named without a list."""
+    changed: dict[str, Any] = {**options}
+    if "columns" in options:
+        named = options["columns"]
+        changed["columns"] = (named,) if isinstance(named, str) else tuple(named)
+    return replace(reading, **changed)
 
 
 def _check_columns(

@@ -19,7 +19,7 @@ from synapse_audit.probes import Design
 from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.rankings import RankingContext, rank
 from synapse_audit.rankings.attributions import Attributions
-from synapse_audit.statistics import resampled_weights
+from synapse_audit.statistics import resampled_counts
 
 TOP = 0.1
 """Share of each layer's neurons whose survival is measured."""
@@ -105,13 +105,12 @@ def _resampled(
     context: RankingContext, groups: Int[np.ndarray, " examples"] | None, resamples: int
 ) -> list[RankingContext]:
     fit = context.splits.fit
-    times = resampled_weights(
+    times = resampled_counts(
         context.fit_labels,
-        np.ones(len(fit)),
         groups=None if groups is None else groups[fit],
         resamples=resamples,
         seed=context.seed,
-    ).astype(np.int64)
+    )
     drawn = [np.repeat(fit, resample) for resample in times.T]
     # Whole groups may leave a class out; with one class left there is nothing to rank by.
     return [
