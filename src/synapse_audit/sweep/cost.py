@@ -1,4 +1,4 @@
-"""What a plan costs, told before it runs: short measurements of each route, then arithmetic.
+"""What a plan costs, estimated before it runs: short measurements of each route, then arithmetic.
 
 A suffix or full cell costs in proportion to the padded tokens of a batch and to the blocks that
 run; stream and head cells in proportion to the examples. A few cells are timed on batches from
