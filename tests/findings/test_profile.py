@@ -10,7 +10,7 @@ from synapse_audit.artifacts import Cell, Evidence
 from synapse_audit.findings.attack_surface.profile import LEVELS, REACH, profile
 
 from .evidence import make_evidence
-from .test_acts import attack, edit
+from .test_experiments_by_space import attack, edit
 
 PER_CLASS = 40
 LABELS = np.repeat([0, 1, 2], PER_CLASS)
