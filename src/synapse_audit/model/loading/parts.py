@@ -161,7 +161,7 @@ def class_names(named: Mapping[int, Any], n: int) -> tuple[str, ...]:
 
 
 def given_names(classes: Sequence[str] | None) -> tuple[str, ...]:
-    """Names that the caller gives, told apart as :func:`class_names` does.
+    """Names that the caller gives, distinguished as :func:`class_names` does.
 
     Raises:
         UsageError: none are given.
