@@ -1,10 +1,10 @@
 """The experiments of one space side by side: their sizes, and what they do to each class.
 
-In: evidence and the name of a space. Out: :class:`SpaceExperiments`. Random controls are no acts.
-Constants on a logit are not taken from cells but made from the clean margins, which answer all of
-them.
+In: evidence and the name of a space. Out: :class:`SpaceExperiments`. Random controls are left
+out. Constants on a logit are not taken from cells but made from the clean margins, which answer
+all of them.
 
-| space | acts | unit of budget |
+| space | experiments | unit of budget |
 |---|---|---|
 | neuron | top sets over all blocks, pooled position, operators of ``CHANGES`` | relative L2 |
 | weight | edits of the head's last layer | relative L2 |
@@ -53,7 +53,7 @@ Rows = Int[np.ndarray, " rows"]
 
 
 class Rate(NamedTuple):
-    """A rate of several acts: values with intervals, and the same in every resample."""
+    """A rate of several experiments: values with intervals, and the same in every resample."""
 
     estimate: Estimates
     samples: Float[np.ndarray, "rows resamples"]
@@ -75,7 +75,7 @@ class SpaceExperiments:
         return np.flatnonzero((aimed.isna() | (aimed == name)).to_numpy(dtype=bool))
 
     def rates(self, rows: Rows, target: int) -> dict[str, Rate]:
-        """Redirect rate, collateral and accuracy drop of some acts."""
+        """Redirect rate, collateral and accuracy drop of some experiments."""
         clean = self.evidence.predictions
         movable = clean.predicted != target
         bystanders = (clean.predicted == clean.labels) & (clean.labels != target)
@@ -88,7 +88,7 @@ class SpaceExperiments:
         }
 
     def drop(self, rows: Rows) -> Estimates:
-        """Accuracy lost by some acts."""
+        """Accuracy lost by some experiments."""
         return self._drop(rows).estimate
 
     def rate(
@@ -97,7 +97,7 @@ class SpaceExperiments:
         statistic: Callable[[Sample], Sampled],
         among: Bool[np.ndarray, " examples"],
     ) -> Estimates:
-        """A share of some examples under some acts."""
+        """A share of some examples under some experiments."""
         return self._bounded(self.collect(rows, statistic), among).estimate
 
     def _drop(self, rows: Rows) -> Rate:
@@ -106,7 +106,7 @@ class SpaceExperiments:
         return Rate(Estimates(drop.value, *ends), drop.samples)
 
     def as_target(self, target: int) -> Sampled:
-        """Mean redirect rate to a class over the acts that aim at it (at none, if none aims)."""
+        """Mean redirect rate to a class over what aims at it (over what aims at none, if nothing does)."""
         aimed = self.table["aimed"]
         name = self.evidence.classes[target]
         chosen = aimed == name if aimed.notna().any() else aimed.isna()
@@ -114,14 +114,14 @@ class SpaceExperiments:
         return _mean(self.collect(rows, lambda sample: redirect(sample, target)))
 
     def as_victim(self, victim: int) -> Sampled:
-        """Mean recall drop of a class over the acts that do not aim at it."""
+        """Mean recall drop of a class over the experiments that do not aim at it."""
         others = (self.table["aimed"] != self.evidence.classes[victim]).to_numpy(dtype=bool)
         return _mean(
             self.collect(np.flatnonzero(others), lambda s: recall_drop(s, s.labels == victim))
         )
 
     def collect(self, rows: Rows, statistic: Callable[[Sample], Sampled]) -> Sampled:
-        """A statistic of some acts, in their order."""
+        """A statistic of some experiments, in their order."""
         return statistic(self.sample.take(rows))
 
     def _bounded(self, found: Sampled, among: Bool[np.ndarray, " examples"]) -> Rate:
@@ -132,7 +132,7 @@ class SpaceExperiments:
 
 
 def experiments_of(evidence: Evidence, space: str) -> SpaceExperiments:
-    """The acts of one of ``SPACES``."""
+    """The experiments of one of ``SPACES``."""
     return SPACES[space](evidence)
 
 
@@ -200,8 +200,10 @@ def _logit(evidence: Evidence) -> SpaceExperiments:
 
 
 def _moved(
-    predicted: Int[np.ndarray, " examples"], moves: Bool[np.ndarray, "acts examples"], target: int
-) -> Num[np.ndarray, "acts examples"]:
+    predicted: Int[np.ndarray, " examples"],
+    moves: Bool[np.ndarray, "experiments examples"],
+    target: int,
+) -> Num[np.ndarray, "experiments examples"]:
     return np.where(moves, target, predicted).astype(np.uint16)
 
 
@@ -212,11 +214,11 @@ SPACES: dict[str, Callable[[Evidence], SpaceExperiments]] = {
     "logit": _logit,
     "input": _input,
 }
-"""Name → its acts."""
+"""Name → its experiments."""
 
 
 def _mean(found: Sampled) -> Sampled:
-    """Mean over acts; NaN where there is none."""
+    """Mean over experiments; NaN where there is none."""
     if not len(found.value):
         return Sampled(np.array(np.nan), np.full(found.samples.shape[1], np.nan))
     return Sampled(np.array(found.value.mean()), found.samples.mean(axis=0))

@@ -2,7 +2,7 @@
 
 In: the states that the last block would hand on. Out: logits. The blocks are swapped for stand-ins
 that hand these states on; all else runs as the module's own ``forward`` says, on one traced example
-repeated as often as needed. What comes before the blocks runs without success, so that this is
+repeated as often as needed. What comes before the blocks is run and not used, so that this is
 more expensive than the head of a record; it needs to know nothing of the module.
 """
 
