@@ -106,7 +106,7 @@ class SpaceExperiments:
         return Rate(Estimates(drop.value, *ends), drop.samples)
 
     def as_target(self, target: int) -> Sampled:
-        """Mean redirect rate to a class over what aims at it (over what aims at none, if nothing does)."""
+        """Mean redirect rate to a class over what aims at it (at none, if nothing does)."""
         aimed = self.table["aimed"]
         name = self.evidence.classes[target]
         chosen = aimed == name if aimed.notna().any() else aimed.isna()
