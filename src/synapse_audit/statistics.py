@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Num, Shaped
@@ -87,21 +87,14 @@ def resampled_weights(
     """
     if len(labels) == 0:
         raise DataError("0 examples given to resample; expected at least 1")
-    generator = np.random.default_rng(seed)
     resampled = allocate("resampled", (len(labels), resamples), np.float32)
+    times, scaled = None, weights
     if groups is not None:
-        names, member = np.unique(groups, return_inverse=True)
-        times = drawn_groups(len(names))
-        scaled = weights * (len(names) / times)  # the mean weight stays
-        deal = _multiplicities(len(names), times, resamples, generator, each=len(labels))
-        for some, drawn in deal:
-            resampled[:, some] = drawn[member.reshape(-1)] * scaled[:, None]
-        return resampled
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        deal = _multiplicities(len(rows), len(rows), resamples, generator, each=len(rows))
-        for some, drawn in deal:
-            resampled[rows, some] = drawn * weights[rows, None]
+        n = len(np.unique(groups))
+        times = drawn_groups(n)
+        scaled = weights * (n / times)  # the mean weight stays
+    for rows, some, drawn in _dealt(labels, groups, times, resamples, seed):
+        resampled[rows, some] = drawn * scaled[rows, None]
     return resampled
 
 
@@ -117,16 +110,35 @@ def resampled_counts(
     Within each class, or as many whole groups as there are; unlike :func:`resampled_weights` of few
     groups no fewer are drawn, as a refit wants as many rows as the first fit had.
     """
-    generator = np.random.default_rng(seed)
-    units = labels if groups is None else np.zeros(len(labels), dtype=np.int64)
     counts = np.zeros((len(labels), resamples), dtype=np.int64)
-    for unit in np.unique(units):
-        rows = np.flatnonzero(units == unit)
-        _, member = np.unique(rows if groups is None else groups, return_inverse=True)
-        size = int(member.max()) + 1
-        for some, drawn in _multiplicities(size, size, resamples, generator, each=len(rows)):
-            counts[rows, some] = drawn[member.reshape(-1)]
+    for rows, some, drawn in _dealt(labels, groups, None, resamples, seed):
+        counts[rows, some] = drawn
     return counts
+
+
+def _dealt(
+    labels: Int[np.ndarray, " examples"],
+    groups: Int[np.ndarray, " examples"] | None,
+    times: int | None,
+    resamples: int,
+    seed: int,
+) -> Iterator[tuple[Any, slice, Int[np.ndarray, "rows some"]]]:
+    """Rows, some of the resamples, and how often these rows are drawn in them.
+
+    ``times`` = how many groups are drawn; None: as many as there are.
+    """
+    generator = np.random.default_rng(seed)
+    if groups is not None:
+        names, member = np.unique(groups, return_inverse=True)
+        n = len(names)
+        for some, drawn in _multiplicities(n, times or n, resamples, generator, each=len(labels)):
+            yield slice(None), some, drawn[member.reshape(-1)]
+        return
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        n = len(rows)
+        for some, drawn in _multiplicities(n, n, resamples, generator, each=n):
+            yield rows, some, drawn
 
 
 def drawn_groups(groups: int) -> int:

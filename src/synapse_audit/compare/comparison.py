@@ -13,9 +13,6 @@ from synapse_audit.compare.unpaired import difference
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Entry, Figure, Keys, entry_of, fits, walk
 
-PAIRED = ("accuracy", "macro_f1", "recall", "precision")
-"""Figures of ``clean`` whose changes are paired, so not listed again among the others."""
-
 NORMALISED = (
     *("redundancy.plateau", "redundancy.half_point", "calibration.ece"),
     *("certificates.l2.<budget>", "detection.missed_alarm", "detection.false_alarm"),

@@ -2,7 +2,7 @@
 
 | function | answers |
 |---|---|
-| headline, headline_cells, where, random controls, draw_range | which rows a table is drawn from |
+| headline, headline_cells, where, random_controls, draw_range | which rows a table is drawn from |
 | figure, unknown, grid_band | how a number is reported |
 """
 

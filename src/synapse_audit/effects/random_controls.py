@@ -15,9 +15,6 @@ from scipy import stats
 
 from synapse_audit.statistics import Z_975, Interval, Numbers
 
-CHANCE_OUTSIDE = 0.05
-"""How often one more random set lies outside the prediction band."""
-
 
 class Excess(NamedTuple):
     """What a set costs more than random sets of the same size."""
