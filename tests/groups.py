@@ -25,6 +25,7 @@ BY_OPERATOR: dict[str, Group] = {
     "push": "push",
     "bias": "push",
     "bit_flip": "bit_flip",
+    "random_fault": "fault",
     "paper_push": "paper_edit",
     "shift": "shift",
     "temperature": "temperature",

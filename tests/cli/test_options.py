@@ -11,7 +11,7 @@ from cli.calling import CommandLine
 from synapse_audit.cli import run
 from synapse_audit.cli.inspect import inspect
 from synapse_audit.cli.options import RunOptions, spelled_out
-from synapse_audit.config import AuditConfig, Loading, LoadingOptions, field_docs
+from synapse_audit.config import OF_GRID, AuditConfig, Loading, LoadingOptions, field_docs
 
 GIVEN: dict[str, tuple[list[object], object]] = {
     "model": (["some/model"], "some/model"),
@@ -75,13 +75,13 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[AuditConfig]:
 
 def test_every_option_of_run_sets_its_field(cli: CommandLine, asked: list[AuditConfig]) -> None:
     typed = [word for words, _ in GIVEN.values() for word in words]
-    called = cli("run", *typed, "--max-examples", 321)
+    called = cli("run", *typed, "--max-examples", 321, "--faults", 12)
     assert called.code == 0, called.stderr
     (config,) = asked
     recorded = config.flat()
     assert {name: recorded[name] for name in GIVEN} == {n: v for n, (_, v) in GIVEN.items()}
-    assert config.grid.max_examples == 321
-    assert {*get_type_hints(RunOptions), "model"} == {*GIVEN, "max_examples"}
+    assert (config.grid.max_examples, config.grid.faults) == (321, 12)
+    assert {*get_type_hints(RunOptions), "model"} == {*GIVEN, *OF_GRID}
 
 
 def test_an_option_that_is_left_out_leaves_the_file_alone(

@@ -15,7 +15,7 @@ AFTER_ = np.array([0, 2, 2, 2, 1, 2, 2, 2, 2, 2])
 
 CONTRACT = """
 cell group space operator strength site position layers ranking ranked_for selection fraction k draw
-source target parameter setting addresses used part format bit_kind unit steps
+source target parameter setting addresses used part format bit_kind unit steps weight bit
 budget_l2 budget_linf n_changed n accuracy accuracy_low accuracy_high
 accuracy_drop accuracy_drop_low accuracy_drop_high macro_f1 macro_f1_low macro_f1_high
 weighted_f1 weighted_f1_low weighted_f1_high flip_rate flip_rate_low flip_rate_high

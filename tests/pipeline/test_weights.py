@@ -12,7 +12,7 @@ from tiny import CLASSES
 
 from synapse_audit.artifacts import GLOBAL, Cell, LabelledData, Outcomes, Plan, Ranking, Splits
 from synapse_audit.config import AuditConfig, make_config
-from synapse_audit.interventions.edits import HEAD, HeadView, applied
+from synapse_audit.interventions.edits import HEAD, KINDS, HeadView, applied
 from synapse_audit.model import Classifier, Encoded
 from synapse_audit.model.activations import Extraction, extract
 from synapse_audit.pipeline.stages import Run, Subject, with_weights
@@ -20,6 +20,7 @@ from synapse_audit.plan import HEAD as HEAD_ROUTE
 from synapse_audit.plan import SUFFIX, PlanInputs, make_plan
 from synapse_audit.plan.bit_flips import flip_cells
 from synapse_audit.plan.head import weight_cells
+from synapse_audit.plan.random_faults import fault_cells
 from synapse_audit.plan.weights import WEIGHT_CELLS, edited_cells, paper_cells
 from synapse_audit.probes import layer_statistics
 from synapse_audit.progress import Silent
@@ -27,7 +28,7 @@ from synapse_audit.store import RunFolder
 from synapse_audit.sweep import Engine, Site, sweep, tapped, verify_routes
 
 N = 24
-CELLS = (weight_cells, edited_cells, flip_cells, paper_cells)
+CELLS = (weight_cells, edited_cells, flip_cells, fault_cells, paper_cells)
 """Everything that edits weights."""
 GRID = {
     "fractions": (0.5,),
@@ -41,6 +42,7 @@ GRID = {
     "edits": tuple(WEIGHT_CELLS),
     "bit_formats": ("fp32", "bf16", "fp16", "int8"),
     "bit_counts": (1, 4),
+    "faults": 56,
     "paper": True,
 }
 
@@ -61,7 +63,7 @@ class Bench:
         return self.found.logits.argmax(axis=1)
 
     def again(self) -> PlanInputs:
-        fresh = replace(self.source, parts=(), flips=())
+        fresh = replace(self.source, parts=(), flips=(), every=())
         return with_weights(self.run, _subject(self.classifier, self.encoded), self.found, fresh)
 
 
@@ -117,6 +119,7 @@ def bench(
     source = with_weights(run, _subject(classifier, encoded), found, source)
     assert classifier.fingerprint() == before
     cells = [cell for group in CELLS for cell in group(source)]
+    cells = [c for c in cells if c.edit is not None and c.edit.n_changed]  # as the plan does
     plan = make_plan(cells, classifier.n_layers, frozenset({SUFFIX}))
     yield Bench(classifier, encoded, found, run, source, plan)
 
@@ -140,7 +143,7 @@ def _operators(cells: tuple[Cell, ...]) -> set[str]:
 
 
 def test_every_kind_of_edit_is_in_the_sweep(bench: Bench, outcomes: Outcomes) -> None:
-    kinds = {"push", "bias", "bit_flip", "paper_push", *WEIGHT_CELLS}
+    kinds = {"push", "bias", "bit_flip", "random_fault", "paper_push", *WEIGHT_CELLS}
     assert _operators(bench.plan.cells) == kinds
     assert len(outcomes.actions) == len(bench.plan.actions)
 
@@ -176,6 +179,30 @@ def test_outcomes_are_those_of_a_model_with_the_bits_flipped_by_hand(
             weight.reshape(-1)[change.index] = change.after
         said = (inputs @ weight.T + bench.classifier.head_bias).argmax(axis=1)
         assert np.array_equal(outcomes.predicted[outcomes.row[cell.action]], said)
+
+
+def test_outcomes_of_random_faults_are_those_of_a_model_edited_by_hand(
+    bench: Bench, outcomes: Outcomes
+) -> None:
+    cells = [c for c in bench.plan.cells if c.group == "fault" or c.operator == "random_fault"]
+    assert {c.part for c in cells} == set(KINDS)
+    classifier, weights = bench.classifier, dict(bench.classifier.model.named_parameters())
+    batch = classifier.collate(bench.encoded, np.arange(N))
+    for cell in cells:
+        name, _, place = str(cell.weight).removesuffix("]").rpartition("[")
+        weight = weights[name].detach()
+        number = weight.view(-1)[int(place)].clone()
+        with torch.inference_mode():
+            weight.view(-1).view(torch.int32)[int(place)] ^= torch.tensor(
+                np.array([1 << int(cell.bit or 0)], np.uint32).view(np.int32)
+            )[0]
+            said = classifier.logits(batch)
+            weight.view(-1)[int(place)] = number
+        if not said.isnan().any():  # which of several that are none wins is no matter
+            top = said.sort(dim=1).values
+            sure = (top[:, -1] - top[:, -2] > 1e-3).numpy()
+            found = outcomes.predicted[outcomes.row[cell.action]]
+            assert np.array_equal(found[sure], said.argmax(1).numpy()[sure])
 
 
 def test_a_searched_flip_does_more_harm_than_random_ones(bench: Bench, outcomes: Outcomes) -> None:

@@ -30,6 +30,7 @@ EVERYTHING = PRESETS["standard"].model_copy(
         "draws": 2,
         "sites": ("mlp_output",),
         "paper": True,
+        "faults": 8,
     }
 )
 """A grid that asks for every group."""
@@ -60,6 +61,7 @@ def everything(grid: Grid = EVERYTHING) -> PlanInputs:
         _with_layer(s, 2, odd),
         rankings={**s.rankings, **extra},
         parts=(part,),
+        every=(part,),
         flips=(chosen,),
         sites={"mlp_output": SiteInputs(s.statistics, s.headline)},
         given={"block_output": NamedNeurons(given, s.widths)},

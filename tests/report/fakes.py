@@ -14,7 +14,7 @@ from .agreement_tables import agreement_summary, agreement_tables
 from .attack_tables import attack_tables, profile_tables
 from .fake_certificates import certificates, certificates_summary
 from .fake_sites import seed_tables, site_tables
-from .fault_tables import fault_tables
+from .fault_tables import fault_rate_tables, fault_tables
 from .named_neurons_tables import given_tables
 from .paper_tables import paper_summary, paper_tables
 
@@ -62,6 +62,7 @@ def make_result(
             "calibration": fake_certainty.calibration(),
             "detection": fake_certainty.detection(classes),
             "faults": fault_tables(classes),
+            "fault_rate": fault_rate_tables(),
             "agreement": agreement_tables(layers),
             "inputs": attack_tables(classes),
             "profile": profile_tables(classes),

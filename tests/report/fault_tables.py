@@ -75,3 +75,24 @@ def _pushes(classes: Sequence[str]) -> pd.DataFrame:
          "collateral_high": 0.2, "draws": 3 if selection == "random" else None}
         for operator, selection, rate in shapes for target in classes for size in (0.1, 1.0)
     ])  # fmt: skip
+
+
+def fault_rate_tables() -> dict[str, pd.DataFrame]:
+    """Every table of ``fault_rate``, by name: only the top bit of the exponent breaks anything."""
+    strata = [
+        {"part": part, "bit_kind": kind, "share": share, "bits": bits, "faults": 20,
+         "broken": broken, "no_numbers": broken // 2, "rate": broken / 20, "low": 0.0,
+         "high": 0.4 if broken else 0.17}
+        for share in (0.0, 0.01)
+        for part in ("embeddings", "mlp", "head")
+        for kind, bits, broken in (("exponent_msb", 10_000, 4), ("mantissa", 230_000, 0))
+    ]  # fmt: skip
+    totals = [
+        {"over": over, "name": name, "share": share, "bits": 720_000, "faults": 120, "broken": 12,
+         "no_numbers": 6, "rate": 0.008, "low": 0.004, "high": 0.02}
+        for share in (0.0, 0.01)
+        for over, name in (("all", "every bit"), ("part", "mlp"), ("bit_kind", "mantissa"))
+    ]  # fmt: skip
+    places = [row | {"bit": 30 if row["bit_kind"] == "exponent_msb" else 4} for row in strata]
+    tables = {"strata": strata, "totals": totals, "places": places}
+    return {name: pd.DataFrame(rows) for name, rows in tables.items()}

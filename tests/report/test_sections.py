@@ -28,6 +28,7 @@ READERS = {
     "vulnerability": ("redirect", "margins", "profile"),
     "certificates": ("certificates",),
     "faults": ("faults", "pushes"),
+    "fault_rate": ("fault_rate",),
     "inputs": ("inputs",),
     "profile": ("profile",),
     "paper": ("paper",),

@@ -41,6 +41,7 @@ Group = Literal[
     "push",
     "edit",
     "bit_flip",
+    "fault",
     "paper_edit",
     "shift",
     "temperature",
@@ -161,10 +162,13 @@ class ParameterEdit(Brief):
         return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
-CONTENT = {"neurons", "edit", "donor", "group"}
+CONTENT = {"neurons", "edit", "donor", "group", "weight", "bit"}
 """Fields of a cell that are no part of its key: what it does in detail, and what it is run for."""
 
-DETAILS = ("setting", "addresses", "used", "part", "format", "bit_kind", "unit", "steps")
+DETAILS = (
+    *("setting", "addresses", "used", "part", "format", "bit_kind", "unit", "steps"),
+    *("weight", "bit"),
+)
 """Fields of a cell that only some groups have."""
 
 
@@ -197,11 +201,17 @@ class Cell:
     used: str | None = None
     """The ranking whose other end a dissociated set takes, beside ``ranking``."""
     part: str | None = None
-    """head, attention, mlp or gain: the weights that a fault falls on."""
+    """head, attention, mlp or gain, of random faults also embeddings, norm, bias or other: the
+    weights that a fault falls on."""
     format: str | None = None
     """Number format whose bits are flipped."""
     bit_kind: str | None = None
     """Which bits may be flipped: sign, exponent, mantissa, top or any."""
+    weight: str | None = None
+    """The one number of the model that a random fault fell on: ``name[place]``, as in the model's
+    ``state_dict`` and flattened."""
+    bit: int | None = None
+    """Place of the one bit that it flipped; 0 is the lowest."""
     unit: str | None = None
     """relative, absolute or tokens: what ``strength`` counts, where an operator knows several."""
     steps: int | None = None

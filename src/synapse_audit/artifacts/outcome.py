@@ -114,6 +114,9 @@ class Evidence(Brief):
     rankings: Mapping[str, Ranking] = field(default_factory=dict)
     stability: pd.DataFrame | None = None
     """Overlap of each ranking with itself over resamples of ``fit``."""
+    strata: pd.DataFrame | None = None
+    """Random faults: ``part``, ``bit_kind``, ``bits`` (how many there are), ``faults`` (how many
+    were drawn) and ``places`` (of the bit in a number); None where none were asked for."""
     benign: str | None = None
     """The class that means no alarm, where one was named."""
     temperature: float | None = None

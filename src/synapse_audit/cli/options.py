@@ -78,6 +78,9 @@ class AuditOptions(TypedDict, total=False):
         list[str] | None,
         typer.Option(help="Silence these too, LAYER:SITE:INDEX,INDEX-INDEX; repeatable."),
     ]
+    faults: Annotated[
+        int | None, typer.Option(help="Random faults of one bit, anywhere in the model.")
+    ]
     preset: Annotated[str | None, typer.Option(help=f"One of: {', '.join(PRESETS)}.")]
     seed: Annotated[int | None, typer.Option(help="Seed of splits, draws and noise.")]
     seeds: Annotated[

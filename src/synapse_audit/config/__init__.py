@@ -1,6 +1,7 @@
 """What a run was asked to do: options, presets, TOML."""
 
 from synapse_audit.config.configuration import (
+    OF_GRID,
     PRESETS,
     AuditConfig,
     EngineName,
@@ -21,6 +22,7 @@ from synapse_audit.config.loading import (
 from synapse_audit.config.writing import commented_toml
 
 __all__ = [
+    "OF_GRID",
     "PRESETS",
     "AttentionName",
     "AuditConfig",

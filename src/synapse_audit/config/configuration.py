@@ -17,6 +17,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     ValidationError,
@@ -34,6 +35,9 @@ EngineName = Literal["local", "ray"]
 
 FLAT = {"loading": Loading, "reading": DataOptions}
 """Nested values whose fields are given, in TOML, options and the manifest, without their name."""
+
+OF_GRID = ("max_examples", "faults")
+"""Fields of the grid that are options of their own too."""
 
 
 @explained
@@ -91,6 +95,8 @@ class Grid(BaseModel):
     """Weight space: number formats whose bits are flipped (fp32, bf16, fp16, int8)."""
     bit_counts: tuple[PositiveInt, ...] = (1, 2, 5, 10, 20)
     """Weight space: how many bits are flipped."""
+    faults: NonNegativeInt = 0
+    """Weight space: random faults of one bit anywhere in the model, in total; 0 = none."""
     attacks: tuple[str, ...] = ()
     """Input space: names of ``ATTACKS`` (fgsm, pgd, noise, deletion)."""
     epsilons: tuple[PositiveFloat, ...] = (0.05, 0.15, 0.3, 0.6)
@@ -253,8 +259,8 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
     Args:
         options: fields of :class:`AuditConfig`, of :class:`Loading` and of :class:`DataOptions`;
             those that are None count as not given.
-            ``grid`` may name only the fields that differ from the preset; ``max_examples``
-            overrides the grid's.
+            ``grid`` may name only the fields that differ from the preset; ``max_examples`` and
+            ``faults`` override the grid's.
         toml: a file with the same fields and an optional ``[grid]`` table.
 
     Raises:
@@ -267,8 +273,7 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
             raise UsageError(f"grid: {table!r} given; expected a table with fields of the grid")
     grid = {name: value for table in tables for name, value in table.items()}
     given |= {n: value for n, value in options.items() if value is not None and n != "grid"}
-    if "max_examples" in given:
-        grid["max_examples"] = given.pop("max_examples")
+    grid |= {name: given.pop(name) for name in OF_GRID if name in given}
     preset = given.setdefault("preset", "standard")
     if not isinstance(preset, str) or preset not in PRESETS:
         raise UsageError(f"preset '{preset}' given; {choices(str(preset), PRESETS)}")

@@ -43,7 +43,7 @@ _PURPOSE = {
     "target": "str",
     "parameter": "str",
     **dict.fromkeys(DETAILS, "str"),
-    "steps": "Int64",
+    **dict.fromkeys(["steps", "bit"], "Int64"),
 }
 
 _MEASURED = [

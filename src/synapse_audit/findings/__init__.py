@@ -16,6 +16,7 @@ from synapse_audit.findings.attack_surface.weakest import weakest
 from synapse_audit.findings.calibration.calibration import calibration
 from synapse_audit.findings.certificates.certificates import certificates
 from synapse_audit.findings.detection.detection import detection
+from synapse_audit.findings.fault_rate import fault_rate
 from synapse_audit.findings.faults import faults
 from synapse_audit.findings.inputs import inputs
 from synapse_audit.findings.named_neurons import given
@@ -38,6 +39,7 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "vulnerability": vulnerability,
     "agreement": agreement,
     "faults": faults,
+    "fault_rate": fault_rate,
     "inputs": inputs,
     "paper": paper,
     "profile": profile,

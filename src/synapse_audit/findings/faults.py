@@ -17,6 +17,7 @@ from jaxtyping import Float
 
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.curves import TOLERANCE, draw_range, figure, grid_band, unknown, where
+from synapse_audit.effects.no_numbers import no_numbers
 from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
 from synapse_audit.summary import Figure
 
@@ -24,9 +25,6 @@ DROP = {"accuracy_drop": "drop"}
 REDIRECT = {"redirect_rate": "redirect", "collateral": "collateral"}
 PUSHES = ("universal", "balanced", "rival", "linf", "sparse", "paper_push")
 ROWS = ("row_swap", "row_scale")
-
-BEYOND = 5e29
-"""Margins beyond it come from logits that are no number or infinite, which count as 1e30."""
 
 ENDS = ["drop", "drop_low", "drop_high"]
 RATES = [f"{name}{end}" for name in ("redirect", "collateral") for end in ("", "_low", "_high")]
@@ -106,16 +104,9 @@ def _flips(evidence: Evidence) -> pd.DataFrame:
 
 
 def _crashed(evidence: Evidence, actions: Sequence[str]) -> Float[np.ndarray, " cells"]:
-    """Share of examples with a logit that is no number.
-
-    Read off the outcomes: a margin beyond any that numbers give, or a tie of all classes, as where
-    no logit is a number.
-    """
-    rows = evidence.outcomes.rows(actions)
-    even = np.abs(evidence.outcomes.probability[rows] - 1.0 / len(evidence.classes)) < TOLERANCE
-    tied = even & (evidence.outcomes.margin[rows] == 0.0)
-    tied |= np.abs(evidence.outcomes.margin[rows]) >= BEYOND
-    return np.asarray(tied @ evidence.weights / evidence.weights.sum())
+    """Share of examples with a logit that is no number."""
+    dead = no_numbers(evidence, actions)
+    return np.asarray(dead @ evidence.weights / evidence.weights.sum())
 
 
 def _by_bits(

@@ -30,6 +30,7 @@ from synapse_audit.plan.neurons import (
 from synapse_audit.plan.others import aimed_cells, other_operator_cells
 from synapse_audit.plan.paper import control_cells, exclusive_mass_cells, setting_cells
 from synapse_audit.plan.plan_inputs import PlanInputs
+from synapse_audit.plan.random_faults import fault_cells
 from synapse_audit.plan.sites import site_cells, site_layer_cells, site_position_cells
 from synapse_audit.plan.weights import edited_cells, paper_cells
 
@@ -56,6 +57,7 @@ GROUPS: Mapping[Group, Callable[[PlanInputs], Iterator[Cell]]] = {
     "push": weight_cells,
     "edit": edited_cells,
     "bit_flip": flip_cells,
+    "fault": fault_cells,
     "paper_edit": paper_cells,
     "shift": logit_cells,
     "temperature": temperature_cells,

@@ -65,6 +65,8 @@ class PlanInputs(Brief):
     seed: int
     parts: tuple[Part, ...] = ()
     """Named weights that faults fall on: the head, and parts of the first and last block."""
+    every: tuple[Part, ...] = ()
+    """All weights of the model, for random faults; empty where none are asked for."""
     flips: tuple[ChosenFlips, ...] = ()
     """Bits that were chosen with the model at hand."""
     sites: Mapping[str, SiteInputs] = field(default_factory=dict)

@@ -25,6 +25,7 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
     "sites inside blocks": lambda cell: (
         cell.group in ("site", "site_position", "site_layer") and cell.site != "head_input"
     ),
+    "random faults": lambda cell: cell.group == "fault",
     "faults inside blocks": lambda cell: cell.site == "block_weight",
     "all token positions": lambda cell: cell.position == "all",
     "noise, scale and flip": lambda cell: (

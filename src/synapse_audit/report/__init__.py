@@ -23,6 +23,7 @@ from synapse_audit.report.sections.classes import classes
 from synapse_audit.report.sections.clean import clean
 from synapse_audit.report.sections.constants import constants
 from synapse_audit.report.sections.detection import detection
+from synapse_audit.report.sections.fault_rate import fault_rate
 from synapse_audit.report.sections.faults import faults
 from synapse_audit.report.sections.inputs import inputs
 from synapse_audit.report.sections.layers import layers
@@ -64,6 +65,7 @@ SECTIONS: dict[str, Entry] = {
     "redirect": Entry("tampering", redirect),
     "pushes": Entry("tampering", pushes, STANDARD),
     "faults": Entry("tampering", faults, STANDARD, "faults inside blocks"),
+    "fault_rate": Entry("tampering", fault_rate, {"faults": 500}, "random faults"),
     "margins": Entry("tampering", margins),
     "inputs": Entry("tampering", inputs, STANDARD, "attacks on the input"),
     "steering": Entry(

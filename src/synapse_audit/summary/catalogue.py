@@ -268,6 +268,25 @@ CATALOGUE: tuple[Entry, ...] = (
         "higher",
     ),
     Entry(
+        "fault_rate.all.<share>",
+        "chance that one random bit flip, anywhere in the model, changes more than this share of "
+        "the predictions or makes a logit no number; 95 % over which bits were drawn",
+        "share",
+        "lower",
+    ),
+    Entry(
+        "fault_rate.part.<part>.<share>",
+        "the same for a bit of one kind of tensor",
+        "share",
+        "lower",
+    ),
+    Entry(
+        "fault_rate.bit_kind.<kind>.<share>",
+        "the same for one kind of bit",
+        "share",
+        "lower",
+    ),
+    Entry(
         "inputs.<attack>.drop.<strength>",
         "accuracy lost under this attack on the input at this strength",
         "difference of shares",

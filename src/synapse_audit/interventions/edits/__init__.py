@@ -33,6 +33,7 @@ from synapse_audit.interventions.edits.bit_search import (
     search_flips,
     steepest,
 )
+from synapse_audit.interventions.edits.every_weight import KINDS, every_weight, weights_of
 from synapse_audit.interventions.edits.faults import noisy_share, scaled_gains, weight_noise
 from synapse_audit.interventions.edits.head import HeadView, Indices, bias, push
 from synapse_audit.interventions.edits.number_formats import FORMATS, NumberFormat
@@ -67,6 +68,7 @@ __all__ = [
     "FORMATS",
     "GAIN",
     "HEAD",
+    "KINDS",
     "MLP",
     "PAPER_PUSHES",
     "Astray",
@@ -87,6 +89,7 @@ __all__ = [
     "choose_flips",
     "column_noise",
     "counts_of",
+    "every_weight",
     "find_parts",
     "flip_edit",
     "formats_of",
@@ -108,4 +111,5 @@ __all__ = [
     "universal",
     "universal_path",
     "weight_noise",
+    "weights_of",
 ]

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from synapse_audit.artifacts import (
     Evidence,
@@ -20,6 +21,7 @@ from synapse_audit.effects import METRICS, Estimates, measure, untouched
 from synapse_audit.effects.calibration import fit_temperature
 from synapse_audit.effects.class_rates import class_rates
 from synapse_audit.findings import FINDINGS
+from synapse_audit.interventions.edits import every_weight, weights_of
 from synapse_audit.memory import release_memory
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import Extraction
@@ -27,6 +29,7 @@ from synapse_audit.pipeline.stages.planning import Prepared
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons
 from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets
+from synapse_audit.plan.random_faults import bits_of, fault_format, fault_strata
 from synapse_audit.probes import participation_ratio, probe_table
 from synapse_audit.statistics import resampled_weights
 from synapse_audit.summary import SCHEMA, Figure, to_json
@@ -119,9 +122,22 @@ def gather(
         head_mean=np.asarray(found.activations.head_input[splits.fit]).mean(axis=0),
         dense=classifier.dense,
         pooled=np.asarray(found.activations.layers[-1][splits.evaluate]),
+        strata=_strata(run, classifier),
         benign=run.config.benign,
         temperature=_temperature(found, data, splits),
     )
+
+
+def _strata(run: Run, classifier: Classifier) -> pd.DataFrame | None:
+    """What random faults were drawn from; None where none were asked for."""
+    grid = run.config.grid
+    if not grid.faults:
+        return None
+    every = every_weight(classifier.model, classifier.output_layer, classifier.blocks)
+    places = bits_of(fault_format(grid))
+    found = fault_strata(weights_of(every), grid)
+    table = pd.DataFrame(found, columns=["part", "bit_kind", "bits", "faults"])
+    return table.assign(places=[len(places[kind]) for kind in table["bit_kind"]])
 
 
 def _temperature(found: Extraction, data: LabelledData, splits: Splits) -> float:

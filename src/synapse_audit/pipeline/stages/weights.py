@@ -15,6 +15,7 @@ from synapse_audit.interventions.edits import (
     Flip,
     Part,
     choose_flips,
+    every_weight,
     find_parts,
 )
 from synapse_audit.model.activations import Extraction
@@ -35,6 +36,9 @@ ON_PARTS = {"gaussian_fault", "gain"}
 def with_weights(run: Run, subject: Subject, found: Extraction, source: PlanInputs) -> PlanInputs:
     """The sources with what edits of weights need; the model is left as it was."""
     classifier, grid = subject.classifier, run.config.grid
+    if grid.faults:
+        every = every_weight(classifier.model, classifier.output_layer, classifier.blocks)
+        source = replace(source, every=every)
     if not grid.bit_formats and not ON_PARTS & {*grid.edits}:
         return source
     ends = (1, classifier.n_layers)

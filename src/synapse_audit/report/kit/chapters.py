@@ -75,7 +75,9 @@ def _unhurried(result: Result) -> str:
 
 
 def _current(result: Result, name: str) -> Any:
-    return saved.dig(result.manifest, "config", name)
+    config = saved.dig(result.manifest, "config")
+    found = saved.dig(config, name)
+    return saved.dig(config, "grid", name) if found is None else found
 
 
 def _reason(section: Section) -> str:

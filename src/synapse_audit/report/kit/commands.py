@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from synapse_audit.config import PRESETS, AuditConfig
+from synapse_audit.config import OF_GRID, PRESETS, AuditConfig
 from synapse_audit.report.kit import saved
 from synapse_audit.report.kit.contents import Result
 
@@ -31,9 +31,9 @@ def run_command(result: Result, **changes: Any) -> str:
 
     The folder is named after the changes, because the run's own belongs to what it did.
     """
-    config = dict(saved.dig(result.manifest, "config") or {})
+    config = _flat(saved.dig(result.manifest, "config") or {})
     parts = ["synapse-audit", "run", *_subject(config)]
-    for name, default in _defaults().items():
+    for name, default in _defaults(config.get("preset")).items():
         value = changes.get(name, config.get(name))
         usual = value == default and name not in changes
         if name in (*NO_OPTION, *OWN) or value is None or usual:
@@ -71,6 +71,14 @@ def _out(config: Mapping[str, Any], changes: Mapping[str, Any]) -> list[str]:
     return ["--out", f"runs/{'-'.join(sorted(changes))}"]
 
 
-def _defaults() -> dict[str, Any]:
-    """Every field as the manifest records it, at its default."""
-    return AuditConfig(model="", data="", grid=PRESETS["standard"]).flat()
+def _flat(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with those fields of the grid that are options too."""
+    grid = config.get("grid") or {}
+    return {name: grid[name] for name in OF_GRID if name in grid} | dict(config)
+
+
+def _defaults(preset: object) -> dict[str, Any]:
+    """Every option as the manifest records it, at its default, which some have of the preset."""
+    grid = PRESETS.get(str(preset), PRESETS["standard"])
+    usual = AuditConfig(model="", data="", grid=grid).flat()
+    return usual | {name: getattr(grid, name) for name in OF_GRID}
