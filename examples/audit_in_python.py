@@ -30,7 +30,7 @@ data = sa.load_data(
     sa.bundled_data(),
     fit_data=sa.bundled_fit_data(),
     classes=classifier.classes,
-    max_examples=300,
+    max_examples=150,
 )
 splits = sa.split(data)
 print(f"{classifier.n_layers} blocks, classes {classifier.classes}, {len(data)} examples")
@@ -74,7 +74,7 @@ print(f"highest ranked neurons for 'sqli' in layer {last}: {best}")
 # %%
 grid = sa.PRESETS["quick"].model_copy(
     update={
-        "fractions": (0.1, 0.5),
+        "fractions": (0.5,),
         "layer_fractions": (),
         "draws": 2,
         "rankings": ("probe",),
@@ -149,9 +149,9 @@ config = sa.make_config(
         "data": str(sa.bundled_data()),
         "fit_data": str(sa.bundled_fit_data()),
         "preset": "quick",
-        "max_examples": 300,
+        "max_examples": 150,
         "resamples": 200,
-        "grid": {"fractions": (0.1, 0.5), "layer_fractions": (), "draws": 2},
+        "grid": {"fractions": (0.5,), "layer_fractions": (), "draws": 2},
     }
 )
 with tempfile.TemporaryDirectory() as folder:

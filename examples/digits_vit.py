@@ -53,7 +53,7 @@ model = ViTForImageClassification(
     )
 ).train()
 optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.01)
-for _ in range(15):
+for _ in range(12):
     for rows in torch.randperm(len(x_train)).split(64):
         logits = model(pixel_values=torch.from_numpy(x_train[rows])).logits
         loss = functional.cross_entropy(logits, torch.from_numpy(y_train[rows]))
@@ -110,7 +110,8 @@ config = sa.make_config(
         "model": classifier.name,
         "data": data.source,
         "preset": "quick",
-        "resamples": 200,
+        "max_examples": 400,
+        "resamples": 100,
         "grid": {"layer_fractions": (0.5,), "draws": 3, "budgets": (0.5, 1.0)},
     }
 )

@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,9 @@ SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
 LONGEST = (
     *("test_end_to_end.py", "test_examples.py", "test_families.py", "test_sections.py"),
     *("test_routes.py", "test_interrupt.py", "test_verify.py", "test_running.py"),
-    *("test_seeds.py", "test_public_api.py"),
+    *("test_seeds.py", "test_public_api.py", "test_benchmarks.py", "test_fuzz.py"),
+    *("test_class_names.py", "test_damage.py", "test_against.py", "test_python.py"),
+    *("test_commands.py", "test_page.py", "test_formats.py", "test_input_words.py"),
 )
 """Files of ten seconds and more. They go first, so that none is left to one process at the end."""
 
@@ -51,6 +53,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Shapes are checked or not from before the first fixture on, of whatever scope."""
+    unchecked = item.get_closest_marker("unchecked") is not None
+    jaxtyping.config.update("jaxtyping_disable", unchecked)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -147,14 +156,6 @@ def plant() -> Callable[[str], Planted]:
 def planted(request: pytest.FixtureRequest, plant: Callable[[str], Planted]) -> Planted:
     """Every planted classifier in turn."""
     return plant(request.param)
-
-
-@pytest.fixture
-def unchecked() -> Iterator[None]:
-    """Doubles the speed: for calls like those whose annotations another test has checked."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
 
 
 @pytest.fixture(scope="session")

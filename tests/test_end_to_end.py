@@ -372,6 +372,7 @@ def _stamps(folder: Path, pattern: str) -> dict[str, tuple[int, int]]:
     return {name: (stat.st_ino, stat.st_mtime_ns) for name, stat in stats.items()}
 
 
+@pytest.mark.unchecked
 def test_an_interrupted_run_goes_on_where_it_stopped(single: Audited, tmp_path: Path) -> None:
     config, broken = _config(single.folder), tmp_path / "broken"
     _stop(config, broken, Stop("clean pass", 2))
@@ -397,7 +398,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(single: Audited, tmp_path: 
     assert _differing(single.result.folder, broken) == []
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_two_phase_estimates_are_the_same_after_interruptions(
     estimated: AuditResult, single: Audited, tmp_path: Path
 ) -> None:
@@ -409,6 +410,7 @@ def test_two_phase_estimates_are_the_same_after_interruptions(
     assert _differing(estimated.folder, out) == []
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("stage", ["effects", "findings"])
 def test_a_run_stopped_after_the_sweep_runs_no_intervention_again(
     single: Audited, tmp_path: Path, stage: str
@@ -473,7 +475,7 @@ def loaded(single: Audited, monkeypatch: pytest.MonkeyPatch) -> Classifier:
     return classifier
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 def test_the_same_command_twice_gives_the_same_bytes_and_leaves_the_model_as_before(
     single: Audited, loaded: Classifier, tmp_path: Path
 ) -> None:
@@ -483,7 +485,7 @@ def test_the_same_command_twice_gives_the_same_bytes_and_leaves_the_model_as_bef
     assert _differing(single.result.folder, tmp_path / "again") == []
 
 
-@pytest.mark.usefixtures("unchecked")
+@pytest.mark.unchecked
 @pytest.mark.parametrize("when", sorted(STOPS))
 def test_the_model_is_as_before_when_the_run_is_stopped(
     single: Audited, loaded: Classifier, tmp_path: Path, when: str

@@ -18,6 +18,8 @@ import synapse_audit as sa
 from synapse_audit.artifacts import Brief, brief
 from synapse_audit.interventions.operators import Rewrite
 
+pytestmark = pytest.mark.unchecked
+
 GRID = {
     "fractions": (0.5,),
     "operators": ("mean", "zero", "halve"),

@@ -1,5 +1,7 @@
 """Calls the command line in this process, as the console script does."""
 
+import io
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 
 import pytest
@@ -41,3 +43,15 @@ class CommandLine:
         said = self.capsys.readouterr()
         assert isinstance(code, int)
         return Called(code, said.out, said.err)
+
+
+def quietly(*arguments: object) -> int:
+    """The exit code of a command of which nothing is read; for fixtures that outlive a test."""
+    nowhere = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        patch.setattr("sys.argv", ["synapse-audit", *map(str, arguments)])
+        try:
+            main()
+        except SystemExit as stop:
+            return stop.code if isinstance(stop.code, int) else 0
+        return 0

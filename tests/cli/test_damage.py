@@ -13,6 +13,8 @@ from cli.calling import CommandLine
 from synapse_audit.cli import main
 from synapse_audit.store import RunFolder
 
+pytestmark = pytest.mark.unchecked
+
 REWRITTEN = ("splits", "effects", "class_effects", "findings", "summary")
 """What every run writes, resumed or not."""
 
@@ -85,7 +87,6 @@ def _kept(folder: RunFolder) -> list[str]:
     return [name for name in folder.hashes if not name.startswith(REWRITTEN)]
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_one_flipped_bit_in_the_outcomes_is_said_and_changes_nothing(
     cli: CommandLine, command: Callable[[Path], list[object]], run: Path
 ) -> None:
@@ -98,7 +99,6 @@ def test_one_flipped_bit_in_the_outcomes_is_said_and_changes_nothing(
     assert RunFolder(run).hashes == before and RunFolder(run).has(*before)
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_whatever_was_damaged_is_made_again_as_it_was(
     cli: CommandLine, command: Callable[[Path], list[object]], run: Path
 ) -> None:
@@ -117,7 +117,6 @@ def test_whatever_was_damaged_is_made_again_as_it_was(
     assert RunFolder(run).hashes == before and RunFolder(run).has(*before)
 
 
-@pytest.mark.usefixtures("unchecked")
 def test_a_resumed_run_makes_nothing_again_that_is_whole(
     cli: CommandLine, command: Callable[[Path], list[object]], run: Path
 ) -> None:

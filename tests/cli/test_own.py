@@ -15,6 +15,8 @@ import torch
 
 from cli.calling import Called, CommandLine
 
+pytestmark = pytest.mark.unchecked
+
 NET = """
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """What is tried on whatever a stranger or a slip may hand to the product, one property each.
 
-Each is a hypothesis property that takes its fixtures from a :class:`Given`; ``test_fuzz`` runs a
-thousand inputs, ``make proofs`` twenty thousand.
+Each is a hypothesis property that takes its fixtures from a :class:`Given`; ``test_fuzz`` runs
+five hundred inputs, ``make proofs`` twenty thousand.
 """
 
 import copy
@@ -305,11 +305,11 @@ def _read_all(folder: Path) -> None:
 
 
 FUZZED: dict[str, tuple[Property, int]] = {
-    "arguments": (arguments, 300),
-    "data files": (data_files, 250),
-    "configurations": (configurations, 200),
+    "arguments": (arguments, 120),
+    "data files": (data_files, 130),
+    "configurations": (configurations, 100),
     "policies": (policies, 50),
-    "models": (models, 100),
-    "run folders": (run_folders, 100),
+    "models": (models, 50),
+    "run folders": (run_folders, 50),
 }
-"""Name → property, and how many inputs the default suite tries; ``make proofs`` tries 20 times."""
+"""Name → property, and how many inputs the default suite tries; ``make proofs`` tries 40 times."""

@@ -24,6 +24,8 @@ from synapse_audit.errors import UsageError
 from synapse_audit.findings import FINDINGS
 from synapse_audit.neurons.addresses import check_addresses
 
+pytestmark = pytest.mark.unchecked
+
 NAMED = ("2:0-27", "3:mlp_activation:0-40;2:31", "3:head_input:1,2")
 GRID = {
     "fractions": (0.25,),

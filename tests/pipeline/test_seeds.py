@@ -19,6 +19,8 @@ from synapse_audit.pipeline.seeds import (
 from synapse_audit.pipeline.seeds import figures_table as figures
 from synapse_audit.pipeline.seeds import names_table as names
 
+pytestmark = pytest.mark.unchecked
+
 
 def _figure(value: float | None, half: float | None = None) -> dict[str, Any]:
     if value is None or half is None:

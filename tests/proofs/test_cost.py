@@ -33,7 +33,7 @@ def quick() -> Ready:
     return make_ready(PRESETS["quick"], ROWS)
 
 
-@pytest.mark.usefixtures("unchecked")  # else half of what is measured is checks of shapes
+@pytest.mark.unchecked  # else half of what is measured is checks of shapes
 @pytest.mark.parametrize("exact", [True, False], ids=["exact", "two-phase"])
 def test_planned_cost_is_near_the_measured_one(
     quick: Ready, exact: bool, tell: Callable[[str], None]

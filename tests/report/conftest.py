@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
+
+from synapse_audit.report import SECTIONS
+from synapse_audit.report.kit.contents import Section
 
 from .fakes import FakeResult, make_result
 
@@ -10,3 +15,9 @@ from .fakes import FakeResult, make_result
 @pytest.fixture(scope="session")
 def full() -> FakeResult:
     return make_result()
+
+
+@pytest.fixture(scope="session")
+def built(full: FakeResult) -> Mapping[str, Section]:
+    """Every section of that run, by name."""
+    return {name: build(full) for name, build in SECTIONS.items()}

@@ -29,6 +29,8 @@ from synapse_audit.sweep.running import Chunk, run_chunk
 
 from .rigs import Rig, make_rig, silence
 
+pytestmark = pytest.mark.unchecked
+
 Arrays = Mapping[str, np.ndarray]
 
 CLASSES = ("a", "b", "c")

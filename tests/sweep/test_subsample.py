@@ -178,18 +178,18 @@ def test_pairs_are_run_as_often_as_their_stratum_says() -> None:
     cells = [cell("mean", d) for d in range(40)]
     margin = np.random.default_rng(0).normal(0, 3, (40, 1000))
     stream, seen = outcomes(cells, np.zeros((40, 1000)), margin), np.zeros((40, 1000))
-    for seed in range(300):
+    for seed in range(100):
         plan = chosen(seed)
         tail = np.searchsorted(ROWS, plan.tail)
         exact = (np.abs(margin[:, tail]) < 0.1).astype(int)
         sample = draw(plan, cells, stream, outcomes(cells, exact, margin[:, tail]))
         assert sample.partial.all() and sample.design_weight.shape == (40, 1000)
-        seen += sample.design_weight / 300
+        seen += sample.design_weight / 100
         assert (sample.error * Z_975 <= 0.01).all() and (sample.disagreement > 0).all()
         assert (sample.design_weight > 0).sum(axis=1).min() >= 5
-    # The 40 cells share an example's number: 1,000 × 300 numbers, 1 / share at most 33.
-    assert seen.mean() == pytest.approx(1, abs=4 * np.sqrt(33 / (1000 * 300)))
-    assert np.abs(seen.mean(axis=0) - 1).max() < 5 * np.sqrt(33 / 300)
+    # The 40 cells share an example's number: 1,000 × 100 numbers, 1 / share at most 33.
+    assert seen.mean() == pytest.approx(1, abs=4 * np.sqrt(33 / (1000 * 100)))
+    assert np.abs(seen.mean(axis=0) - 1).max() < 5 * np.sqrt(33 / 100)
 
 
 def test_where_routes_often_differ_everything_is_exact() -> None:
