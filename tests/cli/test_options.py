@@ -23,6 +23,7 @@ GIVEN: dict[str, tuple[list[object], object]] = {
     "label_column": (["--label-column", "d"], "d"),
     "group_column": (["--group-column", "e"], "e"),
     "columns": (["--columns", "f,g"], ["f", "g"]),
+    "slice_columns": (["--slice-columns", "h,i"], ["h", "i"]),
     "tokens": (["--tokens", "ids"], "ids"),
     "window": (["--window", 32], 32),
     "stride": (["--stride", 16], 16),

@@ -48,6 +48,21 @@ def test_metrics_have_slices_and_intervals(run: AuditResult) -> None:
     assert "redundancy.half_point" not in found, "unknown is left out, never 0"
 
 
+def test_slices_of_the_data_are_slices_of_the_card(tmp_path: Path) -> None:
+    of = {"accuracy": Figure(0.8, 0.7, 0.9, n=50), "recall": {"a": Figure(0.7, 0.6, 0.9)}}
+    figures: dict[str, Any] = {
+        "slices": {"site": {"<b>x": of}},
+        "worst_slice": {"site": {"accuracy": Figure(0.8, 0.6, 0.9, beside={"slice": "<b>x"})}},
+    }
+    text = cyclonedx(save_run(tmp_path / "sliced", figures=figures))
+    card = json.loads(text)["components"][0]["modelCard"]
+    metrics = card["quantitativeAnalysis"]["performanceMetrics"]
+    sliced = [m for m in metrics if m["type"].startswith(("slices", "worst_slice"))]
+    assert [m["slice"] for m in sliced] == ["site=<b>x", "site=<b>x, a", "worst of site"]
+    assert sliced[0]["confidenceInterval"] == {"lowerBound": "0.7", "upperBound": "0.9"}
+    assert JsonStrictValidator(SchemaVersion.V1_7).validate_str(text) is None
+
+
 def test_the_same_run_gives_the_same_file(run: AuditResult) -> None:
     assert cyclonedx(run) == cyclonedx(run)
 

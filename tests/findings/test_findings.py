@@ -37,6 +37,7 @@ TABLES = {
     "calibration": {"cells", "removal", "bins", "temperature"},
     "detection": {"cells", "removal", "roc", "thresholds", "failures"},
     "silenced": set(),
+    "slices": {"slices", "recalls"},
 }
 KEYS = {
     "redundancy": {"redundancy", "load_bearing"},
@@ -56,6 +57,7 @@ KEYS = {
     "calibration": {"calibration"},
     "detection": {"detection"},
     "silenced": {"silenced"},
+    "slices": {"slices", "worst_slice"},
 }
 
 

@@ -17,6 +17,7 @@ from .fake_sites import seed_tables, site_tables
 from .fault_tables import fault_rate_tables, fault_tables
 from .named_neurons_tables import given_tables
 from .paper_tables import paper_summary, paper_tables
+from .slice_tables import slice_summary, slice_tables
 
 CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.8, 0.95)
@@ -61,6 +62,7 @@ def make_result(
             "certificates": certificates(classes),
             "calibration": fake_certainty.calibration(),
             "detection": fake_certainty.detection(classes),
+            "slices": slice_tables(classes),
             "faults": fault_tables(classes),
             "fault_rate": fault_rate_tables(),
             "agreement": agreement_tables(layers),
@@ -122,6 +124,7 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
         "n_evaluate": 1000,
         "clean": {"accuracy": _figure(CLEAN, 0.011), "macro_f1": _figure(0.948, 0.014)},
         "paper": paper_summary(),
+        "worst_slice": slice_summary(),
         "redundancy": {
             "plateau": _figure(0.3, 0.05),
             "half_point": _figure(0.65, 0.1),

@@ -35,6 +35,7 @@ READERS = {
     "agreement": ("agreement",),
     "calibration": ("calibration",),
     "detection": ("detection",),
+    "slices": ("slices",),
 }
 TABLES = [
     (name, finding, table)

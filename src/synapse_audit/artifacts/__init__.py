@@ -24,6 +24,7 @@ from __future__ import annotations
 from synapse_audit.artifacts.brief import Brief, brief
 from synapse_audit.artifacts.data import (
     MOST_CLASSES,
+    SLICE,
     Input,
     LabelledData,
     Predictions,
@@ -62,6 +63,7 @@ __all__ = [
     "MOST_CLASSES",
     "REMOVAL_GROUPS",
     "SILENCING",
+    "SLICE",
     "Activations",
     "Brief",
     "Cell",

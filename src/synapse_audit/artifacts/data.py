@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from synapse_audit.artifacts.brief import Brief, brief
 
 MOST_CLASSES = 5_000
 """A table of class by class must fit in memory (200 MB)."""
+
+SLICE = "slice:"
+"""Begins the names of columns of ``splits.parquet`` that hold slices."""
 
 TextInput = str | tuple[str, str]
 """One text, or a pair of texts. Token ids are a text too: numbers with single spaces between."""
@@ -66,7 +70,7 @@ class LabelledData(Brief):
     groups: Int[np.ndarray, " examples"] | None
     """Examples with the same number never fall into different splits."""
     sha256: str
-    """Hash of every input, label and group, before the cap."""
+    """Hash of every input, label and group, before the cap; slices change no example."""
     source: str
     """Where the rows came from, for the reader of the report."""
     n_rows: int
@@ -79,6 +83,8 @@ class LabelledData(Brief):
     """What the numbers of an input are, in order, where inputs are rows of a table."""
     notes: tuple[str, ...] = ()
     """How labels were read, where a reader of results should know it."""
+    slices: Mapping[str, Shaped[np.ndarray, " examples"]] = field(default_factory=dict)
+    """Slice column → each example's value there as text, None where it has none."""
 
     def __len__(self) -> int:
         return len(self.inputs)

@@ -121,6 +121,10 @@ class Evidence(Brief):
     """The class that means no alarm, where one was named."""
     temperature: float | None = None
     """By which all logits must be divided for the least log loss on ``select``; NaN: none is."""
+    slices: Mapping[str, pd.Categorical] = field(default_factory=dict)
+    """Slice column → each example's value, of all that the data have; missing where it has none."""
+    groups: Int[np.ndarray, " examples"] | None = None
+    """Examples with the same number were resampled together."""
 
     def cells(self, *groups: Group) -> pd.DataFrame:
         """The rows of ``effects`` that were run for any of these purposes."""

@@ -13,8 +13,8 @@ from synapse_audit.errors import UsageError
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Figure, Keys, dotted, entry_of, walk
 
-EXPERIMENT_FREE = {"clean", "calibration", "detection", "slices"}
-"""Top-level keys whose figures do not depend on the grid."""
+EXPERIMENT_FREE = {"clean", "calibration", "detection", "slices", "worst_slice"}
+"""Top-level keys whose figures do not depend on the grid, fragility aside."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Against:
 
     def why_refused(self, keys: Keys) -> str:
         """Why the comparison would mislead; empty where it does not."""
-        if keys[0] == BASELINE or keys[0] in EXPERIMENT_FREE:
+        if keys[0] == BASELINE or (keys[0] in EXPERIMENT_FREE and keys[-1] != "fragility"):
             return self.common.why_not_paired()
         return self.common.why_not_paired() or self.common.why_not_same_grid()
 

@@ -14,6 +14,9 @@ OWN = (
 )
 """What may differ: how a model is loaded and how its cells are run. All else is the other run's."""
 
+ADDED = ("slice_columns",)
+"""What is the other run's too, but may be given: it changes no example."""
+
 
 def options_against(asked: dict[str, Any], run: Path) -> dict[str, Any]:
     """The options of the earlier run, with this model.
@@ -25,7 +28,7 @@ def options_against(asked: dict[str, Any], run: Path) -> dict[str, Any]:
     from synapse_audit.store import finished
 
     config = finished(run).manifest["config"]
-    refused = [name for name in asked if name not in OWN]
+    refused = [name for name in asked if name not in (*OWN, *ADDED)]
     if refused:
         option = f"--{refused[0].replace('_', '-')}"
         raise UsageError(
@@ -43,12 +46,12 @@ def check_same_examples(out: Path, run: Path) -> None:
     Raises:
         UsageError: the data file has changed, or the model has other classes.
     """
-    from synapse_audit.compare.comparable import different_examples
+    from synapse_audit.compare.comparable import different_examples, same_splits
     from synapse_audit.store import RunFolder, finished
 
     mine, theirs = RunFolder(out), finished(run)
     reasons = list(different_examples(theirs.manifest, mine.manifest).values())
-    if not reasons and not mine.read_table("splits").equals(theirs.splits):
+    if not reasons and not same_splits(mine.read_table("splits"), theirs.splits):
         reasons = ["splits differ"]
     if reasons:
         raise UsageError(f"--against '{run}' given, but {reasons[0]}; expected the same examples")

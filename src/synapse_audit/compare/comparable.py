@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import pandas as pd
+
+from synapse_audit.artifacts import SLICE
 from synapse_audit.store import AuditResult
 
 SAME_EXAMPLES: Mapping[str, tuple[str, ...]] = {
@@ -42,10 +45,19 @@ class Comparable(NamedTuple):
 def comparable(one: AuditResult, other: AuditResult) -> Comparable:
     """What differs between two runs."""
     different = different_examples(one.manifest, other.manifest)
-    if not different and not one.splits.equals(other.splits):
+    if not different and not same_splits(one.splits, other.splits):
         different["splits"] = "splits differ: other examples are evaluated"
     grid = _grid_difference(one, other)
     return Comparable(different | ({"grid": grid} if grid else {}))
+
+
+def same_splits(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether the same examples are in the same splits, whatever slices they are put into."""
+    mine, theirs = (
+        table.drop(columns=[name for name in table if str(name).startswith(SLICE)])
+        for table in (one, other)
+    )
+    return mine.equals(theirs)
 
 
 def different_examples(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, str]:

@@ -20,6 +20,7 @@ class DataFields(TypedDict, total=False):
     label_column: str | None
     group_column: str | None
     columns: str | Sequence[str]
+    slice_columns: str | Sequence[str]
 
 
 @explained
@@ -42,12 +43,28 @@ class DataOptions:
     """Rows with the same value here never fall into different splits."""
     columns: tuple[str, ...] = ()
     """Tables: the columns of numbers that an input consists of, in the model's order; ``*`` alone:
-    all but label and group. One text with commas between the names will do."""
+    all but label, group and slices. One text with commas between the names will do."""
+
+    slice_columns: tuple[str, ...] = ()
+    """Columns such as a language or a site: figures are given for the examples of each value too.
+    One text with commas between the names will do."""
 
     @field_validator("columns", mode="before")
     @classmethod
     def _names(cls, given: Any) -> Any:
-        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+        names = _split(given)
         if "" in names or ("*" in names and len(names) > 1):
             raise ValueError("expected names with commas between, or '*' alone")
         return names
+
+    @field_validator("slice_columns", mode="before")
+    @classmethod
+    def _slices(cls, given: Any) -> Any:
+        names = _split(given)
+        if "" in names or len({*names}) < len(names):
+            raise ValueError("expected different names with commas between")
+        return names
+
+
+def _split(given: Any) -> Any:
+    return [name.strip() for name in given.split(",")] if isinstance(given, str) else given

@@ -5,6 +5,7 @@
     file or hub id → Table     reading (a folder with one sub-folder per class: folders; a data
                                frame: frames)
     Table → Columns            columns
+    columns → slices           slices (parts of the data that get figures of their own)
     ids → texts of numbers     token_ids (where the text column holds token ids)
     columns → rows of numbers  rows (where several columns of numbers are the input)
     Table, Columns → Pool      validating (images, sounds, series of ``media``: signals)
@@ -34,6 +35,7 @@ from synapse_audit.data.label_map import check_label_map, exchanged_classes
 from synapse_audit.data.labels import refuse_one_column_per_class
 from synapse_audit.data.media import MEDIA, Medium
 from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
+from synapse_audit.data.slices import read_slices
 from synapse_audit.data.splitting import split, split_weights
 from synapse_audit.data.table_files import read_table
 from synapse_audit.data.tables import DATA, Pool, Table, listing
@@ -106,7 +108,8 @@ def load_data(
         asked = list(reading.columns)
         _check_columns(asked, inputs or pair, modality, vocabulary)
         medium = ROW
-        read = as_rows(tables, asked, label=label, group=group)
+        apart = reading.slice_columns
+        read = as_rows(tables, asked, label=label, group=group, slices=apart)
     else:
         refuse_one_column_per_class(tables[0], label, classes or ())
         names = {"pair": pair, "label": label, "group": group}
@@ -118,7 +121,8 @@ def load_data(
         read = read._replace(tables=tables)
     if classes is None:
         classes = names_in_labels(read.tables, read.columns)
-    pool = validate(read.tables, read.columns, classes, medium)
+    slices = read_slices(tables, reading.slice_columns)
+    pool = replace(validate(read.tables, read.columns, classes, medium), slices=slices)
     data = _labelled(pool, classes, tables[0].source, max_examples, seed)
     return replace(data, source=_sources(read.tables), columns=read.numbers)
 
@@ -148,15 +152,17 @@ def _labelled(
         n_rows=len(rows.inputs),
         n_repeats=len(rows.inputs) - len(whole.inputs),
         notes=rows.notes,
+        slices=kept.slices,
     )
 
 
 def _with(reading: DataOptions, options: DataFields) -> DataOptions:
     """The options with those fields changed; one column may be named without a list."""
     changed: dict[str, Any] = {**options}
-    if "columns" in options:
-        named = options["columns"]
-        changed["columns"] = (named,) if isinstance(named, str) else tuple(named)
+    for name in ("columns", "slice_columns"):
+        if name in changed:
+            named = changed[name]
+            changed[name] = (named,) if isinstance(named, str) else tuple(named)
     return replace(reading, **changed)
 
 

@@ -24,7 +24,7 @@ TABLE = "table"
 """Modality of a model that reads rows of numbers."""
 
 EVERY = "*"
-"""In place of names: every column of numbers but those of label and group."""
+"""In place of names: every column of numbers but those of label, group and slices."""
 
 VECTOR = "numbers of a row"
 """The column that is added."""
@@ -42,13 +42,19 @@ class Rows(NamedTuple):
 
 
 def as_rows(
-    tables: Sequence[Table], asked: Sequence[str], *, label: str | None, group: str | None
+    tables: Sequence[Table],
+    asked: Sequence[str],
+    *,
+    label: str | None,
+    group: str | None,
+    slices: Sequence[str] = (),
 ) -> Rows:
     """Puts the columns asked for together; label and group are guessed and checked as for texts.
 
     Args:
         asked: names of columns in the model's order, or ``*`` alone: all columns, in the order of
             the first table, in which more than half of the values given are numbers.
+        slices: columns that ``*`` leaves out as it does label and group; by name they can be read.
 
     Raises:
         DataError: a column is missing, named twice or no number at all; a value is missing, no
@@ -58,7 +64,10 @@ def as_rows(
     placed = replace(first, frame=first.frame.assign(**{VECTOR: None}))
     columns = choose_columns(placed, text=VECTOR, pair=None, label=label, group=group, medium=ROW)
     taken = {"label": columns.label, "group": columns.group}
-    names = _every(first, taken.values()) if list(asked) == [EVERY] else _named(first, asked, taken)
+    if list(asked) == [EVERY]:
+        names = _every(first, (*taken.values(), *slices))
+    else:
+        names = _named(first, asked, taken)
     for table in tables[1:]:
         for name in names:
             require_column(table, "input", name)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Int
+from jaxtyping import Int, Shaped
 
 from synapse_audit.artifacts import Input, Signal
 from synapse_audit.errors import DataError
@@ -65,12 +65,15 @@ class Pool:
     groups: Int[np.ndarray, " examples"] | None
     notes: tuple[str, ...] = ()
     """How labels were read, where a reader of results should know it."""
+    slices: Mapping[str, Shaped[np.ndarray, " examples"]] = field(default_factory=dict)
+    """Slice column → values as text, None where a row has none."""
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> Pool:
         """Some of the rows, in the order given."""
         groups = None if self.groups is None else self.groups[rows]
         inputs = tuple(self.inputs[i] for i in rows.tolist())
-        return Pool(inputs, self.labels[rows], self.origin[rows], groups, self.notes)
+        slices = {name: values[rows] for name, values in self.slices.items()}
+        return Pool(inputs, self.labels[rows], self.origin[rows], groups, self.notes, slices)
 
     def digest(self, classes: Sequence[str]) -> str:
         """SHA-256 over every row in order: input, name of its class, group, origin.
@@ -128,9 +131,18 @@ def names_in(table: Table, column: str, role: str) -> list[str]:
     """
     values = table.frame[column].tolist()
     reject(table, column, list(map(is_missing, values)), f"holds no {role}")
-    names = [str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in values]
+    names = list(map(as_name, values))
     reject(table, column, [not name.strip() for name in names], f"holds no {role}")
     return names
+
+
+def as_name(value: Any) -> str:
+    """A cell as a name; 3 and 3.0 are the same.
+
+    >>> as_name(3.0), as_name(0.5)
+    ('3', '0.5')
+    """
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def reject(table: Table, column: str, bad: Sequence[bool], problem: str) -> None:

@@ -61,6 +61,7 @@ def windowed(
         weights=_mean_one(data.weights[of], data.origin[of]),
         origin=data.origin[of],
         # Where no row was cut its windows need no group: the bootstrap can then keep class counts.
+        slices={name: values[of] for name, values in data.slices.items()},
         groups=groups[kept] if cut or data.groups is not None else None,
         windows=Windows(of, len(data), len(rows), len(rows) - len(kept)),
     )

@@ -13,6 +13,8 @@ from synapse_audit.summary import Entry, Figure, Keys, dotted, entry_of, fits, w
 SHOWN = (
     *("clean.accuracy", "clean.macro_f1", "clean.recall.<class>", "clean.precision.<class>"),
     *("calibration.ece", "detection.missed_alarm", "detection.false_alarm"),
+    *("slices.<column>.<value>.accuracy", "slices.<column>.<value>.recall.<class>"),
+    "worst_slice.<column>.accuracy",
     *("redundancy.plateau", "redundancy.half_point", "silenced.accuracy.<share>"),
     *("vulnerability.<class>.redirect.<budget>", "certificates.l2.<budget>"),
 )

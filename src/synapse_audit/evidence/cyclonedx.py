@@ -74,9 +74,19 @@ def _card(run: AuditResult) -> dict[str, Any]:
 
 def _metric(keys: Keys, figure: Figure, entry: Entry) -> dict[str, Any]:
     found: dict[str, Any] = {"type": f"{dotted(keys)}: {entry.meaning}", "value": str(figure.value)}
-    if "<class>" in entry.keys:
-        found["slice"] = keys[entry.keys.index("<class>")]
+    slice_of = _slice(keys, entry)
+    if slice_of:
+        found["slice"] = slice_of
     if entry.interval == "sample" and figure.bounded:
         ends = {"lowerBound": str(figure.low), "upperBound": str(figure.high)}
         found["confidenceInterval"] = ends
     return found
+
+
+def _slice(keys: Keys, entry: Entry) -> str:
+    """Which part of the examples a figure is of: a class, the value of a column, or both."""
+    named = dict(zip(entry.keys, keys, strict=True))
+    column, value = named.get("<column>"), named.get("<value>")
+    parts = [f"{column}={value}"] if value is not None else []
+    parts += [f"worst of {column}"] if column is not None and value is None else []
+    return ", ".join([*parts, *([named["<class>"]] if "<class>" in named else [])])

@@ -16,7 +16,7 @@ TABLES = (
 
 REPEATED = (
     *("data", "fit_data", "text_column", "text_pair_column", "input_column", "label_column"),
-    *("group_column", "benign", "preset", "seed", "dtype", "device"),
+    *("group_column", "slice_columns", "benign", "preset", "seed", "dtype", "device"),
 )
 """Options that a repeating command states; the manifest has all others."""
 
@@ -49,8 +49,10 @@ def command(run: AuditResult) -> str:
     config: dict[str, Any] = run.manifest.get("config", {})
     words = ["synapse-audit", "run", str(config.get("model"))]
     for name in REPEATED:
-        if config.get(name) is not None:
-            words += [f"--{name.replace('_', '-')}", str(config[name])]
+        value = config.get(name)
+        if value not in (None, []):
+            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            words += [f"--{name.replace('_', '-')}", text]
     most = config.get("grid", {}).get("max_examples")
     words += ["--max-examples", str(most)] if most is not None else []
     return shlex.join(words)

@@ -26,6 +26,7 @@ from synapse_audit.findings.rankings.agreement import agreement
 from synapse_audit.findings.redundancy.redundancy import redundancy
 from synapse_audit.findings.silenced import silenced
 from synapse_audit.findings.sites import sites
+from synapse_audit.findings.slices import slices
 from synapse_audit.findings.vulnerability import vulnerability
 
 __all__ = ["FINDINGS"]
@@ -48,5 +49,6 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "calibration": calibration,
     "detection": detection,
     "silenced": silenced,
+    "slices": slices,
 }
 """Name → what computes it."""

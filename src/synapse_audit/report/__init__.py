@@ -40,6 +40,7 @@ from synapse_audit.report.sections.redirect import redirect
 from synapse_audit.report.sections.removal import removal
 from synapse_audit.report.sections.seeds import seeds
 from synapse_audit.report.sections.sites import sites
+from synapse_audit.report.sections.slices import slices
 from synapse_audit.report.sections.steering import steering
 from synapse_audit.report.sections.sufficiency import sufficiency
 
@@ -51,6 +52,7 @@ SECTIONS: dict[str, Entry] = {
     "clean": Entry("performance", clean),
     "calibration": Entry("performance", calibration),
     "detection": Entry("performance", detection, {"benign": "CLASS"}),
+    "slices": Entry("performance", slices, {"slice_columns": ["COLUMN"]}),
     "removal": Entry("redundancy", removal),
     "layers": Entry("redundancy", layers, trimmed="single layers"),
     "sufficiency": Entry("redundancy", sufficiency),

@@ -24,7 +24,10 @@ MADE_FROM: dict[str, tuple[str, ...]] = {
     "outcomes": ("activations", "flips", "probes", "rankings"),
     "effects": ("outcomes", "predictions"),
     "class_effects": ("outcomes", "predictions"),
-    "findings": ("activations", "effects", "outcomes", "predictions", "stability", "sufficiency"),
+    "findings": (
+        *("activations", "effects", "outcomes", "predictions", "splits", "stability"),
+        "sufficiency",
+    ),
     "summary": ("effects", "findings", "outcomes"),
 }
 """Files by the first part of their name → what they are made from besides model and data."""

@@ -100,7 +100,8 @@ class RunFolder:
     @property
     def finished(self) -> bool:
         """Whether the run came to its end and every file is as it was written."""
-        return self.manifest.get("status") == "complete" and not self.damaged(*self.hashes)
+        complete = self.manifest.get("status") == "complete" and "summary.json" in self.hashes
+        return complete and not self.damaged(*self.hashes)
 
     @property
     def manifest(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from synapse_audit.summary.certainty import CERTAINTY, OF_HEADLINE
 from synapse_audit.summary.entry import Entry
+from synapse_audit.summary.slices import SLICES
 
 SCHEMA = 2
 """Number of the layout of ``summary.json``; 1 had no number."""
@@ -339,5 +340,6 @@ CATALOGUE: tuple[Entry, ...] = (
         interval="fact",
     ),
     *CERTAINTY,
+    *SLICES,
 )
 """Every figure, in the order of the summary."""

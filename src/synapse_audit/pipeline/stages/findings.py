@@ -125,6 +125,8 @@ def gather(
         strata=_strata(run, classifier),
         benign=run.config.benign,
         temperature=_temperature(found, data, splits),
+        slices=_slices(data, splits),
+        groups=groups,
     )
 
 
@@ -138,6 +140,12 @@ def _strata(run: Run, classifier: Classifier) -> pd.DataFrame | None:
     found = fault_strata(weights_of(every), grid)
     table = pd.DataFrame(found, columns=["part", "bit_kind", "bits", "faults"])
     return table.assign(places=[len(places[kind]) for kind in table["bit_kind"]])
+
+
+def _slices(data: LabelledData, splits: Splits) -> dict[str, pd.Categorical]:
+    """Values of the evaluate examples, among all that any example has."""
+    known = {n: sorted({v for v in values if v is not None}) for n, values in data.slices.items()}
+    return {n: pd.Categorical(data.slices[n][splits.evaluate], known[n]) for n in known}
 
 
 def _temperature(found: Extraction, data: LabelledData, splits: Splits) -> float:

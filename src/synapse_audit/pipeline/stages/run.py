@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Int
 
-from synapse_audit.artifacts import LabelledData, Splits
+from synapse_audit.artifacts import SLICE, LabelledData, Splits
 from synapse_audit.config import AuditConfig
 from synapse_audit.extending import extensions
 from synapse_audit.memory import release_memory
@@ -27,8 +27,12 @@ from synapse_audit.store import RunFolder, UnitShelf
 SCHEMA = 1
 """Version of the run folder's layout."""
 
-VOLATILE = {"out", "seeds", "time_budget", "batch_size", "engine", "workers", "address"}
-"""Configuration that may differ between a run and its resumption."""
+VOLATILE = {
+    *("out", "seeds", "time_budget", "batch_size", "engine", "workers", "address"),
+    "slice_columns",
+}
+"""Configuration that may differ between a run and its resumption. Other slices change findings
+alone, which are made again since ``splits.parquet`` has changed."""
 
 PACKAGES = ("synapse-audit", "torch", "transformers", "numpy", "scipy", "scikit-learn", "pandas")
 
@@ -220,10 +224,14 @@ def _model_facts(classifier: Classifier) -> dict[str, Any]:
 
 
 def splits_table(data: LabelledData, splits: Splits) -> pd.DataFrame:
-    """``splits.parquet``: one row per example, with the row that it was cut from in windows."""
+    """``splits.parquet``: one row per example, with the row that it was cut from in windows.
+
+    Slices are columns ``slice:NAME`` of texts, null where an example has no value.
+    """
     names = np.full(len(data), "", dtype=object)
     for part in fields(splits):
         names[getattr(splits, part.name)] = part.name
     rows = {} if data.windows is None else {"row": data.windows.rows}
     columns = {"example": np.arange(len(data)), "split": names, "label": data.labels}
-    return pd.DataFrame(columns | rows)
+    slices = {f"{SLICE}{name}": values for name, values in data.slices.items()}
+    return pd.DataFrame(columns | rows | slices)

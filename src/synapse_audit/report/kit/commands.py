@@ -56,7 +56,7 @@ def _option(name: str, value: Any) -> list[str]:
     if name in FLAGS:
         return [FLAGS[name]]
     option = f"--{RENAMED.get(name, name).replace('_', '-')}"
-    if name == "columns":
+    if name in ("columns", "slice_columns"):
         return [option, ",".join(map(str, value))]
     if isinstance(value, list | tuple):
         return [part for one in value for part in (option, str(one))]
