@@ -22,6 +22,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("neurons",),
     ("config",),
     ("artifacts",),
+    ("tables",),
     ("data",),
     ("model",),
     ("probes",),

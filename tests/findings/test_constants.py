@@ -1,6 +1,7 @@
 import pytest
 
-from synapse_audit.findings.redundancy.constants import COLUMNS, constants_list, constants_table
+from synapse_audit.findings.redundancy.constants import constants_list, constants_table
+from synapse_audit.tables.redundancy import CONSTANTS
 
 from .evidence import Trial, make_evidence, silence
 
@@ -27,7 +28,7 @@ def test_only_what_zero_hurts_and_mean_does_not_is_load_bearing():
         *candidate(0, 0, zero=120, mean=1),
     ]
     table = constants_table(make_evidence(LABELS, trials))
-    assert table.columns.tolist() == COLUMNS
+    assert table.columns.tolist() == CONSTANTS.names
     assert table[["layer", "neuron"]].to_numpy().tolist() == [[0, 0], [0, 2], [1, 1], [1, 3]]
     assert table["site"].unique().tolist() == ["block_output"]
     assert table["address"].tolist()[1:3] == ["0:block_output:2", "1:block_output:1"]
@@ -48,5 +49,5 @@ def test_listed_worst_first():
 
 def test_no_candidates_no_rows():
     table = constants_table(make_evidence(LABELS))
-    assert table.columns.tolist() == COLUMNS
+    assert table.columns.tolist() == CONSTANTS.names
     assert constants_list(table) == []

@@ -7,7 +7,8 @@ import pytest
 
 from synapse_audit.artifacts import Activations
 from synapse_audit.rankings import RANKINGS, rank
-from synapse_audit.rankings.stability import COLUMNS, stability
+from synapse_audit.rankings.stability import stability
+from synapse_audit.tables.run import STABILITY
 
 from .problems import context
 
@@ -18,7 +19,7 @@ METHODS = sorted(set(RANKINGS) - {"random", "paper"})
 def test_a_planted_neuron_is_found_in_every_resample_and_noise_is_not() -> None:
     setting = context()
     table = stability(setting, {m: rank(m, setting) for m in (*METHODS, "random")}, resamples=12)
-    assert list(table) == list(COLUMNS)
+    assert list(table) == STABILITY.names
     assert sorted(set(table["method"])) == METHODS
     assert (table["k"] == 1).all()
     assert (table["resamples"] == 12).all()

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synapse_audit.tables.calibration import REMOVAL as CALIBRATED
+
 FRACTIONS = (0.1, 0.3, 0.5, 0.8)
 UNRESOLVED = "400 (effective) benign examples cannot resolve a false-alarm rate of 0.1%"
 
@@ -92,7 +94,7 @@ def calibration() -> dict[str, pd.DataFrame]:
     )
     return {
         "cells": pd.DataFrame(rows),
-        "removal": pd.DataFrame(removal),
+        "removal": CALIBRATED.joined([pd.DataFrame(removal)]),
         "bins": pd.DataFrame(bins),
         "temperature": temperature,
     }

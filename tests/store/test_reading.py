@@ -15,7 +15,6 @@ import pytest
 
 from synapse_audit.errors import RunFolderError
 from synapse_audit.store import reading
-from synapse_audit.store.columns import CLASS, NUMBER, TABLES, TEXT, problem_of
 from synapse_audit.store.reading import read_array, read_arrays, read_json, read_table, using
 
 
@@ -87,14 +86,10 @@ def test_a_missing_column_is_named_and_a_further_one_is_fine(tmp_path: Path) -> 
     pd.testing.assert_frame_equal(found, pd.read_parquet(path))
 
 
-def test_values_are_judged_by_what_is_known_of_them() -> None:
-    nothing = pd.Series([None, None], dtype=object)
-    assert [column.problem(nothing) for column in (CLASS, NUMBER, TEXT)] == ["", "", ""]
-    assert CLASS.problem(pd.Series([0.0, np.nan, 3.0])) == ""
-    assert TEXT.problem(pd.Series(["a", None], dtype="category")) == ""
-    assert NUMBER.problem(pd.Series([1 + 2j])) == "holds other than numbers"
-    assert problem_of("findings/any", pd.DataFrame({"x": [1]})) == ""
-    assert all(TABLES.values())
+def test_a_table_of_a_finding_lacks_no_column(tmp_path: Path) -> None:
+    path = _parquet(tmp_path / "x.parquet", pd.DataFrame({"layer": [1], "neurons": [8]}))
+    words = r"has no column 'participation_ratio'; expected"
+    _refused(words, read_table, path, "findings/redundancy.participation")
 
 
 def test_a_table_says_how_large_it_is_before_memory_is_taken(

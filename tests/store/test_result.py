@@ -8,12 +8,12 @@ import pytest
 
 from synapse_audit.errors import RunFolderError
 from synapse_audit.store import AuditResult, RunFolder
-from synapse_audit.store.columns import TABLES
+from synapse_audit.tables import TABLES
 
 
 def declared(name: str) -> pd.DataFrame:
     """Two rows of a table with its declared columns."""
-    kinds = {name: column.kind for name, column in TABLES[name].items()}
+    kinds = {column.name: column.values.kind for column in TABLES[name].columns}
     return pd.DataFrame({n: ["x"] * 2 if kind == "text" else [0, 1] for n, kind in kinds.items()})
 
 

@@ -20,11 +20,9 @@ from synapse_audit.effects import NO_CLASS, Scored
 from synapse_audit.effects.curves import draw_range, random_controls, where
 from synapse_audit.effects.two_phase import Phases
 from synapse_audit.memory import release_memory, row_chunks
+from synapse_audit.tables.run import NAMING
 
-NAMES = [
-    *("cell", "group", "space", "operator", "strength", "site", "position", "layers", "ranking"),
-    *("ranked_for", "selection", "fraction", "draw", "target", "parameter"),
-]
+NAMES = [column.name for column in NAMING]
 """Columns of ``effects`` that name a cell."""
 
 DRAWN = ("random", "matched", "keep_random")

@@ -7,13 +7,14 @@ to every cell that asks for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Float32, Int
 
-from synapse_audit.artifacts import DETAILS, Cell, Outcomes, Plan, Predictions
+from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
 from synapse_audit.effects.controls import adjusted, positions
 from synapse_audit.effects.estimates import bounded
 from synapse_audit.effects.measures import METRICS, class_sizes
@@ -22,71 +23,19 @@ from synapse_audit.effects.scored import Scored
 from synapse_audit.effects.two_phase import phase_error
 from synapse_audit.memory import row_chunks
 from synapse_audit.statistics import mcnemar, resampled_weights
+from synapse_audit.tables.run import CLASS_EFFECTS, EFFECTS
 
 ESTIMABLE = ("suffix", "two-phase")
 """Routes of pooled cells for which the stream route was run as well."""
 
-_PURPOSE = {
-    "space": "str",
-    "operator": "str",
-    "strength": "float64",
-    "site": "str",
-    "position": "str",
-    "layers": "str",
-    "ranking": "str",
-    "ranked_for": "str",
-    "selection": "str",
-    "fraction": "float64",
-    "k": "Int64",
-    "draw": "Int64",
-    "source": "str",
-    "target": "str",
-    "parameter": "str",
-    **dict.fromkeys(DETAILS, "str"),
-    **dict.fromkeys(["steps", "bit"], "Int64"),
-}
-
-_MEASURED = [
-    "accuracy",
-    "accuracy_drop",
-    "macro_f1",
-    "weighted_f1",
-    "flip_rate",
-    "redirect_rate",
-    "collateral",
-]
-
-COLUMNS: dict[str, str] = {
-    "cell": "str",
-    "group": "str",
-    **_PURPOSE,
-    "budget_l2": "float64",
-    "budget_linf": "float64",
-    "n_changed": "Int64",
-    "n": "int64",
-    **{f"{name}{end}": "float64" for name in _MEASURED for end in ("", "_low", "_high")},
-    "mean_kl": "float64",
-    "p_value": "float64",
-    "p_adjusted": "float64",
-    "z_random": "float64",
-    "p_random": "float64",
-    "route": "str",
-    "n_exact": "Int64",
-    "direct_drop": "float64",
-    "action": "str",
-    "phase_se": "float64",
-}
+COLUMNS: dict[str, str] = EFFECTS.types | {"n": "int64"}
 """Columns of the effects table in order, with their pandas types."""
 
-_CLASS_MEASURED = ["recall", "recall_low", "recall_high", "precision", "f1", "recall_drop"]
-
-CLASS_COLUMNS: dict[str, str] = {
-    "cell": "str",
-    "class": "str",
-    "support": "int64",
-    **dict.fromkeys(_CLASS_MEASURED, "float64"),
-}
+CLASS_COLUMNS: dict[str, str] = CLASS_EFFECTS.types | {"support": "int64"}
 """Columns of the class effects table in order, with their pandas types."""
+
+_OF_CELL = {field.name for field in fields(Cell)} & {*COLUMNS} | {"k", "parameter"}
+"""Columns that a cell itself has."""
 
 
 class Tables(NamedTuple):
@@ -139,7 +88,7 @@ def measure(
     measured = _measure_rows(base, list(row_of.values()), outcomes)
     joined = np.array([order[_row_key(cell)] for cell in plan.cells], dtype=np.int64)
     measured = {name: values[..., joined] for name, values in measured.items()}
-    class_values = {name: measured.pop(name) for name in _CLASS_MEASURED}
+    class_values = {name: measured.pop(name) for name in [*CLASS_COLUMNS][3:]}
     rows = outcomes.rows([cell.action for cell in plan.cells])
     measured["phase_se"] = phase_error(outcomes, base.labels, weights.astype(np.float64))[rows]
     effects = _effects(plan, measured, len(predictions.labels))
@@ -224,10 +173,9 @@ def _effects(
 ) -> pd.DataFrame:
     cells = plan.cells
     found = positions(cells, measured["accuracy_drop"], measured["phase_se"])
-    columns: dict[str, Any] = {name: [getattr(c, name) for c in cells] for name in _PURPOSE}
+    columns: dict[str, Any] = {name: [getattr(c, name) for c in cells] for name in _OF_CELL}
     columns |= {
         "cell": [cell.key for cell in cells],
-        "group": [cell.group for cell in cells],
         "budget_l2": [None if cell.edit is None else cell.edit.l2 for cell in cells],
         "budget_linf": [None if cell.edit is None else cell.edit.linf for cell in cells],
         "n_changed": [None if cell.edit is None else cell.edit.n_changed for cell in cells],

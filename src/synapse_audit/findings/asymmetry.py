@@ -27,6 +27,7 @@ from synapse_audit.effects.resampled import Sampled, clean_recalls, recalls, sup
 from synapse_audit.effects.selection import Pick, candidates, difference, largest, smallest
 from synapse_audit.statistics import benjamini_yekutieli, paired_interval
 from synapse_audit.summary import Choice, Figure
+from synapse_audit.tables.asymmetry import CURVES, FRAGILITY, MATRIX
 
 AIMED_FRACTION = 0.5
 """The matrix is drawn at the fraction of the grid closest to this."""
@@ -38,18 +39,6 @@ LEAST_SUPPORT = 5
 """Classes with fewer ``evaluate`` examples are not called most or least fragile."""
 
 NO_CURVE = "no removal curve (operator mean, top, all layers, pooled) was run"
-MATRIX = [
-    *("operator", "fraction", "ranked_for", "class", "value", "low", "high"),
-    *("specificity", "specificity_low", "specificity_high", "p_value", "p_adjusted"),
-]
-FRAGILITY = [
-    *("class", "support", "recall", "mean_drop", "mean_drop_low", "mean_drop_high"),
-    "half_fraction",
-]
-CURVES = [
-    *("class", "fraction", "recall", "recall_low", "recall_high"),
-    *("random_recall", "random_low", "random_high"),
-]
 
 
 def asymmetry(evidence: Evidence) -> Finding:
@@ -95,10 +84,10 @@ def matrix_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     """
     fraction = matrix_fraction(evidence)
     if fraction is None:
-        return pd.DataFrame(columns=MATRIX)
+        return MATRIX.empty()
     parts = [_matrix(evidence, operator, fraction, kept) for operator in SILENCING]
     parts = [part for part in parts if len(part)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=MATRIX)
+    return pd.concat(parts, ignore_index=True) if parts else MATRIX.empty()
 
 
 def matrix_fraction(evidence: Evidence) -> float | None:
@@ -123,7 +112,7 @@ def _matrix(
     drawn = random_controls(cells, evidence.grid.rankings[0])["action"]
     ranked = [evidence.classes[i] for i in kept if evidence.classes[i] in actions]
     if not ranked or drawn.empty:
-        return pd.DataFrame(columns=MATRIX)
+        return MATRIX.empty()
     chosen = recalls(evidence, [actions[name] for name in ranked], kept)
     random = recalls(evidence, list(drawn), kept)
     # The clean recall cancels between the drop and the random controls' drop.
@@ -133,7 +122,7 @@ def _matrix(
     names = [evidence.classes[i] for i in kept]
     table["ranked_for"] = np.repeat(ranked, len(names))
     table["class"] = np.tile(names, len(ranked))
-    return table.assign(operator=operator, fraction=fraction)[MATRIX]
+    return table.assign(operator=operator, fraction=fraction)[MATRIX.names]
 
 
 def draw_variance(
@@ -210,7 +199,7 @@ def fragility_table(
 ) -> pd.DataFrame:
     """Per class: support, clean recall, mean drop, and where recall falls below half of clean."""
     if drops is None:
-        return pd.DataFrame(columns=FRAGILITY)
+        return FRAGILITY.empty()
     curve = headline(evidence)
     clean = clean_recalls(evidence, kept).value
     below = recalls(evidence, list(curve["action"]), kept).value < clean / 2
@@ -220,7 +209,7 @@ def fragility_table(
     table["support"] = _support(evidence)[kept]
     table["mean_drop"], table["mean_drop_low"], table["mean_drop_high"] = drops.value, low, high
     table["half_fraction"] = np.where(below.any(axis=0), fractions[below.argmax(axis=0)], np.nan)
-    return table[FRAGILITY]
+    return table[FRAGILITY.names]
 
 
 def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataFrame:
@@ -235,7 +224,7 @@ def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
     table = top.merge(random.rename(columns={"random": "random_recall"}), on=keys, how="left")
     order = {evidence.classes[i]: place for place, i in enumerate(kept)}
     table = table.assign(place=table["class"].map(order)).sort_values(["place", "fraction"])
-    return table[CURVES].reset_index(drop=True)
+    return table[CURVES.names].reset_index(drop=True)
 
 
 # ---- figures -----------------------------------------------------------------------------------

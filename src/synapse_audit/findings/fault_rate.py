@@ -18,6 +18,8 @@ from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.fault_rates import sampled_share, weighted_share
 from synapse_audit.effects.no_numbers import no_numbers
 from synapse_audit.summary import Figure
+from synapse_audit.tables import Table
+from synapse_audit.tables.fault_rate import PLACES, STRATA, TABLES, TOTALS
 
 SHARES = (0.0, 0.01, 0.05, 0.25)
 """Shares of the predictions: a fault that changes more breaks the model."""
@@ -25,10 +27,6 @@ SHARES = (0.0, 0.01, 0.05, 0.25)
 TIES = 1e-9
 """Shares are sums of weights: what is equal but for rounding is no more."""
 
-RATE = ["faults", "broken", "no_numbers", "rate", "low", "high"]
-STRATA = ["part", "bit_kind", "share", "bits", *RATE]
-PLACES = ["part", "bit", "bit_kind", "share", "bits", *RATE]
-TOTALS = ["over", "name", "share", "bits", *RATE]
 EVERY = "every bit"
 NONE = "no random faults were asked for (--faults), or the time budget left them out"
 
@@ -38,8 +36,7 @@ def fault_rate(evidence: Evidence) -> Finding:
     faults = _faults(evidence)
     planned = evidence.strata
     if planned is None or faults.empty:
-        none = {"strata": STRATA, "places": PLACES, "totals": TOTALS}
-        empty = {name: pd.DataFrame(columns=columns) for name, columns in none.items()}
+        empty = {table.key[1]: table.empty() for table in TABLES}
         return Finding("fault_rate", empty, {"fault_rate": Figure.unknown(NONE)})
     strata = _table(_strata_rows(planned, faults), STRATA)
     totals = _table(_total_rows(strata), TOTALS)
@@ -123,8 +120,8 @@ def _those(table: pd.DataFrame, **wanted: str) -> pd.DataFrame:
     return table
 
 
-def _table(rows: Iterator[dict[str, Any]], columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(list(rows), columns=columns)
+def _table(rows: Iterator[dict[str, Any]], declared: Table) -> pd.DataFrame:
+    return pd.DataFrame(list(rows), columns=declared.names)
 
 
 def _figures(totals: pd.DataFrame) -> Mapping[str, Any]:

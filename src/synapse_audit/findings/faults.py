@@ -20,6 +20,7 @@ from synapse_audit.effects.curves import TOLERANCE, draw_range, figure, grid_ban
 from synapse_audit.effects.no_numbers import no_numbers
 from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
 from synapse_audit.summary import Figure
+from synapse_audit.tables.faults import FLIPS, GAINS, HALVING, HEAD_ROWS, NOISE, SHAPED_PUSHES
 
 DROP = {"accuracy_drop": "drop"}
 REDIRECT = {"redirect_rate": "redirect", "collateral": "collateral"}
@@ -28,18 +29,6 @@ ROWS = ("row_swap", "row_scale")
 
 ENDS = ["drop", "drop_low", "drop_high"]
 RATES = [f"{name}{end}" for name in ("redirect", "collateral") for end in ("", "_low", "_high")]
-FLIPS = [
-    *("format", "kind", "part", "layer", "selection", "target", "bits"),
-    *(*ENDS, *RATES, "overflowed", "crashed", "draws"),
-]
-HALVING = ["format", "kind", "part", "layer", "selection", "bits", "low", "high", "most"]
-NOISE = ["setting", "part", "layer", "sigma", "share", "selection", *ENDS, "draws"]
-GAINS = ["layer", "factor", "share", "selection", *ENDS, "draws"]
-ROW_COLUMNS = ["operator", "source", "target", "factor", *ENDS, *RATES]
-PUSH_COLUMNS = [
-    *("operator", "setting", "target", "columns", "selection", "size"),
-    *("budget", "budget_linf", "n_changed", *RATES, "draws"),
-]
 
 
 def faults(evidence: Evidence) -> Finding:
@@ -69,7 +58,7 @@ def flips_table(flipped: pd.DataFrame) -> pd.DataFrame:
     keys = ["format", "kind", "part", "layer", "selection", "target", "strength"]
     shares = {"overflowed": "overflowed", "crashed": "crashed"}
     table = _summed(flipped, keys, {**DROP, **REDIRECT, **shares})
-    return _fit(table.rename(columns={"strength": "bits"}), FLIPS)
+    return _fit(table.rename(columns={"strength": "bits"}), FLIPS.names)
 
 
 def halving_table(evidence: Evidence, flipped: pd.DataFrame) -> pd.DataFrame:
@@ -87,7 +76,7 @@ def halving_table(evidence: Evidence, flipped: pd.DataFrame) -> pd.DataFrame:
         ends = [smallest[0], float(band.low), float(band.high)]
         finite = [end if np.isfinite(end) else None for end in ends]
         rows.append((*key, *finite, bits[-1]))
-    table = pd.DataFrame(rows, columns=HALVING)
+    table = pd.DataFrame(rows, columns=HALVING.names)
     return table.astype(dict.fromkeys(["layer", "bits", "low", "high", "most"], "float64"))
 
 
@@ -160,7 +149,7 @@ def noise_table(evidence: Evidence) -> pd.DataFrame:
     )
     keys = ["setting", "part", "layer", "strength", "fraction", "selection"]
     table = draw_range(cells, keys, DROP)
-    return _fit(table.rename(columns={"strength": "sigma", "fraction": "share"}), NOISE)
+    return _fit(table.rename(columns={"strength": "sigma", "fraction": "share"}), NOISE.names)
 
 
 def gains_table(evidence: Evidence) -> pd.DataFrame:
@@ -168,7 +157,7 @@ def gains_table(evidence: Evidence) -> pd.DataFrame:
     cells = where(evidence.cells("edit"), {"operator": "gain"})
     cells = cells.assign(layer=pd.to_numeric(cells["layers"]))
     table = _summed(cells, ["layer", "strength", "fraction", "selection"], DROP)
-    return _fit(table.rename(columns={"strength": "factor", "fraction": "share"}), GAINS)
+    return _fit(table.rename(columns={"strength": "factor", "fraction": "share"}), GAINS.names)
 
 
 def rows_table(evidence: Evidence) -> pd.DataFrame:
@@ -176,7 +165,7 @@ def rows_table(evidence: Evidence) -> pd.DataFrame:
     cells = evidence.cells("edit")
     cells = cells[cells["operator"].isin(ROWS)]
     return _fit(_named(cells, {**DROP, **REDIRECT}).rename(columns={"strength": "factor"}),
-                ROW_COLUMNS)  # fmt: skip
+                HEAD_ROWS.names)  # fmt: skip
 
 
 def pushes_table(evidence: Evidence) -> pd.DataFrame:
@@ -191,7 +180,9 @@ def pushes_table(evidence: Evidence) -> pd.DataFrame:
     cells = cells.assign(budget=cells["budget_l2"] / norm if norm > 0 else np.nan)
     keys = ["operator", "setting", "target", "fraction", "selection", "strength"]
     table = _summed(cells, keys, REDIRECT, ["budget", "budget_linf", "n_changed"])
-    return _fit(table.rename(columns={"strength": "size", "fraction": "columns"}), PUSH_COLUMNS)
+    return _fit(
+        table.rename(columns={"strength": "size", "fraction": "columns"}), SHAPED_PUSHES.names
+    )
 
 
 # ---- small things --------------------------------------------------------------------------------

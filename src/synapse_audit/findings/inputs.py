@@ -15,6 +15,7 @@ import pandas as pd
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.curves import draw_range, figure, unknown
 from synapse_audit.summary import Figure
+from synapse_audit.tables.inputs import ATTACKS
 
 MEASURES = {
     "accuracy": "accuracy",
@@ -27,10 +28,6 @@ MEASURES = {
 
 ENDS = ("", "_low", "_high")
 KEYS = ["attack", "unit", "target", "strength"]
-ATTACKS = [
-    *(*KEYS, "selection", "draws"),
-    *(f"{name}{end}" for name in MEASURES.values() for end in ENDS),
-]
 HALF = 0.5
 NOT_RUN = "no attack on the input was run"
 
@@ -50,12 +47,8 @@ def attacks_table(evidence: Evidence) -> pd.DataFrame:
         columns={f"{old}{end}": f"{new}{end}" for old, new in MEASURES.items() for end in ENDS}
     )
     parts = [single.assign(draws=1), random.assign(selection="random")]
-    table = pd.concat([part.reindex(columns=ATTACKS) for part in parts if len(part)] or [_none()])
+    table = ATTACKS.joined(parts)
     return table.sort_values([*KEYS, "selection"], ignore_index=True)
-
-
-def _none() -> pd.DataFrame:
-    return pd.DataFrame(columns=ATTACKS)
 
 
 def _figures(table: pd.DataFrame) -> dict[str, Any]:

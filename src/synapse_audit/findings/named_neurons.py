@@ -13,19 +13,9 @@ import pandas as pd
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.curves import draw_range, figure, unknown, where
 from synapse_audit.summary import Figure
+from synapse_audit.tables.named_neurons import CLASSES, EFFECTS
 
 KEYS = ["site", "operator", "strength", "addresses"]
-EFFECTS = [
-    *("neurons", "site", "layers", "k", "operator", "strength"),
-    *("accuracy", "accuracy_low", "accuracy_high", "drop", "drop_low", "drop_high"),
-    *("random_drop", "random_low", "random_high", "draws", "z_random", "p_random", "p_value"),
-    *("flip_rate", "flip_low", "flip_high"),
-]
-CLASSES = [
-    *("neurons", "site", "operator", "strength", "class", "support"),
-    *("recall", "recall_low", "recall_high", "recall_drop"),
-    *("random_drop", "random_low", "random_high"),
-]
 SHORT = {
     "accuracy_drop": "drop",
     "accuracy_drop_low": "drop_low",
@@ -56,7 +46,7 @@ def effects_table(cells: pd.DataFrame) -> pd.DataFrame:
     table = chosen.merge(
         random_controls.rename(columns={"random": "random_drop"}), on=KEYS, how="left"
     )
-    return _named(table)[EFFECTS]
+    return _named(table)[EFFECTS.names]
 
 
 def classes_table(cells: pd.DataFrame, class_effects: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +61,7 @@ def classes_table(cells: pd.DataFrame, class_effects: pd.DataFrame) -> pd.DataFr
     table = chosen.merge(
         random_controls.rename(columns={"random": "random_drop"}), on=keys, how="left"
     )
-    return _named(table)[CLASSES]
+    return _named(table)[CLASSES.names]
 
 
 def _named(table: pd.DataFrame) -> pd.DataFrame:

@@ -35,6 +35,15 @@ from synapse_audit.effects.curves import (
 )
 from synapse_audit.neurons import top_across
 from synapse_audit.summary import Figure
+from synapse_audit.tables.paper import (
+    CLASSES,
+    CURVE,
+    DISTURBANCES,
+    EXCLUSIVE,
+    LAYERS,
+    PUBLISHED,
+    REDIRECTS,
+)
 
 RANKING = "paper"
 OPERATORS = ("zero", "mean")
@@ -57,22 +66,6 @@ CURVE_FIGURES = (
     *("z_matched", "z_published"),
 )
 MEASURED = [f"{name}{end}" for name in F1.values() for end in ENDS]
-CURVE = ["operator", "selection", "fraction", "k", *MEASURED, "p_random", "z_random", "draws"]
-CLASSES = [
-    *("operator", "ranked_for", "fraction", "k", *MEASURED),
-    *("own_recall", "own_recall_low", "own_recall_high", "own_recall_drop"),
-]
-EXCLUSIVE = ["operator", "kind", "ranked_for", "fraction", "k", *MEASURED, "random_drop", "draws"]
-DISTURBANCES = [
-    *("setting", "operator", "strength", "fraction", "position", "selection"),
-    *(*MEASURED, "draws"),
-]
-REDIRECTS = [
-    *("space", "setting", "target", "strength", "f1", "f1_low", "f1_high"),
-    *("redirect", "redirect_low", "redirect_high", "collateral"),
-]
-LAYERS = ["fraction", "layer", "k", "share", "even_share"]
-PUBLISHED = ["experiment", "model", "fraction", "what", "f1"]
 
 BIGBIRD = "BigBird, malware"
 _CURVE = {0.025: 0.786, 0.1: 0.766, 0.2: 0.766, 0.3: 0.753, 0.4: 0.697, 0.5: 0.469, 0.65: 0.285,
@@ -106,7 +99,7 @@ def paper(evidence: Evidence) -> Finding:
         "disturbances": disturbances_table(evidence),
         "redirects": redirects_table(evidence),
         "layers": layers_table(evidence),
-        "published": pd.DataFrame(PRINTED, columns=PUBLISHED),
+        "published": pd.DataFrame(PRINTED, columns=PUBLISHED.names),
     }
     return Finding("paper", tables, {"paper": _figures(evidence, tables)})
 
@@ -129,7 +122,7 @@ def curve_table(evidence: Evidence) -> pd.DataFrame:
     )
     own = evidence.cells("paper_control").assign(selection="random_unmatched")
     unmatched = draw_range(own, ["operator", "selection", "fraction", "k"], F1)
-    return _stack([ranked, drawn, unmatched], CURVE).sort_values(CURVE[:3], ignore_index=True)
+    return CURVE.joined([ranked, drawn, unmatched]).sort_values(CURVE.names[:3], ignore_index=True)
 
 
 def classes_table(evidence: Evidence) -> pd.DataFrame:
@@ -141,7 +134,7 @@ def classes_table(evidence: Evidence) -> pd.DataFrame:
         columns={"class": "ranked_for"} | {name: f"own_{name}" for name in recalls}
     )
     table = cells.merge(own, on=["cell", "ranked_for"], how="left")
-    return _in_class_order(evidence, table, ["operator", "fraction"])[CLASSES]
+    return _in_class_order(evidence, table, ["operator", "fraction"])[CLASSES.names]
 
 
 def exclusive_table(evidence: Evidence) -> pd.DataFrame:
@@ -159,7 +152,7 @@ def exclusive_table(evidence: Evidence) -> pd.DataFrame:
     )
     alone = where(mass, {"selection": "exclusive_mass"}).merge(beside, on=keys, how="left")
     parts = [_named(counted).assign(kind="count"), _named(alone).assign(kind="mass")]
-    table = _stack(parts, EXCLUSIVE)
+    table = EXCLUSIVE.joined(parts)
     return _in_class_order(evidence, table, ["operator", "kind", "fraction"])
 
 
@@ -167,8 +160,8 @@ def disturbances_table(evidence: Evidence) -> pd.DataFrame:
     """Noise and attenuation; random rows are means over draws with their range."""
     rows = evidence.cells("paper_setting")
     chosen = _named(where(rows, {"selection": "top"})).assign(draws=1)
-    drawn = draw_range(where(rows, {"selection": "random"}), DISTURBANCES[:6], F1)
-    return _stack([chosen, drawn], DISTURBANCES)
+    drawn = draw_range(where(rows, {"selection": "random"}), DISTURBANCES.names[:6], F1)
+    return DISTURBANCES.joined([chosen, drawn])
 
 
 def redirects_table(evidence: Evidence) -> pd.DataFrame:
@@ -182,14 +175,14 @@ def redirects_table(evidence: Evidence) -> pd.DataFrame:
         _named(rows).rename(columns={f"redirect_rate{e}": f"redirect{e}" for e in ENDS})
         for rows in both
     ]
-    return _stack(named, REDIRECTS)
+    return REDIRECTS.joined(named)
 
 
 def layers_table(evidence: Evidence) -> pd.DataFrame:
     """How the top neurons spread over the layers; ``even_share`` is that of a random set."""
     ranking = evidence.rankings.get(RANKING)
     if ranking is None:
-        return pd.DataFrame(columns=LAYERS)
+        return LAYERS.empty()
     scores = ranking.scores[GLOBAL]
     blocks = range(1, len(scores))
     total = sum(len(scores[m]) for m in blocks)
@@ -200,7 +193,7 @@ def layers_table(evidence: Evidence) -> pd.DataFrame:
             k = chosen.counts.get(m, 0)
             share = k / len(chosen) if len(chosen) else np.nan
             rows.append((fraction, m, k, share, len(scores[m]) / total))
-    return pd.DataFrame(rows, columns=LAYERS)
+    return pd.DataFrame(rows, columns=LAYERS.names)
 
 
 # ---- figures -------------------------------------------------------------------------------------
@@ -302,8 +295,3 @@ def _in_class_order(evidence: Evidence, table: pd.DataFrame, first: list[str]) -
     order = {name: place for place, name in enumerate(evidence.classes)}
     table = table.assign(place=table["ranked_for"].map(order))
     return table.sort_values([*first, "place"], ignore_index=True).drop(columns="place")
-
-
-def _stack(parts: list[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    filled = [part.reindex(columns=columns) for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)

@@ -31,6 +31,7 @@ from synapse_audit.artifacts import (
 from synapse_audit.effects.curves import draw_range, figure, unknown, where
 from synapse_audit.effects.resampled import accuracy, direct_accuracy
 from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wilson
+from synapse_audit.tables.pathways import OPERATORS, SPLIT
 
 DRAWN = ("random", "matched", "keep_random")
 NOTABLE = 0.01
@@ -49,15 +50,6 @@ ALL_DIRECT = (
 )
 NO_CURVE = "the route along the pooled row alone was not run on this operator's headline curve"
 KEYS = ["operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction"]
-SPLIT = [
-    *KEYS,
-    *("n_exact", "drop", "drop_low", "drop_high", "direct_drop"),
-    *("indirect_drop", "indirect_low", "indirect_high", "disagreement", "draws"),
-]
-COMPARED = [
-    *("operator", "cells", "n_exact", "median_disagreement", "max_disagreement"),
-    "notable_share",
-]
 SHORT = {
     "accuracy_drop": "drop",
     "accuracy_drop_low": "drop_low",
@@ -106,10 +98,7 @@ def split_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     bounds = indirect_interval(evidence, ranked)
     ranked = ranked.assign(indirect_low=bounds.low, indirect_high=bounds.high)
     parts = [ranked, _drawn(cells[cells["selection"].isin(DRAWN)])]
-    parts = [part.reindex(columns=SPLIT) for part in parts if len(part)]
-    if not parts:
-        return pd.DataFrame(columns=SPLIT)
-    return pd.concat(parts, ignore_index=True).sort_values(KEYS, ignore_index=True)
+    return SPLIT.joined(parts).sort_values(KEYS, ignore_index=True)
 
 
 def indirect_interval(evidence: Evidence, cells: pd.DataFrame) -> Interval:
@@ -149,7 +138,7 @@ def operators_table(cells: pd.DataFrame) -> pd.DataFrame:
     table["max_disagreement"] = groups["disagreement"].max()
     notable = cells.drop_duplicates("action").set_index("operator")["indirect_drop"].abs() > NOTABLE
     table["notable_share"] = notable.groupby(level=0).mean()
-    return table.reset_index()[COMPARED]
+    return table.reset_index()[OPERATORS.names]
 
 
 # ---- figures -----------------------------------------------------------------------------------

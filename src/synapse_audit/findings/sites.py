@@ -13,18 +13,9 @@ import pandas as pd
 from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.effects.curves import draw_range, figure, unknown, where
 from synapse_audit.summary import Figure
+from synapse_audit.tables.sites import REMOVAL, STEERING, SUBLAYERS
 
 RANDOM = ["random_drop", "random_low", "random_high"]
-REMOVAL = [
-    *("site", "operator", "position", "fraction", "selection"),
-    *("drop", "drop_low", "drop_high", *RANDOM, "draws"),
-]
-SUBLAYERS = ["site", "layer", "neurons", "drop", "drop_low", "drop_high"]
-STEERING = [
-    *("operator", "target", "fraction", "redirect_rate", "redirect_low", "redirect_high"),
-    *("collateral", "collateral_low", "collateral_high"),
-    *("random_rate", "random_low", "random_high", "draws"),
-]
 SHORT = {
     "accuracy_drop": "drop",
     "accuracy_drop_low": "drop_low",
@@ -61,7 +52,7 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
         where(cells, {"selection": "random", "ranking": None}), SETTING, {"accuracy_drop": "random"}
     ).rename(columns={"random": "random_drop"})
     table = ranked.merge(random_controls, on=SETTING, how="left")
-    return table.sort_values(REMOVAL[:5], ignore_index=True)[REMOVAL]
+    return table.sort_values(REMOVAL.names[:5], ignore_index=True)[REMOVAL.names]
 
 
 def _shared(cells: pd.DataFrame, inner: pd.DataFrame) -> pd.Series:
@@ -77,7 +68,7 @@ def sublayers_table(evidence: Evidence) -> pd.DataFrame:
     table = cells.rename(columns=SHORT).assign(
         layer=cells["layers"].astype("Int64"), neurons=cells["k"]
     )
-    return table.sort_values(["site", "layer"], ignore_index=True)[SUBLAYERS]
+    return table.sort_values(["site", "layer"], ignore_index=True)[SUBLAYERS.names]
 
 
 def steering_table(evidence: Evidence) -> pd.DataFrame:
@@ -90,7 +81,7 @@ def steering_table(evidence: Evidence) -> pd.DataFrame:
     random_controls = random_controls.rename(columns={"random": "random_rate"})
     top = where(cells, {"selection": "top"}).rename(columns=SHORT)
     table = top.merge(random_controls, on=keys, how="left").sort_values(keys, ignore_index=True)
-    return table[STEERING]
+    return table[STEERING.names]
 
 
 def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any] | Figure:

@@ -29,17 +29,13 @@ from synapse_audit.progress import Progress, Silent
 from synapse_audit.rankings.stability import TOP, shared
 from synapse_audit.store import AuditResult, RunFolder
 from synapse_audit.summary import dotted, walk
+from synapse_audit.tables.seeds import MEASURES, NAMES, PURPOSE, RANKINGS
 
-PURPOSE = [
-    *("group", "space", "operator", "strength", "site", "position", "layers", "ranking"),
-    *("ranked_for", "selection", "fraction", "source", "target", "parameter"),
-]
-"""What makes cells of different seeds the same experiment; its draws are averaged first."""
+EXPERIMENT = [column.name for column in PURPOSE]
+"""Columns in which cells of different seeds are the same; their draws are averaged first."""
 
 LAYER = ["method", "ranked_for", "layer"]
 """What names one layer's scores."""
-
-MEASURES = ["accuracy", "accuracy_drop", "macro_f1", "flip_rate", "redirect_rate", "collateral"]
 
 
 def audit_seeds(
@@ -83,12 +79,7 @@ def spread(results: Sequence[AuditResult]) -> dict[str, pd.DataFrame]:
 
 
 def figures_table(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Every figure of the summary over seeds.
-
-    Columns: figure (dotted path), seeds (that have a value), mean, sd (n − 1), low and high (the
-    smallest and largest value), half_width (mean half width of the runs' own intervals; null where
-    they have none).
-    """
+    """Every figure of the summary over seeds, as ``tables.seeds.FIGURES`` has it."""
     rows = [
         {"figure": dotted(keys), "value": figure.value, "half_width": figure.half_width}
         for summary in summaries
@@ -112,7 +103,7 @@ def names_table(summaries: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Answers that are names (the most fragile class): figure, name, seeds that gave it."""
     counts = Counter(pair for summary in summaries for pair in _names(summary))
     rows = [(path, name, n) for (path, name), n in counts.most_common()]
-    return pd.DataFrame(rows, columns=["figure", "name", "seeds"])
+    return pd.DataFrame(rows, columns=NAMES.names)
 
 
 def effects_table(effects: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -122,7 +113,7 @@ def effects_table(effects: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """
     parts = [_by_purpose(table).assign(seed=i) for i, table in enumerate(effects)]
     every = pd.concat(parts, ignore_index=True)
-    groups = every.groupby(PURPOSE, dropna=False, sort=False)
+    groups = every.groupby(EXPERIMENT, dropna=False, sort=False)
     table = groups.size().rename("seeds").to_frame()
     for measure in MEASURES:
         for name, how in (("", "mean"), ("_sd", "std"), ("_min", "min"), ("_max", "max")):
@@ -133,11 +124,9 @@ def effects_table(effects: Sequence[pd.DataFrame]) -> pd.DataFrame:
 def rankings_table(rankings: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """How far the rankings of two seeds agree, per method, class and layer, over all pairs.
 
-    Columns: method, ranked_for, layer, pairs, fraction (``TOP``), k, overlap (mean over pairs of
-    |A ∩ B| / k, A and B the top tenths of the layer), overlap_low and overlap_high (smallest and
-    largest pair), spearman (mean over pairs, of the scores), chance (k / neurons). A layer whose
-    scores are all equal is ranked by nothing and left out, as is the random ranking. Limits: two
-    seeds share most rows of a small file, so they agree more than two fresh samples would.
+    ``overlap`` is |A ∩ B| / k, A and B the top tenths (``TOP``) of the layer. A layer whose scores
+    are all equal is ranked by nothing and left out, as is the random ranking. Limits: two seeds
+    share most rows of a small file, so they agree more than two fresh samples would.
     """
     ranked = [table[table["method"] != "random"] for table in rankings]
     parts = [_by_layer(table) for table in ranked]
@@ -146,8 +135,7 @@ def rankings_table(rankings: Sequence[pd.DataFrame]) -> pd.DataFrame:
         for key in parts[0]
         if all(key in part and part[key]["score"].nunique() > 1 for part in parts)
     ]
-    names = ["pairs", "fraction", "k", "overlap", "overlap_low", "overlap_high", "spearman"]
-    return pd.DataFrame(rows, columns=[*LAYER, *names, "chance"]).astype({"ranked_for": "str"})
+    return pd.DataFrame(rows, columns=RANKINGS.names).astype({"ranked_for": "str"})
 
 
 def _by_layer(table: pd.DataFrame) -> dict[tuple[object, ...], pd.DataFrame]:
@@ -171,7 +159,7 @@ def _by_purpose(effects: pd.DataFrame) -> pd.DataFrame:
     # The size of a set that covers a share of weight mass is a result, not a purpose.
     by_mass = effects["selection"] == "exclusive_mass"
     effects = effects.assign(fraction=effects["fraction"].mask(by_mass))
-    return effects.groupby(PURPOSE, dropna=False, sort=False)[MEASURES].mean().reset_index()
+    return effects.groupby(EXPERIMENT, dropna=False, sort=False)[[*MEASURES]].mean().reset_index()
 
 
 def _names(tree: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, str]]:

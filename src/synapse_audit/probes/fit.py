@@ -19,6 +19,7 @@ from synapse_audit.errors import DataError
 from synapse_audit.memory import Allocate, in_memory, release_memory
 from synapse_audit.probes.design import Design
 from synapse_audit.probes.solver import Coefficients, Reduced, reduce, solve
+from synapse_audit.tables.run import PROBES
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 """Candidates for scikit-learn's C, from strongly to weakly regularised."""
@@ -175,19 +176,8 @@ def choose_strength(
 
 def probe_table(probes: Sequence[Probe]) -> pd.DataFrame:
     """``probes.parquet``: one row per scope, columns as the contract orders them."""
-    columns = [
-        "scope",
-        "accuracy",
-        "macro_f1",
-        "majority_accuracy",
-        "fit_accuracy",
-        "control_accuracy",
-        "selectivity",
-        "null_accuracy",
-        "strength",
-    ]
-    rows = [[getattr(probe, column) for column in columns] for probe in probes]
-    return pd.DataFrame(rows, columns=columns)
+    rows = [[getattr(probe, name) for name in PROBES.names] for probe in probes]
+    return pd.DataFrame(rows, columns=PROBES.names)
 
 
 def _scopes(activations: Activations) -> Iterator[tuple[str, list[np.ndarray]]]:

@@ -22,6 +22,7 @@ from synapse_audit.probes.design import Design
 from synapse_audit.probes.fit import SEARCH, Task, choose_strength
 from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.statistics import resampled_weights, weighted_shares, wilson
+from synapse_audit.tables.run import SUFFICIENCY
 
 FRACTIONS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Share of each layer's neurons."""
@@ -33,21 +34,6 @@ RESAMPLES = 400
 ROUNDING = 1e-9
 MAX_SETS = 10
 """The search for disjoint sets stops here; more may exist."""
-COLUMNS = (
-    "ranking",
-    "selection",
-    "draw",
-    "k",
-    "fraction",
-    "select_accuracy",
-    "accuracy",
-    "accuracy_low",
-    "accuracy_high",
-    "sufficient",
-    "holds",
-    "fewest_low",
-    "fewest_high",
-)
 
 
 class Score(NamedTuple):
@@ -172,8 +158,8 @@ def sufficiency(
         allocate: where the principal coordinates of the ``fit`` examples lie.
 
     Returns:
-        Columns :data:`COLUMNS`; ``draw`` is null for ``top``; ``fraction`` of a disjoint set is
-        its share of all neurons of the blocks.
+        Columns of ``tables.run.SUFFICIENCY``; ``draw`` is null for ``top``; ``fraction`` of a
+        disjoint set is its share of all neurons of the blocks.
 
     Raises:
         DataError: ``fit`` holds fewer than two classes.
@@ -257,5 +243,5 @@ def _table(method: str, rows: Iterable[Row], bench: Bench) -> pd.DataFrame:
         ends = (float(bounds.low), float(bounds.high))
         verdict = (bench.suffices(row.chosen), bench.holds(row.chosen))
         records.append((*given, score.select, score.evaluate, *ends, *verdict))
-    table = pd.DataFrame(records, columns=list(COLUMNS[:-2]))
+    table = pd.DataFrame(records, columns=SUFFICIENCY.names[:-2])
     return table.astype({"draw": "Int64"})

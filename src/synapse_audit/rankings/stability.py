@@ -20,17 +20,13 @@ from synapse_audit.probes.solver import reduce, solve
 from synapse_audit.rankings import RankingContext, rank
 from synapse_audit.rankings.attributions import Attributions
 from synapse_audit.statistics import resampled_counts
+from synapse_audit.tables.run import STABILITY
 
 TOP = 0.1
 """Share of each layer's neurons whose survival is measured."""
 
 REFIT_TOLERANCE = 1e-2
 """Of the probe's solver: which neurons lead is settled long before the probabilities are."""
-
-COLUMNS = (
-    *("method", "layer", "resamples", "fraction", "k"),
-    *("overlap", "overlap_low", "overlap_high", "chance"),
-)
 
 
 def stability(
@@ -59,7 +55,7 @@ def stability(
             for layer, share in enumerate(_overlaps(ranking.scores[GLOBAL], again)):
                 found.setdefault((name, layer), []).append(share)
     rows = [_row(*key, shares, context) for key, shares in sorted(found.items())]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    return pd.DataFrame(rows, columns=STABILITY.names)
 
 
 def shared(

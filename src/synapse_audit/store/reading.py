@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synapse_audit.errors import BROKEN, AuditError, RunFolderError, first_line
-from synapse_audit.store.columns import problem_of
+from synapse_audit.tables import problem_of
 
 LARGEST_JSON = 2**26
 """Bytes of ``manifest.json`` and ``summary.json``."""
@@ -106,7 +106,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
     """A Parquet table, held against its declared columns.
 
     Args:
-        name: in :data:`~synapse_audit.store.columns.TABLES`; others may have any columns.
+        name: in :data:`synapse_audit.tables.TABLES`; others may have any columns.
 
     Raises:
         RunFolderError: the file is damaged, too large, or not such a table.

@@ -10,7 +10,6 @@ own examples are easily lost. Spaces are complementary where they disagree on th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import combinations, permutations
 from typing import Any, NamedTuple
 
@@ -27,6 +26,7 @@ from synapse_audit.findings.attack_surface.experiments_by_space import (
     experiments_of,
 )
 from synapse_audit.statistics import benjamini_yekutieli, interval, paired_interval
+from synapse_audit.tables.attack_surface import AGREEMENT, CLASSES, POINTS, REACH
 
 LEVELS = (0.1, 0.5)
 """Redirect rates whose smallest budget is reported."""
@@ -38,13 +38,6 @@ RATES = [
     *("redirect_rate", "redirect_low", "redirect_high"),
     *("collateral", "collateral_low", "collateral_high"),
     *("accuracy_drop", "drop_low", "drop_high"),
-]
-POINTS = ["target", *KEYS, "unit", "budget", *RATES]
-REACH = ["target", "space", "unit", "level", "budget", "low", "high", "operator", "collateral"]
-CLASSES = ["role", "space", "class", "vulnerability", "low", "high"]
-AGREEMENT = [
-    *("role", "space", "other", "classes"),
-    *("rho", "low", "high", "p_value", "p_adjusted"),
 ]
 
 FEW_CLASSES = 8
@@ -66,10 +59,10 @@ def profile(evidence: Evidence) -> Finding:
             reach.append(_reach(rows, redirects))
     weak = {role: _weaknesses(evidence, spaces, role) for role in ROLES}
     tables = {
-        "points": _frame(points, POINTS),
-        "reach": _frame(reach, REACH),
-        "classes": _frame([_class_rows(evidence, role, weak[role]) for role in ROLES], CLASSES),
-        "agreement": _frame([_agreement(role, weak[role]) for role in ROLES], AGREEMENT),
+        "points": POINTS.joined(points),
+        "reach": REACH.joined(reach),
+        "classes": CLASSES.joined([_class_rows(evidence, role, weak[role]) for role in ROLES]),
+        "agreement": AGREEMENT.joined([_agreement(role, weak[role]) for role in ROLES]),
     }
     return Finding("profile", tables, {"profile": _figures(evidence, tables)})
 
@@ -95,7 +88,7 @@ def _toward(experiments: SpaceExperiments, target: int) -> TargetExperiments:
         short = {"redirect_rate": "redirect", "accuracy_drop": "drop"}.get(column, column)
         ends = {f"{short}_low": estimate.low, f"{short}_high": estimate.high}
         rows = rows.assign(**{column: estimate.value}, **ends)
-    return TargetExperiments(rows.reindex(columns=POINTS), found["redirect_rate"].samples)
+    return TargetExperiments(rows.reindex(columns=POINTS.names), found["redirect_rate"].samples)
 
 
 def _reach(rows: pd.DataFrame, redirects: Float[np.ndarray, "acts resamples"]) -> pd.DataFrame:
@@ -103,7 +96,7 @@ def _reach(rows: pd.DataFrame, redirects: Float[np.ndarray, "acts resamples"]) -
     known = rows["budget"].notna().to_numpy(dtype=bool)
     rows, redirects = rows[known], redirects[known]
     if rows.empty:
-        return pd.DataFrame(columns=REACH)
+        return REACH.empty()
     budgets = rows["budget"].to_numpy(dtype=np.float64)[:, None]
     found = []
     for level in LEVELS:
@@ -116,7 +109,7 @@ def _reach(rows: pd.DataFrame, redirects: Float[np.ndarray, "acts resamples"]) -
             best = enough.sort_values(["budget", "redirect_rate"], ascending=[True, False])
             row |= best.iloc[0][["budget", "operator", "collateral"]].to_dict()
         found.append(row)
-    return pd.DataFrame(found).reindex(columns=REACH)
+    return pd.DataFrame(found).reindex(columns=REACH.names)
 
 
 # ---- agreement -------------------------------------------------------------------------------
@@ -147,7 +140,7 @@ def _class_rows(evidence: Evidence, role: str, weak: Weakness) -> pd.DataFrame:
         columns = {"class": evidence.classes, "vulnerability": values}
         parts.append(pd.DataFrame(columns | {"low": ends.low, "high": ends.high}))
         parts[-1]["role"], parts[-1]["space"] = role, space
-    return _frame(parts, CLASSES)
+    return CLASSES.joined(parts)
 
 
 def _counted(evidence: Evidence, role: str) -> Float[np.ndarray, " classes"]:
@@ -175,7 +168,7 @@ def _agreement(role: str, weak: Weakness) -> pd.DataFrame:
         row = {"role": role, "space": one, "other": other, "classes": int(known.sum())}
         row |= {"rho": rho, "low": float(ends.low), "high": float(ends.high)}
         rows.append(row | {"p_value": _order_p(weak[one][0][known], weak[other][0][known])})
-    table = pd.DataFrame(rows, columns=AGREEMENT)
+    table = pd.DataFrame(rows, columns=AGREEMENT.names)
     p = table["p_value"].to_numpy(dtype=np.float64)
     return table.assign(p_adjusted=benjamini_yekutieli(p))
 
@@ -232,10 +225,3 @@ def _reach_figures(reach: pd.DataFrame, target: str) -> dict[str, Any]:
             )
         found[space] = figures
     return found
-
-
-def _frame(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    filled = [part for part in parts if len(part)]
-    if not filled:
-        return pd.DataFrame(columns=columns)
-    return pd.concat(filled, ignore_index=True)[columns]

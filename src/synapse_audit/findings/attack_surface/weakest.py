@@ -28,14 +28,11 @@ from synapse_audit.findings.attack_surface.experiments_by_space import (
     experiments_of,
 )
 from synapse_audit.summary import Figure
+from synapse_audit.tables.attack_surface import WEAKEST
 
 ENOUGH = 0.5
 """Share of the other examples that counts as redirected."""
 
-POINTS = [
-    *("space", "question", "value", "low", "high", "unit", "operator", "parameter", "strength"),
-    *("fraction", "aimed", "budget", "measured", "tried"),
-]
 """``value`` is a budget for ``halves`` and ``redirects``, else what was measured."""
 
 NAMES = ("operator", "parameter", "strength", "fraction", "aimed", "budget", "unit")
@@ -52,7 +49,7 @@ def weakest(evidence: Evidence) -> Finding:
         for space, answers in spaces.items()
         for question, found in answers.items()
     ]
-    table = pd.DataFrame(rows).reindex(columns=POINTS)
+    table = pd.DataFrame(rows).reindex(columns=WEAKEST.names)
     cheapest = {name: _cheapest(spaces, name) for name in ("halves", "redirects")}
     return Finding("weakest", {"points": table}, {"weakest": spaces | {"cheapest": cheapest}})
 
@@ -156,4 +153,4 @@ def _cheapest(spaces: Mapping[str, Mapping[str, Figure]], question: str) -> Figu
 
 def _flat(found: Figure) -> dict[str, Any]:
     plain = {"value": found.value, "low": found.low, "high": found.high}
-    return plain | {name: value for name, value in found.beside.items() if name in POINTS}
+    return plain | {name: value for name, value in found.beside.items() if name in WEAKEST.names}

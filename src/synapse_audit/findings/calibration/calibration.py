@@ -21,7 +21,6 @@ from synapse_audit.effects.curves import figure, headline_cells, unknown, where
 from synapse_audit.effects.estimates import proportion
 from synapse_audit.effects.exact_subsample import (
     NAMES,
-    REMOVAL_KEYS,
     Sample,
     drawn,
     per_action,
@@ -31,24 +30,14 @@ from synapse_audit.effects.exact_subsample import (
     whole,
 )
 from synapse_audit.effects.selection import widened
-from synapse_audit.findings.calibration.certainty import MEASURES, Confidences, measured
+from synapse_audit.findings.calibration.certainty import Confidences, measured
 from synapse_audit.summary import Figure
+from synapse_audit.tables.calibration import BINS, CELLS, MEASURES, REMOVAL, TEMPERATURE
 
 POINTS = 61
 """Temperatures of the closed-form curve."""
 
-CELLS = [*NAMES, "n", *MEASURES]
 SPREAD = ("ece", "chance_ece", "overconfidence", "wrong_confidence")
-REMOVAL = [
-    *(*REMOVAL_KEYS, "n", "ece", "ece_low", "ece_high", "chance_ece"),
-    *("overconfidence", "overconfidence_low", "overconfidence_high"),
-    *("wrong_confidence", "wrong_confidence_low", "wrong_confidence_high", "draws"),
-]
-BINS = [
-    *("what", "operator", "strength", "fraction", "bin", "lower", "upper"),
-    *("share", "confidence", "accuracy", "accuracy_low", "accuracy_high"),
-]
-TEMPERATURE = ["temperature", "ece", "log_loss", "confidence", "accuracy"]
 FIGURES = ("ece", "overconfidence", "wrong_confidence", "sure_errors")
 NO_WRONG = "no wrong answer on the evaluate split"
 NO_CURVE = "no removal curve of the headline ranking was run"
@@ -64,7 +53,7 @@ def calibration(evidence: Evidence) -> Finding:
     cells = cells_table(evidence)
     tables = {
         "cells": cells,
-        "removal": removal_curves(evidence, cells, SPREAD)[REMOVAL],
+        "removal": removal_curves(evidence, cells, SPREAD)[REMOVAL.names],
         "bins": bins_table(evidence),
         "temperature": temperature_table(evidence),
     }
@@ -85,8 +74,7 @@ def cells_table(evidence: Evidence) -> pd.DataFrame:
     found = _actions(evidence, list(single.index), single.to_numpy(dtype=bool))
     named = effects[[*NAMES, "action"]].merge(found, on="action", how="left")
     clean = _clean(evidence).assign(cell="clean", space="clean")
-    parts = [part.reindex(columns=CELLS) for part in (clean, named) if len(part)]
-    return pd.concat(parts, ignore_index=True).astype({"draw": "Int64"})
+    return CELLS.joined((clean, named)).astype({"draw": "Int64"})
 
 
 def bins_table(evidence: Evidence) -> pd.DataFrame:
@@ -101,8 +89,10 @@ def bins_table(evidence: Evidence) -> pd.DataFrame:
             names = {name: cell[name] for name in ("operator", "strength", "fraction")}
             what = "removal" if cell["space"] == "neuron" else "temperature"
             parts.append(_bins(said, row, sample).assign(what=what, **names))
-    table = pd.concat([part.reindex(columns=BINS).astype(object) for part in parts])
-    numbers = dict.fromkeys([name for name in BINS if name not in ("what", "operator")], "float64")
+    table = pd.concat([part.reindex(columns=BINS.names).astype(object) for part in parts])
+    numbers = dict.fromkeys(
+        [name for name in BINS.names if name not in ("what", "operator")], "float64"
+    )
     return table.reset_index(drop=True).astype(numbers | {"what": "str"})
 
 
@@ -110,7 +100,7 @@ def temperature_table(evidence: Evidence) -> pd.DataFrame:
     """Every temperature in closed form from the clean logits; the accuracy cannot change."""
     grid = np.geomspace(0.1, 10.0, POINTS)
     rows = [_at_temperature(evidence, float(value)) for value in grid]
-    return pd.DataFrame(rows, columns=TEMPERATURE)
+    return pd.DataFrame(rows, columns=TEMPERATURE.names)
 
 
 def _at_temperature(evidence: Evidence, value: float) -> tuple[float, ...]:
@@ -136,7 +126,7 @@ def _actions(
         lambda sample: measured(
             _said(evidence, sample), sample.weights, sample.resampled, spread[sample.places]
         ),
-        MEASURES,
+        [column.name for column in MEASURES],
     )
 
 

@@ -14,20 +14,12 @@ from synapse_audit.effects import calibration as measures
 from synapse_audit.effects.estimates import FEW, proportion
 from synapse_audit.effects.exact_subsample import population
 from synapse_audit.statistics import Interval, interval, weighted_shares
+from synapse_audit.tables.calibration import MEASURES
 
 SURE = 0.9
 """Confidence from which an answer counts as sure."""
 
-MEASURES = [
-    *("ece", "ece_low", "ece_high", "chance_ece", "ece_mass"),
-    *("confidence", "accuracy", "overconfidence", "overconfidence_low", "overconfidence_high"),
-    *("n_wrong", "wrong_confidence", "wrong_confidence_low", "wrong_confidence_high"),
-    *("sure_errors", "sure_errors_low", "sure_errors_high", "brier", "log_loss"),
-]
-"""``ece`` in bins of equal width, ``ece_mass`` of equal weight; ``chance_ece`` = what a calibrated
-model would show; ``overconfidence`` = confidence − accuracy; ``wrong_confidence`` = mean over the
-wrong answers; ``sure_errors`` = share of them with confidence ``SURE`` or more; ``brier`` = mean
-squared gap between the confidence of the answer and whether it is right; ``log_loss`` in nats."""
+NAMES = [column.name for column in MEASURES]
 
 
 class Confidences(NamedTuple):
@@ -51,7 +43,7 @@ def measured(
 ) -> dict[str, Shaped[np.ndarray, " rows"]]:
     """The columns ``MEASURES``; intervals for the rows marked by ``spread`` only."""
     values = _values(said, weights[:, 0])
-    columns = {name: np.full(len(spread), np.nan) for name in MEASURES} | values
+    columns = {name: np.full(len(spread), np.nan) for name in NAMES} | values
     if spread.any():
         ends = _bounds(said.take(spread), values["ece"][spread], weights, resampled)
         for name, found in ends.items():

@@ -26,6 +26,7 @@ from synapse_audit.effects.estimates import bounded
 from synapse_audit.findings.certificates.guarantees import Guarantee, guarantees
 from synapse_audit.statistics import weighted_quantiles, weighted_shares
 from synapse_audit.summary import Figure
+from synapse_audit.tables.certificates import CHECKS, CURVES, DISTANCES, FEWEST_SILENCED
 
 EVERYONE: Final = None
 """The ``class`` of rows over all classes: null, since any string may name a class."""
@@ -34,13 +35,6 @@ ANY: Final = None
 """The ``target`` of the distance to whichever class is nearest: null likewise."""
 
 KEY = ["place", "change", "rows", "bias"]
-CURVES = [*KEY, "exact", "class", "budget", "accuracy", "accuracy_low", "accuracy_high"]
-DISTANCES = [*KEY, "exact", "class", "target", "n", "p05", "median", "never", "attained"]
-FLIPS = ["change", "class", "k", "share"]
-CHECKS = [
-    *("place", "change", "cell", "operator", "parameter", "target", "budget"),
-    *("accuracy", "guaranteed", "examples", "changed"),
-]
 SHOWN = {"l2": (0.01, 0.05, 0.1, 0.2, 0.5), "zero": (1, 2, 5, 10), "mean": (1, 2, 5, 10)}
 SHOWN["linf"] = SHOWN["l2"]
 """Sizes of the figures in ``summary.json``."""
@@ -86,7 +80,7 @@ def curves_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame
         rows = pd.concat([_frame(one, {"budget": one.budgets}) for one in found])
         rows["accuracy"], rows["accuracy_low"], rows["accuracy_high"] = accuracy, low, high
         parts.append(rows.assign(**{"class": group.name}))
-    return pd.concat(parts, ignore_index=True)[CURVES]
+    return pd.concat(parts, ignore_index=True)[CURVES.names]
 
 
 def distances_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame:
@@ -102,7 +96,7 @@ def distances_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFr
                 members = group.members & _right(evidence) & ~np.isnan(distance)
                 row = _distances(distance[members], evidence.weights[members], attained[members])
                 rows.append(_names(one) | row | {"class": group.name, "target": target})
-    return pd.DataFrame(rows, columns=DISTANCES).astype({"bias": "boolean"})
+    return pd.DataFrame(rows, columns=DISTANCES.names).astype({"bias": "boolean"})
 
 
 def flips_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame:
@@ -117,7 +111,7 @@ def flips_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame:
             share = moved @ weights / total if total > 0 else np.full(len(moved), np.nan)
             rows = pd.DataFrame({"k": one.budgets.astype(np.int64), "share": share})
             parts.append(rows.assign(change=one.change, **{"class": group.name}))
-    return pd.concat(parts, ignore_index=True)[FLIPS]
+    return pd.concat(parts, ignore_index=True)[FEWEST_SILENCED.names]
 
 
 def checks_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame:
@@ -131,7 +125,7 @@ def checks_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame
         for one in found
         for row in _checks(evidence, one)
     ]
-    return pd.DataFrame(rows, columns=CHECKS)
+    return pd.DataFrame(rows, columns=CHECKS.names)
 
 
 # ---- curves and distances ------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from synapse_audit.effects.estimates import Estimates, effective_size, paired_dr
 from synapse_audit.effects.exact_subsample import population
 from synapse_audit.effects.scored import Scored
 from synapse_audit.statistics import Interval, interval, wilson
+from synapse_audit.tables.detection import MEASURES
 
 LIMITS = {"1": 0.01, "01": 0.001}
 """Name in the columns → false-alarm rate at which a threshold is set."""
@@ -38,11 +39,7 @@ NO_WIDTH = 1e-6
 """Float32 sums differ by no more."""
 
 FAILURES = ("silent", "loud", "both", "neither")
-MEASURES = [
-    *("n_benign", "n_attack"),
-    *(f"{name}{end}" for name in (*CURVE, *RATES) for end in ("", "_low", "_high")),
-    "failure",
-]
+NAMES = [column.name for column in MEASURES]
 
 
 class AlarmScores(NamedTuple):
@@ -68,7 +65,7 @@ def measured(
 ) -> dict[str, Shaped[np.ndarray, " rows"]]:
     """The columns ``MEASURES``; ``CURVE`` has intervals for the rows marked by ``spread`` only."""
     rows = len(seen.score)
-    columns: dict[str, Any] = {name: np.full(rows, np.nan) for name in MEASURES}
+    columns: dict[str, Any] = {name: np.full(rows, np.nan) for name in NAMES}
     columns["n_benign"] = np.full(rows, int((~seen.attack).sum()))
     columns["n_attack"] = np.full(rows, int(seen.attack.sum()))
     if not (seen.attack.any() and (~seen.attack).any()):

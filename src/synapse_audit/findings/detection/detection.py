@@ -23,7 +23,6 @@ from synapse_audit.effects.curves import figure, headline_cells, unknown, where
 from synapse_audit.effects.detection import roc
 from synapse_audit.effects.exact_subsample import (
     NAMES,
-    REMOVAL_KEYS,
     Sample,
     drawn,
     per_action,
@@ -35,7 +34,6 @@ from synapse_audit.findings.detection.alarms import (
     CURVE,
     FAILURES,
     LIMITS,
-    MEASURES,
     RATES,
     AlarmScores,
     benign_size,
@@ -43,17 +41,17 @@ from synapse_audit.findings.detection.alarms import (
     set_thresholds,
 )
 from synapse_audit.summary import Figure
+from synapse_audit.tables.detection import (
+    CELLS,
+    FAILURE_COUNTS,
+    MEASURES,
+    REMOVAL,
+    ROC,
+    TABLES,
+    THRESHOLDS,
+)
 
-CELLS = [*NAMES, "n", *MEASURES]
 SPREAD = ("auc", "tpr_1", "false_alarm", "missed_alarm", "fixed_tpr_1", "fixed_fpr_1")
-REMOVAL = [
-    *(*REMOVAL_KEYS, "n"),
-    *(f"{name}{end}" for name in SPREAD for end in ("", "_low", "_high")),
-    "draws",
-]
-ROC = ["what", "operator", "fraction", "false_alarm", "caught"]
-THRESHOLDS = ["limit", "probability", "false_alarm", "caught", "needed", "reason"]
-KINDS = ["space", "operator", "cells", *FAILURES, "largest_missed_rise", "largest_false_rise"]
 
 NO_BENIGN = "no benign class was named (--benign CLASS)"
 NO_SCORES = "this run kept no probabilities of the benign class"
@@ -65,17 +63,13 @@ def detection(evidence: Evidence) -> Finding:
     """The detection view, clean and under every cell."""
     reason = _unavailable(evidence)
     if reason:
-        columns = {
-            "cells": CELLS, "removal": REMOVAL, "roc": ROC, "thresholds": THRESHOLDS,
-            "failures": KINDS,
-        }  # fmt: skip
-        tables = {name: pd.DataFrame(columns=given) for name, given in columns.items()}
+        tables = {table.key[1]: table.empty() for table in TABLES}
         figures = dict.fromkeys((*CURVE, "false_alarm", "missed_alarm"), unknown(reason))
         return Finding("detection", tables, {"detection": figures})
     cells = cells_table(evidence)
     tables = {
         "cells": cells,
-        "removal": removal_curves(evidence, cells, SPREAD)[REMOVAL],
+        "removal": removal_curves(evidence, cells, SPREAD)[REMOVAL.names],
         "roc": roc_table(evidence),
         "thresholds": thresholds_table(evidence, cells),
         "failures": failures_table(cells),
@@ -117,8 +111,7 @@ def cells_table(evidence: Evidence) -> pd.DataFrame:
         spread=np.ones(1, dtype=bool),
     )
     clean = pd.DataFrame(found_clean).assign(cell="clean", space="clean", n=len(everyone.known))
-    parts = [part.reindex(columns=CELLS) for part in (clean, named) if len(part)]
-    return pd.concat(parts, ignore_index=True).astype({"draw": "Int64"})
+    return CELLS.joined((clean, named)).astype({"draw": "Int64"})
 
 
 def roc_table(evidence: Evidence) -> pd.DataFrame:
@@ -132,7 +125,7 @@ def roc_table(evidence: Evidence) -> pd.DataFrame:
             cell = chosen.iloc[int(place)]
             names = {name: cell[name] for name in ("operator", "fraction")}
             parts.append(_corners(seen, row, sample).assign(what="removal", **names))
-    return pd.concat([part.reindex(columns=ROC) for part in parts if len(part)], ignore_index=True)
+    return ROC.joined(parts)
 
 
 def thresholds_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
@@ -144,7 +137,7 @@ def thresholds_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
         reason = _too_few(limit, size) if np.isnan(found[name]) else None
         rates = (clean[f"fixed_{kind}_{name}"] for kind in ("fpr", "tpr"))
         rows.append((limit, -found[name], *rates, int(np.ceil(1 / limit)), reason))
-    return pd.DataFrame(rows, columns=THRESHOLDS).astype({"reason": "str"})
+    return pd.DataFrame(rows, columns=THRESHOLDS.names).astype({"reason": "str"})
 
 
 def failures_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -156,7 +149,7 @@ def failures_table(cells: pd.DataFrame) -> pd.DataFrame:
         table[name] = (rows["failure"] == name).groupby([rows["space"], rows["operator"]]).sum()
     for name in ("missed_rise", "false_rise"):
         table[f"largest_{name}"] = groups[name].max()
-    return table.reset_index()[KINDS]
+    return table.reset_index()[FAILURE_COUNTS.names]
 
 
 def _random(cells: pd.DataFrame) -> Bool[np.ndarray, " cells"]:
@@ -193,7 +186,7 @@ def _actions(
             thresholds=thresholds,
             spread=spread[sample.places],
         ),
-        MEASURES,
+        [column.name for column in MEASURES],
     )
 
 

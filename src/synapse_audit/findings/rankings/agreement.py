@@ -30,6 +30,14 @@ from synapse_audit.neurons import Scores, count
 from synapse_audit.neurons.addresses import DEFAULT_SITE, Address
 from synapse_audit.neurons.dissociation import READABLE, contrasts, percentiles, used
 from synapse_audit.summary import Figure
+from synapse_audit.tables.agreement import (
+    CORRELATION,
+    DISSOCIATION,
+    NEURONS,
+    OVERLAP,
+    STABILITY,
+    VOTES,
+)
 
 FRACTIONS = (0.05, 0.1, 0.2, 0.5)
 """Sizes of top sets that are compared."""
@@ -43,18 +51,6 @@ NAMED = 5
 CONTROL = "random"
 """A ranking that votes for nobody and is shown beside the others."""
 
-CORRELATION = ["layer", "first", "second", "spearman"]
-OVERLAP = ["layer", "first", "second", "fraction", "k", "overlap", "chance"]
-VOTES = ["layer", "method", "fraction", "neuron_vote", "average_overlap", "chance"]
-STABILITY = [
-    *("method", "layer", "resamples", "fraction", "k"),
-    *("overlap", "overlap_low", "overlap_high", "chance"),
-]
-DISSOCIATION = ["layer", "readable", "used", "spearman"]
-NEURONS = [
-    *("layer", "site", "selection", "neuron", "readable_place", "used_place", "contrast"),
-    "address",
-]
 
 NO_PAIR = "fewer than two rankings were computed"
 
@@ -88,7 +84,7 @@ def correlation_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
         for first, second in combinations(scores, 2)
         for layer in range(len(scores[first]))
     ]
-    return _with_mean(rows, CORRELATION, ["first", "second"])
+    return _with_mean(rows, CORRELATION.names, ["first", "second"])
 
 
 def overlap_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
@@ -102,7 +98,7 @@ def overlap_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
         for fraction in FRACTIONS
         for layer, (a, b) in enumerate(zip(scores[first], scores[second], strict=True))
     ]
-    return _with_mean(rows, OVERLAP, ["first", "second", "fraction"])
+    return _with_mean(rows, OVERLAP.names, ["first", "second", "fraction"])
 
 
 def _overlap(a: np.ndarray, b: np.ndarray, fraction: float) -> tuple[int, float, float]:
@@ -126,7 +122,7 @@ def votes_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
         for fraction in FRACTIONS
         for layer in range(len(scores[method]))
     ]
-    return _with_mean(rows, VOTES, ["method", "fraction"])
+    return _with_mean(rows, VOTES.names, ["method", "fraction"])
 
 
 def _votes(
@@ -156,8 +152,8 @@ def _with_mean(rows: list[Any], columns: list[str], keys: list[str]) -> pd.DataF
 def stability_table(evidence: Evidence) -> pd.DataFrame:
     """Overlap of each ranking with itself over resamples of ``fit``, as the run measured it."""
     if evidence.stability is None:
-        return pd.DataFrame(columns=STABILITY)
-    return evidence.stability.reindex(columns=STABILITY)
+        return STABILITY.empty()
+    return evidence.stability.reindex(columns=STABILITY.names)
 
 
 # ---- readable against used -----------------------------------------------------------------------
@@ -167,15 +163,15 @@ def dissociation_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
     """Per layer, how far what can be read and what is used go together; last the mean."""
     name = used(scores)
     if name is None:
-        return pd.DataFrame(columns=DISSOCIATION).astype({"layer": "Int64"})
+        return DISSOCIATION.empty().astype({"layer": "Int64"})
     pairs = enumerate(zip(scores[READABLE], scores[name], strict=True))
     rows = [(layer, READABLE, name, spearman(r, u)) for layer, (r, u) in pairs]
-    return _with_mean(rows, DISSOCIATION, ["readable", "used"])
+    return _with_mean(rows, DISSOCIATION.names, ["readable", "used"])
 
 
 def neurons_table(scores: Mapping[str, Scores]) -> pd.DataFrame:
     """The neurons of each block on which the two part most, with their places in (0, 1)."""
-    return pd.DataFrame(list(_parted(scores)), columns=NEURONS)
+    return pd.DataFrame(list(_parted(scores)), columns=NEURONS.names)
 
 
 def _parted(scores: Mapping[str, Scores]) -> Iterator[tuple[object, ...]]:

@@ -19,16 +19,7 @@ from synapse_audit.effects.random_controls import excess, prediction_band
 from synapse_audit.effects.resampled import Sampled, accuracy, clean_accuracy
 from synapse_audit.neurons.dissociation import READABLE
 from synapse_audit.statistics import paired_interval
-
-EFFECTIVENESS = [
-    *("operator", "ranking", "fractions", "mean_drop", "mean_drop_low", "mean_drop_high"),
-    *("random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high"),
-    *("half_fraction", "half_low", "half_high", "never_share", "draws"),
-]
-DISSOCIATED = [
-    *("operator", "selection", "used", "fraction", "k", "drop", "drop_low", "drop_high"),
-    *("random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high", "draws"),
-]
+from synapse_audit.tables.agreement import DISSOCIATED, EFFECTIVENESS
 
 
 class RandomControls(NamedTuple):
@@ -80,7 +71,7 @@ def effectiveness_table(evidence: Evidence) -> pd.DataFrame:
     the same random sets.
     """
     rows = [row for operator in SILENCING for row in _rows(evidence, operator)]
-    return pd.DataFrame(rows, columns=EFFECTIVENESS).astype(_numbers(EFFECTIVENESS, 2))
+    return pd.DataFrame(rows, columns=EFFECTIVENESS.names).astype(_numbers(EFFECTIVENESS.names, 2))
 
 
 def _rows(evidence: Evidence, operator: str) -> Iterator[tuple[object, ...]]:
@@ -149,7 +140,7 @@ def dissociated_table(evidence: Evidence) -> pd.DataFrame:
     One row per operator, selection and fraction; columns as in :func:`effectiveness_table`.
     """
     rows = [row for operator in SILENCING for row in _dissociated(evidence, operator)]
-    return pd.DataFrame(rows, columns=DISSOCIATED).astype(_numbers(DISSOCIATED, 3))
+    return pd.DataFrame(rows, columns=DISSOCIATED.names).astype(_numbers(DISSOCIATED.names, 3))
 
 
 def _dissociated(evidence: Evidence, operator: str) -> Iterator[tuple[object, ...]]:

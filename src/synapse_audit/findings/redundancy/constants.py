@@ -13,6 +13,7 @@ import pandas as pd
 from synapse_audit.artifacts import Evidence
 from synapse_audit.effects.curves import figure, where
 from synapse_audit.neurons.addresses import addresses_of, parse_addresses
+from synapse_audit.tables.redundancy import CONSTANTS
 
 ZERO_LOSS = 0.01
 """Zeroing must cost at least this much accuracy."""
@@ -20,10 +21,6 @@ ZERO_LOSS = 0.01
 MEAN_LOSS = 0.005
 """Mean silencing must cost less than this, unless its interval contains 0."""
 
-COLUMNS = [
-    *("layer", "site", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high"),
-    *("mean_drop", "mean_low", "mean_high", "load_bearing", "address"),
-]
 DROPS = {"accuracy_drop": "drop", "accuracy_drop_low": "low", "accuracy_drop_high": "high"}
 
 
@@ -37,14 +34,14 @@ def constants_table(evidence: Evidence) -> pd.DataFrame:
     zero, mean = _drops(evidence, "zero"), _drops(evidence, "mean")
     table = zero.merge(mean, on="addresses").drop_duplicates("addresses")
     if table.empty:
-        return pd.DataFrame(columns=COLUMNS)
+        return CONSTANTS.empty()
     named = [addresses_of(parse_addresses(text))[0] for text in table["addresses"]]
     table["layer"], table["site"], table["neuron"] = zip(*named, strict=True)
     table["address"] = [str(one) for one in named]
     table["mean"] = [float(evidence.statistics[m].mean[j]) for m, _, j in named]
     table["spread"] = [float(evidence.statistics[m].spread[j]) for m, _, j in named]
     table["load_bearing"] = _load_bearing(table)
-    return table.sort_values(["layer", "neuron"])[COLUMNS].reset_index(drop=True)
+    return table.sort_values(["layer", "neuron"])[CONSTANTS.names].reset_index(drop=True)
 
 
 def constants_list(table: pd.DataFrame) -> list[dict[str, Any]]:

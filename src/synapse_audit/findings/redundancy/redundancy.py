@@ -6,8 +6,6 @@ participation ratios. Out: seven tables and the figures ``redundancy`` and ``loa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -28,6 +26,7 @@ from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.redundancy.constants import constants_list, constants_table
 from synapse_audit.statistics import interval
 from synapse_audit.summary import Figure
+from synapse_audit.tables.redundancy import LAYERS_ALONE, POSITIONS, REMOVAL, SUFFICIENT, TESTS
 
 NO_CURVE = "no removal curve (operator mean, top, all layers, pooled) was run"
 RANKED = ("top", "bottom", "keep_top")
@@ -39,23 +38,6 @@ SHORT = {
     "accuracy_drop_high": "drop_high",
 }
 ENDS = ("drop_low", "drop_high")
-REMOVAL = [
-    *("operator", "ranking", "selection", "fraction", "k", "accuracy", "accuracy_low"),
-    *("accuracy_high", "accuracy_drop", "drop_low", "drop_high", "draws"),
-]
-LAYERS = [
-    *("operator", "layer", "fraction", "drop", "drop_low", "drop_high"),
-    *("random_drop", "random_low", "random_high"),
-]
-POSITIONS = ["fraction", "position", "selection", "drop", "drop_low", "drop_high"]
-TESTS = [
-    *("operator", "strength", "layers", "position", "ranking", "ranked_for"),
-    *("area", "t", "df", "p_value", "p_adjusted"),
-]
-SUFFICIENCY = [
-    *("ranking", "selection", "k", "fraction", "accuracy", "accuracy_low", "accuracy_high"),
-    *("draw", "holds"),
-]
 MOST_SETS = 10
 """The search for disjoint sets stops here (``MAX_SETS`` of :mod:`synapse_audit.probes`)."""
 
@@ -101,9 +83,8 @@ def removal_table(evidence: Evidence) -> pd.DataFrame:
     keys = ["operator", "strength", "ranking", "selection", "fraction", "k"]
     measures = {"accuracy": "accuracy", "accuracy_drop": "drop"}
     drawn = draw_range(cells[cells["selection"].isin(DRAWN)], keys, measures)
-    columns = [name.removeprefix("accuracy_") if "drop" in name else name for name in REMOVAL]
-    table = _stack([ranked, drawn], columns).sort_values(columns[:4], ignore_index=True)
-    return table.rename(columns={"drop": "accuracy_drop"})
+    parts = [part.rename(columns={"drop": "accuracy_drop"}) for part in (ranked, drawn)]
+    return REMOVAL.joined(parts).sort_values(REMOVAL.names[:4], ignore_index=True)
 
 
 def layers_table(evidence: Evidence) -> pd.DataFrame:
@@ -120,7 +101,7 @@ def layers_table(evidence: Evidence) -> pd.DataFrame:
         drawn, on=["operator", "layers", "fraction"], how="left"
     )
     table["layer"] = table["layers"].astype(int)
-    return table.sort_values(LAYERS[:3], ignore_index=True)[LAYERS]
+    return table.sort_values(LAYERS_ALONE.names[:3], ignore_index=True)[LAYERS_ALONE.names]
 
 
 def positions_table(evidence: Evidence) -> pd.DataFrame:
@@ -138,15 +119,15 @@ def positions_table(evidence: Evidence) -> pd.DataFrame:
         ["fraction", "position", "selection"],
         {"accuracy_drop": "drop"},
     )
-    table = _stack([top.rename(columns=SHORT), drawn], POSITIONS)
-    return table.sort_values(POSITIONS[:3], ignore_index=True)
+    table = POSITIONS.joined([top.rename(columns=SHORT), drawn])
+    return table.sort_values(POSITIONS.names[:3], ignore_index=True)
 
 
 def curve_tests_table(evidence: Evidence) -> pd.DataFrame:
     """One test per curve (:func:`synapse_audit.effects.curve_tests`); empty when tests are off."""
     if not evidence.grid.tests:
-        return pd.DataFrame(columns=TESTS)
-    return curve_tests(evidence.effects).reindex(columns=TESTS)
+        return TESTS.empty()
+    return curve_tests(evidence.effects).reindex(columns=TESTS.names)
 
 
 def sufficiency_table(evidence: Evidence) -> pd.DataFrame:
@@ -159,11 +140,11 @@ def sufficiency_table(evidence: Evidence) -> pd.DataFrame:
     keys = ["ranking", "selection", "k", "fraction"]
     random = draw_range(where(rows, {"selection": "random"}), keys, {"accuracy": "accuracy"})
     sets = where(rows, {"selection": "disjoint"})
-    table = _stack([top, random, sets], SUFFICIENCY).astype({"draw": "Int64"})
+    table = SUFFICIENT.joined([top, random, sets]).astype({"draw": "Int64"})
     # Sets come in the order in which they were found, whatever their size.
     table["size"] = table["k"].where(table["draw"].isna(), 0)
     order = ["ranking", "selection", "size", "draw"]
-    return table.sort_values(order, ignore_index=True)[SUFFICIENCY]
+    return table.sort_values(order, ignore_index=True)[SUFFICIENT.names]
 
 
 def participation_table(evidence: Evidence) -> pd.DataFrame:
@@ -277,8 +258,3 @@ def costliest_layer(layers: pd.DataFrame) -> Figure:
         fraction=float(rows["fraction"].iloc[found.place]),
         tied=sorted({int(layer) for layer in rows["layer"][found.tied]}),
     )
-
-
-def _stack(parts: Sequence[pd.DataFrame], columns: list[str]) -> pd.DataFrame:
-    filled = [part.reindex(columns=columns) for part in parts if len(part)]
-    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=columns)

@@ -22,6 +22,7 @@ from synapse_audit.model.activations import Extraction
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.plan import PlanInputs
 from synapse_audit.sweep import answers_from
+from synapse_audit.tables.run import FLIPS
 
 HEAD_EXAMPLES, BLOCK_EXAMPLES = 512, 32
 """Examples of ``fit`` that a search looks at: the head reads stored states, a block needs
@@ -82,7 +83,7 @@ def _table(chosen: Sequence[ChosenFlips]) -> pd.DataFrame:
         for choice in chosen
         for step, flip in enumerate(choice.flips, start=1)
     ]
-    table = pd.DataFrame(rows, columns=[*PURPOSE, "step", *Flip._fields])
+    table = pd.DataFrame(rows, columns=FLIPS.names)
     texts = dict.fromkeys(["selection", "format", "kind", "part", "target", "weight"], "str")
     return table.astype(
         texts | {"layer": "Int64", "step": "int64", "entry": "int64", "bit": "int64"}

@@ -13,6 +13,7 @@ from synapse_audit.report.kit.contents import Result, Row
 from synapse_audit.report.quoted.fragility import by_loss, leaders
 from synapse_audit.report.quoted.spaces import SPACES, space_name
 from synapse_audit.summary import Figure
+from synapse_audit.tables.run import PREDICTIONS
 
 MOST = 3
 """Classes named in a row."""
@@ -43,7 +44,7 @@ def _compared(result: Result) -> str:
 
 def _lowest(result: Result) -> str:
     """The class with the smallest share right, in plain counts; nothing where several tie."""
-    table = saved.columns_of(result.predictions, ("split", "label", "predicted"))
+    table = saved.frame(result, PREDICTIONS)
     table = table[table["split"].isna() | (table["split"] == "evaluate")]
     table = table.dropna(subset=["label", "predicted"])
     names, labels = saved.classes(result), table["label"].to_numpy(dtype=int)

@@ -14,8 +14,8 @@ from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Row
 from synapse_audit.report.quoted.spaces import HALF, RELATIVE, SPACES, space_name
 from synapse_audit.summary import Figure
+from synapse_audit.tables.attack_surface import REACH
 
-REACH = ("target", "space", "unit", "level", "budget")
 MOST = 3
 """Classes named in a row."""
 BITS = "bits"
@@ -120,7 +120,7 @@ def _several(space: str, found: Figure) -> bool:
 
 def _targets(result: Result, space: str, found: Figure) -> list[str]:
     """Every class that is reached with the smallest change, not only the first one."""
-    table = saved.frame(result, "profile", "reach", REACH)
+    table = saved.frame(result, REACH)
     rows = table[(table["level"] == HALF) & (table["unit"] == found.beside.get("unit", RELATIVE))]
     near = rows[(rows["space"] == space) & (rows["budget"] <= found.value + TINY)]
     named = [str(name) for name in dict.fromkeys(near["target"])]

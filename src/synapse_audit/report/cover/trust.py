@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from synapse_audit.report.cover.evidence import controls, examples, joined
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Row
+from synapse_audit.tables.asymmetry import FRAGILITY
 
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FEW = 30
@@ -32,7 +33,7 @@ def trusted(result: Result) -> Row | None:
 
 def small_classes(result: Result) -> dict[str, int]:
     """Class → evaluated examples, where there are few; the smallest first."""
-    table = saved.frame(result, "asymmetry", "fragility", ("class", "support"))
+    table = saved.frame(result, FRAGILITY)
     few = table[table["support"] < FEW].sort_values("support", kind="stable")
     return {str(name): int(n) for name, n in zip(few["class"], few["support"], strict=True)}
 

@@ -10,6 +10,7 @@ import pandas as pd
 from synapse_audit.neurons.addresses import DEFAULT_SITE, Address
 from synapse_audit.report.kit.contents import Result
 from synapse_audit.summary import Figure
+from synapse_audit.tables import Table
 
 ACROSS = ("paper",)
 """Rankings whose sets are taken over all layers at once."""
@@ -70,14 +71,15 @@ def columns_of(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     return table.reindex(columns=list(dict.fromkeys([*table.columns, *columns])))
 
 
-def frame(result: Result, finding: str, table: str, columns: Sequence[str]) -> pd.DataFrame:
-    """One table of one finding with at least these columns; empty where the run lacks it.
+def frame(result: Result, table: Table) -> pd.DataFrame:
+    """One table with at least its declared columns; empty where the run lacks it.
 
     It remembers its file, and so do the selections that pandas makes of it.
     """
-    found = dig(result.findings, finding, table)
-    read = columns_of(pd.DataFrame() if found is None else found, columns)
-    read.attrs[SOURCE] = f"findings/{finding}.{table}.parquet"
+    finding, name = table.key
+    found = dig(result.findings, finding, name) if finding else getattr(result, name)
+    read = columns_of(pd.DataFrame() if found is None else found, table.names)
+    read.attrs[SOURCE] = table.file
     return read
 
 

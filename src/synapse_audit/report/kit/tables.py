@@ -46,8 +46,11 @@ def table_of(title: str, data: pd.DataFrame, columns: tuple[Column, ...]) -> Tab
     """The frame's rows as text; a column that is null everywhere is left out.
 
     Its CSV holds the same rows unrounded, under the names of the run folder's tables.
+
+    Raises:
+        KeyError: the frame has no such column, as where one was renamed.
     """
-    kept = [c for c in columns if c.source in data.columns and data[c.source].notna().any()]
+    kept = [c for c in columns if data[c.source].notna().any()]
     shown = data.head(LONGEST)
     cells = [[c.format(value) for value in shown[c.source]] for c in kept]
     more = f" (first {LONGEST} of {whole(len(data))} rows)" if len(data) > LONGEST else ""

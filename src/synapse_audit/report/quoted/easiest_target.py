@@ -9,18 +9,15 @@ import pandas as pd
 
 from synapse_audit.report.kit import saved
 from synapse_audit.report.kit.contents import Result
+from synapse_audit.tables.vulnerability import BUDGETS
 
-BUDGETS = (
-    "space", "target", "columns", "budget", "constant", "redirect_rate", "redirect_low",
-    "redirect_high", "collateral", "collateral_low", "collateral_high",
-)  # fmt: skip
 ENOUGH = 0.5
 """An edit that redirects this share of the examples counts as enough."""
 
 
 def edits(result: Result) -> pd.DataFrame:
     """Edits of weights and biases with a known rate; shifts of logits have their own section."""
-    table = saved.frame(result, "vulnerability", "budgets", BUDGETS)
+    table = saved.frame(result, BUDGETS)
     known = table.dropna(subset=["redirect_rate", "budget"])
     return known[known["space"] != "logit"]
 

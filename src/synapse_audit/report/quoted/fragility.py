@@ -9,17 +9,15 @@ import pandas as pd
 
 from synapse_audit.report.kit import saved
 from synapse_audit.report.kit.contents import Result
+from synapse_audit.tables.asymmetry import FRAGILITY
 
-COLUMNS = (
-    "class", "support", "recall", "mean_drop", "mean_drop_low", "mean_drop_high", "half_fraction",
-)  # fmt: skip
 VISIBLE = 0.0005
 """Recall lost below this is written as 0.000, and names no class."""
 
 
 def by_loss(result: Result) -> pd.DataFrame:
     """Every class with its mean loss of recall, the largest first."""
-    table = saved.frame(result, "asymmetry", "fragility", COLUMNS).dropna(subset=["mean_drop"])
+    table = saved.frame(result, FRAGILITY).dropna(subset=["mean_drop"])
     return table.sort_values("mean_drop", ascending=False, kind="stable")
 
 

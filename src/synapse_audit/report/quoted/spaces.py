@@ -15,8 +15,8 @@ from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, lege
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.theme import BOUND, SERIES, Style
+from synapse_audit.tables.vulnerability import CEILING
 
-CEILING = ("target", "budget", "bound", "bound_all_rows")
 SPACES: dict[str, tuple[str, Style]] = {
     "neuron": ("neurons", SERIES[0]),
     "weight": ("head weights", SERIES[1]),
@@ -77,7 +77,7 @@ def best_within(result: Result, points: pd.DataFrame, reach: pd.DataFrame) -> Gr
     """The best that was tried within each budget, one panel per target, beside the ceiling."""
     known = points[points["unit"] == RELATIVE].dropna(subset=["budget", "redirect_rate"])
     known = known[known["budget"] > 0]
-    floor = saved.frame(result, "vulnerability", "floor", CEILING).dropna(subset=["bound_all_rows"])
+    floor = saved.frame(result, CEILING).dropna(subset=["bound_all_rows"])
     least = reach[reach["level"] == HALF].groupby("target")["budget"].min().sort_values()
     order = saved.in_order(_order(result, known["target"]), [str(n) for n in least.index])
     panels = {

@@ -13,15 +13,7 @@ import pandas as pd
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result
 from synapse_audit.summary import Figure
-
-COLUMNS = (
-    "operator", "ranking", "selection", "fraction", "k", "accuracy", "accuracy_low",
-    "accuracy_high", "accuracy_drop", "drop_low", "drop_high", "draws",
-)  # fmt: skip
-TESTS = (
-    "operator", "strength", "layers", "position", "ranking", "ranked_for", "area", "t", "df",
-    "p_value", "p_adjusted",
-)  # fmt: skip
+from synapse_audit.tables.redundancy import REMOVAL, TESTS
 
 
 class Gap(NamedTuple):
@@ -38,7 +30,7 @@ class Gap(NamedTuple):
 
 def all_removal_curves(result: Result) -> pd.DataFrame:
     """``redundancy.removal``: every ranking."""
-    return saved.frame(result, "redundancy", "removal", COLUMNS)
+    return saved.frame(result, REMOVAL)
 
 
 def removal_curves(result: Result) -> pd.DataFrame:
@@ -48,7 +40,7 @@ def removal_curves(result: Result) -> pd.DataFrame:
 
 def curve_tests(result: Result) -> pd.DataFrame:
     """``redundancy.tests``: one row per curve."""
-    return saved.frame(result, "redundancy", "tests", TESTS)
+    return saved.frame(result, TESTS)
 
 
 def gap(table: pd.DataFrame, operator: str) -> Gap | None:

@@ -17,25 +17,15 @@ from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, TOP
 from synapse_audit.report.quoted.ranking_stability import name_of, steadiness
+from synapse_audit.tables.agreement import (
+    CORRELATION,
+    DISSOCIATED,
+    EFFECTIVENESS,
+    NEURONS,
+    STABILITY,
+    VOTES,
+)
 
-CORRELATION = ("layer", "first", "second", "spearman")
-VOTES = ("layer", "method", "fraction", "neuron_vote", "average_overlap", "chance")
-EFFECTIVENESS = (
-    "operator", "ranking", "fractions", "mean_drop", "mean_drop_low", "mean_drop_high",
-    "random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high",
-    "half_fraction", "half_low", "half_high", "never_share", "draws",
-)  # fmt: skip
-STABILITY = (
-    "method", "layer", "resamples", "fraction", "k", "overlap", "overlap_low", "overlap_high",
-    "chance",
-)  # fmt: skip
-DISSOCIATED = (
-    "operator", "selection", "used", "fraction", "k", "drop", "drop_low", "drop_high",
-    "random_drop", "random_low", "random_high", "excess", "excess_low", "excess_high", "draws",
-)  # fmt: skip
-NEURONS = (
-    "layer", "site", "selection", "neuron", "readable_place", "used_place", "contrast", "address",
-)  # fmt: skip
 CONTROL = "random"
 KINDS = {
     "readable_unused": ("readable but unused", BOTTOM),
@@ -69,11 +59,11 @@ LIMITS = (
 
 def agreement(result: Result) -> Section:
     """Correlations, worth, steadiness and the test of readable against used."""
-    pairs = _pairs(saved.frame(result, "agreement", "correlation", CORRELATION))
-    worth = saved.frame(result, "agreement", "effectiveness", EFFECTIVENESS)
+    pairs = _pairs(saved.frame(result, CORRELATION))
+    worth = saved.frame(result, EFFECTIVENESS)
     worth = worth.dropna(subset=["excess"])
-    steady = saved.frame(result, "agreement", "stability", STABILITY).dropna(subset=["overlap"])
-    apart = saved.frame(result, "agreement", "dissociated", DISSOCIATED).dropna(subset=["drop"])
+    steady = saved.frame(result, STABILITY).dropna(subset=["overlap"])
+    apart = saved.frame(result, DISSOCIATED).dropna(subset=["drop"])
     groups = (_likeness(pairs, worth), _again(steady), _dissociation(apart))
     return Section(
         label="Rankings compared",
@@ -272,9 +262,9 @@ def _tables(
     steady: pd.DataFrame,
     apart: pd.DataFrame,
 ) -> tuple[Table, ...]:
-    votes = saved.frame(result, "agreement", "votes", VOTES)
+    votes = saved.frame(result, VOTES)
     votes = votes[votes["layer"].isna() & votes["neuron_vote"].notna()]
-    neurons = saved.addressed(saved.frame(result, "agreement", "neurons", NEURONS))
+    neurons = saved.addressed(saved.frame(result, NEURONS))
     apart = with_intervals(apart, "drop", "random", "excess")
     kinds = {kind: name for kind, (name, _) in KINDS.items()}
     made = (

@@ -17,21 +17,8 @@ from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP, Style
 from synapse_audit.summary import Figure as Estimate
+from synapse_audit.tables.calibration import BINS, CELLS, MEASURES, REMOVAL, TEMPERATURE
 
-REMOVAL = (
-    "operator", "selection", "fraction", "n", "ece", "ece_low", "ece_high", "chance_ece",
-    "overconfidence", "overconfidence_low", "overconfidence_high", "wrong_confidence",
-    "wrong_confidence_low", "wrong_confidence_high", "draws",
-)  # fmt: skip
-BINS = (
-    "what", "operator", "strength", "fraction", "bin", "lower", "upper", "share", "confidence",
-    "accuracy", "accuracy_low", "accuracy_high",
-)  # fmt: skip
-TEMPERATURE = ("temperature", "ece", "log_loss", "confidence", "accuracy")
-CELLS = (
-    "space", "operator", "strength", "target", "ece", "ece_low", "ece_high", "chance_ece",
-    "ece_mass", "overconfidence", "n_wrong", "wrong_confidence", "sure_errors", "log_loss",
-)  # fmt: skip
 SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
 SHARES = (0.1, 0.5, 0.8)
 """Shares silenced whose reliability curves are drawn, where the grid has them or near ones."""
@@ -71,8 +58,8 @@ LIMITS = (
 
 def calibration(result: Result) -> Section:
     """Calibration errors and reliability curves, clean and damaged."""
-    cells = saved.frame(result, "calibration", "cells", CELLS).dropna(subset=["ece"])
-    removal = saved.frame(result, "calibration", "removal", REMOVAL).dropna(subset=["ece"])
+    cells = saved.frame(result, CELLS).dropna(subset=["ece"])
+    removal = saved.frame(result, REMOVAL).dropna(subset=["ece"])
     groups = (_reliability(result), _removal(removal), _temperature(result))
     return Section(
         label="Calibration",
@@ -184,7 +171,7 @@ def _damaged(result: Result, operator: str) -> str:
 
 
 def _reliability(result: Result) -> Group:
-    bins = saved.frame(result, "calibration", "bins", BINS).dropna(subset=["accuracy"])
+    bins = saved.frame(result, BINS).dropna(subset=["accuracy"])
     bins = bins[bins["share"] >= LEAST]
     removed = saved.rows(bins, what="removal")
     clean, divided = saved.rows(bins, what="clean"), saved.rows(bins, what="temperature")
@@ -280,7 +267,7 @@ def _removal_figure(title: str, what: str, lines: list[Line]) -> Figure:
 
 
 def _temperature(result: Result) -> Group:
-    table = saved.frame(result, "calibration", "temperature", TEMPERATURE).dropna(subset=["ece"])
+    table = saved.frame(result, TEMPERATURE).dropna(subset=["ece"])
     if not len(table):
         return Group("", ())
     best = saved.estimate(result.summary, "calibration", "temperature").value
@@ -307,7 +294,7 @@ def _tables(cells: pd.DataFrame, removal: pd.DataFrame) -> tuple[Table, ...]:
     logits = cells[cells["space"].isin(["clean", "logit"])]
     keys = ["space", "operator", "strength", "target"]
     # Draws of the noise are averaged; their number is that of the rows.
-    numbers = [name for name in CELLS if name not in keys]
+    numbers = [column.name for column in MEASURES]
     groups = logits.astype(dict.fromkeys(numbers, "float64")).groupby(
         keys, dropna=False, sort=False
     )

@@ -14,17 +14,8 @@ from synapse_audit.report.kit.lines import MOST, Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOUND, FAINT, REFERENCE, SERIES, TOP, Style
 from synapse_audit.summary import Figure
+from synapse_audit.tables.certificates import CHECKS, CURVES, DISTANCES, MISSING
 
-CURVES = (
-    "place", "change", "rows", "bias", "exact", "class", "budget", "accuracy", "accuracy_low",
-    "accuracy_high",
-)  # fmt: skip
-DISTANCES = (
-    "place", "change", "rows", "bias", "exact", "class", "target", "n", "p05", "median", "never",
-)  # fmt: skip
-CHECKS = (
-    "place", "change", "cell", "budget", "accuracy", "guaranteed", "examples", "changed",
-)  # fmt: skip
 GUARANTEED = Columns("budget", "accuracy", "accuracy_low", "accuracy_high")
 EVERYONE, ANY = None, None
 """The ``class`` of rows over all classes, and the ``target`` of distances to any class: null."""
@@ -75,8 +66,8 @@ LIMITS = (
 
 def certificates(result: Result) -> Section:
     """Guaranteed accuracy over the size of edits, of silenced sets and of perturbations."""
-    table = saved.frame(result, "certificates", "curves", CURVES).dropna(subset=["accuracy"])
-    checks = saved.frame(result, "certificates", "checks", CHECKS).dropna(subset=["accuracy"])
+    table = saved.frame(result, CURVES).dropna(subset=["accuracy"])
+    checks = saved.frame(result, CHECKS).dropna(subset=["accuracy"])
     overall = saved.rows(table, **{"class": EVERYONE})
     groups = _groups(result, table, checks) if len(overall) else ()
     return Section(
@@ -147,7 +138,7 @@ def _flip(result: Result, change: str) -> str:
 
 
 def _without_state(result: Result) -> str:
-    missing = saved.frame(result, "certificates", "missing", ("place", "reason"))
+    missing = saved.frame(result, MISSING)
     reasons = saved.rows(missing, place="state")["reason"].dropna().tolist()
     return (
         f"Nothing is guaranteed for the final state: {prose.plain(reasons[0])}." if reasons else ""
@@ -354,7 +345,7 @@ def _positive(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _distances(result: Result) -> pd.DataFrame:
-    return saved.rows(saved.frame(result, "certificates", "distances", DISTANCES), target=ANY)
+    return saved.rows(saved.frame(result, DISTANCES), target=ANY)
 
 
 CURVE_TABLE = (

@@ -14,11 +14,8 @@ from synapse_audit.report.kit.lines import MOST, Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import FAINT, RANDOM, TOP
 from synapse_audit.report.quoted.fragility import by_loss, leaders
+from synapse_audit.tables.asymmetry import CURVES
 
-CURVES = (
-    "class", "fraction", "recall", "recall_low", "recall_high", "random_recall", "random_low",
-    "random_high",
-)  # fmt: skip
 RECALL = Columns("fraction", "recall", "recall_low", "recall_high")
 RANDOM_CONTROL = Columns("fraction", "random_recall", "random_low", "random_high")
 PANELS = 6
@@ -44,7 +41,7 @@ LIMITS = (
 def classes(result: Result) -> Section:
     """Recall curves per class and a fragility dot plot, most fragile first."""
     fragility = by_loss(result)
-    table = saved.frame(result, "asymmetry", "curves", CURVES).dropna(subset=["recall"])
+    table = saved.frame(result, CURVES).dropna(subset=["recall"])
     groups = (_overview(fragility, table), _against_random_controls(fragility, table))
     return Section(
         label="Recall by class",

@@ -12,8 +12,8 @@ from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text
+from synapse_audit.tables.run import PREDICTIONS
 
-COLUMNS = ("label", "predicted", "weight")
 EMPTY = "This section is empty: the run holds no clean predictions (table predictions)."
 READING = (
     "Rows are true classes, columns what the model says; each row sums to 1. The diagonal is the "
@@ -27,9 +27,8 @@ LIMITS = (
 
 def clean(result: Result) -> Section:
     """What the model does when nothing is touched."""
-    table = saved.columns_of(result.predictions, COLUMNS).dropna(subset=["label", "predicted"])
-    if "split" in table.columns:
-        table = saved.rows(table, split="evaluate")
+    table = saved.frame(result, PREDICTIONS).dropna(subset=["label", "predicted"])
+    table = table[table["split"].isna() | (table["split"] == "evaluate")]
     names = _names(result, table)
     counts = _confusion(table, len(names), weighted=False)
     shares = _confusion(table, len(names), weighted=True)

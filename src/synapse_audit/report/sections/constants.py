@@ -12,11 +12,8 @@ from synapse_audit.report.kit.contents import Group, Result, Section, Table
 from synapse_audit.report.kit.figures import Line, dots, legend
 from synapse_audit.report.kit.tables import Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, TOP, Style
+from synapse_audit.tables.redundancy import CONSTANTS
 
-COLUMNS = (
-    "layer", "site", "neuron", "mean", "spread", "zero_drop", "zero_low", "zero_high",
-    "mean_drop", "mean_low", "mean_high", "load_bearing", "address",
-)  # fmt: skip
 SHOWN = 16
 EMPTY = "This section is empty: the run tested no single neuron (table redundancy.constants)."
 NO_CANDIDATE = (
@@ -38,7 +35,7 @@ LIMITS = (
 
 def constants(result: Result) -> Section:
     """Zero against mean for every candidate neuron."""
-    table = saved.frame(result, "redundancy", "constants", COLUMNS)
+    table = saved.frame(result, CONSTANTS)
     table = saved.addressed(table.dropna(subset=["zero_drop"]))
     table = table.sort_values("zero_drop", ascending=False)
     return Section(

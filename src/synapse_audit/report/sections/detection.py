@@ -13,22 +13,9 @@ from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, 
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, REFERENCE, SERIES, TOP, Style
+from synapse_audit.tables.detection import CELLS, FAILURE_COUNTS, REMOVAL, ROC, THRESHOLDS
 
 RATES = ("auc", "tpr_1", "false_alarm", "missed_alarm", "fixed_tpr_1", "fixed_fpr_1")
-REMOVAL = (
-    "operator", "selection", "fraction", "n", "draws",
-    *(f"{name}{end}" for name in RATES for end in ("", "_low", "_high")),
-)  # fmt: skip
-CELLS = (
-    "space", "operator", "strength", "target", "selection", "fraction", "parameter",
-    *(f"{name}{end}" for name in RATES for end in ("", "_low", "_high")),
-)  # fmt: skip
-ROC = ("what", "operator", "fraction", "false_alarm", "caught")
-THRESHOLDS = ("limit", "probability", "false_alarm", "caught", "needed", "reason")
-FAILURES = (
-    "space", "operator", "cells", "silent", "loud", "both", "neither", "largest_missed_rise",
-    "largest_false_rise",
-)  # fmt: skip
 SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
 SHARES = (0.1, 0.5, 0.8)
 BY_ANSWER = ("missed_alarm", "false_alarm")
@@ -62,10 +49,10 @@ LIMITS = (
 
 def detection(result: Result) -> Section:
     """False and missed alarms, thresholds fixed and re-fitted, loud or silent."""
-    cells = saved.frame(result, "detection", "cells", CELLS).dropna(subset=["missed_alarm"])
-    removal = saved.frame(result, "detection", "removal", REMOVAL)
+    cells = saved.frame(result, CELLS).dropna(subset=["missed_alarm"])
+    removal = saved.frame(result, REMOVAL)
     removal = removal.dropna(subset=["missed_alarm"])
-    failures = saved.frame(result, "detection", "failures", FAILURES).dropna(subset=["cells"])
+    failures = saved.frame(result, FAILURE_COUNTS).dropna(subset=["cells"])
     groups = (_alarms(removal), _thresholds(removal), _edits(result, cells), _roc(result))
     return Section(
         label="Alarms",
@@ -249,7 +236,7 @@ def _edits(result: Result, cells: pd.DataFrame) -> Group:
 
 
 def _roc(result: Result) -> Group:
-    table = saved.frame(result, "detection", "roc", ROC).dropna(subset=["caught"])
+    table = saved.frame(result, ROC).dropna(subset=["caught"])
     removed = saved.rows(table, what="removal", operator="mean")
     present = [float(v) for v in removed["fraction"].dropna().unique()]
     chosen = dict.fromkeys(saved.nearest(present, share) for share in SHARES) if present else {}
@@ -278,7 +265,7 @@ def _steps(name: str, style: Style, rows: pd.DataFrame) -> Line:
 
 
 def _tables(result: Result, removal: pd.DataFrame, failures: pd.DataFrame) -> tuple[Table, ...]:
-    thresholds = saved.frame(result, "detection", "thresholds", THRESHOLDS)
+    thresholds = saved.frame(result, THRESHOLDS)
     shown = with_intervals(removal, "missed_alarm", "false_alarm", "fixed_tpr_1")
     made = (
         table_of("How interventions fail", failures, FAILURE_TABLE),

@@ -14,11 +14,8 @@ from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Ta
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.summary import Figure as Estimate
+from synapse_audit.tables.fault_rate import PLACES, STRATA, TOTALS
 
-RATE = ("faults", "broken", "no_numbers", "rate", "low", "high")
-STRATA = ("part", "bit_kind", "share", "bits", *RATE)
-PLACES = ("part", "bit", "bit_kind", "share", "bits", *RATE)
-TOTALS = ("over", "name", "share", "bits", *RATE)
 PARTS = ("embeddings", "attention", "mlp", "norm", "bias", "other", "head")
 BITS = ("sign", "exponent_msb", "exponent_rest", "mantissa")
 NAMES = {
@@ -52,9 +49,9 @@ LIMITS = (
 
 def fault_rate(result: Result) -> Section:
     """The chance that one random fault breaks the model, by kind of tensor and bit."""
-    strata = saved.frame(result, "fault_rate", "strata", STRATA).dropna(subset=["rate"])
-    places = saved.frame(result, "fault_rate", "places", PLACES).dropna(subset=["rate"])
-    totals = saved.frame(result, "fault_rate", "totals", TOTALS).dropna(subset=["rate"])
+    strata = saved.frame(result, STRATA).dropna(subset=["rate"])
+    places = saved.frame(result, PLACES).dropna(subset=["rate"])
+    totals = saved.frame(result, TOTALS).dropna(subset=["rate"])
     return Section(
         label="Random faults",
         heading="How often does one random bit flip break it?",

@@ -15,14 +15,8 @@ from synapse_audit.report.kit.figures import Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP, Style
+from synapse_audit.tables.faults import FLIPS, GAINS, HALVING, NOISE
 
-FLIPS = (
-    "format", "kind", "part", "layer", "selection", "target", "bits", "drop", "drop_low",
-    "drop_high", "redirect", "redirect_low", "redirect_high", "overflowed", "crashed", "draws",
-)  # fmt: skip
-HALVING = ("format", "kind", "part", "layer", "selection", "bits", "low", "high", "most")
-NOISE = ("setting", "part", "layer", "sigma", "share", "selection", "drop", "drop_low", "drop_high")
-GAINS = ("layer", "factor", "share", "selection", "drop", "drop_low", "drop_high")
 DROP = Columns("bits", "drop", "drop_low", "drop_high")
 FORMATS = ("fp32", "bf16", "fp16", "int8")
 
@@ -60,10 +54,10 @@ LIMITS = (
 
 def faults(result: Result) -> Section:
     """How many bits break the model, in which format and where."""
-    flips = saved.frame(result, "faults", "flips", FLIPS).dropna(subset=["bits", "drop"])
-    halving = saved.frame(result, "faults", "halving", HALVING).dropna(subset=["most"])
-    noise = saved.frame(result, "faults", "noise", NOISE).dropna(subset=["drop"])
-    gains = saved.frame(result, "faults", "gains", GAINS).dropna(subset=["drop"])
+    flips = saved.frame(result, FLIPS).dropna(subset=["bits", "drop"])
+    halving = saved.frame(result, HALVING).dropna(subset=["most"])
+    noise = saved.frame(result, NOISE).dropna(subset=["drop"])
+    gains = saved.frame(result, GAINS).dropna(subset=["drop"])
     untargeted = flips[flips["target"].isna()]
     groups = (_head_panels(untargeted), _block_panels(untargeted))
     answer = [*_halving(halving), *_random(untargeted), *_blocks(halving), *_crashes(flips)]

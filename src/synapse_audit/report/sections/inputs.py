@@ -14,13 +14,8 @@ from synapse_audit.report.kit.input_words import Kind, kind_of
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP, Style
+from synapse_audit.tables.inputs import ATTACKS
 
-ATTACKS = (
-    "attack", "unit", "target", "strength", "selection", "draws", "accuracy", "accuracy_low",
-    "accuracy_high", "drop", "drop_low", "drop_high", "flip_rate", "flip_rate_low",
-    "flip_rate_high", "redirect", "redirect_low", "redirect_high", "collateral", "collateral_low",
-    "collateral_high",
-)  # fmt: skip
 DROP = Columns("strength", "drop", "drop_low", "drop_high")
 LINES: tuple[tuple[str, str, Style], ...] = (
     ("noise", "Gaussian noise", RANDOM),
@@ -38,7 +33,7 @@ EMPTY = "This section is empty: the run attacked no input (table inputs.attacks)
 
 def inputs(result: Result) -> Section:
     """Accuracy lost over the size of each attack, beside noise and random deletions."""
-    table = saved.frame(result, "inputs", "attacks", ATTACKS).dropna(subset=["drop", "strength"])
+    table = saved.frame(result, ATTACKS).dropna(subset=["drop", "strength"])
     kind = kind_of(result)
     groups = (_group(table, kind), _aimed(table))
     return Section(

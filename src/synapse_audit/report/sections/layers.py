@@ -10,12 +10,9 @@ import pandas as pd
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
 from synapse_audit.report.kit.heat import Heat, heat
-from synapse_audit.report.kit.tables import SHARE, Column, table_of, text
+from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
+from synapse_audit.tables.redundancy import LAYERS_ALONE
 
-COLUMNS = (
-    "operator", "layer", "fraction", "drop", "drop_low", "drop_high", "random_drop", "random_low",
-    "random_high",
-)  # fmt: skip
 EMPTY = "This section is empty: the run silenced no layer alone (table redundancy.layers)."
 READING = (
     "Each cell silences the top-ranked share of one layer and leaves all others alone. The first "
@@ -31,7 +28,7 @@ LIMITS = (
 
 def layers(result: Result) -> Section:
     """A pair of heat maps per operator: drop, and drop beyond the random controls."""
-    table = saved.frame(result, "redundancy", "layers", COLUMNS).dropna(subset=["drop"])
+    table = saved.frame(result, LAYERS_ALONE).dropna(subset=["drop"])
     table = table.assign(excess=table["drop"] - table["random_drop"])
     return Section(
         label="Each layer alone",
@@ -109,11 +106,7 @@ def _map(title: str, rows: pd.DataFrame, wanted: tuple[str, str], limit: float) 
 
 
 def _tables(table: pd.DataFrame) -> tuple[Table, ...]:
-    intervals = {
-        "interval": prose.spans(table["drop_low"], table["drop_high"]),
-        "range": prose.spans(table["random_low"], table["random_high"]),
-    }
-    shown = table_of("Each layer alone", table.assign(**intervals), LAYER_TABLE)
+    shown = table_of("Each layer alone", with_intervals(table, "drop", "random"), LAYER_TABLE)
     return (shown,) if shown.rows else ()
 
 
@@ -122,8 +115,8 @@ LAYER_TABLE = (
     Column("layer", "layer", text),
     Column("share", "fraction", SHARE),
     Column("drop", "drop"),
-    Column("95% interval", "interval", text),
+    Column("95% interval", "drop_interval", text),
     Column("random drop", "random_drop"),
-    Column("band of one more draw", "range", text),
+    Column("band of one more draw", "random_interval", text),
     Column("difference", "excess"),
 )

@@ -13,11 +13,8 @@ from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, dots
 from synapse_audit.report.kit.lines import MOST, Columns, line, styles
 from synapse_audit.report.kit.tables import Column, table_of, text
 from synapse_audit.report.kit.theme import FAINT, TOP
+from synapse_audit.tables.vulnerability import CONSTANTS, MARGINS
 
-MARGINS = ("target", "constant", "redirect_rate", "collateral")
-CONSTANTS = (
-    "target", "median_margin", "p95_margin", "redirect_10", "redirect_50", "redirect_90",
-)  # fmt: skip
 EMPTY = "This section is empty: no margins were kept (tables vulnerability.margins, .constants)."
 READING = (
     "An example's margin toward a class is how far that class's logit lies below the largest other "
@@ -35,9 +32,9 @@ LIMITS = (
 
 def margins(result: Result) -> Section:
     """Closed-form redirect curves and the constants for 10, 50 and 90 %."""
-    constants = saved.frame(result, "vulnerability", "constants", CONSTANTS)
+    constants = saved.frame(result, CONSTANTS)
     constants = constants.dropna(subset=["redirect_50"]).sort_values("redirect_50")
-    table = saved.frame(result, "vulnerability", "margins", MARGINS)
+    table = saved.frame(result, MARGINS)
     table = table.dropna(subset=["redirect_rate", "constant"])
     group = _group(constants, table)
     return Section(

@@ -13,11 +13,8 @@ from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Ta
 from synapse_audit.report.kit.figures import MANY
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
+from synapse_audit.tables.asymmetry import MATRIX
 
-COLUMNS = (
-    "operator", "fraction", "ranked_for", "class", "value", "low", "high", "specificity",
-    "specificity_low", "specificity_high", "p_value", "p_adjusted",
-)  # fmt: skip
 EMPTY = "This section is empty: no neurons were ranked per class (table asymmetry.matrix)."
 READING = (
     "Rows: the class whose highest-ranked neurons are silenced. Columns: the class whose recall "
@@ -37,7 +34,7 @@ LIMITS = (
 
 def matrix(result: Result) -> Section:
     """Heat maps of excess recall drop and of specificity, significant cells marked."""
-    table = saved.frame(result, "asymmetry", "matrix", COLUMNS).dropna(subset=["value"])
+    table = saved.frame(result, MATRIX).dropna(subset=["value"])
     shown = _headline(result, table)
     tests = saved.facts(result).tests
     return Section(

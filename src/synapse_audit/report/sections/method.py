@@ -15,6 +15,8 @@ from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Section, Table
 from synapse_audit.report.kit.input_words import kind_of
 from synapse_audit.report.kit.tables import facts_table
+from synapse_audit.tables.asymmetry import FRAGILITY
+from synapse_audit.tables.run import EFFECTS
 
 READING = (
     "Splits: neurons are ranked and averages taken on fit, every choice is made on select, and "
@@ -99,7 +101,7 @@ def method(result: Result) -> Section:
 
 def _small(result: Result) -> str:
     """Which classes are too small for a firm word about them alone."""
-    table = saved.frame(result, "asymmetry", "fragility", ("class", "support"))
+    table = saved.frame(result, FRAGILITY)
     few = table[table["support"] < FEW].sort_values("support", kind="stable")
     names = [
         f"{prose.quoted(name)} {prose.whole(n)}"
@@ -203,7 +205,7 @@ def _windows(result: Result) -> str:
 
 
 def _routes(result: Result) -> str:
-    route = saved.columns_of(result.effects, ("route",))["route"].dropna()
+    route = saved.frame(result, EFFECTS)["route"].dropna()
     if not len(route):
         return "The routes that the engine took are not recorded."
     counts = route.value_counts()
@@ -213,7 +215,7 @@ def _routes(result: Result) -> str:
 
 def _estimated(result: Result) -> tuple[str, ...]:
     """How many cells are estimates, and from how many exact examples."""
-    cells = saved.columns_of(result.effects, ("route", "n", "n_exact"))
+    cells = saved.frame(result, EFFECTS)
     cells = cells[cells["route"] == "two-phase"]
     if not len(cells):
         return ()

@@ -14,16 +14,8 @@ from synapse_audit.report.kit.contents import Group, Result, Section, Table
 from synapse_audit.report.kit.figures import Line, dots, legend
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import RANDOM, TOP, Style
+from synapse_audit.tables.named_neurons import CLASSES, EFFECTS
 
-EFFECTS = (
-    "neurons", "site", "layers", "k", "operator", "strength", "accuracy", "drop", "drop_low",
-    "drop_high", "random_drop", "random_low", "random_high", "draws", "p_random", "p_value",
-    "flip_rate", "flip_low", "flip_high",
-)  # fmt: skip
-CLASSES = (
-    "neurons", "site", "operator", "class", "support", "recall", "recall_low", "recall_high",
-    "recall_drop", "random_drop", "random_low", "random_high",
-)  # fmt: skip
 EMPTY = (
     "This section is empty: no neurons were named (--neurons LAYER:SITE:INDEX, such as "
     "4:mlp_activation:5,77)."
@@ -50,8 +42,8 @@ LIMITS = (
 
 def given(result: Result) -> Section:
     """Chosen neurons beside random ones, per site and operator."""
-    effects = saved.frame(result, "given", "effects", EFFECTS).dropna(subset=["drop"])
-    classes = saved.frame(result, "given", "classes", CLASSES)
+    effects = saved.frame(result, EFFECTS).dropna(subset=["drop"])
+    classes = saved.frame(result, CLASSES)
     sets = list(effects["site"].dropna().unique())
     groups = [_group(effects[effects["site"] == site], str(site)) for site in sets]
     return Section(

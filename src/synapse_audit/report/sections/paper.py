@@ -22,22 +22,19 @@ from synapse_audit.report.kit.figures import (
 from synapse_audit.report.kit.lines import Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, RANDOM, SERIES, TOP, Style
+from synapse_audit.tables import Table as Declared
+from synapse_audit.tables.paper import (
+    CLASSES,
+    CURVE,
+    DISTURBANCES,
+    EXCLUSIVE,
+    LAYERS,
+    PUBLISHED,
+    REDIRECTS,
+)
 
-PUBLISHED = Style("@muted", "dot", "x")
+CROSSES = Style("@muted", "dot", "x")
 F1 = Columns("fraction", "f1", "f1_low", "f1_high")
-MEASURED = ("f1", "f1_low", "f1_high", "drop", "drop_low", "drop_high")
-CURVE = ("operator", "selection", "fraction", "k", *MEASURED, "p_random", "draws")
-CLASSES = ("operator", "ranked_for", "fraction", "k", *MEASURED, "own_recall", "own_recall_drop")
-EXCLUSIVE = ("operator", "kind", "ranked_for", "fraction", "k", *MEASURED, "random_drop", "draws")
-DISTURBANCES = (
-    "setting", "operator", "strength", "fraction", "position", "selection", *MEASURED, "draws",
-)  # fmt: skip
-REDIRECTS = (
-    "space", "setting", "target", "strength", "f1", "f1_low", "f1_high", "redirect",
-    "redirect_low", "redirect_high", "collateral",
-)  # fmt: skip
-LAYERS = ("fraction", "layer", "k", "share", "even_share")
-PRINTED = ("experiment", "model", "fraction", "what", "f1")
 TITLES = {"zero": "Zero, as published", "mean": "Mean: each neuron held at its average"}
 HALF = 0.5
 HARMLESS = 0.02
@@ -79,7 +76,7 @@ LIMITS = (
 
 def paper(result: Result) -> Section:
     """Curves, classes, sets, disturbances and redirections of the published protocol."""
-    curve = saved.frame(result, "paper", "curve", CURVE).dropna(subset=["f1"])
+    curve = saved.frame(result, CURVE).dropna(subset=["f1"])
     return Section(
         label="The paper's protocol",
         heading="What does the published protocol show here?",
@@ -134,7 +131,7 @@ def _shape(result: Result, operator: str) -> str:
 
 
 def _asymmetry(result: Result) -> list[str]:
-    rows = _at_half(saved.frame(result, "paper", "classes", CLASSES), "zero")
+    rows = _at_half(saved.frame(result, CLASSES), "zero")
     if len(rows) < 2:
         return []
     worst = saved.extreme(rows, "f1", largest=False)
@@ -151,7 +148,7 @@ def _asymmetry(result: Result) -> list[str]:
 
 
 def _exclusive(result: Result) -> list[str]:
-    table = saved.rows(saved.frame(result, "paper", "exclusive", EXCLUSIVE), operator="zero")
+    table = saved.rows(saved.frame(result, EXCLUSIVE), operator="zero")
     mass = saved.rows(table, kind="mass")
     if not len(mass):
         return []
@@ -165,7 +162,7 @@ def _exclusive(result: Result) -> list[str]:
 
 
 def _redirection(result: Result) -> list[str]:
-    table = saved.frame(result, "paper", "redirects", REDIRECTS).dropna(subset=["redirect"])
+    table = saved.frame(result, REDIRECTS).dropna(subset=["redirect"])
     said = []
     for space, name in (("weight", "head push"), ("logit", "logit constant")):
         rows = saved.rows(table, space=space)
@@ -203,12 +200,12 @@ def _groups(result: Result, curve: pd.DataFrame) -> tuple[Group, ...]:
 
 
 def _silencing(result: Result, curve: pd.DataFrame) -> Group:
-    printed = saved.frame(result, "paper", "published", PRINTED)
+    printed = saved.frame(result, PUBLISHED)
     printed = saved.rows(printed, experiment="silencing").dropna(subset=["fraction", "f1"])
     panels = {o: _curve_lines(saved.rows(curve, operator=o)) for o in TITLES}
     if len(printed) and panels["zero"]:
         panels["zero"].append(
-            line("published, BigBird", PUBLISHED, printed, Columns("fraction", "f1"))
+            line("published, BigBird", CROSSES, printed, Columns("fraction", "f1"))
         )
     figures = tuple(_panel(result, o, lines) for o, lines in panels.items() if lines)
     note = "Published: another model on other data, for the shape alone."
@@ -241,7 +238,7 @@ def _panel(result: Result, operator: str, lines: list[Line]) -> Figure:
 
 
 def _per_class(result: Result) -> Group:
-    table = saved.frame(result, "paper", "classes", CLASSES).dropna(subset=["f1"])
+    table = saved.frame(result, CLASSES).dropna(subset=["f1"])
     names = list(dict.fromkeys(table["ranked_for"].astype(str)))
     look = styles(names, names)
     panels = {
@@ -260,7 +257,7 @@ def _per_class(result: Result) -> Group:
 
 
 def _disturbed(result: Result) -> Group:
-    table = saved.frame(result, "paper", "disturbances", DISTURBANCES).dropna(subset=["drop"])
+    table = saved.frame(result, DISTURBANCES).dropna(subset=["drop"])
     top = saved.rows(table, selection="top").reset_index(drop=True)
     if not len(top):
         return Group("", ())
@@ -291,7 +288,7 @@ def _dots(name: str, style: Style, rows: pd.DataFrame) -> Line:
 
 
 def _layers(result: Result) -> Group:
-    table = saved.frame(result, "paper", "layers", LAYERS).dropna(subset=["share"])
+    table = saved.frame(result, LAYERS).dropna(subset=["share"])
     if not len(table):
         return Group("", ())
     fractions = sorted(set(table["fraction"]))
@@ -323,19 +320,19 @@ def _at_half(rows: pd.DataFrame, operator: str) -> pd.DataFrame:
 def _tables(result: Result, curve: pd.DataFrame) -> tuple[Table, ...]:
     parts = (
         ("Silencing", curve, CURVE_TABLE),
-        ("Silencing per class", _frame(result, "classes", CLASSES), CLASS_TABLE),
-        ("Sets of one class alone", _frame(result, "exclusive", EXCLUSIVE), EXCLUSIVE_TABLE),
-        ("Noise and attenuation", _frame(result, "disturbances", DISTURBANCES), DISTURBED_TABLE),
-        ("Head push and logit constants", _frame(result, "redirects", REDIRECTS), REDIRECT_TABLE),
+        ("Silencing per class", _known(result, CLASSES), CLASS_TABLE),
+        ("Sets of one class alone", _known(result, EXCLUSIVE), EXCLUSIVE_TABLE),
+        ("Noise and attenuation", _known(result, DISTURBANCES), DISTURBED_TABLE),
+        ("Head push and logit constants", _known(result, REDIRECTS), REDIRECT_TABLE),
     )
     made = [table_of(name, _spanned(data), columns) for name, data, columns in parts]
-    printed = saved.frame(result, "paper", "published", PRINTED).dropna(subset=["f1"])
+    printed = _known(result, PUBLISHED)
     made.append(table_of("Printed in the paper: other models, other data", printed, PRINTED_TABLE))
     return tuple(one for one in made if one.rows)
 
 
-def _frame(result: Result, name: str, columns: tuple[str, ...]) -> pd.DataFrame:
-    return saved.frame(result, "paper", name, columns).dropna(subset=["f1"])
+def _known(result: Result, table: Declared) -> pd.DataFrame:
+    return saved.frame(result, table).dropna(subset=["f1"])
 
 
 def _spanned(data: pd.DataFrame) -> pd.DataFrame:

@@ -16,14 +16,8 @@ from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP
 from synapse_audit.summary import Figure as Estimate
+from synapse_audit.tables.pathways import OPERATORS, SPLIT
 
-COLUMNS = (
-    "operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction", "n_exact",
-    "drop", "drop_low", "drop_high", "direct_drop", "indirect_drop", "indirect_low",
-    "indirect_high", "disagreement", "draws",
-)  # fmt: skip
-OPERATORS = ("operator", "cells", "n_exact", "median_disagreement", "max_disagreement",
-             "notable_share")  # fmt: skip
 DIRECT = Columns("fraction", "direct_drop")
 INDIRECT = Columns("fraction", "indirect_drop", "indirect_low", "indirect_high")
 SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
@@ -55,8 +49,8 @@ LIMITS = (
 
 def pathways(result: Result) -> Section:
     """Direct and through parts over the share silenced, beside random controls."""
-    split = saved.frame(result, "pathways", "split", COLUMNS).dropna(subset=["indirect_drop"])
-    operators = saved.frame(result, "pathways", "operators", OPERATORS).dropna(subset=["cells"])
+    split = saved.frame(result, SPLIT).dropna(subset=["indirect_drop"])
+    operators = saved.frame(result, OPERATORS).dropna(subset=["cells"])
     panels = {o: _lines(_curves(result, split, o)) for o in SHOWN}
     panels = {operator: lines for operator, lines in panels.items() if lines}
     figures = tuple(_figure(operator, lines) for operator, lines in panels.items())

@@ -14,12 +14,8 @@ from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, lege
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import Column, table_of, text
 from synapse_audit.report.kit.theme import SERIES
+from synapse_audit.tables.run import PROBES, RANKINGS
 
-COLUMNS = (
-    "scope", "accuracy", "macro_f1", "majority_accuracy", "fit_accuracy", "control_accuracy",
-    "selectivity", "null_accuracy", "strength",
-)  # fmt: skip
-RANKING_COLUMNS = ("method", "ranked_for", "layer", "neuron", "score", "rank")
 BINS = 10
 SHORT = {"head_input": "head", "paper_converged": "converged"}
 MEASURES = {
@@ -47,7 +43,7 @@ LIMITS = (
 
 def probes(result: Result) -> Section:
     """Probe accuracy over layers with control, majority and leak check."""
-    table = saved.columns_of(result.probes, COLUMNS)
+    table = saved.frame(result, PROBES)
     layers, others = _by_layer(table)
     strip = _strip(result)
     return Section(
@@ -124,7 +120,7 @@ def _measure(layers: pd.DataFrame, others: pd.DataFrame, column: str) -> list[Li
 
 
 def _strip(result: Result) -> Group:
-    table = saved.columns_of(result.rankings, RANKING_COLUMNS)
+    table = saved.frame(result, RANKINGS)
     found = saved.rows(table, ranked_for=None).dropna(subset=["score", "rank"])
     methods = saved.in_order(found["method"].tolist(), (saved.facts(result).ranking,))
     figures = tuple(_profile(method, saved.rows(found, method=method)) for method in methods[:2])

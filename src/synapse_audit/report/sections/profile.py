@@ -23,17 +23,8 @@ from synapse_audit.report.quoted.spaces import (
     pair_name,
     space_name,
 )
+from synapse_audit.tables.attack_surface import AGREEMENT, CLASSES, POINTS, REACH
 
-POINTS = (
-    "target", "space", "operator", "parameter", "fraction", "strength", "aimed", "unit", "budget",
-    "redirect_rate", "redirect_low", "redirect_high", "collateral", "collateral_low",
-    "collateral_high", "accuracy_drop", "drop_low", "drop_high",
-)  # fmt: skip
-REACH = ("target", "space", "unit", "level", "budget", "low", "high", "operator", "collateral")
-CLASSES = ("role", "space", "class", "vulnerability", "low", "high")
-AGREEMENT = (
-    "role", "space", "other", "classes", "rho", "low", "high", "p_value", "p_adjusted",
-)  # fmt: skip
 STRONG = 0.7
 """A rank correlation that far from 0 is called strong where no test can tell."""
 FEW_CLASSES = 8
@@ -62,9 +53,9 @@ LIMITS = (
 
 def profile(result: Result) -> Section:
     """Smallest budgets, curves of the best within each budget, and agreement of the spaces."""
-    reach = saved.frame(result, "profile", "reach", REACH).dropna(subset=["level"])
-    points = saved.frame(result, "profile", "points", POINTS)
-    agreement = saved.frame(result, "profile", "agreement", AGREEMENT)
+    reach = saved.frame(result, REACH).dropna(subset=["level"])
+    points = saved.frame(result, POINTS)
+    agreement = saved.frame(result, AGREEMENT)
     groups = (
         budget_maps(result, reach),
         best_within(result, points, reach),
@@ -177,7 +168,7 @@ def _too_few(classes: int, pairs: int) -> bool:
 
 
 def _tables(result: Result, reach: pd.DataFrame, agreement: pd.DataFrame) -> tuple[Table, ...]:
-    classes = saved.frame(result, "profile", "classes", CLASSES).dropna(subset=["vulnerability"])
+    classes = saved.frame(result, CLASSES).dropna(subset=["vulnerability"])
     budgets = reach.rename(columns={"low": "budget_low", "high": "budget_high"})
     ranked = agreement.dropna(subset=["rho"]).rename(columns={"low": "rho_low", "high": "rho_high"})
     weak = classes.rename(columns={"low": "weak_low", "high": "weak_high"})

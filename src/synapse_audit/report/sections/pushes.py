@@ -18,16 +18,8 @@ from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import RANDOM, SERIES
 from synapse_audit.report.quoted.easiest_target import edits, targets
+from synapse_audit.tables.faults import HEAD_ROWS, SHAPED_PUSHES
 
-PUSHES = (
-    "operator", "setting", "target", "columns", "selection", "size", "budget", "budget_linf",
-    "n_changed", "redirect", "redirect_low", "redirect_high", "collateral", "collateral_low",
-    "collateral_high", "draws",
-)  # fmt: skip
-ROWS = (
-    "operator", "source", "target", "factor", "drop", "drop_low", "drop_high", "redirect",
-    "redirect_low", "redirect_high", "collateral", "collateral_low", "collateral_high",
-)  # fmt: skip
 NAMES = {
     "push": "target row",
     "balanced": "balanced over rows",
@@ -62,8 +54,8 @@ LIMITS = (
 
 def pushes(result: Result) -> Section:
     """Redirect rate by shape at equal length, beside random columns."""
-    table = saved.frame(result, "faults", "pushes", PUSHES).dropna(subset=["redirect", "budget"])
-    rows = saved.frame(result, "faults", "rows", ROWS).dropna(subset=["drop"])
+    table = saved.frame(result, SHAPED_PUSHES).dropna(subset=["redirect", "budget"])
+    rows = saved.frame(result, HEAD_ROWS).dropna(subset=["drop"])
     shapes = table[table["operator"].isin(NAMES)]
     order = _order(result, shapes)
     every = pd.concat([_plain(result, shapes), shapes], ignore_index=True)
@@ -91,7 +83,7 @@ def _plain(result: Result, shapes: pd.DataFrame) -> pd.DataFrame:
     found = edits(result)
     found = found[(found["space"] == "weight") & found["columns"].isin(shapes["columns"])]
     renamed = found.rename(columns={"redirect_rate": "redirect"})
-    return saved.columns_of(renamed.assign(operator="push", selection="top"), PUSHES)
+    return saved.columns_of(renamed.assign(operator="push", selection="top"), SHAPED_PUSHES.names)
 
 
 # ---- sentences -----------------------------------------------------------------------------------

@@ -15,9 +15,9 @@ from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, BOUND, MATCHED, RANDOM, REFERENCE, TOP, Style
-from synapse_audit.report.quoted.easiest_target import BUDGETS, edits, first_budget, targets
+from synapse_audit.report.quoted.easiest_target import edits, first_budget, targets
+from synapse_audit.tables.vulnerability import BUDGETS, CEILING
 
-CEILING = ("target", "budget", "bound", "bound_all_rows")
 RATE = Columns("budget", "redirect_rate", "redirect_low", "redirect_high")
 PANELS = 6
 CEILINGS = (
@@ -47,7 +47,7 @@ LIMITS = (
 def redirect(result: Result) -> Section:
     """Redirect rate over budget, per target, beside random columns, bias and ceiling."""
     table = edits(result)
-    floor = saved.frame(result, "vulnerability", "floor", CEILING).dropna(subset=["bound"])
+    floor = saved.frame(result, CEILING).dropna(subset=["bound"])
     measured = floor[floor["budget"].isin(table["budget"])]
     order = targets(table)
     groups = (_overview(result, table), _panels(table, floor, order[:PANELS]))
@@ -56,7 +56,7 @@ def redirect(result: Result) -> Section:
         heading="How small an edit of the head redirects it?",
         answer=_answer(table, order) if len(table) else (EMPTY,),
         groups=tuple(g for g in groups if g.figures),
-        tables=_tables(saved.frame(result, "vulnerability", "budgets", BUDGETS), measured),
+        tables=_tables(saved.frame(result, BUDGETS), measured),
         reading=READING,
         limits=LIMITS,
     )

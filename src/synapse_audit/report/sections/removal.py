@@ -23,8 +23,8 @@ from synapse_audit.report.quoted.top_against_random import (
     plateau_sentence,
     removal_curves,
 )
+from synapse_audit.tables.redundancy import POSITIONS
 
-POSITIONS = ("fraction", "position", "selection", "drop", "drop_low", "drop_high")
 ACCURACY = Columns("fraction", "accuracy", "accuracy_low", "accuracy_high")
 OPERATORS = {
     "mean": "Mean: each neuron held at its average",
@@ -214,7 +214,7 @@ def _bare(drawn: Line) -> Line:
 
 
 def _positions(result: Result) -> Group:
-    table = saved.frame(result, "redundancy", "positions", POSITIONS).dropna(subset=["drop"])
+    table = saved.frame(result, POSITIONS).dropna(subset=["drop"])
     columns = Columns("fraction", "drop", "drop_low", "drop_high")
     keys = list(dict.fromkeys(zip(table["position"], table["selection"], strict=True)))
     lines = [

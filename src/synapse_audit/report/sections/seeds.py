@@ -13,13 +13,8 @@ from synapse_audit.report.kit.figures import Line, dots, legend
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import TOP
 from synapse_audit.report.quoted.ranking_stability import name_of, steadiness
+from synapse_audit.tables.seeds import FIGURES, NAMES, RANKINGS
 
-FIGURES = ("figure", "seeds", "mean", "sd", "low", "high", "half_width")
-NAMES = ("figure", "name", "seeds")
-RANKINGS = (
-    *("method", "ranked_for", "layer", "pairs", "overlap", "overlap_low", "overlap_high"),
-    *("spearman", "chance"),
-)
 SHOWN = {
     "clean.accuracy": "clean accuracy",
     "clean.macro_f1": "clean macro F1",
@@ -75,9 +70,9 @@ RANKING_TABLE = (
 
 def seeds(result: Result) -> Section:
     """Headline figures and rankings over seeds."""
-    table = saved.frame(result, "seeds", "figures", FIGURES).dropna(subset=["mean"])
-    names = saved.frame(result, "seeds", "names", NAMES).dropna(subset=["name"])
-    ranked = saved.frame(result, "seeds", "rankings", RANKINGS).dropna(subset=["overlap"])
+    table = saved.frame(result, FIGURES).dropna(subset=["mean"])
+    names = saved.frame(result, NAMES).dropna(subset=["name"])
+    ranked = saved.frame(result, RANKINGS).dropna(subset=["overlap"])
     ranked = saved.rows(ranked, ranked_for=None)
     return Section(
         label="Seeds",

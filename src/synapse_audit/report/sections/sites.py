@@ -13,12 +13,8 @@ from synapse_audit.report.kit.figures import Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, TOP, Style
+from synapse_audit.tables.sites import REMOVAL, SUBLAYERS
 
-REMOVAL = (
-    "site", "operator", "position", "fraction", "selection", "drop", "drop_low", "drop_high",
-    "random_drop", "random_low", "random_high", "draws",
-)  # fmt: skip
-SUBLAYERS = ("site", "layer", "neurons", "drop", "drop_low", "drop_high")
 NAMES = {
     "attention_output": "attention output",
     "mlp_output": "MLP output",
@@ -52,8 +48,8 @@ LIMITS = (
 
 def sites(result: Result) -> Section:
     """Cost of whole sublayers by layer, and of shares of each site."""
-    sublayers = saved.frame(result, "sites", "sublayers", SUBLAYERS).dropna(subset=["drop"])
-    removal = saved.frame(result, "sites", "removal", REMOVAL).dropna(subset=["drop"])
+    sublayers = saved.frame(result, SUBLAYERS).dropna(subset=["drop"])
+    removal = saved.frame(result, REMOVAL).dropna(subset=["drop"])
     inside = [site for site in STYLES if (sublayers["site"] == site).any()]
     lines = [_line(site, sublayers) for site in inside]
     return Section(

@@ -13,11 +13,8 @@ from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, leg
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import RANDOM, SERIES
+from synapse_audit.tables.sites import STEERING
 
-COLUMNS = (
-    "operator", "target", "fraction", "redirect_rate", "redirect_low", "redirect_high",
-    "collateral", "collateral_low", "collateral_high", "random_rate", "random_low", "random_high",
-)  # fmt: skip
 SHOWN = {
     "class_mean": "Set to the class's average",
     "translate": "Shifted by the class's distance from the average",
@@ -48,7 +45,7 @@ LIMITS = (
 
 def steering(result: Result) -> Section:
     """Redirect rate over the share of neurons moved, per class, beside random neurons."""
-    table = saved.frame(result, "sites", "steering", COLUMNS).dropna(subset=["redirect_rate"])
+    table = saved.frame(result, STEERING).dropna(subset=["redirect_rate"])
     swept = [operator for operator in SHOWN if (table["operator"] == operator).any()]
     figures = [_figure(table, operator) for operator in swept]
     groups = tuple(Group("", (figure,), legend([lines]), columns=1) for figure, lines in figures)

@@ -13,10 +13,8 @@ from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Mark, curves, lege
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import RANDOM, SERIES, TOP
+from synapse_audit.tables.redundancy import PARTICIPATION, SUFFICIENT
 
-COLUMNS = (
-    "ranking", "selection", "draw", "k", "fraction", "accuracy", "accuracy_low", "accuracy_high",
-)  # fmt: skip
 ACCURACY = Columns("k", "accuracy", "accuracy_low", "accuracy_high")
 EMPTY = "This section is empty: no probe was fitted on few neurons (table redundancy.sufficiency)."
 READING = (
@@ -34,10 +32,8 @@ LIMITS = (
 
 def sufficiency(result: Result) -> Section:
     """Probe accuracy over k, top-ranked against random, and disjoint sets."""
-    table = saved.frame(result, "redundancy", "sufficiency", COLUMNS).dropna(subset=["accuracy"])
-    shape = saved.frame(
-        result, "redundancy", "participation", ("layer", "neurons", "participation_ratio")
-    )
+    table = saved.frame(result, SUFFICIENT).dropna(subset=["accuracy"])
+    shape = saved.frame(result, PARTICIPATION)
     return Section(
         label="Sufficiency",
         heading="How few neurons are enough to read the label?",

@@ -1,0 +1,48 @@
+"""What the saved tables hold: every column's name, kind, unit and meaning, declared once.
+
+A finding takes its columns from here, the report asks for them from here, the store holds files
+against them, and ``docs/columns.md`` is made from them (:mod:`synapse_audit.tables.page`). A new
+table is a declaration in the module of its finding, in that module's ``TABLES``.
+"""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from synapse_audit.tables import (
+    agreement,
+    asymmetry,
+    attack_surface,
+    calibration,
+    certificates,
+    detection,
+    fault_rate,
+    faults,
+    inputs,
+    named_neurons,
+    paper,
+    pathways,
+    redundancy,
+    run,
+    seeds,
+    sites,
+    vulnerability,
+)
+from synapse_audit.tables.column import Column
+from synapse_audit.tables.table import Table
+
+__all__ = ["TABLES", "Column", "Table", "problem_of"]
+
+_MODULES = (
+    *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
+    *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, detection),
+    seeds,
+)
+
+TABLES: dict[str, Table] = {table.path: table for part in _MODULES for table in part.TABLES}
+"""Path below the run folder, without the ending → what the table holds."""
+
+
+def problem_of(path: str, table: pd.DataFrame) -> str:
+    """What a table lacks or holds amiss, in words; empty where it is fine, or not declared."""
+    return TABLES[path].problem(table) if path in TABLES else ""
