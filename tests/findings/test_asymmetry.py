@@ -8,8 +8,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import norm, t
 from sklearn.metrics import recall_score
 
-from synapse_audit.findings.asymmetry import CURVES, FRAGILITY, MATRIX, asymmetry, interaction
+from synapse_audit.findings.asymmetry import asymmetry, interaction
 from synapse_audit.summary import Choice
+from synapse_audit.tables.asymmetry import CURVES, FRAGILITY, MATRIX
 
 from .evidence import GRID, Trial, make_evidence, silence
 
@@ -39,7 +40,7 @@ def matrix(table, column: str) -> np.ndarray:
 def test_own_neurons_that_hold_one_class_each():
     trials = owned([killed(i) for i in range(3)]) + random_controls([RIGHT, RIGHT])
     table = asymmetry(make_evidence(RIGHT, trials)).tables["matrix"]
-    assert table.columns.tolist() == MATRIX
+    assert table.columns.tolist() == MATRIX.names
     assert matrix(table, "value") == pytest.approx(np.eye(3))
     assert matrix(table, "specificity") == pytest.approx(np.eye(3) - 1 / 3)
     # Nothing varies between the draws: no test can be made.
@@ -175,7 +176,7 @@ def test_fragility_averages_over_the_curve():
     ]
     found = asymmetry(make_evidence(RIGHT, trials))
     table = found.tables["fragility"].set_index("class")
-    assert [table.index.name, *table.columns] == FRAGILITY
+    assert [table.index.name, *table.columns] == FRAGILITY.names
     assert table["mean_drop"].tolist() == pytest.approx([50 / 60, 15 / 60, 0.0])
     assert table["half_fraction"].tolist() == pytest.approx([0.5, 0.8, np.nan], nan_ok=True)
     assert table["support"].tolist() == [20, 20, 20]
@@ -223,7 +224,7 @@ def test_recall_curves_beside_the_range_of_draws():
     trials = [(silence("top", 0.5), gone(10, 0, 5)), (silence("top", 0.1), RIGHT)]
     trials += random_controls([gone(0, 0, 0), gone(4, 0, 0)])
     table = asymmetry(make_evidence(RIGHT, trials)).tables["curves"]
-    assert table.columns.tolist() == CURVES
+    assert table.columns.tolist() == CURVES.names
     assert table["class"].tolist() == ["a", "a", "b", "b", "c", "c"]
     assert table["recall"].tolist() == [1.0, 0.5, 1.0, 1.0, 1.0, 0.75]
     row = table.iloc[1]

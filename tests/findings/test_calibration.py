@@ -8,13 +8,11 @@ from scipy.special import softmax
 from synapse_audit.artifacts import Cell
 from synapse_audit.effects.calibration import calibration_error, equal_width
 from synapse_audit.findings.calibration.calibration import (
-    BINS,
-    CELLS,
     NO_BEST,
     NOT_FITTED,
-    REMOVAL,
     calibration,
 )
+from synapse_audit.tables.calibration import BINS, CELLS, REMOVAL
 
 from .evidence import make_evidence, silence
 
@@ -63,7 +61,7 @@ def test_clean_row_against_plain_arithmetic():
     shares = softmax(LOGITS.astype(np.float64), axis=1)
     sure, right = shares.max(axis=1), shares.argmax(axis=1) == LABELS
     wrong = weights * ~right
-    assert found.tables["cells"].columns.tolist() == CELLS
+    assert found.tables["cells"].columns.tolist() == CELLS.names
     assert (row["space"], row["n"], row["n_wrong"]) == ("clean", 120, (~right).sum())
     assert row["ece"] == pytest.approx(ece_of(LOGITS, weights))
     assert row["overconfidence"] == pytest.approx((sure - right) @ weights / weights.sum())
@@ -129,7 +127,7 @@ def test_draws_have_a_range_and_no_intervals():
     table = found["cells"].iloc[1:]
     assert table["ece_low"].isna().tolist() == [True, True, True, False]
     removal = found["removal"]
-    assert removal.columns.tolist() == REMOVAL
+    assert removal.columns.tolist() == REMOVAL.names
     random_controls = removal.query("selection == 'random'").iloc[0]
     errors = [ece_of(one) for one in logits[:3]]
     assert random_controls["ece"] == pytest.approx(np.mean(errors), abs=1e-6)
@@ -143,7 +141,7 @@ def test_draws_have_a_range_and_no_intervals():
 def test_reliability_curves_of_clean_removal_and_temperatures():
     cells = [silence("top", 0.5), warm(2.0), silence("random", 0.5, draw=0)]
     found = calibration(evidence_of(*cells, logits=[LOGITS] * 3)).tables["bins"]
-    assert found.columns.tolist() == BINS
+    assert found.columns.tolist() == BINS.names
     assert found["what"].value_counts().to_dict() == {"clean": 15, "removal": 15, "temperature": 15}
     curves = [rows["accuracy"].to_numpy() for _, rows in found.groupby("what", sort=False)]
     assert curves[1] == pytest.approx(curves[0], nan_ok=True)

@@ -7,7 +7,8 @@ from scipy.special import softmax
 from sklearn.metrics import roc_auc_score, roc_curve
 
 from synapse_audit.artifacts import Cell, HeadEdit
-from synapse_audit.findings.detection.detection import CELLS, NO_BENIGN, NO_SCORES, ROC, detection
+from synapse_audit.findings.detection.detection import NO_BENIGN, NO_SCORES, detection
+from synapse_audit.tables.detection import CELLS, ROC
 
 from .evidence import make_evidence, silence
 
@@ -46,7 +47,7 @@ def test_clean_row_against_scikit_learn():
     table = rows_of(weights=weights)
     score = 1 - softmax(LOGITS.astype(np.float64), axis=1)[:, 0]
     row, false = table.iloc[0], ~ATTACK
-    assert table.columns.tolist() == CELLS
+    assert table.columns.tolist() == CELLS.names
     assert (row["n_benign"], row["n_attack"]) == (N, 160)
     assert row["auc"] == pytest.approx(roc_auc_score(ATTACK, score, sample_weight=weights))
     fpr, tpr, _ = roc_curve(ATTACK, score, sample_weight=weights)
@@ -173,7 +174,7 @@ def test_only_some_cells_have_intervals_of_the_curve():
 def test_roc_corners_hold_the_whole_curve():
     finding = detection(evidence_of((silence("top", 0.5), hidden(1.0))))
     table = finding.tables["roc"]
-    assert table.columns.tolist() == ROC
+    assert table.columns.tolist() == ROC.names
     for what, row in (("clean", 0), ("removal", 1)):
         curve = table[table["what"] == what]
         ends = curve[["false_alarm", "caught"]].to_numpy()

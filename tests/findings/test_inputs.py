@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from synapse_audit.artifacts import Cell
-from synapse_audit.findings.inputs import ATTACKS, inputs
+from synapse_audit.findings.inputs import inputs
+from synapse_audit.tables.inputs import ATTACKS
 
 from .evidence import make_evidence
 
@@ -34,7 +35,7 @@ def _table():  # type: ignore[no-untyped-def]
 def test_rows_by_hand() -> None:
     finding = _table()
     table = finding.tables["attacks"]
-    assert table.columns.tolist() == ATTACKS
+    assert table.columns.tolist() == ATTACKS.names
     assert table[["attack", "unit", "strength"]].astype(str).agg(" ".join, axis=1).tolist() == [
         *("deletion tokens 2.0", "deletion tokens 2.0", "fgsm absolute 0.2"),
         *("fgsm relative 0.1", "fgsm relative 0.2", "pgd relative 0.2"),
@@ -62,4 +63,4 @@ def test_no_attack_is_said() -> None:
     finding = inputs(make_evidence(LABELS))
     assert finding.tables["attacks"].empty
     assert finding.summary["inputs"]["attacks"].reason == "no attack on the input was run"
-    assert not np.any(finding.tables["attacks"].columns != ATTACKS)
+    assert not np.any(finding.tables["attacks"].columns != ATTACKS.names)

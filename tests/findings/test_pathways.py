@@ -4,11 +4,10 @@ import pytest
 from synapse_audit.findings.pathways import (
     ALL_DIRECT,
     ALL_EXACT,
-    COMPARED,
-    SPLIT,
     pathways,
 )
 from synapse_audit.statistics import bonett_price
+from synapse_audit.tables.pathways import OPERATORS, SPLIT
 
 from .evidence import make_evidence, silence
 
@@ -33,7 +32,7 @@ def split_of(*runs, known=HALF, **changes):
 def test_the_parts_sum_to_the_whole():
     evidence = split_of((wrong(40), wrong(20)), (wrong(10, 5), wrong(60)), (wrong(0), wrong(8)))
     table = pathways(evidence).tables["split"]
-    assert table.columns.tolist() == SPLIT
+    assert table.columns.tolist() == SPLIT.names
     whole = evidence.effects["accuracy_drop"].to_numpy()
     assert table["drop"].to_numpy() == pytest.approx(whole)
     assert (table["direct_drop"] + table["indirect_drop"]).to_numpy() == pytest.approx(
@@ -111,7 +110,7 @@ def test_operators_are_compared_over_distinct_cells():
         LABELS, trials, stream=[(wrong(20), [True] * 400), (wrong(10), [True] * 400)]
     )
     table = pathways(evidence).tables["operators"]
-    assert table.columns.tolist() == COMPARED
+    assert table.columns.tolist() == OPERATORS.names
     assert table.to_dict("records") == [
         {
             "operator": "mean",
@@ -138,8 +137,8 @@ def test_figures_name_the_largest_part():
 def test_an_exact_run_is_empty_and_says_why():
     found = pathways(make_evidence(LABELS, [(silence("top", 0.5), wrong(20))]))
     assert found.tables["split"].empty
-    assert found.tables["split"].columns.tolist() == SPLIT
-    assert found.tables["operators"].columns.tolist() == COMPARED
+    assert found.tables["split"].columns.tolist() == SPLIT.names
+    assert found.tables["operators"].columns.tolist() == OPERATORS.names
     assert found.summary["pathways"]["mean"]["largest_indirect"].reason == ALL_EXACT
 
 

@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import permutation_test, spearmanr
 
 from synapse_audit.artifacts import Cell, Evidence
-from synapse_audit.findings.attack_surface.profile import LEVELS, REACH, profile
+from synapse_audit.findings.attack_surface.profile import LEVELS, profile
+from synapse_audit.tables.attack_surface import REACH
 
 from .evidence import make_evidence
 from .test_experiments_by_space import attack, edit
@@ -77,7 +78,7 @@ def test_smallest_budget_that_is_enough() -> None:
     evidence = opposed((0.8, 0.5, 0.2), (0.2, 0.5, 0.8))
     finding = profile(evidence)
     table = finding.tables["reach"]
-    assert table.columns.tolist() == REACH
+    assert table.columns.tolist() == REACH.names
     assert set(table["level"]) == set(LEVELS)
     size = float(np.linalg.norm(evidence.head_weight))
     at = table.set_index(["target", "space", "level"])

@@ -3,12 +3,7 @@ import pandas as pd
 import pytest
 
 from synapse_audit.findings.redundancy.redundancy import (
-    LAYERS,
     MOST_SETS,
-    POSITIONS,
-    REMOVAL,
-    SUFFICIENCY,
-    TESTS,
     disjoint_sets,
     half_point,
     plateau,
@@ -17,6 +12,7 @@ from synapse_audit.findings.redundancy.redundancy import (
 )
 from synapse_audit.probes.sufficiency import MAX_SETS
 from synapse_audit.summary import Figure
+from synapse_audit.tables.redundancy import LAYERS_ALONE, POSITIONS, REMOVAL, SUFFICIENT, TESTS
 
 from .evidence import GRID, make_evidence, silence
 
@@ -140,7 +136,7 @@ def test_removal_table_averages_draws():
     trials += [t for d, n in enumerate((0, 40)) for t in curve({0.5: n}, "random", draw=d)]
     trials += curve({0.5: 8}, "top", ranked_for="a") + curve({0.5: 8}, "top", layers="1")
     table = redundancy(make_evidence(LABELS, trials)).tables["removal"]
-    assert table.columns.tolist() == REMOVAL
+    assert table.columns.tolist() == REMOVAL.names
     assert table["selection"].tolist() == ["top", "random"]
     top, random = table.to_dict("records")
     assert (top["accuracy"], top["accuracy_drop"]) == pytest.approx((0.8, 0.2))
@@ -158,7 +154,7 @@ def test_layers_table_sets_each_layer_beside_its_controls():
     trials += curve({0.5: 40}, "random", layers="2", draw=0)
     trials += curve({0.5: 0}, "random", layers="2", draw=1)
     table = redundancy(make_evidence(LABELS, trials)).tables["layers"]
-    assert table.columns.tolist() == LAYERS
+    assert table.columns.tolist() == LAYERS_ALONE.names
     assert table["layer"].tolist() == [2, 10]
     assert table["drop"].tolist() == pytest.approx([0.2, 0.1])
     assert table["random_drop"][0] == pytest.approx(0.05)
@@ -169,7 +165,7 @@ def test_positions_table_keeps_fractions_run_at_both():
     trials = curve({0.1: 0, 0.5: 40}) + curve({0.5: 80}, position="all")
     trials += curve({0.5: 20}, "random", position="all", draw=0)
     table = redundancy(make_evidence(LABELS, trials)).tables["positions"]
-    assert table.columns.tolist() == POSITIONS
+    assert table.columns.tolist() == POSITIONS.names
     rows = table[["fraction", "position", "selection", "drop"]].to_numpy().tolist()
     assert rows == [
         [0.5, "all", "random", pytest.approx(0.05)],
@@ -183,12 +179,12 @@ def test_curve_tests_only_when_the_grid_tests():
     for draw in range(5):
         trials += curve({0.1: draw, 0.5: 10 + draw}, "random", draw=draw)
     tested = redundancy(make_evidence(LABELS, trials)).tables["tests"]
-    assert tested.columns.tolist() == TESTS
+    assert tested.columns.tolist() == TESTS.names
     assert tested["p_value"][0] == pytest.approx(1 / 6), "five draws cannot show more"
     quick = GRID.model_copy(update={"tests": False})
     silent = redundancy(make_evidence(LABELS, trials, grid=quick)).tables["tests"]
     assert silent.empty
-    assert silent.columns.tolist() == TESTS
+    assert silent.columns.tolist() == TESTS.names
 
 
 def test_sufficiency_table_averages_random_draws_and_keeps_disjoint_sets():
@@ -196,7 +192,7 @@ def test_sufficiency_table_averages_random_draws_and_keeps_disjoint_sets():
     rows += [("random", d, 10, 0.1, 0.5, a) for d, a in enumerate((0.4, 0.6))]
     rows += [("disjoint", 0, 20, 0.2, 0.8, 0.9), ("disjoint", 1, 10, 0.1, 0.8, 0.7)]
     table = redundancy(make_evidence(LABELS, sufficiency=probes(rows))).tables["sufficiency"]
-    assert table.columns.tolist() == SUFFICIENCY
+    assert table.columns.tolist() == SUFFICIENT.names
     assert table["selection"].tolist() == ["disjoint", "disjoint", "random", "top"]
     assert table["draw"].isna().tolist() == [False, False, True, True]
     assert table["draw"].tolist()[:2] == [0, 1]

@@ -6,7 +6,8 @@ import pytest
 from scipy.stats import norm
 
 from synapse_audit.findings.attack_surface.weakest import _first, _largest
-from synapse_audit.findings.vulnerability import BUDGETS, head_edit
+from synapse_audit.findings.vulnerability import head_edit
+from synapse_audit.tables.vulnerability import BUDGETS
 
 
 def tried(budgets, rates, half=0.05) -> pd.DataFrame:
@@ -43,7 +44,7 @@ def test_the_head_is_bracketed_by_what_was_found_and_what_is_proved():
         ("logit", "a", 0.1, 0.99, 0.98, 1.00),
     ]
     columns = ["space", "target", "budget", "redirect_rate", "redirect_low", "redirect_high"]
-    table = pd.DataFrame(rows, columns=columns).reindex(columns=BUDGETS)
+    table = pd.DataFrame(rows, columns=columns).reindex(columns=BUDGETS.names)
     ceiling = pd.DataFrame({"target": list("aaabbb"), "budget": [0.1, 0.2, 0.3] * 2}).assign(
         bound=0.0, bound_all_rows=[0.0, 0.4, 0.6, 0.0, 0.45, 0.5]
     )

@@ -19,7 +19,7 @@ from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.asymmetry import asymmetry
 from synapse_audit.findings.rankings.effectiveness import effectiveness_table
 from synapse_audit.findings.redundancy.redundancy import costliest_layer, half_point, plateau
-from synapse_audit.findings.vulnerability import BUDGETS, head_edit
+from synapse_audit.findings.vulnerability import head_edit
 from synapse_audit.statistics import (
     curve_test,
     interval,
@@ -28,6 +28,7 @@ from synapse_audit.statistics import (
     weighted_shares,
     wilson,
 )
+from synapse_audit.tables.vulnerability import BUDGETS
 
 pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.proof
@@ -307,7 +308,7 @@ def test_no_edit_surely_redirects_half_where_none_does(tell: Tell) -> None:
             target="a",
             budget=1.0,
         )
-        found = head_edit(table.reindex(columns=BUDGETS), floor)
+        found = head_edit(table.reindex(columns=BUDGETS.names), floor)
         wrong.append(not np.isnan(found.high))
     judge("an edit of … surely redirects half: none does (60 tried)", wrong, 0.05, tell)
 
