@@ -2,14 +2,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from synapse_audit.effects.curves import (
-    draw_range,
-    figure,
-    grid_band,
-    random_controls,
-    unknown,
-    where,
-)
+from synapse_audit.effects.curves import draw_range, grid_band, random_controls, where
+from synapse_audit.summary import Figure
 
 
 def test_where_matches_values_and_nulls():
@@ -54,9 +48,9 @@ def test_draw_range_of_nothing_has_its_columns():
 
 
 def test_figures_are_null_where_unknown():
-    assert figure(np.inf, np.nan, 1.0).to_json() == {"value": None, "low": None, "high": 1.0}
+    assert Figure(np.inf, np.nan, 1.0).to_json() == {"value": None, "low": None, "high": 1.0}
     nothing = {"value": None, "low": None, "high": None, "reason": "why"}
-    assert unknown("why").to_json() == nothing
+    assert Figure.unknown("why").to_json() == nothing
 
 
 def test_grid_band_keeps_to_values_that_occur():

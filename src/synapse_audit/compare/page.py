@@ -11,14 +11,13 @@ from synapse_audit.compare.comparison import Comparison
 from synapse_audit.compare.sentences import HIDES, sentences
 from synapse_audit.compare.tables import changes_table, figures_table, flips_table
 from synapse_audit.report.kit import prose
-from synapse_audit.report.kit.contents import Chapter, Contents, Cover, Figure, Group, Section
+from synapse_audit.report.kit.contents import Chapter, Contents, Cover, Group, Plot, Section
 from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.page import as_html
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import SERIES
 from synapse_audit.store import AuditResult
-from synapse_audit.summary import Figure as Number
-from synapse_audit.summary import walk
+from synapse_audit.summary import Figure, walk
 
 CHANGES = (
     *(Column("run", "run", text), Column("figure", "figure", text), Column("class", "class", text)),
@@ -94,7 +93,7 @@ def _answers(found: Comparison) -> Section:
     )
 
 
-def _class_panels(changes: pd.DataFrame) -> Iterator[tuple[Figure, list[Line]]]:
+def _class_panels(changes: pd.DataFrame) -> Iterator[tuple[Plot, list[Line]]]:
     for measure in ("recall", "precision"):
         rows = changes[(changes["figure"] == measure) & changes["class"].notna()]
         names = list(dict.fromkeys(rows["class"]))
@@ -131,7 +130,7 @@ def _beside(found: Comparison) -> Section:
     )
 
 
-Panel = tuple[Figure, list[Line]]
+Panel = tuple[Plot, list[Line]]
 
 
 def _lines(found: Comparison, points: Callable[[AuditResult], dict[float, float]]) -> list[Line]:
@@ -147,7 +146,7 @@ def _left(run: AuditResult) -> dict[float, float]:
     """Share silenced → share of the accuracy above chance that is left."""
     figures = dict(walk(run.summary))
     clean, chance = (
-        figures.get(keys, Number.unknown("")).value
+        figures.get(keys, Figure.unknown("")).value
         for keys in (("clean", "accuracy"), ("redundancy", "chance"))
     )
     if not clean > chance:

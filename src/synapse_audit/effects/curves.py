@@ -3,13 +3,12 @@
 | function | answers |
 |---|---|
 | headline, headline_cells, where, random_controls, draw_range | which rows a table is drawn from |
-| figure, unknown, grid_band | how a number is reported |
+| grid_band | an interval whose ends lie on the grid |
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,6 @@ from jaxtyping import Float
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
 from synapse_audit.effects.random_controls import half_width
 from synapse_audit.statistics import Interval
-from synapse_audit.summary import Figure
 
 TOLERANCE = 1e-6
 """Rounding allowed where a figure is compared with a threshold."""
@@ -107,16 +105,6 @@ def _limits(measure: str) -> tuple[float, float]:
 
 
 # ---- figures ---------------------------------------------------------------------------------
-
-
-def figure(value: float, low: float = np.nan, high: float = np.nan, **beside: Any) -> Figure:
-    """One figure of ``summary.json`` with the facts that stand beside it."""
-    return Figure(value, low, high, beside=beside)
-
-
-def unknown(reason: str) -> Figure:
-    """A figure that could not be had, and why."""
-    return Figure.unknown(reason)
 
 
 def grid_band(samples: Float[np.ndarray, " resamples"]) -> Interval:

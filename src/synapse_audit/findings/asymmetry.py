@@ -14,14 +14,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import ALL_LAYERS, REMOVAL_GROUPS, SILENCING, Evidence, Finding
-from synapse_audit.effects.curves import (
-    draw_range,
-    figure,
-    headline,
-    random_controls,
-    unknown,
-    where,
-)
+from synapse_audit.effects.curves import draw_range, headline, random_controls, where
 from synapse_audit.effects.random_controls import combined
 from synapse_audit.effects.resampled import Sampled, clean_recalls, recalls, supported
 from synapse_audit.effects.selection import Pick, candidates, difference, largest, smallest
@@ -243,7 +236,7 @@ def _extremes(
     enough = np.flatnonzero(_support(evidence)[kept] >= LEAST_SUPPORT)
     if drops is None or len(enough) < 2:
         few = f"fewer than two classes have {LEAST_SUPPORT} evaluate examples"
-        return {name: unknown(NO_CURVE if drops is None else few) for name in names}
+        return {name: Figure.unknown(NO_CURVE if drops is None else few) for name in names}
     given = candidates(drops.value[enough], drops.samples[enough], _support(evidence)[kept][enough])
     labels = [evidence.classes[i] for i in kept[enough]]
     answer = collapsed_answer(evidence)
@@ -252,7 +245,7 @@ def _extremes(
     fair = np.where(kept[enough] == answer, np.inf, given.value)
     if np.isfinite(fair).sum() < 2:
         only = f"the model answers '{evidence.classes[answer or 0]}' once much is silenced"
-        return found | {"least_fragile": unknown(only), "gap": unknown(only)}
+        return found | {"least_fragile": Figure.unknown(only), "gap": Figure.unknown(only)}
     least = smallest(given._replace(value=fair))
     others = np.where(np.isfinite(fair)[:, None], -drops.samples[enough], -np.inf)
     found["least_fragile"] = _named(labels, least, others)
@@ -261,7 +254,7 @@ def _extremes(
     between = [labels[most.place], labels[other]]
     name = None if answer is None else evidence.classes[answer]
     apart = difference(given, most.place, int(other))
-    return found | {"gap": figure(*apart, between=between, collapses_to=name)}
+    return found | {"gap": Figure(*apart, beside={"between": between, "collapses_to": name})}
 
 
 def _named(
@@ -295,7 +288,7 @@ def collapsed_answer(evidence: Evidence) -> int | None:
 
 def _fraction_figure(evidence: Evidence) -> Figure:
     fraction = matrix_fraction(evidence)
-    return unknown("no per-class removal was run") if fraction is None else figure(fraction)
+    return Figure.unknown("no per-class removal was run") if fraction is None else Figure(fraction)
 
 
 def _support(evidence: Evidence) -> Int[np.ndarray, " classes"]:

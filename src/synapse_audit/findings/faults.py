@@ -16,7 +16,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import TOLERANCE, draw_range, figure, grid_band, unknown, where
+from synapse_audit.effects.curves import TOLERANCE, draw_range, grid_band, where
 from synapse_audit.effects.no_numbers import no_numbers
 from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
 from synapse_audit.summary import Figure
@@ -124,12 +124,12 @@ def _figures(halving: pd.DataFrame) -> dict[str, Any] | Figure:
     """Per format the searched flips of the head."""
     rows = halving[(halving["part"] == "head") & (halving["selection"] == "searched")]
     if rows.empty:
-        return unknown("no bits were searched for, or no flip changed anything")
+        return Figure.unknown("no bits were searched for, or no flip changed anything")
     figures = {}
     for row in rows.to_dict("records"):
-        known = figure(row["bits"], row["low"], row["high"])
+        known = Figure(row["bits"], row["low"], row["high"])
         most = f"not within the {row['most']:g} bits that the search took"
-        figures[str(row["format"])] = known if np.isfinite(row["bits"]) else unknown(most)
+        figures[str(row["format"])] = known if np.isfinite(row["bits"]) else Figure.unknown(most)
     return figures
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import draw_range, figure, unknown
+from synapse_audit.effects.curves import draw_range
 from synapse_audit.summary import Figure
 from synapse_audit.tables.inputs import ATTACKS
 
@@ -58,11 +58,11 @@ def _figures(table: pd.DataFrame) -> dict[str, Any]:
     for (attack, selection), rows in mine.groupby(["attack", "selection"], dropna=False):
         name = f"{attack}_random" if selection == "random" else str(attack)
         drops = {
-            f"{row['strength']:g}": figure(row["drop"], row["drop_low"], row["drop_high"])
+            f"{row['strength']:g}": Figure(row["drop"], row["drop_low"], row["drop_high"])
             for row in rows.to_dict("records")
         }
         found[name] = {"drop": drops, "changes_half": _half(rows)}
-    return found or {"attacks": unknown(NOT_RUN)}
+    return found or {"attacks": Figure.unknown(NOT_RUN)}
 
 
 def _half(rows: pd.DataFrame) -> Figure:
@@ -72,5 +72,5 @@ def _half(rows: pd.DataFrame) -> Figure:
         for column in ("flip_rate", "flip_rate_high", "flip_rate_low")
     ]
     if np.isnan(ends[0]):
-        return unknown("no strength tried changes half of the predictions")
-    return figure(*ends)
+        return Figure.unknown("no strength tried changes half of the predictions")
+    return Figure(ends[0], ends[1], ends[2])

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import draw_range, figure, unknown, where
+from synapse_audit.effects.curves import draw_range, where
 from synapse_audit.summary import Figure
 from synapse_audit.tables.named_neurons import CLASSES, EFFECTS
 
@@ -72,10 +72,10 @@ def _figures(effects: pd.DataFrame) -> dict[str, Any] | Figure:
     """Per site and operator what accuracy lost."""
     figures: dict[str, Any] = {}
     for row in effects.to_dict("records"):
-        drop = figure(row["drop"], row["drop_low"], row["drop_high"])
-        random = figure(row["random_drop"], row["random_low"], row["random_high"])
+        drop = Figure(row["drop"], row["drop_low"], row["drop_high"])
+        random = Figure(row["random_drop"], row["random_low"], row["random_high"])
         figures.setdefault(str(row["site"]), {})[str(row["operator"])] = {
             "drop": drop,
             "random": random,
         }
-    return figures or unknown("no neurons were named")
+    return figures or Figure.unknown("no neurons were named")

@@ -26,13 +26,7 @@ from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, REMOVAL_GROUPS, Evidence
 from synapse_audit.effects import METRICS, untouched
 from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
 from synapse_audit.effects.crossings import Losses
-from synapse_audit.effects.curves import (
-    draw_range,
-    figure,
-    random_controls,
-    unknown,
-    where,
-)
+from synapse_audit.effects.curves import draw_range, random_controls, where
 from synapse_audit.neurons import top_across
 from synapse_audit.summary import Figure
 from synapse_audit.tables.paper import (
@@ -91,7 +85,7 @@ def paper(evidence: Evidence) -> Finding:
     """Every experiment of the paper, where the grid asks for them."""
     if not evidence.grid.paper:
         why = "the settings of the SYNAPSE paper were not asked for (preset paper)"
-        return Finding("paper", {}, {"paper": unknown(why)})
+        return Finding("paper", {}, {"paper": Figure.unknown(why)})
     tables = {
         "curve": curve_table(evidence),
         "classes": classes_table(evidence),
@@ -208,7 +202,7 @@ def _curve_figures(evidence: Evidence, table: pd.DataFrame, operator: str) -> di
     """Where the curve leaves the plateau, where half is lost, and F1 at half of all neurons."""
     rows = where(table, {"operator": operator, "selection": "top"})
     if rows.empty:
-        why = unknown(f"no curve of the ranking '{RANKING}' under {operator} was run")
+        why = Figure.unknown(f"no curve of the ranking '{RANKING}' under {operator} was run")
         return dict.fromkeys(CURVE_FIGURES, why)
     fractions = rows["fraction"].to_numpy(dtype=float)
     drop, low, high = (rows[f"drop{end}"].to_numpy(dtype=float) for end in ENDS)
@@ -236,14 +230,16 @@ def _z(evidence: Evidence, operator: str, *, published: bool) -> Figure:
     control = where(control, {"operator": operator})
     shared = ranked[ranked["fraction"].isin(control["fraction"])]
     if shared.empty:
-        return unknown("no such control was run")
+        return Figure.unknown("no such control was run")
     row = shared.iloc[int((shared["fraction"] - HALF).abs().to_numpy().argmin())]
     drawn = where(control, {"fraction": row["fraction"]})["accuracy_drop"].to_numpy(dtype=float)
     spread = float(drawn.std(ddof=1)) if len(drawn) > 1 else 0.0
     if spread <= 0:
-        return unknown("the random sets cost all alike, so that there is no spread to compare with")
+        return Figure.unknown(
+            "the random sets cost all alike, so that there is no spread to compare with"
+        )
     z = (float(row["accuracy_drop"]) - float(drawn.mean())) / spread
-    return figure(z, fraction=float(row["fraction"]), draws=len(drawn))
+    return Figure(z, beside={"fraction": float(row["fraction"]), "draws": len(drawn)})
 
 
 def _top(evidence: Evidence, operator: str) -> list[str]:
@@ -256,17 +252,19 @@ def _top(evidence: Evidence, operator: str) -> list[str]:
 
 def _at_half(rows: pd.DataFrame) -> Figure:
     if rows.empty:
-        return unknown("no such curve was run")
+        return Figure.unknown("no such curve was run")
     row = rows.iloc[int((rows["fraction"] - HALF).abs().to_numpy().argmin())]
-    return figure(row["f1"], row["f1_low"], row["f1_high"], fraction=float(row["fraction"]))
+    return Figure(
+        row["f1"], row["f1_low"], row["f1_high"], beside={"fraction": float(row["fraction"])}
+    )
 
 
 def _last(layers: pd.DataFrame) -> Figure:
     """Share of the top 2.5 % that lies in the last three blocks, and an even spread's."""
     if layers.empty:
-        return unknown(f"the ranking '{RANKING}' is not at hand")
+        return Figure.unknown(f"the ranking '{RANKING}' is not at hand")
     rows = layers[layers["fraction"] == PROFILED[0]].tail(LAST)
-    return figure(rows["share"].sum(), even=float(rows["even_share"].sum()))
+    return Figure(rows["share"].sum(), beside={"even": float(rows["even_share"].sum())})
 
 
 def _clean(evidence: Evidence) -> Figure:
@@ -275,7 +273,7 @@ def _clean(evidence: Evidence) -> Figure:
         evidence.predictions, evidence.weights, evidence.resampled, len(evidence.classes)
     )
     found = METRICS["weighted_f1"](scored)
-    return figure(*(float(part[0]) for part in found))
+    return Figure(found.value[0], found.low[0], found.high[0])
 
 
 # ---- rows ----------------------------------------------------------------------------------------

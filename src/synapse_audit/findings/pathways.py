@@ -28,9 +28,10 @@ from synapse_audit.artifacts import (
     Evidence,
     Finding,
 )
-from synapse_audit.effects.curves import draw_range, figure, unknown, where
+from synapse_audit.effects.curves import draw_range, where
 from synapse_audit.effects.resampled import accuracy, direct_accuracy
 from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wilson
+from synapse_audit.summary import Figure
 from synapse_audit.tables.pathways import OPERATORS, SPLIT
 
 DRAWN = ("random", "matched", "keep_random")
@@ -150,7 +151,10 @@ def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str
     curve = where(split, wanted | {"ranking": evidence.grid.rankings[0], "ranked_for": GLOBAL})
     if curve.empty:
         why = NO_CURVE if len(split) else _why(evidence)
-        return {"largest_indirect": unknown(why), "largest_disagreement": unknown(why)}
+        return {
+            "largest_indirect": Figure.unknown(why),
+            "largest_disagreement": Figure.unknown(why),
+        }
     # Rounded, so that rounding errors of no effect at all do not choose.
     most = curve.iloc[int(curve["indirect_drop"].abs().round(9).to_numpy().argmax())]
     apart = curve.iloc[int(curve["disagreement"].to_numpy().argmax())]
@@ -160,10 +164,10 @@ def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str
     }
     differ: dict[str, Any] = {name: float(apart[name]) for name in ("fraction", "n_exact")}
     low, high = bounds.low.item(), bounds.high.item()
-    through, *ends = (most[f"indirect_{name}"] for name in ("drop", "low", "high"))
+    indirect = (most["indirect_drop"], most["indirect_low"], most["indirect_high"])
     return {
-        "largest_indirect": figure(through, *ends, **found),
-        "largest_disagreement": figure(apart["disagreement"], low, high, **differ),
+        "largest_indirect": Figure(*indirect, beside=found),
+        "largest_disagreement": Figure(apart["disagreement"], low, high, beside=differ),
     }
 
 

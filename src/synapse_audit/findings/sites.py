@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence, Finding
-from synapse_audit.effects.curves import draw_range, figure, unknown, where
+from synapse_audit.effects.curves import draw_range, where
 from synapse_audit.summary import Figure
 from synapse_audit.tables.sites import REMOVAL, STEERING, SUBLAYERS
 
@@ -89,9 +89,9 @@ def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any] | Figure:
     figures: dict[str, Any] = {}
     for site, rows in sublayers.groupby("site"):
         worst = rows.sort_values("drop", kind="stable").iloc[-1]
-        cost = figure(worst["drop"], worst["drop_low"], worst["drop_high"])
+        cost = Figure(worst["drop"], worst["drop_low"], worst["drop_high"])
         figures[str(site)] = {"largest_drop": cost, "layer": int(worst["layer"])}
-    return figures or unknown("no site besides the block output was swept")
+    return figures or Figure.unknown("no site besides the block output was swept")
 
 
 def _steering_figures(steering: pd.DataFrame) -> dict[str, Any] | Figure:
@@ -99,7 +99,7 @@ def _steering_figures(steering: pd.DataFrame) -> dict[str, Any] | Figure:
     figures: dict[str, Any] = {}
     for operator, rows in steering.dropna(subset=["redirect_rate"]).groupby("operator"):
         best = rows.sort_values("redirect_rate", kind="stable").iloc[-1]
-        rate = figure(best["redirect_rate"], best["redirect_low"], best["redirect_high"])
+        rate = Figure(best["redirect_rate"], best["redirect_low"], best["redirect_high"])
         at = {"target": str(best["target"]), "fraction": float(best["fraction"])}
-        figures[str(operator)] = {"redirect": rate, **at, "random": figure(best["random_rate"])}
-    return figures or unknown("no aimed operator was swept")
+        figures[str(operator)] = {"redirect": rate, **at, "random": Figure(best["random_rate"])}
+    return figures or Figure.unknown("no aimed operator was swept")

@@ -19,13 +19,14 @@ from jaxtyping import Float
 from scipy.stats import rankdata, spearmanr
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import TOLERANCE, figure, grid_band, unknown
+from synapse_audit.effects.curves import TOLERANCE, grid_band
 from synapse_audit.findings.attack_surface.experiments_by_space import (
     SPACES,
     SpaceExperiments,
     experiments_of,
 )
 from synapse_audit.statistics import benjamini_yekutieli, interval, paired_interval
+from synapse_audit.summary import Figure
 from synapse_audit.tables.attack_surface import AGREEMENT, CLASSES, POINTS, REACH
 
 LEVELS = (0.1, 0.5)
@@ -204,9 +205,9 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
         name = f"{row['space']}/{row['other']}"
         known = pd.notna(row["rho"])
         agreement[row["role"]][name] = (
-            figure(row["rho"], row["low"], row["high"])
+            Figure(row["rho"], row["low"], row["high"])
             if known
-            else unknown("fewer than three classes, or all equally weak")
+            else Figure.unknown("fewer than three classes, or all equally weak")
         )
     reach = {name: _reach_figures(tables["reach"], name) for name in evidence.classes}
     return {"reach": reach, "agreement": agreement}
@@ -216,12 +217,12 @@ def _reach_figures(reach: pd.DataFrame, target: str) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for space in SPACES:
         rows = reach[(reach["target"] == target) & (reach["space"] == space)]
-        figures = {f"redirect_{level * 100:g}": unknown(NOT_RUN) for level in LEVELS}
+        figures = {f"redirect_{level * 100:g}": Figure.unknown(NOT_RUN) for level in LEVELS}
         for row in rows.to_dict("records"):
             figures[f"redirect_{row['level'] * 100:g}"] = (
-                figure(row["budget"], row["low"], row["high"])
+                Figure(row["budget"], row["low"], row["high"])
                 if pd.notna(row["budget"])
-                else unknown("none tried is enough")
+                else Figure.unknown("none tried is enough")
             )
         found[space] = figures
     return found

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import TOLERANCE, figure, unknown
+from synapse_audit.effects.curves import TOLERANCE
 from synapse_audit.effects.estimates import Estimates
 from synapse_audit.effects.redirect_rates import missed
 from synapse_audit.effects.resampled import chance, clean_accuracy
@@ -62,13 +62,15 @@ def _of_space(evidence: Evidence, experiments: SpaceExperiments) -> dict[str, An
         *(("missed",) if evidence.benign is not None else ()),
     )
     if not len(experiments.table):
-        return dict.fromkeys(questions, unknown(NOT_RUN))
+        return dict.fromkeys(questions, Figure.unknown(NOT_RUN))
     every = np.arange(len(experiments.table))
     redirects = [_redirects(experiments, target) for target in range(len(evidence.classes))]
     drops = experiments.table.assign(**_columns(experiments.drop(every)))
     half = float(clean_accuracy(evidence).value[0] - chance(evidence).value[0]) / 2
     found = {
-        "halves": _first(drops, half) if half > 0 else unknown("clean accuracy is at chance"),
+        "halves": _first(drops, half)
+        if half > 0
+        else Figure.unknown("clean accuracy is at chance"),
         "redirects": _first(pd.concat(redirects, ignore_index=True), ENOUGH),
         "largest_drop": _largest(drops),
     }
@@ -104,23 +106,23 @@ def _first(table: pd.DataFrame, level: float) -> Figure:
     """
     enough = table[table["measured"] >= level - TOLERANCE]
     if enough.empty:
-        return unknown(NOT_ENOUGH)
+        return Figure.unknown(NOT_ENOUGH)
     sized = enough.dropna(subset=["budget"])
     if sized.empty:
-        return unknown(NO_BUDGET)
+        return Figure.unknown(NO_BUDGET)
     row = sized.sort_values(["budget", "measured"], ascending=[True, False]).iloc[0]
     sure = table[_wide(table).low >= level - TOLERANCE]["budget"].min()
-    return figure(row["budget"], high=sure, **_named(row, table))
+    return Figure(row["budget"], high=sure, beside=_named(row, table))
 
 
 def _largest(table: pd.DataFrame) -> Figure:
     """The largest measured value, with an interval that holds for every row at once."""
     known = table.dropna(subset=["measured"])
     if known.empty:
-        return unknown(NOT_RUN)
+        return Figure.unknown(NOT_RUN)
     place = int(known["measured"].to_numpy().argmax())
     wide, row = _wide(known), known.iloc[place]
-    return figure(row["measured"], wide.low[place], wide.high[place], **_named(row, known))
+    return Figure(row["measured"], wide.low[place], wide.high[place], beside=_named(row, known))
 
 
 def _wide(table: pd.DataFrame) -> Estimates:
@@ -145,7 +147,7 @@ def _cheapest(spaces: Mapping[str, Mapping[str, Figure]], question: str) -> Figu
         if found[question].known and found[question].beside["unit"] == RELATIVE
     ]
     if not known:
-        return unknown("in no space was an experiment of known size enough")
+        return Figure.unknown("in no space was an experiment of known size enough")
     space = min(known)[1]
     found = spaces[space][question]
     return replace(found, beside={**found.beside, "space": space})

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float
 
 from synapse_audit.artifacts import SILENCING, Evidence, Finding
 from synapse_audit.effects import calibration as measures
-from synapse_audit.effects.curves import figure, headline_cells, unknown, where
+from synapse_audit.effects.curves import headline_cells, where
 from synapse_audit.effects.estimates import proportion
 from synapse_audit.effects.exact_subsample import (
     NAMES,
@@ -186,7 +186,7 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
     clean = tables["cells"].iloc[0]
     figures: dict[str, Any] = {name: _measure(clean, name) for name in FIGURES}
     plain = ("chance_ece", "ece_mass", "brier", "log_loss", "confidence", "n_wrong")
-    figures |= {name: figure(float(clean[name])) for name in plain}
+    figures |= {name: Figure(float(clean[name])) for name in plain}
     figures |= _fitted(evidence)
     figures["removal"] = {name: _worst(tables["removal"], name) for name in SILENCING}
     return figures
@@ -195,10 +195,10 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
 def _measure(row: pd.Series, name: str, *, among: int = 1) -> Figure:
     """A figure whose interval holds for as many rows as it was picked from."""
     if pd.isna(row[name]):
-        return unknown(NO_WRONG)
+        return Figure.unknown(NO_WRONG)
     value, low, high = (np.array(float(row[f"{name}{end}"])) for end in ("", "_low", "_high"))
     wide = widened(value, low, high, among=among)
-    return figure(float(value), float(wide.low), float(wide.high))
+    return Figure(float(value), float(wide.low), float(wide.high))
 
 
 def _fitted(evidence: Evidence) -> dict[str, Any]:
@@ -208,12 +208,12 @@ def _fitted(evidence: Evidence) -> dict[str, Any]:
     """
     value = evidence.temperature
     if value is None or np.isnan(value):
-        why = unknown(NOT_FITTED if value is None else NO_BEST)
+        why = Figure.unknown(NOT_FITTED if value is None else NO_BEST)
         return {"temperature": why, "ece_fitted": why}
     row, untouched = _clean(evidence, value).iloc[0], _clean(evidence).iloc[0]
     better = {"improves": bool(row["ece"] < untouched["ece"])}
     left = replace(_measure(row, "ece"), beside=better)
-    return {"temperature": figure(value), "ece_fitted": left}
+    return {"temperature": Figure(value), "ece_fitted": left}
 
 
 def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
@@ -221,11 +221,11 @@ def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
     curve = where(removal, {"operator": operator, "selection": "top"})
     curve = curve.dropna(subset=["overconfidence"])
     if curve.empty:
-        return {"overconfidence": unknown(NO_CURVE), "ece": unknown(NO_CURVE)}
+        return {"overconfidence": Figure.unknown(NO_CURVE), "ece": Figure.unknown(NO_CURVE)}
     row = curve.iloc[int(curve["overconfidence"].to_numpy(dtype=float).argmax())]
     return {
-        "fraction": figure(float(row["fraction"])),
-        "n": figure(float(row["n"])),
+        "fraction": Figure(float(row["fraction"])),
+        "n": Figure(float(row["n"])),
         **{
             name: _measure(row, name, among=len(curve))
             for name in ("overconfidence", "ece", "wrong_confidence")

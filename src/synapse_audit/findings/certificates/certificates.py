@@ -21,7 +21,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import figure, grid_band, unknown, where
+from synapse_audit.effects.curves import grid_band, where
 from synapse_audit.effects.estimates import bounded
 from synapse_audit.findings.certificates.guarantees import Guarantee, guarantees
 from synapse_audit.statistics import weighted_quantiles, weighted_shares
@@ -253,10 +253,10 @@ def _summary(curves: pd.DataFrame, missing: dict[str, str]) -> dict[str, Any]:
 def _sizes(curves: pd.DataFrame, change: str, reason: str) -> dict[str, Any] | Figure:
     """Guaranteed accuracy at the sizes shown; sizes beyond the number of inputs are left out."""
     if reason:
-        return unknown(reason)
+        return Figure.unknown(reason)
     rows = where(curves, {"change": change}).set_index("budget")
     return {
-        f"{size:g}": figure(*rows.loc[size, ["accuracy", "accuracy_low", "accuracy_high"]])
+        f"{size:g}": Figure(*rows.loc[size, ["accuracy", "accuracy_low", "accuracy_high"]])
         for size in SHOWN[change]
         if size in rows.index
     }
@@ -268,15 +268,17 @@ def _medians(evidence: Evidence, found: Sequence[Guarantee]) -> dict[str, Any]:
     figures = {}
     for one in (one for one in found if one.place == "head_input"):
         if not right.any():
-            figures[one.change] = unknown("no example is right")
+            figures[one.change] = Figure.unknown("no example is right")
             continue
         median = weighted_quantiles(one.distance, weights, (0.5,), right)[0, 0]
         samples = weighted_quantiles(one.distance, evidence.resampled, (0.5,), right)
         low, high = grid_band(samples[:, 0])
         if np.isfinite(median):
-            figures[one.change] = figure(median, float(low), float(high))
+            figures[one.change] = Figure(median, float(low), float(high))
         else:
-            figures[one.change] = unknown("no set of inputs is enough for half of the right rows")
+            figures[one.change] = Figure.unknown(
+                "no set of inputs is enough for half of the right rows"
+            )
     return figures
 
 

@@ -19,7 +19,7 @@ from jaxtyping import Bool, Float
 from scipy.special import softmax
 
 from synapse_audit.artifacts import SILENCING, Evidence, Finding
-from synapse_audit.effects.curves import figure, headline_cells, unknown, where
+from synapse_audit.effects.curves import headline_cells, where
 from synapse_audit.effects.detection import roc
 from synapse_audit.effects.exact_subsample import (
     NAMES,
@@ -64,7 +64,7 @@ def detection(evidence: Evidence) -> Finding:
     reason = _unavailable(evidence)
     if reason:
         tables = {table.key[1]: table.empty() for table in TABLES}
-        figures = dict.fromkeys((*CURVE, "false_alarm", "missed_alarm"), unknown(reason))
+        figures = dict.fromkeys((*CURVE, "false_alarm", "missed_alarm"), Figure.unknown(reason))
         return Finding("detection", tables, {"detection": figures})
     cells = cells_table(evidence)
     tables = {
@@ -239,7 +239,7 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
     clean = tables["cells"].iloc[0]
     size = benign_size(_attack(evidence), whole(evidence).weights)
     figures: dict[str, Any] = {"benign": evidence.benign}
-    figures |= {name: figure(float(clean[name])) for name in ("n_benign", "n_attack")}
+    figures |= {name: Figure(float(clean[name])) for name in ("n_benign", "n_attack")}
     for name in (*CURVE, *RATES):
         if not name.endswith("_rise"):
             figures[name] = _measure(clean, name, size)
@@ -252,8 +252,8 @@ def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, A
 def _measure(row: pd.Series, name: str, size: float) -> Figure:
     if pd.isna(row[name]):
         limit = LIMITS.get(name.rpartition("_")[2], 0.0)
-        return unknown(_too_few(limit, size))
-    return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+        return Figure.unknown(_too_few(limit, size))
+    return Figure(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def _too_few(limit: float, size: float) -> str:
@@ -265,8 +265,8 @@ def _too_few(limit: float, size: float) -> str:
 
 def _at(row: pd.Series, name: str) -> Figure:
     if pd.isna(row[name]):
-        return unknown(f"too few benign examples among the {int(row['n'])} that are exact")
-    return figure(*(float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+        return Figure.unknown(f"too few benign examples among the {int(row['n'])} that are exact")
+    return Figure(row[name], row[f"{name}_low"], row[f"{name}_high"])
 
 
 def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
@@ -274,10 +274,10 @@ def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
     curve = where(removal, {"operator": operator, "selection": "top"})
     curve = curve.dropna(subset=["missed_alarm"])
     if curve.empty:
-        return {"missed_alarm": unknown(NO_CURVE)}
+        return {"missed_alarm": Figure.unknown(NO_CURVE)}
     row = curve.iloc[int(curve["missed_alarm"].to_numpy(dtype=float).argmax())]
     return {
-        "fraction": figure(float(row["fraction"])),
-        "n": figure(float(row["n"])),
+        "fraction": Figure(float(row["fraction"])),
+        "n": Figure(float(row["n"])),
         **{name: _at(row, name) for name in SPREAD},
     }

@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import GLOBAL, Evidence, Finding
-from synapse_audit.effects.curves import figure, unknown
 from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.rankings.effectiveness import dissociated_table, effectiveness_table
 from synapse_audit.findings.rankings.votes import (
@@ -216,25 +215,25 @@ def _real_pairs(table: pd.DataFrame) -> pd.DataFrame:
 def _typical(table: pd.DataFrame) -> Figure:
     """Mean over pairs and blocks; the range of pairs is told by closest and furthest."""
     pairs = _real_pairs(table)
-    return figure(pairs["spearman"].mean()) if len(pairs) else unknown(NO_PAIR)
+    return Figure(pairs["spearman"].mean()) if len(pairs) else Figure.unknown(NO_PAIR)
 
 
 def _pair(table: pd.DataFrame, *, largest: bool) -> Figure:
     pairs = _real_pairs(table).sort_values("spearman", ascending=not largest, kind="stable")
     if pairs.empty:
-        return unknown(NO_PAIR)
+        return Figure.unknown(NO_PAIR)
     row = pairs.iloc[0]
-    return figure(row["spearman"], first=row["first"], second=row["second"])
+    return Figure(row["spearman"], beside={"first": row["first"], "second": row["second"]})
 
 
 def _most_agreed(table: pd.DataFrame) -> Figure:
     here = table[table["layer"].isna() & (table["fraction"] == HEADLINE_FRACTION)]
     here = here[(here["method"] != CONTROL) & here["neuron_vote"].notna()]
     if here.empty:
-        return unknown(NO_PAIR)
+        return Figure.unknown(NO_PAIR)
     row = here.sort_values("neuron_vote", ascending=False, kind="stable").iloc[0]
     extra = {"method": row["method"], "fraction": HEADLINE_FRACTION, "chance": row["chance"]}
-    return figure(row["neuron_vote"], **extra)
+    return Figure(row["neuron_vote"], beside=extra)
 
 
 def _most_effective(table: pd.DataFrame) -> Figure:
@@ -246,38 +245,40 @@ def _most_effective(table: pd.DataFrame) -> Figure:
     """
     rows = table[(table["operator"] == "mean") & table["excess"].notna()]
     if rows.empty:
-        return unknown("no top curve of operator mean was run beside random sets")
+        return Figure.unknown("no top curve of operator mean was run beside random sets")
     columns = ("excess", "excess_low", "excess_high")
     best = largest_of(*(rows[name].to_numpy(dtype=float) for name in columns))
     row = rows.iloc[best.place]
-    return figure(
+    return Figure(
         best.value,
         best.low,
         best.high,
-        method=row["ranking"],
-        rankings=len(rows),
-        tied=list(rows["ranking"][best.tied]),
-        shown=bool(best.low > 0),
-        outside_draws=bool(row["mean_drop"] > row["random_high"]),
+        beside={
+            "method": row["ranking"],
+            "rankings": len(rows),
+            "tied": list(rows["ranking"][best.tied]),
+            "shown": bool(best.low > 0),
+            "outside_draws": bool(row["mean_drop"] > row["random_high"]),
+        },
     )
 
 
 def _steady(table: pd.DataFrame, *, largest: bool) -> Figure:
     if table.empty:
-        return unknown("no ranking was made again on resamples of fit")
+        return Figure.unknown("no ranking was made again on resamples of fit")
     blocks = table[table["layer"] > 0].groupby("method")["overlap"].mean()
     ordered = blocks.dropna().sort_values(ascending=not largest, kind="stable")
     if ordered.empty:
-        return unknown("no ranking was made again on resamples of fit")
-    return figure(ordered.iloc[0], method=str(ordered.index[0]))
+        return Figure.unknown("no ranking was made again on resamples of fit")
+    return Figure(ordered.iloc[0], beside={"method": str(ordered.index[0])})
 
 
 def _readable_used(table: pd.DataFrame) -> Figure:
     rows = table[table["layer"].isna() & table["spearman"].notna()]
     if rows.empty:
-        return unknown("no ranking by gradients was computed")
+        return Figure.unknown("no ranking by gradients was computed")
     row = rows.iloc[0]
-    return figure(row["spearman"], readable=row["readable"], used=row["used"])
+    return Figure(row["spearman"], beside={"readable": row["readable"], "used": row["used"]})
 
 
 def _parted_effect(table: pd.DataFrame, selection: str) -> Figure:
@@ -285,7 +286,7 @@ def _parted_effect(table: pd.DataFrame, selection: str) -> Figure:
     rows = table[(table["selection"] == selection) & (table["operator"] == "mean")]
     rows = rows[rows["excess"].notna()]
     if rows.empty:
-        return unknown("no dissociated set was silenced beside random controls")
+        return Figure.unknown("no dissociated set was silenced beside random controls")
     row = rows.iloc[(rows["fraction"] - HEADLINE_FRACTION).abs().to_numpy().argmin()]
     extra = {"fraction": row["fraction"], "drop": row["drop"]}
-    return figure(row["excess"], row["excess_low"], row["excess_high"], **extra)
+    return Figure(row["excess"], row["excess_low"], row["excess_high"], beside=extra)

@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence
-from synapse_audit.effects.curves import figure, where
+from synapse_audit.effects.curves import where
 from synapse_audit.neurons.addresses import addresses_of, parse_addresses
+from synapse_audit.summary import Figure
 from synapse_audit.tables.redundancy import CONSTANTS
 
 ZERO_LOSS = 0.01
@@ -53,8 +54,8 @@ def constants_list(table: pd.DataFrame) -> list[dict[str, Any]]:
             "site": str(row["site"]),
             "neuron": int(row["neuron"]),
             "address": str(row["address"]),
-            "zero_drop": figure(row["zero_drop"], row["zero_low"], row["zero_high"]),
-            "mean_drop": figure(row["mean_drop"], row["mean_low"], row["mean_high"]),
+            "zero_drop": Figure(row["zero_drop"], row["zero_low"], row["zero_high"]),
+            "mean_drop": Figure(row["mean_drop"], row["mean_low"], row["mean_high"]),
         }
         for row in found.to_dict("records")
     ]

@@ -13,14 +13,7 @@ from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.effects import curve_tests
 from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
 from synapse_audit.effects.crossings import Losses
-from synapse_audit.effects.curves import (
-    draw_range,
-    figure,
-    headline,
-    random_controls,
-    unknown,
-    where,
-)
+from synapse_audit.effects.curves import draw_range, headline, random_controls, where
 from synapse_audit.effects.resampled import chance
 from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.redundancy.constants import constants_list, constants_table
@@ -62,7 +55,7 @@ def redundancy(evidence: Evidence) -> Finding:
         "half_point": half_point(evidence),
         "sufficient_k": sufficient_k(evidence),
         "disjoint_sets": disjoint_sets(evidence),
-        "chance": figure(best.value[0], low[0], high[0]),
+        "chance": Figure(best.value[0], low[0], high[0]),
         "costliest_layer": costliest_layer(tables["layers"]),
     }
     summary = {"redundancy": figures, "load_bearing": constants_list(constants)}
@@ -164,7 +157,7 @@ def plateau(evidence: Evidence) -> Figure:
     """
     curve = headline(evidence)
     if curve.empty:
-        return unknown(NO_CURVE)
+        return Figure.unknown(NO_CURVE)
     drop, low, high = (
         curve[f"accuracy_drop{end}"].to_numpy(dtype=float) for end in ("", "_low", "_high")
     )
@@ -179,7 +172,7 @@ def half_point(evidence: Evidence) -> Figure:
     """
     curve = headline(evidence)
     if curve.empty:
-        return unknown(NO_CURVE)
+        return Figure.unknown(NO_CURVE)
     fractions = curve["fraction"].to_numpy(dtype=float)
     return half_figure(half_lost(evidence, fractions, list(curve["action"])))
 
@@ -197,17 +190,21 @@ def sufficient_k(evidence: Evidence) -> Figure:
     preferred = sets[sets["ranking"] == evidence.grid.rankings[0]]
     sets = preferred if len(preferred) else sets
     if not np.isclose(sets["fraction"].astype(float), 1.0).any():
-        return unknown("no probe on all neurons was fitted")
+        return Figure.unknown("no probe on all neurons was fitted")
     enough = sets[sets["sufficient"].astype(bool)]
     found = enough.sort_values(["k", "select_accuracy"], ascending=[True, False]).iloc[0]
-    reached = figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"])
-    return figure(
-        *(float(found[name]) for name in ("k", "fewest_low", "fewest_high")),
-        accuracy=reached,
-        random=_random_probe(table, float(found["k"])),
-        fraction=float(found["fraction"]),
-        ranking=str(found["ranking"]),
-        holds=bool(found["holds"]),
+    reached = Figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"])
+    return Figure(
+        found["k"],
+        found["fewest_low"],
+        found["fewest_high"],
+        beside={
+            "accuracy": reached,
+            "random": _random_probe(table, float(found["k"])),
+            "fraction": float(found["fraction"]),
+            "ranking": str(found["ranking"]),
+            "holds": bool(found["holds"]),
+        },
     )
 
 
@@ -215,11 +212,11 @@ def _random_probe(table: pd.DataFrame, k: float) -> Figure:
     """Accuracy of probes on random sets of the size nearest to ``k``."""
     random = where(table, {"selection": "random"})
     if random.empty:
-        return unknown("no random sets were probed")
+        return Figure.unknown("no random sets were probed")
     nearest = random["k"].iloc[int((random["k"] - k).abs().to_numpy().argmin())]
     drawn = draw_range(random[random["k"] == nearest], ["k"], {"accuracy": "accuracy"}).iloc[0]
     ends = (drawn["accuracy"], drawn["accuracy_low"], drawn["accuracy_high"])
-    return figure(*ends, k=int(nearest))
+    return Figure(*ends, beside={"k": int(nearest)})
 
 
 def disjoint_sets(evidence: Evidence) -> Figure:
@@ -230,10 +227,10 @@ def disjoint_sets(evidence: Evidence) -> Figure:
     than for want of sets.
     """
     if evidence.sufficiency.empty:
-        return unknown("no probe sufficiency was measured")
+        return Figure.unknown("no probe sufficiency was measured")
     sets = where(evidence.sufficiency, {"selection": "disjoint"})
     hold = int(sets["holds"].astype(bool).sum())
-    return figure(float(hold), found=len(sets), capped=len(sets) >= MOST_SETS)
+    return Figure(float(hold), beside={"found": len(sets), "capped": len(sets) >= MOST_SETS})
 
 
 def costliest_layer(layers: pd.DataFrame) -> Figure:
@@ -245,16 +242,18 @@ def costliest_layer(layers: pd.DataFrame) -> Figure:
     """
     rows = where(layers, {"operator": "mean"}).dropna(subset=["drop"])
     if rows.empty:
-        return unknown("no layer was silenced alone")
+        return Figure.unknown("no layer was silenced alone")
     found = largest_of(*(rows[name].to_numpy(dtype=float) for name in ("drop", *ENDS)))
     if found.low <= 0:
         reason = "no layer silenced alone is shown to cost accuracy"
         return Figure(np.nan, reason=reason, beside={"largest": found.value})
-    return figure(
+    return Figure(
         found.value,
         found.low,
         found.high,
-        layer=int(rows["layer"].iloc[found.place]),
-        fraction=float(rows["fraction"].iloc[found.place]),
-        tied=sorted({int(layer) for layer in rows["layer"][found.tied]}),
+        beside={
+            "layer": int(rows["layer"].iloc[found.place]),
+            "fraction": float(rows["fraction"].iloc[found.place]),
+            "tied": sorted({int(layer) for layer in rows["layer"][found.tied]}),
+        },
     )

@@ -62,7 +62,7 @@ class Swatch:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Plot:
     """One panel, drawn by the page's script from ``spec``."""
 
     title: str
@@ -81,7 +81,7 @@ class Group:
     """Panels that share one legend."""
 
     title: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Plot, ...]
     legend: tuple[Swatch, ...] = ()
     note: str = ""
     columns: int = 2

@@ -1,6 +1,6 @@
 """From numbers to panels: curves and dots as Plotly specifications.
 
-In: sequences of numbers and names. Out: :class:`Figure` records (plain dictionaries, no Plotly
+In: sequences of numbers and names. Out: :class:`Plot` records (plain dictionaries, no Plotly
 object). Plotly reads a subset of HTML in any text, so every name passes :func:`label`.
 Categories sit at whole numbers with their names as tick texts: a class named "1" stays a name.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from synapse_audit.report.kit.contents import Figure, Swatch
+from synapse_audit.report.kit.contents import Plot, Swatch
 from synapse_audit.report.kit.prose import number, plain, short
 from synapse_audit.report.kit.theme import MARGIN, Style, axis, layout
 
@@ -89,7 +89,7 @@ def legend(figures: Sequence[Sequence[Line]]) -> tuple[Swatch, ...]:
 
 def curves(
     title: str, lines: Sequence[Line], axes: Axes, *, alt: str, marks: Sequence[Mark] = ()
-) -> Figure:
+) -> Plot:
     """Lines over a shared x, with bands or bars for intervals and labelled reference lines."""
     data = [trace for line in lines for trace in _line_traces(line)]
     shapes, notes = _marks(marks, log=axes.x_options.get("type") == "log")
@@ -103,12 +103,12 @@ def curves(
             margin=MARGIN | {"t": 20},
         ),
     }
-    return Figure(title, alt, spec, LINE_HEIGHT)
+    return Plot(title, alt, spec, LINE_HEIGHT)
 
 
 def dots(
     title: str, names: Sequence[str], series: Sequence[Line], *, x_title: str, alt: str
-) -> Figure:
+) -> Plot:
     """One row per name, one dot with its interval per series; x values are in ``Line.y``.
 
     Rows are numbered from the top; several series share a row, slightly apart.
@@ -122,7 +122,7 @@ def dots(
     y = axis("", range=[len(names) - 0.4, -0.6], showgrid=False, zeroline=False, **ticks)
     x = axis(x_title, nticks=7, zerolinewidth=1.5, range=_reach(series))
     row = ROW_HEIGHT if len(names) <= MANY else 20
-    return Figure(title, alt, {"data": data, "layout": layout(x, y)}, 84 + row * len(names))
+    return Plot(title, alt, {"data": data, "layout": layout(x, y)}, 84 + row * len(names))
 
 
 def _reach(series: Sequence[Line]) -> list[float]:

@@ -1,6 +1,6 @@
 """Heat maps as Plotly specifications, with their numbers written in.
 
-In: a matrix with names on both sides. Out: a :class:`Figure`.
+In: a matrix with names on both sides. Out: a :class:`Plot`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from synapse_audit.report.kit.contents import Figure
+from synapse_audit.report.kit.contents import Plot
 from synapse_audit.report.kit.figures import MANY, ROW_HEIGHT, Numbers, finite, label
 from synapse_audit.report.kit.prose import number, short
 from synapse_audit.report.kit.theme import DIVERGING, SEQUENTIAL, axis, layout
@@ -47,7 +47,7 @@ class Heat:
     """Of the numbers in the cells; None = three, or two where there are many columns."""
 
 
-def heat(title: str, matrix: Heat, *, alt: str) -> Figure:
+def heat(title: str, matrix: Heat, *, alt: str) -> Plot:
     """A heat map with the numbers written in where cells are large enough."""
     decimals = _decimals(matrix)
     x = _category_axis(matrix.x_title, matrix.x_names, side="bottom")
@@ -59,7 +59,7 @@ def heat(title: str, matrix: Heat, *, alt: str) -> Figure:
     rows = len(matrix.y_names)
     height = 96 + (ROW_HEIGHT + 4 if rows <= MANY else 22) * rows
     wide = _left(matrix) + LEAST_CELL * len(matrix.x_names)
-    return Figure(title, alt, spec, height, min_width=wide if wide > PHONE else 0)
+    return Plot(title, alt, spec, height, min_width=wide if wide > PHONE else 0)
 
 
 def _left(matrix: Heat) -> int:

@@ -13,7 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from synapse_audit.errors import UsageError, choices
-from synapse_audit.report.kit.contents import Figure, Result, Section
+from synapse_audit.report.kit.contents import Plot, Result, Section
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -31,7 +31,7 @@ def find_figure(
     *,
     group: str | None = None,
     title: str | None = None,
-) -> Figure:
+) -> Plot:
     """The first figure of a section, or of its group of that title, that has that title.
 
     Raises:
@@ -54,7 +54,7 @@ def find_figure(
     return found[0]
 
 
-def plotly_figure(figure: Figure) -> go.Figure:
+def plotly_figure(figure: Plot) -> go.Figure:
     """The figure with its own legend and, as ``layout.meta``, what it shows in words."""
     import plotly.graph_objects as go
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result
+from synapse_audit.report.kit.contents import Group, Plot, Result
 from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, legend
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.lines import Columns, line
@@ -113,7 +113,7 @@ def _plain(drawn: Line) -> Line:
     return Line(drawn.name, drawn.style._replace(symbol="none"), drawn.x, drawn.y)
 
 
-def _panel(target: str, lines: list[Line]) -> Figure:
+def _panel(target: str, lines: list[Line]) -> Plot:
     values = ", ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines if len(one.y))
     ticks = {"tickvals": list(TICKS), "ticktext": [prose.percent(value) for value in TICKS]}
     axes = Axes("relative change (log)", "redirect rate", {"type": "log", **ticks}, RATE_AXIS)
@@ -131,7 +131,7 @@ def agreement_maps(table: pd.DataFrame) -> Group:
     return Group("Do the spaces find the same classes weak?", figures, note=note)
 
 
-def _map(role: str, rows: pd.DataFrame) -> Figure:
+def _map(role: str, rows: pd.DataFrame) -> Plot:
     spaces = saved.in_order([*rows["space"], *rows["other"]], tuple(SPACES))
     at = {space: i for i, space in enumerate(spaces)}
     values = np.full((len(spaces), len(spaces)), np.nan)

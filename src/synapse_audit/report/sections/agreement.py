@@ -10,7 +10,7 @@ import math
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.lines import Columns, banded, line
@@ -178,7 +178,7 @@ def _likeness(pairs: pd.DataFrame, worth: pd.DataFrame) -> Group:
     return Group("", tuple(figures), legend([lines]))
 
 
-def _matrix(pairs: pd.DataFrame) -> Figure:
+def _matrix(pairs: pd.DataFrame) -> Plot:
     methods = list(dict.fromkeys([*pairs["first"], *pairs["second"]]))
     names_of = zip(pairs["first"].astype(str), pairs["second"].astype(str), strict=True)
     known = dict(zip(names_of, pairs["spearman"].astype(float).tolist(), strict=True))
@@ -244,7 +244,7 @@ def _apart_lines(rows: pd.DataFrame) -> list[Line]:
     return lines
 
 
-def _apart_figure(operator: str, lines: list[Line]) -> Figure:
+def _apart_figure(operator: str, lines: list[Line]) -> Plot:
     title = f"{operator.capitalize()} silencing"
     ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     axes = Axes("share of neurons silenced", "accuracy lost", SHARE_AXIS)

@@ -11,12 +11,12 @@ from dataclasses import replace
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, Mark, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOUND, RANDOM, REFERENCE, SERIES, TOP, Style
-from synapse_audit.summary import Figure as Estimate
+from synapse_audit.summary import Figure
 from synapse_audit.tables.calibration import BINS, CELLS, MEASURES, REMOVAL, TEMPERATURE
 
 SHOWN = {"mean": "Mean: each neuron held at its average", "zero": "Zero: each neuron set to 0"}
@@ -98,7 +98,7 @@ def _clean(result: Result) -> str:
     ).strip()
 
 
-def _lean(found: Estimate) -> str:
+def _lean(found: Figure) -> str:
     if not found.known:
         return ""
     bounds = prose.span(found.low, found.high)
@@ -225,7 +225,7 @@ def _temperatures(rows: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(f"by {value:g}", saved.rows(rows, strength=value)) for value in chosen]
 
 
-def _reliability_figure(title: str, lines: list[Line]) -> Figure:
+def _reliability_figure(title: str, lines: list[Line]) -> Plot:
     said = "; ".join(
         f"{one.name}: {prose.figures([f'{x:.2f}' for x in one.x], one.y)}" for one in lines[1:]
     )
@@ -259,7 +259,7 @@ def _pair(top: pd.DataFrame, random_controls: pd.DataFrame, columns: Columns) ->
     return [*drawn, line("top-ranked", TOP, top, columns)]
 
 
-def _removal_figure(title: str, what: str, lines: list[Line]) -> Figure:
+def _removal_figure(title: str, what: str, lines: list[Line]) -> Plot:
     x = "share of neurons silenced"
     ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines if len(one.y))
     axes = Axes(x, what, SHARE_AXIS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.lines import MOST, Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
@@ -104,13 +104,13 @@ def _overview(fragility: pd.DataFrame, table: pd.DataFrame) -> Group:
     return Group("", figures + more, legend([lines]), note)
 
 
-def _curves(lines: list[Line]) -> Figure:
+def _curves(lines: list[Line]) -> Plot:
     ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines if len(one.y))
     axes = Axes("share of neurons silenced", "recall", SHARE_AXIS, RATE_AXIS)
     return curves("Recall as more is silenced", lines, axes, alt=f"Recall at the end: {ends}.")
 
 
-def _fragility(table: pd.DataFrame) -> Figure:
+def _fragility(table: pd.DataFrame) -> Plot:
     names = [str(name) for name in table["class"]]
     series = Line(
         "mean loss of recall", TOP, list(range(len(names))), table["mean_drop"].tolist(),
@@ -141,7 +141,7 @@ def _against_random_controls(fragility: pd.DataFrame, table: pd.DataFrame) -> Gr
     )
 
 
-def _panel(name: str, lines: list[Line], axes: Axes) -> Figure:
+def _panel(name: str, lines: list[Line], axes: Axes) -> Plot:
     random_control, top = (prose.number(one.y[-1]) for one in lines)
     recalls = f"top-ranked {top}, random {random_control}"
     alt = f"Recall of {prose.quoted(name)} at the largest share: {recalls}."

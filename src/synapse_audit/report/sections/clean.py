@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text
 from synapse_audit.tables.run import PREDICTIONS
@@ -99,7 +99,7 @@ def _confused(counts: np.ndarray, names: list[str]) -> str:
     )
 
 
-def _heat(counts: np.ndarray, names: list[str]) -> Figure:
+def _heat(counts: np.ndarray, names: list[str]) -> Plot:
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = counts / counts.sum(axis=1, keepdims=True)
     recall = prose.figures(names, np.diag(shares))

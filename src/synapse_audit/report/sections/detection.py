@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
@@ -206,7 +206,7 @@ def _group(title: str, panels: dict[str, list[Line]], y: str) -> Group:
     return Group(title, figures, legend([lines[::-1] for lines in panels.values()]))
 
 
-def _figure(title: str, lines: list[Line], axes: Axes) -> Figure:
+def _figure(title: str, lines: list[Line], axes: Axes) -> Plot:
     ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines[::-1] if len(one.y))
     return curves(title, lines, axes, alt=f"{title}. Over the {axes.x}; at the last: {ends}.")
 

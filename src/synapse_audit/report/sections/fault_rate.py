@@ -10,10 +10,10 @@ import math
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
-from synapse_audit.summary import Figure as Estimate
+from synapse_audit.summary import Figure
 from synapse_audit.tables.fault_rate import PLACES, STRATA, TOTALS
 
 PARTS = ("embeddings", "attention", "mlp", "norm", "bias", "other", "head")
@@ -74,7 +74,7 @@ def _answer(strata: pd.DataFrame, totals: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _overall(row: pd.Series) -> str:
-    found = Estimate(row["rate"], row["low"], row["high"])
+    found = Figure(row["rate"], row["low"], row["high"])
     drawn = prose.plural(int(row["faults"]), "fault")
     return (
         f"One random bit flip anywhere in the model changes more than {prose.percent(HEADLINE)} of "
@@ -83,7 +83,7 @@ def _overall(row: pd.Series) -> str:
     )
 
 
-def _chance(found: Estimate) -> str:
+def _chance(found: Figure) -> str:
     """In percent: these chances are small."""
     value, low, high = (prose.percent(end, 2) for end in (found.value, found.low, found.high))
     return f"{value} ({low} to {high})"
@@ -129,7 +129,7 @@ def _groups(strata: pd.DataFrame) -> tuple[Group, ...]:
     return (Group("", (_map(title, rows),), columns=1),)
 
 
-def _map(title: str, rows: pd.DataFrame) -> Figure:
+def _map(title: str, rows: pd.DataFrame) -> Plot:
     parts = saved.in_order(rows["part"].tolist(), [p for p in PARTS if p in set(rows["part"])])
     bits = saved.in_order(
         rows["bit_kind"].tolist(), [b for b in BITS if b in set(rows["bit_kind"])]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
@@ -197,7 +197,7 @@ def _group(title: str, panels: dict[str, list[Line]]) -> Group:
     return Group(title, figures, legend(list(panels.values())), columns=3)
 
 
-def _panel(name: str, lines: list[Line]) -> Figure:
+def _panel(name: str, lines: list[Line]) -> Plot:
     ticks = {"tickvals": [1, 2, 5, 10, 20, 50], "ticktext": ["1", "2", "5", "10", "20", "50"]}
     axes = Axes("bits flipped (log)", "accuracy lost", {"type": "log", **ticks}, LOSS_AXIS)
     said = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.input_words import Kind, kind_of
 from synapse_audit.report.kit.lines import Columns, banded, line
@@ -172,7 +172,7 @@ def _sizes(kind: Kind) -> Axes:
     )
 
 
-def _panel(title: str, lines: list[Line], axes: Axes) -> tuple[Figure, ...]:
+def _panel(title: str, lines: list[Line], axes: Axes) -> tuple[Plot, ...]:
     if not lines:
         return ()
     ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
 from synapse_audit.tables.redundancy import LAYERS_ALONE
@@ -72,14 +72,14 @@ def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
     )
 
 
-def _pair(operator: str, rows: pd.DataFrame) -> tuple[Figure, ...]:
+def _pair(operator: str, rows: pd.DataFrame) -> tuple[Plot, ...]:
     limit = float(max(rows["drop"].abs().max(), rows["excess"].abs().max(), 0.05))
     drop = _map("Accuracy lost", rows, ("drop", operator), limit)
     excess = _map("Beyond random neurons", rows, ("excess", operator), limit)
     return (drop, excess) if rows["excess"].notna().any() else (drop,)
 
 
-def _map(title: str, rows: pd.DataFrame, wanted: tuple[str, str], limit: float) -> Figure:
+def _map(title: str, rows: pd.DataFrame, wanted: tuple[str, str], limit: float) -> Plot:
     column, operator = wanted
     grid = rows.pivot_table(index="layer", columns="fraction", values=column)
     grid = grid.loc[sorted(grid.index, key=lambda v: prose.as_float(v))]

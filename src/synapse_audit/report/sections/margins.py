@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.lines import MOST, Columns, line, styles
 from synapse_audit.report.kit.tables import Column, table_of, text
@@ -81,13 +81,13 @@ def _bare(drawn: Line) -> Line:
     return Line(drawn.name, style, drawn.x, drawn.y, legend=drawn.style != FAINT)
 
 
-def _curves(lines: list[Line]) -> Figure:
+def _curves(lines: list[Line]) -> Plot:
     axes = Axes("constant added to the target's logit", "redirect rate", {}, RATE_AXIS)
     alt = f"Redirect rate over the constant for {prose.plural(len(lines), 'target')}."
     return curves("Redirect rate at every constant", lines, axes, alt=alt)
 
 
-def _ranges(table: pd.DataFrame) -> Figure:
+def _ranges(table: pd.DataFrame) -> Plot:
     names = [str(name) for name in table["target"]]
     rows = list(range(len(names)))
     middle, low, high = (table[f"redirect_{p}"].tolist() for p in (50, 10, 90))

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import MANY
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
@@ -109,7 +109,7 @@ def _grid(rows: pd.DataFrame, column: str, names: list[str]) -> np.ndarray:
 
 def _map(
     title: str, rows: pd.DataFrame, wanted: tuple[str, list[str]], marked: np.ndarray | None
-) -> Figure:
+) -> Plot:
     column, names = wanted
     grid = _grid(rows, column, names)
     diagonal = ", ".join(

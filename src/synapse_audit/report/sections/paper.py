@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import (
     RATE_AXIS,
     SHARE_AXIS,
@@ -227,7 +227,7 @@ def _curve_lines(rows: pd.DataFrame) -> list[Line]:
     return drawn
 
 
-def _panel(result: Result, operator: str, lines: list[Line]) -> Figure:
+def _panel(result: Result, operator: str, lines: list[Line]) -> Plot:
     ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     alt = f"{TITLES[operator]}. Weighted F1 over the share silenced; at the largest share: {ends}."
     axes = Axes("share of all neurons silenced", "weighted F1", SHARE_AXIS, RATE_AXIS)

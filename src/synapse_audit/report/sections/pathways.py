@@ -10,12 +10,12 @@ import math
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, RANDOM, TOP
-from synapse_audit.summary import Figure as Estimate
+from synapse_audit.summary import Figure
 from synapse_audit.tables.pathways import OPERATORS, SPLIT
 
 DIRECT = Columns("fraction", "direct_drop")
@@ -116,7 +116,7 @@ def _from_exact(result: Result, operator: str) -> str:
     return f", judged by {prose.plural(int(n.value), 'exact example')}" if n.known else ""
 
 
-def _verdict(found: Estimate) -> str:
+def _verdict(found: Figure) -> str:
     if found.low > 0:
         return "they pass on part of the damage"
     if found.high < 0:
@@ -165,7 +165,7 @@ def _lines(rows: pd.DataFrame) -> list[Line]:
     return [one for one in drawn if len(one.x)]
 
 
-def _figure(operator: str, lines: list[Line]) -> Figure:
+def _figure(operator: str, lines: list[Line]) -> Plot:
     ends = "; ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines[::-1])
     x = "share of neurons silenced"
     alt = f"{SHOWN[operator]}. Accuracy lost directly and through other tokens over the {x}. "

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, legend
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.tables import Column, table_of, text
@@ -131,7 +131,7 @@ def _strip(result: Result) -> Group:
     return Group("How steeply importance falls off within a layer", figures, note=note)
 
 
-def _profile(method: str, rows: pd.DataFrame) -> Figure:
+def _profile(method: str, rows: pd.DataFrame) -> Plot:
     """Mean score per tenth of the neurons, relative to the strongest tenth of the layer."""
     layers = sorted(set(rows["layer"]))
     tenths = [_tenths(saved.rows(rows, layer=layer)) for layer in layers]

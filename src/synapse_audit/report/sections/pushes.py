@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
@@ -171,7 +171,7 @@ def _lines(rows: pd.DataFrame) -> list[Line]:
     return [one for one in found if len(one.y)]
 
 
-def _panel(target: str, lines: list[Line]) -> Figure:
+def _panel(target: str, lines: list[Line]) -> Plot:
     ticks = {"tickvals": [0.01, 0.1, 1], "ticktext": ["1%", "10%", "100%"]}
     axes = Axes("length of the edit (log)", "redirect rate", {"type": "log", **ticks}, RATE_AXIS)
     said = prose.figures([one.name for one in lines], [np.max(one.y) for one in lines])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, curves, legend
 from synapse_audit.report.kit.heat import Heat, heat
 from synapse_audit.report.kit.lines import Columns, line
@@ -154,7 +154,7 @@ def _share(rows: pd.DataFrame) -> str:
     return f" ({prose.percent(rows['columns'].iloc[0])})" if rows["columns"].notna().any() else ""
 
 
-def _panel(target: str, lines: list[Line]) -> Figure:
+def _panel(target: str, lines: list[Line]) -> Plot:
     values = ", ".join(f"{one.name} {prose.number(one.y[-1])}" for one in lines if len(one.y))
     ticks = {"tickvals": [0.01, 0.03, 0.1, 0.3, 1], "ticktext": ["1%", "3%", "10%", "30%", "100%"]}
     axes = Axes("budget (log)", "redirect rate", {"type": "log", **ticks}, RATE_AXIS)

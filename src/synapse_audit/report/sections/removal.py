@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, Mark, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
@@ -156,9 +156,7 @@ def _lines(rows: pd.DataFrame, selections: tuple[str, ...]) -> list[Line]:
     return drawn
 
 
-def _figure(
-    result: Result, operator: str, lines: list[Line], selections: tuple[str, ...]
-) -> Figure:
+def _figure(result: Result, operator: str, lines: list[Line], selections: tuple[str, ...]) -> Plot:
     kept = "keep_top" in selections
     title = OPERATORS.get(operator, operator)
     x = "share of neurons kept" if kept else "share of neurons silenced"

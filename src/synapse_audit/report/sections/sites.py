@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
@@ -84,7 +84,7 @@ def _line(site: str, sublayers: pd.DataFrame) -> Line:
     return line(NAMES[site], STYLES[site], rows, DROP)
 
 
-def _figure(lines: list[Line]) -> Figure:
+def _figure(lines: list[Line]) -> Plot:
     parts = [f"{one.name}: {prose.figures(one.x, one.y)}" for one in lines]
     axes = Axes("layer", "accuracy lost", x_options={"dtick": 1})
     alt = f"Accuracy lost when a whole sublayer is silenced, by layer. {'; '.join(parts)}."

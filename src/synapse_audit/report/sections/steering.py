@@ -8,7 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, legend
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
@@ -77,7 +77,7 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _figure(table: pd.DataFrame, operator: str) -> tuple[Figure, list[Line]]:
+def _figure(table: pd.DataFrame, operator: str) -> tuple[Plot, list[Line]]:
     rows = table[table["operator"] == operator].sort_values("fraction")
     lines, parts = [], []
     for style, target in zip(SERIES, rows["target"].unique()[:MOST], strict=False):
