@@ -147,7 +147,7 @@ def test_flips_are_the_distribution_of_the_distances():
         g for g in guarantees(evidence).found if (g.place, g.change) == ("head_input", "zero")
     )
     right = evidence.predictions.predicted == evidence.predictions.labels
-    for row in at(found.tables["flips"], change="zero", **{"class": None}).itertuples():
+    for row in at(found.tables["fewest_silenced"], change="zero", **{"class": None}).itertuples():
         moved = (zero.distance <= row.k) & right
         share = evidence.weights[moved].sum() / evidence.weights[right].sum()
         assert row.share == pytest.approx(share)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synapse_audit import memory
-from synapse_audit.findings.certificates.fewest_silenced import flip_distances
+from synapse_audit.findings.certificates.fewest_silenced import fewest_silenced
 
 
 def enumerated(logits, weight, change, target=None):
@@ -32,7 +32,7 @@ def problem(seed, classes, features=9, examples=12):
 @pytest.mark.parametrize("classes", [2, 4])
 def test_distance_is_what_enumeration_finds(seed, classes):
     logits, weight, inputs, kept = problem(seed, classes)
-    found = flip_distances(logits, weight, inputs, kept)
+    found = fewest_silenced(logits, weight, inputs, kept)
     expected = [enumerated(z, weight, h - kept) for z, h in zip(logits, inputs, strict=True)]
     assert found.least.tolist() == expected
 
@@ -40,7 +40,7 @@ def test_distance_is_what_enumeration_finds(seed, classes):
 @pytest.mark.parametrize("seed", range(3))
 def test_the_bound_toward_a_class_is_never_above_the_truth(seed):
     logits, weight, inputs, kept = problem(seed, 4, features=8)
-    found = flip_distances(logits, weight, inputs, kept)
+    found = fewest_silenced(logits, weight, inputs, kept)
     for i, (z, d) in enumerate(zip(logits, inputs - kept, strict=True)):
         for target in set(range(4)) - {int(z.argmax())}:
             truth = enumerated(z, weight, d, target)
@@ -55,17 +55,17 @@ def test_two_classes_by_hand():
     # d = (3, 1, -2): margin 3.5 needs two inputs, margin 5 is out of reach.
     weight, inputs = np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]), np.array([[4.0, 2.0, -1.0]])
     for margin, distance in ((2.0, 1.0), (3.5, 2.0), (4.0, 2.0), (5.0, np.inf)):
-        found = flip_distances(np.array([[margin, 0.0]]), weight, inputs, np.ones(3))
+        found = fewest_silenced(np.array([[margin, 0.0]]), weight, inputs, np.ones(3))
         assert found.least.tolist() == [distance]
 
 
 def test_some_distances_are_out_of_reach():
-    parts = [flip_distances(*problem(seed, 2)).least for seed in range(8)]
+    parts = [fewest_silenced(*problem(seed, 2)).least for seed in range(8)]
     assert np.isinf(np.concatenate(parts)).any()
 
 
 def test_blocks_do_not_show(monkeypatch):
-    whole = flip_distances(*problem(1, 4))
+    whole = fewest_silenced(*problem(1, 4))
     monkeypatch.setattr(memory, "NUMBERS", 30)
-    for one, other in zip(flip_distances(*problem(1, 4)), whole, strict=True):
+    for one, other in zip(fewest_silenced(*problem(1, 4)), whole, strict=True):
         np.testing.assert_array_equal(one, other)

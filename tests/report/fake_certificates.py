@@ -38,11 +38,11 @@ def certificates(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
          "guaranteed": max(0.0, 0.9 - b), "examples": 30, "changed": 0}
         for norm in ("l2", "linf") for b in SIZES[1:]
     ]  # fmt: skip
-    flips = pd.DataFrame({"change": "zero", "class": None, "k": COUNTS, "share": 0.1})
+    fewest = pd.DataFrame({"change": "zero", "class": None, "k": COUNTS, "share": 0.1})
     return {
         "curves": pd.DataFrame(curves).astype({"bias": "boolean"}),
         "distances": pd.DataFrame(distances).astype({"bias": "boolean"}),
-        "flips": flips,
+        "fewest_silenced": fewest,
         "checks": pd.DataFrame(checks),
         "missing": pd.DataFrame(columns=["place", "reason"], dtype=str),
     }
@@ -51,7 +51,7 @@ def certificates(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
 def certificates_summary() -> dict[str, Any]:
     """The figures that sentences quote."""
     return {
-        "flip": {
+        "fewest_silenced": {
             "zero": {"value": 57.0, "low": 56.0, "high": 60.0},
             "mean": {"value": None, "low": None, "high": None, "reason": "no set is enough"},
         },

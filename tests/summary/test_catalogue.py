@@ -38,8 +38,8 @@ def test_every_entry_is_sound_and_there_once() -> None:
 
 
 def test_a_figure_has_the_entry_with_the_fewest_open_keys() -> None:
-    found = entry_of(("certificates", "flip", "mean"))
-    assert found is not None and found.path == "certificates.flip.<operator>"
+    found = entry_of(("certificates", "fewest_silenced", "mean"))
+    assert found is not None and found.path == "certificates.fewest_silenced.<operator>"
     assert entry_of(("certificates", "l2", "0.1")) != found
     assert entry_of(("clean", "nonsense")) is None
 

@@ -16,7 +16,7 @@ from synapse_audit.summary import Entry, Figure, Keys, entry_of, fits, walk
 NORMALISED = (
     *("redundancy.plateau", "redundancy.half_point", "calibration.ece"),
     *("certificates.l2.<budget>", "detection.missed_alarm", "detection.false_alarm"),
-    *("certificates.flip.<operator>", "vulnerability.<class>.redirect.<budget>"),
+    *("certificates.fewest_silenced.<operator>", "vulnerability.<class>.redirect.<budget>"),
     "silenced.accuracy.<share>",
 )
 """Entries that are compared: shares, and sizes relative to the model's own."""

@@ -28,7 +28,7 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
     "random faults": lambda cell: cell.group == "fault",
     "faults inside blocks": lambda cell: cell.site == "block_weight",
     "all token positions": lambda cell: cell.position == "all",
-    "noise, scale and flip": lambda cell: (
+    "noise, scale and negate": lambda cell: (
         cell.space == "neuron" and cell.operator in ("noise", "scale", "negate")
     ),
     "random sets in single layers beyond five draws": lambda cell: (

@@ -10,7 +10,7 @@ from synapse_audit.summary.certainty import CERTAINTY, OF_HEADLINE
 from synapse_audit.summary.entry import Entry
 from synapse_audit.summary.slices import SLICES
 
-SCHEMA = 2
+SCHEMA = 3
 """Number of the layout of ``summary.json``; 1 had no number."""
 
 CHOICES = {

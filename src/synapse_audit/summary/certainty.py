@@ -45,8 +45,8 @@ CERTAINTY: tuple[Entry, ...] = (
         "higher",
     ),
     Entry(
-        "certificates.flip.<operator>",
-        "inputs of the head to silence until a right example changes: median",
+        "certificates.fewest_silenced.<operator>",
+        "fewest inputs of the head whose silencing changes the answer to a right example: median",
         "neurons",
         "higher",
     ),

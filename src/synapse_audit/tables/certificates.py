@@ -45,7 +45,7 @@ DISTANCES = of_finding(
 )
 FEWEST_SILENCED = of_finding(
     "certificates",
-    "flips",
+    "fewest_silenced",
     "a number of silenced inputs of the head, by class",
     CHANGE,
     CLASS,

@@ -1,8 +1,8 @@
 """Certificates: accuracy that no change within a budget can undercut.
 
 In: the clean logits, the head, its inputs, the final pooled state; the measured cells. Out: curves
-of guaranteed accuracy against budget, distances per class, flip distances, and a check of every
-measured cell against its guarantee.
+of guaranteed accuracy against budget, distances per class, the fewest silenced inputs that matter,
+and a check of every measured cell against its guarantee.
 
 Guaranteed accuracy at budget ε is the weighted share of examples that are right and that no change
 of size ε can move (:mod:`synapse_audit.findings.certificates.guarantees`). The guarantee holds for
@@ -55,11 +55,11 @@ def certificates(evidence: Evidence) -> Finding:
     tables = {
         "curves": curves,
         "distances": distances_table(evidence, found.found),
-        "flips": flips_table(evidence, found.found),
+        "fewest_silenced": fewest_silenced_table(evidence, found.found),
         "checks": checks,
         "missing": pd.DataFrame(list(found.missing.items()), columns=["place", "reason"]),
     }
-    summary = _summary(curves, found.missing) | {"flip": _medians(evidence, found.found)}
+    summary = _summary(curves, found.missing) | {"fewest_silenced": _medians(evidence, found.found)}
     summary["check"] = {
         "cells": int(checks["cell"].nunique()),
         "examples": int(checks["examples"].sum()),
@@ -99,7 +99,7 @@ def distances_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFr
     return pd.DataFrame(rows, columns=DISTANCES.names).astype({"bias": "boolean"})
 
 
-def flips_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame:
+def fewest_silenced_table(evidence: Evidence, found: Sequence[Guarantee]) -> pd.DataFrame:
     """Share of right examples whose prediction some k silenced inputs of the head change."""
     parts = []
     for one in (one for one in found if one.place == "head_input"):

@@ -1,4 +1,4 @@
-"""Flip distance: the fewest inputs of a linear head that must be silenced to change the argmax.
+"""The fewest inputs of a linear head that must be silenced to change the argmax.
 
 In: logits (examples, classes), the head's weight and inputs h, and what silencing puts in an
 input's place (0, or its mean μ). Out: per example the exact distance, and toward each class a lower
@@ -25,7 +25,7 @@ from jaxtyping import Bool, Float, Int
 from synapse_audit.memory import row_chunks
 
 
-class Flips(NamedTuple):
+class FewestSilenced(NamedTuple):
     """Numbers of silenced inputs; infinite where silencing all of them in any set is not enough."""
 
     least: Float[np.ndarray, " examples"]
@@ -36,13 +36,13 @@ class Flips(NamedTuple):
     """Whether the bound is known to be the distance itself."""
 
 
-def flip_distances(
+def fewest_silenced(
     logits: Float[np.ndarray, "examples classes"],
     weight: Float[np.ndarray, "classes features"],
     inputs: Float[np.ndarray, "examples features"],
     replacement: Float[np.ndarray, " features"],
-) -> Flips:
-    """Flip distances of every example, at large and toward each class.
+) -> FewestSilenced:
+    """The fewest of every example, for any other class and toward each class.
 
     Args:
         logits: of the untouched head.
@@ -52,17 +52,17 @@ def flip_distances(
     """
     wide, rows = logits.astype(np.float64), weight.astype(np.float64)
     parts = [
-        _flips(wide[some], rows, inputs[some] - replacement.astype(np.float64))
+        _of_rows(wide[some], rows, inputs[some] - replacement.astype(np.float64))
         for some in row_chunks(*inputs.shape)
     ]
-    return Flips(*map(np.concatenate, zip(*parts, strict=True)))
+    return FewestSilenced(*map(np.concatenate, zip(*parts, strict=True)))
 
 
-def _flips(
+def _of_rows(
     wide: Float[np.ndarray, "examples classes"],
     rows: Float[np.ndarray, "classes features"],
     moved: Float[np.ndarray, "examples features"],
-) -> Flips:
+) -> FewestSilenced:
     """``moved``: what silencing subtracts from each input."""
     predicted = wide.argmax(axis=1)
     toward = np.zeros_like(wide)
@@ -73,7 +73,7 @@ def _flips(
             found = _overtake(wide[others], rows, moved[others], target=target)
             toward[others, target], attained[others, target] = found
     own = np.arange(wide.shape[1]) == predicted[:, None]
-    return Flips(np.where(own, np.inf, toward).min(axis=1), toward, attained)
+    return FewestSilenced(np.where(own, np.inf, toward).min(axis=1), toward, attained)
 
 
 class _Overtaking(NamedTuple):

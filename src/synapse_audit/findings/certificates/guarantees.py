@@ -32,7 +32,7 @@ from synapse_audit.effects.minimum_edit_norms import (
     with_bias,
 )
 from synapse_audit.findings.certificates.activation_bounds import ACTIVATIONS
-from synapse_audit.findings.certificates.fewest_silenced import flip_distances
+from synapse_audit.findings.certificates.fewest_silenced import fewest_silenced
 from synapse_audit.findings.certificates.relaxation import (
     DenseHead,
     certified_counts,
@@ -139,18 +139,18 @@ def _head(
 
 
 def input_guarantees(evidence: Evidence) -> Guarantees:
-    """Flip distances: inputs of the last layer put at 0, or at their mean."""
+    """Inputs of the last layer silenced: put at 0, or at their mean."""
     logits, inputs, parts = evidence.predictions.logits, evidence.head_input, []
     for change, kept in (("zero", np.zeros(inputs.shape[1])), ("mean", mean_input(evidence))):
-        flips = flip_distances(logits, evidence.head_weight, inputs, kept)
+        fewest = fewest_silenced(logits, evidence.head_weight, inputs, kept)
         parts.append(
             Guarantee(
                 place="head_input",
                 change=change,
-                distance=flips.least,
+                distance=fewest.least,
                 budgets=count_grid(inputs.shape[1]),
-                toward=flips.toward,
-                attained=flips.attained,
+                toward=fewest.toward,
+                attained=fewest.attained,
             )
         )
     return Guarantees(parts, {})

@@ -123,7 +123,7 @@ def _half_way(result: Result) -> str:
 
 
 def _flip(result: Result, change: str) -> str:
-    median = saved.estimate(result.summary, "certificates", "flip", change)
+    median = saved.estimate(result.summary, "certificates", "fewest_silenced", change)
     if not median.known:
         return ""
     bounds = ""
