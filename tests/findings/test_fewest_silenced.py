@@ -1,4 +1,4 @@
-"""Flip distances against the enumeration of every subset of inputs."""
+"""The fewest silenced inputs against the enumeration of every subset of inputs."""
 
 from itertools import combinations
 
