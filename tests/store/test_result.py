@@ -38,13 +38,12 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
 
 def test_tables_and_findings_are_found_by_name(tmp_path: Path) -> None:
     folder = _finished(tmp_path)
-    table = pd.DataFrame({"fraction": [0.1, 0.2]})
     names = ["predictions", "splits", "probes", "rankings", "effects", "class_effects"]
     for i, name in enumerate(names):
         folder.write_table(name, declared(name).assign(i=i))
-    folder.write_table("findings/redundancy.removal", table)
-    folder.write_table("findings/redundancy.layers", table)
-    folder.write_table("findings/asymmetry.matrix", table)
+    folder.write_table("findings/redundancy.removal", declared("findings/redundancy.removal"))
+    folder.write_table("findings/redundancy.layers", declared("findings/redundancy.layers"))
+    folder.write_table("findings/asymmetry.matrix", declared("findings/asymmetry.matrix"))
     result = AuditResult.load(tmp_path)
     assert result.summary["clean"]["accuracy"]["value"] == 0.5
     assert result.manifest["identity"] == {"data": "x"}
