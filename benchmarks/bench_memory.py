@@ -129,7 +129,7 @@ def child(rows: int) -> dict[str, Any]:
             Plan(cells, subject.plan.routes),
             subject.labels[drawn],
             rows=np.arange(rows),
-            shelf=_Disk(run),
+            unit_store=_Disk(run),
         )
     kept = sum(a.nbytes for a in vars(outcomes).values() if isinstance(a, np.ndarray))
     return {
@@ -157,13 +157,13 @@ class _Disk:
     """Writes every unit, as a run does, and never finds one."""
 
     def __init__(self, run: Any) -> None:
-        self.shelf = run.shelf
+        self.unit_store = run.unit_store
 
     def load(self, name: str) -> None:
         return None
 
     def save(self, name: str, arrays: Mapping[str, Any]) -> None:
-        self.shelf.save(name, arrays)
+        self.unit_store.save(name, arrays)
 
 
 class _Watch:

@@ -44,7 +44,7 @@ def clean_of(engine: Engine, subject: Subject, rows: np.ndarray) -> CleanStates:
 
 
 def check(engine: Engine, subject: Subject, tolerance: float) -> list[dict[str, Any]]:
-    """Largest logit gap of each route to ``full``, per operator; a failure is told, not raised."""
+    """Largest logit gap of each route to ``full``, per operator; failures are reported."""
     order = np.argsort(subject.encoded.lengths[subject.evaluate])
     rows = subject.evaluate[np.concatenate([order[:4], order[-4:]])]
     clean, lines = clean_of(engine, subject, rows), []

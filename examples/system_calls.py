@@ -3,7 +3,7 @@
 #
 # A small BERT, made from a configuration and trained here on traces of Windows API calls, that says
 # which family a piece of malware belongs to. Its inputs are token ids, one per call, so that its
-# folder holds no tokenizer: the audit is told so by `tokens="ids"`.
+# folder holds no tokenizer: `tokens="ids"` says so.
 #
 # Takes CSV files with the columns `text` (names of calls, with spaces between) and `label`, for
 # instance from https://github.com/ocatak/malware_api_class. With 734 traces of 8 families it takes

@@ -1,4 +1,4 @@
-"""The group that a hand-made cell belongs to, told from its columns alone.
+"""The group that a hand-made cell belongs to, by its columns alone.
 
 The plan writes groups by the function that makes a cell; this says the same from what the cell
 holds, so that tests need not name the group of every cell they write by hand, and so that the two

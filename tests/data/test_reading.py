@@ -14,7 +14,7 @@ from synapse_audit.data import load_data, split
 from .files import CLASSES, error_of, rows_of, write_csv
 
 
-def test_all_formats_and_spellings_of_labels_read_alike(tmp_path: Path) -> None:
+def test_all_formats_and_spellings_of_labels_read_as_the_same(tmp_path: Path) -> None:
     rows = rows_of({"norm": 20, "sqli": 15, "path-traversal": 15})
     write_csv(tmp_path / "a.csv", rows)
     write_csv(tmp_path / "b.TSV", rows, "\t")

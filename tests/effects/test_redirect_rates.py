@@ -47,7 +47,7 @@ def test_rates_are_those_of_the_effects(two_phase: bool) -> None:
             assert found.value[0] == pytest.approx(row[name], abs=1e-6), name
         ends = interval(redirect(made, target).samples)
         if not two_phase:
-            # The table's are wider where a class fares all alike.
+            # The table's are wider where all examples of a class have the same outcome.
             low, high = row["redirect_rate_low"], row["redirect_rate_high"]
             assert ends.low[0] - 0.05 < low <= ends.low[0] + 1e-5
             assert ends.high[0] - 1e-5 <= high < ends.high[0] + 0.05

@@ -186,7 +186,7 @@ def test_figures(evidence: Evidence) -> None:
     assert summary["readable_used"].beside["used"] == "conductance"
 
 
-def test_stability_is_told_per_method(evidence: Evidence) -> None:
+def test_stability_is_given_per_method(evidence: Evidence) -> None:
     stability = pd.DataFrame(
         {
             "method": ["probe", "probe", "probeless", "probeless"],

@@ -60,7 +60,7 @@ def test_whole_sublayers_are_listed_by_layer() -> None:
     assert figure["largest_drop"].value == pytest.approx(0.25)
 
 
-def test_steering_is_set_beside_random_neurons_steered_alike() -> None:
+def test_steering_is_set_beside_random_neurons_steered_as_far() -> None:
     aimed = {"operator": "translate", "target": "b", "strength": 1.0}
     moved = [1] * 5 + [0] * 5 + [1] * 10
     trials = [

@@ -146,7 +146,7 @@ def test_a_token_beyond_the_embeddings_is_named(folder: Path) -> None:
     assert "text 'word2 newcomer'" in str(caught.value)
 
 
-def test_two_classes_of_one_name_are_told_apart_by_number(folder: Path) -> None:
+def test_two_classes_of_one_name_are_distinguished_by_number(folder: Path) -> None:
     names = {"0": "crane", "1": "calm", "2": "crane", "3": "heron"}
     classifier = Classifier.load(edited(folder, id2label=names, label2id={}))
     assert classifier.classes == ("crane (0)", "calm", "crane (2)", "heron")

@@ -1,4 +1,4 @@
-"""Inputs that differ and become the same token ids: counted, told, and refused where all do."""
+"""Inputs that differ and become the same token ids: counted, reported, and refused where all do."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_one_input_given_often_is_no_reason_to_stop() -> None:
     assert check_tokenizer(["a", "a", "a"], _encoded([2], [2], [2])) == TokenizerCheck(0, 1)
 
 
-def test_all_alike_is_refused_in_one_line() -> None:
+def test_inputs_that_are_all_the_same_are_refused_in_one_line() -> None:
     with pytest.raises(DataError, match=r"^3 distinct inputs given.*token ids 2, 1, 3; exp") as no:
         check_tokenizer(["a", "b", "c"], _encoded([2, 1, 3], [2, 1, 3], [2, 1, 3]))
     assert "\n" not in str(no.value) and "cut" not in str(no.value)
@@ -69,10 +69,10 @@ def test_inputs_without_tokens_are_not_judged() -> None:
     assert check_tokenizer(["a", "b"], Encoded(pixels, np.array([1, 1]), 0)) == TokenizerCheck(0, 0)
 
 
-@pytest.mark.parametrize(("n", "told"), [(0, False), (5, False), (6, True), (10, True)])
-def test_more_than_half_is_told(n: int, told: bool) -> None:
+@pytest.mark.parametrize(("n", "said"), [(0, False), (5, False), (6, True), (10, True)])
+def test_more_than_half_is_said(n: int, said: bool) -> None:
     note = TokenizerCheck(n, 10).note
-    assert bool(note) == told and (f"{n} of 10 distinct inputs" in note) == told
+    assert bool(note) == said and (f"{n} of 10 distinct inputs" in note) == said
 
 
 # ---- with a tokenizer ----------------------------------------------------------------------------
@@ -113,14 +113,14 @@ def test_unknown_words_leave_only_lengths(
 ) -> None:
     run, heard, subject = _identified(_config(foreign, tiny_csv), tmp_path / "run")
     lengths = Counter(rows["text"].str.split().str.len())
-    alike = sum(n for n in lengths.values() if n > 1)
-    assert len(lengths) > 1 and 2 * alike > len(rows)
+    same = sum(n for n in lengths.values() if n > 1)
+    assert len(lengths) > 1 and 2 * same > len(rows)
     assert heard.lines == [
-        f"warning: {alike} of {len(rows)} distinct inputs become the same token ids as another "
+        f"warning: {same} of {len(rows)} distinct inputs become the same token ids as another "
         "one; check that the tokenizer is the one that the model was trained with"
     ]
     assert heard.lines[0].removeprefix("warning: ") in subject.classifier.notes
-    assert run.folder.manifest["data"]["n_alike"] == alike
+    assert run.folder.manifest["data"]["n_indistinguishable"] == same
     assert heard.lines[0].removeprefix("warning: ") in run.folder.manifest["model"]["notes"]
 
 
@@ -131,13 +131,13 @@ def test_the_own_tokenizer_is_not_suspected(
     twice.to_csv(tmp_path / "twice.csv", index=False)
     for data in (tiny_csv, tmp_path / "twice.csv"):
         run, heard, subject = _identified(_config(tiny_folder, data), tmp_path / data.stem)
-        assert subject.alike == TokenizerCheck(0, len(rows))
-        assert heard.lines == [] and "n_alike" not in run.folder.manifest["data"]
+        assert subject.tokenizer_check == TokenizerCheck(0, len(rows))
+        assert heard.lines == [] and "n_indistinguishable" not in run.folder.manifest["data"]
 
 
 def test_texts_of_one_length_are_refused(foreign: Path, rows: pd.DataFrame, tmp_path: Path) -> None:
     lengths = rows["text"].str.split().str.len()
     same = rows[lengths == lengths.mode()[0]]
     same.to_csv(tmp_path / "same.csv", index=False)
-    with pytest.raises(DataError, match=f"^{len(same)} distinct inputs given, which the model"):
+    with pytest.raises(DataError, match=f"^{len(same)} distinct inputs given, which all become"):
         read_subject(_config(foreign, tmp_path / "same.csv"))

@@ -7,7 +7,7 @@ from synapse_audit.model import Encoded
 from synapse_audit.pipeline.stages.windows import by_window
 
 
-def test_windows_without_tokens_are_told_apart_by_their_numbers() -> None:
+def test_windows_without_tokens_are_distinguished_by_their_numbers() -> None:
     """Equal numbers are a repeat; another shape or type is not."""
     numbers = [[1, 2], [3, 4], [3, 4], [5, 6], [1, 2], [7, 8]]
     windows = [np.array(one, dtype=np.float32) for one in numbers]

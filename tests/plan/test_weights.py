@@ -99,7 +99,7 @@ def test_many_classes_are_swapped_with_their_rivals_only() -> None:
     assert {a for a, _ in pairs} == set(names) and len(pairs) <= 2 * len(names)
 
 
-def test_noise_falls_on_ranked_and_random_columns_alike_and_on_blocks() -> None:
+def test_noise_falls_on_ranked_and_random_columns_and_on_blocks() -> None:
     cells = _cells(_sources("gaussian_fault", parts=True), "gaussian_fault")
     head = _only(cells, site="head_weight")
     for top in _only(head, selection="top"):

@@ -1,6 +1,6 @@
 """Every sentence and key figure of the summary: how often it is wrong where the truth is known.
 
-Outcomes are simulated (no model runs): a random ranking, classes that are alike, nothing lost, few
+Outcomes are simulated (no model runs): a random ranking, equal classes, nothing lost, few
 examples, few groups, skewed draws, and known truths. At least 200 audits each; the share of audits
 in which a sentence appears, or an interval misses, is at most its nominal rate plus three standard
 errors of such a share. Takes about five minutes on one core; -s prints docs/proofs.md's table.
@@ -212,7 +212,7 @@ def classes_hit(
 
 @pytest.mark.parametrize("sizes", list(SIZES))
 @pytest.mark.parametrize("rate", [0.05, 0.4])
-def test_classes_that_are_alike_are_not_told_apart(sizes: str, rate: float, tell: Tell) -> None:
+def test_equal_classes_are_indistinguishable(sizes: str, rate: float, tell: Tell) -> None:
     named, gap = [], []
     for generator in generators():
         labels, said = classes_hit(SIZES[sizes], [rate] * 5, generator)
@@ -220,7 +220,7 @@ def test_classes_that_are_alike_are_not_told_apart(sizes: str, rate: float, tell
         figures = found.summary["asymmetry"]
         named.append(figures["most_fragile"].value == figures["most_fragile"].value)
         gap.append(figures["gap"].low > 0)
-    what = f"classes alike, {sizes}, each loses {rate:g}"
+    what = f"equal classes, {sizes}, each loses {rate:g}"
     judge(f"a class is called most fragile ({what})", named, 0.05, tell)
     judge(f"the gap between classes excludes 0 ({what})", gap, 0.05, tell)
 

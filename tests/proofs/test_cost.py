@@ -1,7 +1,7 @@
 """What the plan says that a sweep will take, against what it took.
 
 The plan times a few cells for some milliseconds, so on a busy machine it is wide of the mark. The
-ratio is always told; only where the sweep had the processor for itself does a gross error fail.
+ratio is always reported; only where the sweep had the processor for itself does a gross error fail.
 Takes about two minutes on one core.
 """
 

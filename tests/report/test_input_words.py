@@ -94,7 +94,7 @@ def test_tokens_are_explained_where_nobody_would_guess(full: FakeResult) -> None
         ),
     ],
 )
-def test_rows_are_told_from_examples(full: FakeResult, data: Mapping[str, Any], words: str) -> None:
+def test_rows_are_no_examples(full: FakeResult, data: Mapping[str, Any], words: str) -> None:
     said = " ".join(SECTIONS["method"](_of(full, **data)).answer).replace("\u202f", " ")
     assert words in said
     assert "windows" not in data or "Each of the 3 385 left counts as an example" in said

@@ -40,9 +40,9 @@ def test_rows_that_became_windows(stride: int | None, words: str) -> None:
 
 
 def test_inputs_that_the_model_cannot_tell_apart() -> None:
-    few = _said({"data": {"n_alike": 7, "n_rows_used": 1200}})
+    few = _said({"data": {"n_indistinguishable": 7, "n_rows_used": 1200}})
     assert "7 of 1\u202f200 inputs become the same token ids as another one" in few
     assert "tokenizer" not in few
-    many = _said({"data": {"n_alike": 700, "n_rows_used": 1200}})
+    many = _said({"data": {"n_indistinguishable": 700, "n_rows_used": 1200}})
     assert "The tokenizer may not be the one that the model was trained with." in many
     assert "same token ids" not in _said({"data": {"n_rows_used": 1200}})

@@ -27,7 +27,7 @@ for attempt in (
     lambda: folder.allocate("activations")("layer_00", (100, 100)),
     lambda: folder.write_arrays("probes", {"a": big}),
     lambda: folder.write_array("outcomes/direct_error", big),
-    lambda: folder.shelf.save("unit", {"a": big}),
+    lambda: folder.unit_store.save("unit", {"a": big}),
     lambda: folder.write_json("summary", {"a": "x" * 30_000}),
 ):
     try:
@@ -97,16 +97,16 @@ def test_every_way_of_writing_meets_a_real_limit_in_one_line(tmp_path: Path) -> 
 def test_a_folder_that_is_gone_is_not_made_again(tmp_path: Path) -> None:
     folder = RunFolder.claim(tmp_path / "run")
     folder.identify({"data": "x"})
-    shelf, allocate = folder.shelf, folder.allocate("activations")
+    unit_store, allocate = folder.unit_store, folder.allocate("activations")
     for path in sorted(folder.path.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     folder.path.rmdir()
     for attempt in (
-        lambda: shelf.save("unit", {"a": np.zeros(1)}),
+        lambda: unit_store.save("unit", {"a": np.zeros(1)}),
         lambda: allocate("layer_00", (1, 1)),
         lambda: folder.write_json("summary", {}),
         lambda: folder.update_manifest(times={}),
-        lambda: folder.shelf,
+        lambda: folder.unit_store,
     ):
         with pytest.raises(RunFolderError, match=r"is gone|No such file"):
             attempt()
@@ -121,7 +121,7 @@ def test_a_linked_sub_folder_is_not_written_into(tmp_path: Path) -> None:
         (folder.path / name).symlink_to(tmp_path / "mine")
     for attempt in (
         lambda: folder.allocate("activations"),
-        lambda: folder.shelf,
+        lambda: folder.unit_store,
         lambda: folder.write_array("outcomes/direct_error", np.zeros(1)),
         lambda: folder.write_json("findings/x", {}),
     ):

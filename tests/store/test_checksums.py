@@ -73,18 +73,18 @@ def test_the_same_again_leaves_all_that_was_made_from_it(folder: RunFolder) -> N
 
 
 def test_another_one_takes_with_it_what_was_made_from_it(folder: RunFolder) -> None:
-    folder.shelf.save("unit", {"a": ARRAY})
+    folder.unit_store.save("unit", {"a": ARRAY})
     folder.allocate("activations")("layer_00", (2, 3))[:] = ARRAY + 1
     folder.publish("activations")
     assert set(folder.hashes) == {"activations/layer_00.npy"}
-    assert folder.shelf.load("unit") is None, "it was made from the old activations"
+    assert folder.unit_store.load("unit") is None, "it was made from the old activations"
 
 
 def test_what_does_not_depend_on_it_stays(folder: RunFolder) -> None:
-    folder.shelf.save("unit", {"a": ARRAY})
+    folder.unit_store.save("unit", {"a": ARRAY})
     folder.write_arrays("sufficiency", {"a": ARRAY + 1})
     assert folder.has("activations/layer_00.npy", "probes.npz", "outcomes/kl.npy")
-    assert folder.shelf.load("unit") is not None
+    assert folder.unit_store.load("unit") is not None
 
 
 def test_a_forgotten_folder_counts_as_missing_as_a_whole(folder: RunFolder) -> None:
@@ -108,13 +108,13 @@ def test_dependents_are_followed_to_the_end() -> None:
 def test_every_flip_of_a_unit_is_noticed(folder: RunFolder) -> None:
     """A unit has no line in the manifest: its zip file's own checksums stand for one."""
     said: list[str] = []
-    shelf = type(folder.shelf)(folder.shelf.path, said.append)
-    shelf.save("unit", {"kl": ARRAY[:1]})
-    path = shelf.path / "unit.npz"
+    unit_store = type(folder.unit_store)(folder.unit_store.path, said.append)
+    unit_store.save("unit", {"kl": ARRAY[:1]})
+    path = unit_store.path / "unit.npz"
     content = path.read_bytes()
     for at in range(len(content)):
         _flip(path, at)
-        found = shelf.load("unit")
+        found = unit_store.load("unit")
         assert found is None or (
             set(found) == {"kl"} and found["kl"].tobytes() == ARRAY[:1].tobytes()
         )

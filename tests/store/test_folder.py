@@ -132,15 +132,15 @@ def test_allocated_arrays_have_their_names_only_once_published(tmp_path: Path) -
     assert folder.read_array("activations/classes").tolist() == [[0] * 4]
 
 
-def test_a_shelf_keeps_units_whole_and_forgets_them_all(tmp_path: Path) -> None:
-    shelf = _claimed(tmp_path).shelf
-    assert shelf.load("unit") is None
-    shelf.save("unit", {"kl": np.array([[0.5]], dtype=np.float32)})
-    found = RunFolder(tmp_path).shelf.load("unit")
+def test_a_unit_store_keeps_units_whole_and_forgets_them_all(tmp_path: Path) -> None:
+    unit_store = _claimed(tmp_path).unit_store
+    assert unit_store.load("unit") is None
+    unit_store.save("unit", {"kl": np.array([[0.5]], dtype=np.float32)})
+    found = RunFolder(tmp_path).unit_store.load("unit")
     assert found is not None and set(found) == {"kl"} and found["kl"].tolist() == [[0.5]]
-    shelf.clear()
-    shelf.clear()
-    assert shelf.load("unit") is None
+    unit_store.clear()
+    unit_store.clear()
+    assert unit_store.load("unit") is None
 
 
 def test_scratch_arrays_leave_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

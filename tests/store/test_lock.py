@@ -31,7 +31,7 @@ def _owner(folder: Path) -> subprocess.Popen[str]:
     return owner
 
 
-def test_the_second_process_is_refused_and_told_who_owns_the_folder(tmp_path: Path) -> None:
+def test_the_second_process_is_refused_and_learns_who_owns_the_folder(tmp_path: Path) -> None:
     owner = _owner(tmp_path)
     try:
         host = os.uname().nodename

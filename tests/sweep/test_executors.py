@@ -35,7 +35,7 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not inst
 
 
 class Box:
-    """A shelf in memory."""
+    """A unit store in memory."""
 
     def __init__(self) -> None:
         self.units: dict[str, Mapping[str, np.ndarray]] = {}
@@ -90,7 +90,7 @@ def _sweep(
             rig.labels,
             rows=rig.rows,
             batch_size=8,
-            shelf=box or Box(),
+            unit_store=box or Box(),
             execute=execute,
         )
 

@@ -62,7 +62,7 @@ def test_small_stacks_give_the_same(rig: Rig, monkeypatch: pytest.MonkeyPatch) -
     assert _gap(rig, [silence("mean", chosen) for chosen in SETS]) <= TOLERANCE
 
 
-def test_what_belongs_to_an_example_is_told_from_what_all_share() -> None:
+def test_what_belongs_to_an_example_is_separated_from_what_all_share() -> None:
     def shared(*shape: int) -> bool:
         return not _per_example(torch.zeros(shape), 4, 6)
 

@@ -28,7 +28,7 @@ class Dies(BaseException):
 
 
 class Box:
-    """A shelf in memory that may die after some units."""
+    """A unit store in memory that may die after some units."""
 
     def __init__(self, lives: int = 10**6) -> None:
         self.units: dict[str, Mapping[str, np.ndarray]] = {}
@@ -73,7 +73,7 @@ def _plan(available: frozenset[str] = frozenset({STREAM, SUFFIX})) -> Plan:
     return make_plan(cells, 3, available)
 
 
-def _sweep(rig: Rig, plan: Plan, shelf: Box, batch_size: int = 8, **options: Any) -> Outcomes:
+def _sweep(rig: Rig, plan: Plan, unit_store: Box, batch_size: int = 8, **options: Any) -> Outcomes:
     rows = options.pop("rows", rig.rows)
     with rig.engine() as engine:
         return sweep(
@@ -83,7 +83,7 @@ def _sweep(rig: Rig, plan: Plan, shelf: Box, batch_size: int = 8, **options: Any
             rig.labels,
             rows=rows,
             batch_size=batch_size,
-            shelf=shelf,
+            unit_store=unit_store,
             **options,
         )
 
@@ -96,7 +96,7 @@ def _assert_close(one: Outcomes, two: Outcomes) -> None:
     np.testing.assert_allclose(one.margin, two.margin, atol=MARGIN)
 
 
-def test_without_a_shelf_and_without_rows_all_examples_are_run_and_nothing_is_kept(
+def test_without_a_unit_store_and_without_rows_all_examples_are_run_and_nothing_is_kept(
     rig: Rig,
 ) -> None:
     with rig.engine() as engine:
@@ -124,19 +124,19 @@ def test_a_sweep_that_died_goes_on_without_computing_anything_twice(
     whole = _sweep(rig, plan, Box())
     all_at_once = ran.copy()
     ran.clear()
-    shelf = Box(lives=7)
+    unit_store = Box(lives=7)
     with pytest.raises(Dies):
-        _sweep(rig, plan, shelf)
-    assert len(shelf.units) == 7
+        _sweep(rig, plan, unit_store)
+    assert len(unit_store.units) == 7
     lost = sum(ran.values())
-    shelf.lives = 10**6
-    again = _sweep(rig, plan, shelf)
+    unit_store.lives = 10**6
+    again = _sweep(rig, plan, unit_store)
     for name in FIELDS:
         assert getattr(again, name).tobytes() == getattr(whole, name).tobytes()
     extra = sum(ran.values()) - sum(all_at_once.values())
     assert 0 < extra <= 4 < lost, "only the unit that was under way ran again"
     ran.clear()
-    third = _sweep(rig, plan, shelf)
+    third = _sweep(rig, plan, unit_store)
     assert not ran, "nothing is left to do"
     assert third.kl.tobytes() == whole.kl.tobytes()
 
@@ -228,7 +228,7 @@ def test_another_seed_changes_noise_and_nothing_else(rig: Rig) -> None:
     for seed in (0, 1):
         with rig.engine(seed) as engine:
             found.append(
-                sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows, shelf=Box()).margin
+                sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows, unit_store=Box()).margin
             )
     assert (found[0][0] != found[1][0]).all()
     assert (found[0][1] == found[1][1]).all()

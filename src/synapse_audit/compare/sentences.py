@@ -1,4 +1,4 @@
-"""What a comparison found, in sentences: of terminal, Markdown and page alike."""
+"""What a comparison found, in sentences, the same in terminal, Markdown and page."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class LoadingOptions(TypedDict, total=False):
 @explained
 @dataclass(frozen=True)
 class Loading:
-    """What the loader is told besides where the checkpoint is."""
+    """Options of the loader besides where the checkpoint is."""
 
     __pydantic_config__ = ConfigDict(use_attribute_docstrings=True, extra="forbid")
 

@@ -31,7 +31,7 @@ _NO_WIDTH = 1e-6  # float32 sums of equal weights differ by this much at most
 
 
 class UnobservedVariance(NamedTuple):
-    """What resampling cannot show in classes whose examples (nearly) all fare alike; per row."""
+    """What resampling cannot show where (nearly) all of a class have one outcome; per row."""
 
     below: Float[np.ndarray, " rows"]
     """How much lower the mean may be for exceptions that were not seen."""
@@ -123,7 +123,7 @@ def unseen(
     scored: Scored,
     outcomes: Mapping[int, Float[np.ndarray, "rows examples"]],
     *,
-    alike: bool = False,
+    macro: bool = False,
 ) -> UnobservedVariance:
     """What resampling within classes cannot show of a mean over examples.
 
@@ -134,7 +134,7 @@ def unseen(
     Args:
         outcomes: how much each example counts as having each outcome: 0 and 1 of a truth value,
             -1, 0 and 1 of a change; nothing for an example that the mean is not over.
-        alike: whether each class counts alike in the mean (macro), instead of by its weight.
+        macro: whether each class counts equally in the mean, instead of by its weight.
     """
     members = (scored.labels[:, None] == np.arange(scored.n_classes)).astype(np.float64)
     weights = scored.weights[:, 0]
@@ -145,7 +145,7 @@ def unseen(
     exceptions = np.nan_to_num(np.clip(ratio(total - kinds.max(axis=0), total), 0.0, 1.0))
     size = ratio(total**2, (among * weights**2) @ members)
     steady = (total > 0) & _too_few(exceptions * size)
-    parts = (total > 0).astype(np.float64) if alike else total
+    parts = (total > 0).astype(np.float64) if macro else total
     share = np.broadcast_to(ratio(parts, parts.sum(1, keepdims=True)), steady.shape)
     variance = share**2 * exceptions * (1 - exceptions) / size
     changing = -1 in outcomes

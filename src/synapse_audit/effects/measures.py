@@ -39,14 +39,14 @@ def macro_f1(scored: Scored) -> Estimates:
 
     A class that a resample lacks (grouped bootstrap only) is left out of that resample's mean.
     Where the bootstrap degenerates: Wilson, as if F1 were a proportion over an effective size of
-    C² / Σ_c (1 / n_c), that of a mean in which each of C classes counts alike; approximate.
+    C² / Σ_c (1 / n_c), that of a mean in which each of C classes counts equally; approximate.
     """
     value = _mean_over_classes(scored.counts)[:, 0]
     samples = _mean_over_classes(scored.resampled_counts)
     sizes = class_sizes(scored)
     sizes = sizes[~np.isnan(sizes)]
     size = np.full(len(value), len(sizes) ** 2 / (1.0 / sizes).sum())
-    beyond = unseen(scored, either(_right(scored), _everyone(scored)), alike=True)
+    beyond = unseen(scored, either(_right(scored), _everyone(scored)), macro=True)
     return bounded(value, samples, size, beyond)
 
 

@@ -1,7 +1,7 @@
 """Figures that were picked: the most fragile class, the best ranking, the largest error.
 
 The largest of many estimates is large partly by luck, so its interval must hold for whichever was
-picked: intervals here hold for all candidates at once. What cannot be told from the winner is
+picked: intervals here hold for all candidates at once. What is indistinguishable from the winner is
 listed with it.
 """
 
@@ -114,14 +114,14 @@ def candidates(
 
 
 def largest(given: Candidates) -> Pick:
-    """The largest candidate, and all that cannot be told from it at 95 % confidence."""
+    """The largest candidate, and all that are indistinguishable from it at 95 % confidence."""
     place = int(np.argmax(given.value))
     differs = np.array([difference(given, place, j).low > 0 for j in range(len(given.value))])
     return Pick(place, ~differs)
 
 
 def smallest(given: Candidates) -> Pick:
-    """The smallest candidate, and all that cannot be told from it at 95 % confidence."""
+    """The smallest candidate, and all that are indistinguishable from it at 95 % confidence."""
     return largest(given._replace(value=-given.value))
 
 
@@ -130,7 +130,7 @@ def difference(given: Candidates, one: int, other: int) -> Difference:
 
     Welch's t with his degrees of freedom, corrected for the number of pairs (Bonferroni; Games &
     Howell 1976 use the studentized range, which is a little narrower). So whichever pair is looked
-    at afterwards, 0 is excluded in at most 5 % of audits whose candidates are all alike.
+    at afterwards, 0 is excluded in at most 5 % of audits whose candidates are all the same.
     """
     count = len(given.value)
     pairs = max(count * (count - 1) // 2, 1)

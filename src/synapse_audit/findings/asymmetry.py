@@ -226,7 +226,7 @@ def curves_table(evidence: Evidence, kept: Int[np.ndarray, " kept"]) -> pd.DataF
 def _extremes(
     evidence: Evidence, kept: Int[np.ndarray, " kept"], drops: Sampled | None
 ) -> dict[str, Any]:
-    """The most and the least fragile class with those that cannot be told from them, and the gap.
+    """The most and the least fragile class with those indistinguishable from them, and the gap.
 
     Intervals hold for all pairs of classes at once, since the pair was picked by what it showed.
     A class that the model answers for nearly everything once much is silenced keeps its recall
@@ -260,7 +260,7 @@ def _extremes(
 def _named(
     labels: list[str], pick: Pick, samples: Float[np.ndarray, "classes resamples"]
 ) -> Choice | Figure:
-    """A class, or none and why where others cannot be told from it (``tied``)."""
+    """A class, or none and why where others are indistinguishable from it (``tied``)."""
     tied = [name for name, there in zip(labels, pick.tied, strict=True) if there]
     if not pick.alone:
         reason = f"indistinguishable: {', '.join(tied)}"

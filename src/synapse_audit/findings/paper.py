@@ -236,7 +236,7 @@ def _z(evidence: Evidence, operator: str, *, published: bool) -> Figure:
     spread = float(drawn.std(ddof=1)) if len(drawn) > 1 else 0.0
     if spread <= 0:
         return Figure.unknown(
-            "the random sets cost all alike, so that there is no spread to compare with"
+            "all random sets cost the same, so there is no spread to compare with"
         )
     z = (float(row["accuracy_drop"]) - float(drawn.mean())) / spread
     return Figure(z, beside={"fraction": float(row["fraction"]), "draws": len(drawn)})

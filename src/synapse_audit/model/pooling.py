@@ -34,7 +34,7 @@ POSITIONS: Mapping[Position, str] = {
     "patches": "mean over all tokens but the first: an intervention there touches each of them",
     "pair": "mean of the first two tokens: an intervention there touches both",
 }
-"""Position → what the reader is told."""
+"""Position → how the report calls it."""
 
 SPANS: Mapping[Position, slice] = {"mean": slice(None), "patches": slice(1, None), "pair": slice(2)}
 

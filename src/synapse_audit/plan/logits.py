@@ -1,4 +1,4 @@
-"""Cells that treat all logits alike: their scale, and noise on them.
+"""Cells that change all logits in the same way: their scale, and noise on them.
 
 Shifts of one class's logit are in :mod:`synapse_audit.plan.head`.
 """

@@ -34,7 +34,7 @@ PAPER, CONVERGED = "paper", "paper_converged"
 """Scopes."""
 
 PENALTY = 0.001
-"""l1 and l2 alike."""
+"""Of l1 and of l2."""
 
 RATE, EPOCHS, BATCH = 1e-3, 10, 32
 

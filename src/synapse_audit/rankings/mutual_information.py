@@ -16,7 +16,7 @@ def rank_mutual_information(context: RankingContext) -> Ranking:
     """Global I(bin; label); for class c I(bin; label is c); in nats, weighted, on ``fit``.
 
     Bins are cut at the unweighted deciles, so any monotone rewrite of a neuron scores the same.
-    The plug-in estimate: about (bins − 1)(classes − 1) / 2n too high for every neuron alike, so
+    The plug-in estimate: about (bins − 1)(classes − 1) / 2n too high, the same for every neuron, so
     ranks hardly suffer, but scores of few examples are no amounts of information. Limits: sees
     each neuron alone; two copies of one neuron both score high. A class without a ``fit`` example
     has no scores.

@@ -1,6 +1,6 @@
 """The run folder: written atomically, resumed, read again without a model."""
 
-from synapse_audit.store.arrays import UnitShelf
+from synapse_audit.store.arrays import UnitFiles
 from synapse_audit.store.atomic import write_text, writing
 from synapse_audit.store.finished import finished
 from synapse_audit.store.folder import RunFolder
@@ -11,7 +11,7 @@ from synapse_audit.store.result import AuditResult
 __all__ = [
     "AuditResult",
     "RunFolder",
-    "UnitShelf",
+    "UnitFiles",
     "finished",
     "locked",
     "using",

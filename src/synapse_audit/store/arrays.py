@@ -91,12 +91,12 @@ def _reserve(file: IO[bytes], start: int, size: int) -> None:
 
 
 @dataclass(frozen=True)
-class UnitShelf:
+class UnitFiles:
     """Finished pieces of a sweep, one ``.npz`` each."""
 
     path: Path
     note: Callable[[str], None] = lambda text: None
-    """Is told what was found damaged."""
+    """Called with what was found damaged."""
 
     def load(self, name: str) -> Mapping[str, np.ndarray] | None:
         """The unit of that name; None where there is none, or a damaged one.

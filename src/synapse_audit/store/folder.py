@@ -27,7 +27,7 @@ import pandas as pd
 from synapse_audit.errors import RunFolderError
 from synapse_audit.memory import Allocate
 from synapse_audit.store import arrays, atomic, checksums, reading
-from synapse_audit.store.arrays import UnitShelf
+from synapse_audit.store.arrays import UnitFiles
 from synapse_audit.store.lock import LOCK, locked
 
 MANIFEST, OUTCOMES = "manifest.json", "outcomes"
@@ -205,11 +205,11 @@ class RunFolder:
         return arrays.scratch(self.path)
 
     @property
-    def shelf(self) -> UnitShelf:
+    def unit_store(self) -> UnitFiles:
         """Where an unfinished sweep keeps its units."""
         path = self._place(f"{OUTCOMES}/units/any").parent
         path.parent.mkdir(exist_ok=True)
-        return UnitShelf(path)
+        return UnitFiles(path)
 
     def _place(self, name: str) -> Path:
         """Where a file is to be written: in the folder itself, not where a link leads."""
@@ -254,7 +254,7 @@ class RunFolder:
         if hashes.get(name, found) == found:
             return
         if OUTCOMES in checksums.dependents(checksums.group_of(name)):
-            self.shelf.clear()
+            self.unit_store.clear()
         self.update_manifest(files=checksums.without(hashes, name))
 
     def _record(self, name: str, found: str) -> None:

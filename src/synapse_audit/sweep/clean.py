@@ -58,7 +58,7 @@ class BlockCall:
 def _per_example(value: Tensor, examples: int, tokens: int) -> bool:
     """Whether a block's argument has one entry per example (masks, tokens' numbers, tables).
 
-    Told by its shape: a table (tokens, width) of a batch of as many examples is none.
+    By its shape: a table (tokens, width) of a batch of as many examples is none.
     """
     if value.ndim < 2 or value.shape[0] != examples:
         return False

@@ -33,7 +33,7 @@ from synapse_audit.sweep.score import Scores, fields, score
 
 
 @runtime_checkable
-class Shelf(Protocol):
+class UnitStore(Protocol):
     """Where finished units are kept, so that an interrupted sweep goes on."""
 
     def load(self, name: str) -> Mapping[str, np.ndarray] | None:
@@ -68,7 +68,7 @@ class Unit:
 
     @property
     def name(self) -> str:
-        """Under which the shelf keeps it."""
+        """Under which the unit store keeps it."""
         some = "" if self.wanted is None else f"-{_hash(np.packbits(self.wanted))}"
         return f"{self.chunk.name}-{self.batch}{some}"
 
@@ -121,7 +121,7 @@ def sweep(
     wanted: Shaped[np.ndarray, "actions evaluate"] | None = None,
     onto: Scores | None = None,
     batch_size: int | None = None,
-    shelf: Shelf | None = None,
+    unit_store: UnitStore | None = None,
     progress: Callable[[int], None] = lambda pairs: None,
     execute: Execute | None = None,
 ) -> Outcomes:
@@ -134,7 +134,7 @@ def sweep(
             actions on the suffix route that rewrite pooled rows alone.
         onto: what the outcomes are written on, (actions, examples), in the order of the plan's
             actions; pairs that are not run keep what stands there. Zeros where None.
-        shelf: where finished units are kept and looked for; nowhere where None.
+        unit_store: where finished units are kept and looked for; nowhere where None.
         progress: called after each unit with its number of pairs.
         execute: who runs the units; :func:`in_order` where None.
     """
@@ -163,14 +163,14 @@ def sweep(
     for unit in map(chosen, _units(chunks(plan), batches)):
         if not unit.pairs:
             continue
-        kept = None if shelf is None else shelf.load(unit.name)
+        kept = None if unit_store is None else unit_store.load(unit.name)
         if kept is None:
             waiting.append(unit)
         else:
             put(unit, kept)
     for unit, scores in (execute or in_order)(Work(engine, encoded, labels, tuple(waiting))):
-        if shelf is not None:
-            shelf.save(unit.name, scores)
+        if unit_store is not None:
+            unit_store.save(unit.name, scores)
         put(unit, scores)
     return Outcomes(actions, **result)
 

@@ -153,7 +153,7 @@ def subsampling(
     Args:
         rows: ascending.
         labels: of these rows.
-        lengths: of these rows, to which their cost is in proportion; all cost alike where None.
+        lengths: of these rows, to which their cost is in proportion; all cost the same where None.
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, 2]))
     numbers = np.zeros(len(rows))

@@ -24,7 +24,7 @@ from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
 from synapse_audit.progress import Progress
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.pairs import may_pair
-from synapse_audit.sweep.running import Execute, Shelf, blank, sweep
+from synapse_audit.sweep.running import Execute, UnitStore, blank, sweep
 from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.subsample import (
     Subsampling,
@@ -48,7 +48,7 @@ def sweep_two_phase(
     *,
     chosen: Subsampling,
     batch_size: int | None = None,
-    shelf: Shelf | None = None,
+    unit_store: UnitStore | None = None,
     progress: Progress,
     execute: Execute | None = None,
     allocate: Allocate = in_memory,
@@ -63,7 +63,7 @@ def sweep_two_phase(
     """
     first = [cell for cell in plan.actions if eligible(plan, cell)]
     rest = [cell for cell in plan.actions if not eligible(plan, cell)]
-    options = {"batch_size": batch_size, "shelf": shelf, "execute": execute}
+    options = {"batch_size": batch_size, "unit_store": unit_store, "execute": execute}
     stage = _Stage(engine, encoded, labels, plan.routes, progress, options)
     board = blank(len(first) + len(rest), len(chosen.rows), engine.benign, allocate)
     upper, lower = _part(board, slice(len(first))), _part(board, slice(len(first), None))

@@ -1,7 +1,7 @@
 """What is said of several actions' alarms: rates, curves, and how they fail.
 
 In: probabilities of the benign class and predictions, on weighted examples. Out: one row per
-action. The alarm score is 1 − P(benign); −P(benign) ranks alike and keeps more digits.
+action. The alarm score is 1 − P(benign); −P(benign) gives the same order and keeps more digits.
 """
 
 from __future__ import annotations

@@ -213,7 +213,7 @@ def _real_pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _typical(table: pd.DataFrame) -> Figure:
-    """Mean over pairs and blocks; the range of pairs is told by closest and furthest."""
+    """Mean over pairs and blocks; closest and furthest give the range of pairs."""
     pairs = _real_pairs(table)
     return Figure(pairs["spearman"].mean()) if len(pairs) else Figure.unknown(NO_PAIR)
 
@@ -240,8 +240,8 @@ def _most_effective(table: pd.DataFrame) -> Figure:
     """The ranking whose top costs most beyond random sets under the headline operator.
 
     It was picked among several, so the interval holds for all of them at once. ``tied``: rankings
-    whose excess cannot be told from the largest one, itself included. ``shown``: whether even the
-    interval's lower end lies above 0.
+    whose excess is indistinguishable from the largest one, itself included. ``shown``: whether even
+    the interval's lower end lies above 0.
     """
     rows = table[(table["operator"] == "mean") & table["excess"].notna()]
     if rows.empty:

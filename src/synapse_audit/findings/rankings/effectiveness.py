@@ -66,7 +66,7 @@ def effectiveness_table(evidence: Evidence) -> pd.DataFrame:
     ``excess``: the difference, its interval over draws and examples, so that it holds 0 where a
     ranking's sets are nothing but more random sets; ``half_fraction``: where half the distance
     from clean accuracy to chance is lost, linear between grid points, null where never, with an
-    interval that holds the gap between them. Limits: the mean weighs the grid's fractions alike,
+    interval that holds the gap between them. Limits: the mean weighs the grid's fractions equally,
     wherever they lie; all rankings whose sets take the same number of neurons in each layer have
     the same random sets.
     """

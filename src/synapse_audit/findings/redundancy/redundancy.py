@@ -238,7 +238,7 @@ def costliest_layer(layers: pd.DataFrame) -> Figure:
 
     The interval holds for all layers and fractions at once, since the largest was picked. Unknown
     where not even the largest loss is above 0 with that certainty: then no layer is named.
-    ``tied``: layers whose largest loss cannot be told from it, itself included.
+    ``tied``: layers whose largest loss is indistinguishable from it, itself included.
     """
     rows = where(layers, {"operator": "mean"}).dropna(subset=["drop"])
     if rows.empty:

@@ -26,7 +26,7 @@ def balanced(view: HeadView, target: int, columns: Indices, budget: float) -> He
 
 
 def rival(view: HeadView, target: int, columns: Indices, budget: float) -> HeadEdit:
-    """Raises the target's row and lowers that of its nearest rival alike (:meth:`HeadView.rival`).
+    """Raises the target's row and lowers its nearest rival's as much (:meth:`HeadView.rival`).
 
     No direction of equal L2 norm raises the mean margin over that rival more (Cauchy-Schwarz).
     ``budget`` = L2 norm over both rows relative to ``view.norm``.

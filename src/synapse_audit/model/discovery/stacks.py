@@ -89,9 +89,9 @@ def _groups(traced: Traced) -> list[tuple[str, ...]]:
             ran = [path for path in counts if path in set(paths)]
             if ran != paths or len(paths) < (1 if listed else 2):
                 continue
-            alike = {call.shape for call in calls}
+            shapes = {call.shape for call in calls}
             several = len({call.number for call in calls}) == len(calls)
-            if len(alike) == 1 and len(calls[0].shape) == 3 and several:
+            if len(shapes) == 1 and len(calls[0].shape) == 3 and several:
                 found.append(tuple(paths))
     return found
 

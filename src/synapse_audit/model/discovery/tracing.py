@@ -89,7 +89,7 @@ class Called(NamedTuple):
 
 
 def unpacked(module: nn.Module) -> tuple[Clue, ...]:
-    """PyTorch's encoder packs padded batches, so that hooks would see no tokens; it is told not to.
+    """PyTorch's encoder packs padded batches, so that hooks would see no tokens; here it does not.
 
     Its logits are the same within rounding.
     """

@@ -142,7 +142,7 @@ def _tried(source: str, encoder: Encoder, example: np.ndarray) -> Encoded:
 
 
 def _patches(config: Any) -> int:
-    """Tokens that an image becomes; 1 where the configuration does not say: all are alike."""
+    """Tokens that an image becomes; 1 where the configuration does not say: all have as many."""
     sized = getattr(config, "vision_config", config)
     if not hasattr(sized, "image_size") or not hasattr(sized, "patch_size"):
         return 1

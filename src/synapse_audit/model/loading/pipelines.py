@@ -21,7 +21,7 @@ TASK = "text-classification"
 
 
 def is_pipeline(given: Any) -> bool:
-    """Whether something is a pipeline of transformers, told by what it holds."""
+    """Whether something is a pipeline of transformers, by what it holds."""
     return all(hasattr(given, name) for name in ("task", "model", "tokenizer", "preprocess"))
 
 

@@ -22,7 +22,7 @@ from synapse_audit.model import Classifier, Encoded
 from synapse_audit.model.families.record import TEXT
 from synapse_audit.pipeline.stages.tokenizer_check import NOT_COMPARED, TokenizerCheck
 from synapse_audit.progress import Progress
-from synapse_audit.store import RunFolder, UnitShelf
+from synapse_audit.store import RunFolder, UnitFiles
 
 SCHEMA = 1
 """Version of the run folder's layout."""
@@ -53,9 +53,9 @@ class Run:
         return self.folder.has(*names)
 
     @property
-    def shelf(self) -> UnitShelf:
+    def unit_store(self) -> UnitFiles:
         """Where an unfinished sweep keeps its units; damaged ones are named."""
-        return replace(self.folder.shelf, note=self.progress.note)
+        return replace(self.folder.unit_store, note=self.progress.note)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -98,7 +98,7 @@ class Subject:
     encoded: Encoded
     benign: int | None = None
     """Output index of the class that means no alarm, where one was named."""
-    alike: TokenizerCheck = NOT_COMPARED
+    tokenizer_check: TokenizerCheck = NOT_COMPARED
     """Inputs that the model reads exactly as others."""
 
     @property
@@ -135,7 +135,7 @@ def identify(run: Run, subject: Subject) -> None:
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
-    run.warn(filter(None, (*data.notes, subject.alike.note, _cut(subject))))
+    run.warn(filter(None, (*data.notes, subject.tokenizer_check.note, _cut(subject))))
 
 
 def _cut(subject: Subject) -> str:
@@ -158,7 +158,7 @@ def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:
     ``n_rows_used`` left after the cap. ``n_examples`` counts what every figure counts, rows or,
     where windows were cut, windows; ``n_used`` is its older name. ``windows`` has the counts of the
     cutting, with repeats of its own. ``columns`` are those of a table, in the model's order.
-    ``n_alike``: distinct rows used that the model reads exactly as another one, if there are any.
+    ``n_indistinguishable``: distinct rows used that the model reads exactly as another one, if any.
     """
     data = subject.data
     return {
@@ -171,7 +171,7 @@ def _data_facts(run: Run, subject: Subject) -> dict[str, Any]:
         "n_examples": len(data),
         "n_used": len(data),
         **({"columns": list(data.columns)} if data.columns else {}),
-        **({"n_alike": subject.alike.n} if subject.alike.n else {}),
+        **({"n_indistinguishable": subject.tokenizer_check.n} if subject.tokenizer_check.n else {}),
         **_windows(data),
     }
 

@@ -105,13 +105,13 @@ def subject_of(
     """
     check_classes(classifier, rows.classes)
     read = classifier.encode(rows.inputs)
-    alike = check_tokenizer(rows.inputs, read)
+    check = check_tokenizer(rows.inputs, read)
     data, encoded = by_window(rows, read)
-    told = (*encoded.notes, *filter(None, [alike.note]))
-    heard = replace(classifier, notes=(*classifier.notes, *told))
+    notes = (*classifier.notes, *encoded.notes, *filter(None, [check.note]))
+    noted = replace(classifier, notes=notes)
     splits = split(data, seed=seed)
     data = replace(data, weights=split_weights(data, splits))
-    return Subject(heard, data, splits, encoded, benign_index(benign, classifier), alike)
+    return Subject(noted, data, splits, encoded, benign_index(benign, classifier), check)
 
 
 def read_classifier(config: AuditConfig) -> Classifier:

@@ -35,7 +35,7 @@ def run_sweep(
         with start_engine(run.config) as execute:
             plan, outcomes = _sweep(run, subject, engine, prepared, execute)
         _keep(run.folder, plan, outcomes)
-        run.shelf.clear()
+        run.unit_store.clear()
     table = run.folder.read_table("outcomes/actions")
     routes = dict(zip(table["action"], table["route"], strict=True))
     taken = replace(prepared, plan=prepared.plan.rerouted(routes))
@@ -56,7 +56,7 @@ def _sweep(
             labels,
             chosen=prepared.chosen,
             batch_size=config.batch_size,
-            shelf=run.shelf,
+            unit_store=run.unit_store,
             progress=run.progress,
             execute=execute,
             allocate=allocate,
@@ -71,7 +71,7 @@ def _sweep(
             rows=rows,
             onto=board,
             batch_size=config.batch_size,
-            shelf=run.shelf,
+            unit_store=run.unit_store,
             progress=advance,
             execute=execute,
         )

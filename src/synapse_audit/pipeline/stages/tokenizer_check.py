@@ -1,4 +1,4 @@
-"""Inputs that differ and that the model reads alike, as it does where its tokenizer is not its own.
+"""Inputs that differ and become the same token ids, as where the tokenizer is not the model's own.
 
 A tokenizer whose vocabulary does not fit turns every word into the unknown token: the audit would
 run, and speak of a model that sees nothing but lengths.
@@ -51,14 +51,14 @@ def check_tokenizer(inputs: Sequence[Hashable], encoded: Encoded) -> TokenizerCh
         encoded: before repeated windows are dropped.
 
     Raises:
-        DataError: all of two or more distinct inputs are read alike.
+        DataError: all of two or more distinct inputs become the same token ids.
     """
     if not len(encoded) or READ[0] not in encoded.features[0]:
         return NOT_COMPARED
     read = dict(zip(inputs, _digests(encoded, len(inputs)), strict=True))
     counts = Counter(read.values())
     if len(counts) == 1 < len(read):
-        raise DataError(_all_alike(len(read), encoded))
+        raise DataError(_all_the_same(len(read), encoded))
     return TokenizerCheck(sum(n for n in counts.values() if n > 1), len(read))
 
 
@@ -73,16 +73,16 @@ def _digests(encoded: Encoded, n: int) -> list[bytes]:
     return [one.digest() for one in found]
 
 
-def _all_alike(n: int, encoded: Encoded) -> str:
+def _all_the_same(n: int, encoded: Encoded) -> str:
     ids = np.asarray(encoded.features[0][READ[0]]).tolist()
     shown = ", ".join(map(str, ids[:SHOWN])) + (", ..." if len(ids) > SHOWN else "")
     cut = (
-        f", {encoded.n_truncated:,} of them cut at the longest it can"
+        f", {encoded.n_truncated:,} of them cut at the longest that the model reads"
         if encoded.n_truncated
         else ""
     )
     return (
-        f"{n:,} distinct inputs given, which the model reads all alike, as token ids {shown}{cut}; "
-        "expected the tokenizer that it was trained with (for some model types transformers builds "
-        "one of its own, whatever was saved), or token ids with --tokens ids"
+        f"{n:,} distinct inputs given, which all become the same token ids {shown}{cut}; "
+        "expected the tokenizer that the model was trained with (for some model types transformers "
+        "builds one of its own, whatever was saved), or token ids with --tokens ids"
     )

@@ -125,7 +125,7 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"{prose.whole(facts.draws)} random draws per curve, {prose.whole(facts.resamples)} "
         f"bootstrap resamples, {tests}."
     )
-    read = (*_rows(result), *_cut(result), *_alike(result), *_warnings(result))
+    read = (*_rows(result), *_cut(result), *_indistinguishable(result), *_warnings(result))
     return made, *read, _routes(result), *_estimated(result)
 
 
@@ -170,19 +170,19 @@ def _cut(result: Result) -> tuple[str, ...]:
     )
 
 
-def _alike(result: Result) -> tuple[str, ...]:
-    """How many inputs the model cannot tell apart, because it reads the same of them."""
-    alike, used = (
+def _indistinguishable(result: Result) -> tuple[str, ...]:
+    """How many inputs are the same to the model, because it reads the same of them."""
+    same, used = (
         prose.as_float(saved.dig(result.manifest, "data", name))
-        for name in ("n_alike", "n_rows_used")
+        for name in ("n_indistinguishable", "n_rows_used")
     )
-    if not alike > 0:
+    if not same > 0:
         return ()
     much = " The tokenizer may not be the one that the model was trained with."
     return (
-        f"{prose.whole(alike)} of {prose.whole(used)} {kind_of(result).many} become the same token "
+        f"{prose.whole(same)} of {prose.whole(used)} {kind_of(result).many} become the same token "
         f"ids as another one, so that the model cannot distinguish them."
-        f"{much if 2 * alike > used else ''}",
+        f"{much if 2 * same > used else ''}",
     )
 
 

@@ -1,8 +1,8 @@
 """Who runs the units of a sweep: this process, or the workers of a Ray cluster.
 
 An engine only maps units to scores (:data:`synapse_audit.sweep.Execute`); batches, routes, the
-shelf and the tables are the same for all, so that a run may be resumed with another engine. Adding
-one = one module with ``check`` and ``start``, one line in ``ENGINES``, one name in
+unit store and the tables are the same for all, so that a run may be resumed with another engine.
+Adding one = one module with ``check`` and ``start``, one line in ``ENGINES``, one name in
 :data:`synapse_audit.config.EngineName`.
 """
 

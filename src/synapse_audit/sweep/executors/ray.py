@@ -3,8 +3,8 @@
 The driver keeps data, tokenizer, plan and run folder. What travels: once per worker the model with
 the site's statistics (:class:`~synapse_audit.sweep.executors.worker.WorkerSetup`), once per sweep
 each chunk of cells, once per batch its padded tokens, all through Ray's object store. What comes
-back are scores, (cells, examples), which the driver keeps on its shelf as they arrive, in whatever
-order.
+back are scores, (cells, examples), which the driver keeps in its unit store in whatever order
+they arrive.
 
 A unit whose worker or machine is lost is run again elsewhere, up to ``RETRIES`` times. Everything
 random is keyed by (seed, cell, example), so it does not matter where or how often a unit runs.
