@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Int
@@ -15,7 +16,7 @@ from synapse_audit.artifacts import Cell
 from synapse_audit.interventions.edits import applied
 from synapse_audit.interventions.operators import AnyRewrite, LayerRewrite, compile_rewrites
 from synapse_audit.model import HEAD_INPUT, Batch, Classifier, Pooling
-from synapse_audit.model.hooks import OutputHook, forward_pre_hooks, hook_at_points
+from synapse_audit.model.hooks import HookPoint, OutputHook, forward_pre_hooks, hook_at_points
 from synapse_audit.sweep.site import Site
 
 
@@ -46,39 +47,70 @@ def intervene(
     if cell.neurons is None:
         yield
         return
-    here = site.at(cell.site)
-    pooled = compile_rewrites([cell], here.pooled, seed=seed, device=classifier.device)
-    others: dict[int, LayerRewrite] = {}
-    if cell.position == "all" and cell.site != HEAD_INPUT:
-        others = compile_rewrites([cell], here.others, seed=seed, device=classifier.device)
-    seen: list[Batch] = []
-
-    signature = inspect.signature(classifier.model.forward)
-
-    def note(arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
-        given = signature.bind_partial(*arguments, **keywords).arguments
-        given |= given.pop("kwargs", {})
-        seen[:] = [{n: v for n, v in given.items() if isinstance(v, Tensor)}]
-
-    def at(layer: int) -> OutputHook:
-        def hook(states: Tensor) -> Tensor:
-            pooling = classifier.pooling(seen[-1])
-            place = pooling.place
-            numbers = (
-                torch.arange(len(place), device=place.device) if examples is None else examples
-            )
-            if cell.site == HEAD_INPUT and states.ndim == 2:  # one row per example
-                return pooled[layer](states[None], numbers, place)[0]
-            return rewrite_tokens(states, pooled[layer], others.get(layer), pooling, numbers)
-
-        return hook
-
-    hooks = [(classifier.point(cell.site, layer), at(layer)) for layer in pooled]
+    call = _LastCall(inspect.signature(classifier.model.forward))
+    hooks = _Hooks(classifier, cell, _rewrites(classifier, cell, site, seed), call, examples)
     with (
-        forward_pre_hooks([(classifier.model, note)]),
-        hook_at_points(hooks, root=classifier.model),
+        forward_pre_hooks([(classifier.model, call.note)]),
+        hook_at_points(hooks.at_points(), root=classifier.model),
     ):
         yield
+
+
+class _Rewrites(NamedTuple):
+    """What a cell does to the states of each layer."""
+
+    pooled: dict[int, LayerRewrite]
+    """Of the rows that the head reads."""
+    others: dict[int, LayerRewrite]
+    """Of all other tokens; none where only the pooled position is touched."""
+
+
+def _rewrites(classifier: Classifier, cell: Cell, site: Site, seed: int) -> _Rewrites:
+    here, others = site.at(cell.site), dict[int, LayerRewrite]()
+    pooled = compile_rewrites([cell], here.pooled, seed=seed, device=classifier.device)
+    if cell.position == "all" and cell.site != HEAD_INPUT:
+        others = compile_rewrites([cell], here.others, seed=seed, device=classifier.device)
+    return _Rewrites(pooled, others)
+
+
+class _LastCall:
+    """What the model was last called with: hooks further down see states alone."""
+
+    def __init__(self, signature: inspect.Signature) -> None:
+        self.signature = signature
+        self.batch: Batch = {}
+
+    def note(self, arguments: tuple[Any, ...], keywords: Mapping[str, Any]) -> None:
+        """Keeps the tensors of a call by the names of ``forward``'s parameters."""
+        given = self.signature.bind_partial(*arguments, **keywords).arguments
+        given |= given.pop("kwargs", {})
+        self.batch = {n: v for n, v in given.items() if isinstance(v, Tensor)}
+
+
+class _Hooks(NamedTuple):
+    """The hooks of one cell."""
+
+    classifier: Classifier
+    cell: Cell
+    rewrites: _Rewrites
+    call: _LastCall
+    examples: Int[Tensor, " examples"] | None
+
+    def at_points(self) -> list[tuple[HookPoint, OutputHook]]:
+        """One per layer that the cell touches, with where it goes."""
+        site = self.cell.site
+        layers = self.rewrites.pooled
+        return [(self.classifier.point(site, m), partial(self._rewrite, m)) for m in layers]
+
+    def _rewrite(self, layer: int, states: Tensor) -> Tensor:
+        pooling = self.classifier.pooling(self.call.batch)
+        place, numbers = pooling.place, self.examples
+        if numbers is None:
+            numbers = torch.arange(len(place), device=place.device)
+        pooled, others = self.rewrites.pooled[layer], self.rewrites.others.get(layer)
+        if self.cell.site == HEAD_INPUT and states.ndim == 2:  # one row per example
+            return pooled(states[None], numbers, place)[0]
+        return rewrite_tokens(states, pooled, others, pooling, numbers)
 
 
 def rewrite_tokens(

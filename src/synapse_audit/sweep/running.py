@@ -139,40 +139,57 @@ def sweep(
         execute: who runs the units; :func:`in_order` where None.
     """
     actions = tuple(cell.action for cell in plan.actions)
-    at = {action: i for i, action in enumerate(actions)}
     rows = np.arange(len(labels)) if rows is None else np.sort(rows)
     result: Any = blank(len(actions), len(rows), engine.benign) if onto is None else onto
-
-    def put(unit: Unit, scores: Scores) -> None:
-        here = np.array([at[cell.action] for cell in unit.chunk.cells])
-        done = np.ones((len(here), len(unit.rows)), bool) if unit.wanted is None else unit.wanted
-        cell, example = done.nonzero()
-        places = here[cell], np.searchsorted(rows, unit.rows)[example]
-        for name, values in scores.items():
-            result[name][places] = values[done]
-        progress(unit.pairs)
-
-    def chosen(unit: Unit) -> Unit:
-        if wanted is None:
-            return unit
-        here = np.array([at[cell.action] for cell in unit.chunk.cells])
-        return replace(unit, wanted=wanted[np.ix_(here, np.searchsorted(rows, unit.rows))] != 0)
-
-    waiting: list[Unit] = []
+    sheet = Sheet(result, {action: i for i, action in enumerate(actions)}, rows)
     batches = length_batches(encoded.lengths, rows, batch_size=batch_size)
-    for unit in map(chosen, _units(chunks(plan), batches)):
-        if not unit.pairs:
-            continue
+    units = (sheet.chosen(unit, wanted) for unit in _units(chunks(plan), batches))
+    waiting: list[Unit] = []
+    for unit in (unit for unit in units if unit.pairs):
         kept = None if unit_store is None else unit_store.load(unit.name)
         if kept is None:
             waiting.append(unit)
         else:
-            put(unit, kept)
+            sheet.put(unit, kept)
+            progress(unit.pairs)
     for unit, scores in (execute or in_order)(Work(engine, encoded, labels, tuple(waiting))):
         if unit_store is not None:
             unit_store.save(unit.name, scores)
-        put(unit, scores)
+        sheet.put(unit, scores)
+        progress(unit.pairs)
     return Outcomes(actions, **result)
+
+
+class Sheet(NamedTuple):
+    """The outcomes while they are written: where the scores of each unit belong."""
+
+    scores: Any
+    """Name → (actions, examples); filled in place."""
+    row_of: Mapping[str, int]
+    """Action → its row."""
+    examples: Int[np.ndarray, " evaluate"]
+    """The examples of the columns, ascending."""
+
+    def chosen(self, unit: Unit, wanted: Shaped[np.ndarray, "actions evaluate"] | None) -> Unit:
+        """The unit with those of its pairs that are to be run; all where ``wanted`` is None."""
+        if wanted is None:
+            return unit
+        cells, examples = self._places(unit)
+        return replace(unit, wanted=wanted[np.ix_(cells, examples)] != 0)
+
+    def put(self, unit: Unit, scores: Scores) -> None:
+        """Writes the scores of the pairs that were run; the others keep what stands there."""
+        cells, examples = self._places(unit)
+        whole = unit.wanted is None
+        done = np.ones((len(cells), len(examples)), bool) if whole else unit.wanted
+        cell, example = np.asarray(done).nonzero()
+        for name, values in scores.items():
+            self.scores[name][cells[cell], examples[example]] = values[done]
+
+    def _places(self, unit: Unit) -> tuple[Int[np.ndarray, " cells"], Int[np.ndarray, " examples"]]:
+        """Rows and columns of a unit's cells and examples."""
+        cells = np.array([self.row_of[cell.action] for cell in unit.chunk.cells])
+        return cells, np.searchsorted(self.examples, unit.rows)
 
 
 def blank(
