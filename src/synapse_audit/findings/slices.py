@@ -19,25 +19,20 @@ from jaxtyping import Bool, Float
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects import calibration as measures
 from synapse_audit.effects import untouched
-from synapse_audit.effects.curves import figure, headline, unknown
+from synapse_audit.effects.curves import headline
 from synapse_audit.effects.estimates import proportion
 from synapse_audit.effects.parts import PartMeans, groups_of, part_means
 from synapse_audit.effects.selection import Candidates, difference, largest, smallest, widened
 from synapse_audit.effects.two_phase import phases
 from synapse_audit.statistics import Interval
 from synapse_audit.summary import Figure
+from synapse_audit.tables.slices import RECALLS, SLICES
 
 LEAST, LEAST_GROUPS, LEAST_OF_CLASS = 20, 5, 5
 """Evaluated examples and groups of a slice, and examples of a class in it, below which nothing is
 said."""
 
 MEASURES = ("accuracy", "difference", "fragility", "ece", "overconfidence")
-SLICES = [
-    *("column", "value", "n", "groups", "reason"),
-    *(f"{name}{end}" for name in MEASURES for end in ("", "_low", "_high")),
-    "chance_ece",
-]
-RECALLS = ["column", "value", "class", "support", "recall", "recall_low", "recall_high"]
 NO_SLICES = "no slice column was named (--slice-columns COLUMN,COLUMN)"
 NO_CURVE = "no removal curve (operator mean, top, all layers, pooled) was run"
 NO_OTHERS = "no example is outside of the slice"
@@ -76,7 +71,7 @@ def slices(evidence: Evidence) -> Finding:
     tables = {"slices": table, "recalls": recalls}
     if not evidence.slices:
         return Finding(
-            "slices", tables, dict.fromkeys(("slices", "worst_slice"), unknown(NO_SLICES))
+            "slices", tables, dict.fromkeys(("slices", "worst_slice"), Figure.unknown(NO_SLICES))
         )
     worst = {name: _worst(evidence, [p for p in parts if p.column == name])
              for name in evidence.slices}  # fmt: skip
@@ -99,9 +94,9 @@ def slices_of(evidence: Evidence) -> list[Slice]:
 def slices_table(evidence: Evidence, parts: list[Slice]) -> pd.DataFrame:
     """One row per slice; numbers are null where there is a reason."""
     table = pd.DataFrame(
-        [(p.column, p.value, p.n, p.groups, p.reason) for p in parts], columns=SLICES[:5]
-    ).reindex(columns=SLICES)
-    types = dict.fromkeys(SLICES[5:], "float64") | dict.fromkeys(("column", "value"), "str")
+        [(p.column, p.value, p.n, p.groups, p.reason) for p in parts], columns=SLICES.names[:5]
+    ).reindex(columns=SLICES.names)
+    types = dict.fromkeys(SLICES.names[5:], "float64") | dict.fromkeys(("column", "value"), "str")
     table = table.astype(types | {"reason": "str", "n": "int64", "groups": "Int64"})
     kept = [place for place, part in enumerate(parts) if not part.reason]
     if kept:
@@ -193,8 +188,8 @@ def recalls_table(evidence: Evidence, parts: list[Slice]) -> pd.DataFrame:
             (part.column, part.value, evidence.classes[c], int(counts[c]), *row)
             for c, row in zip(present, ends.tolist(), strict=True)
         ]
-    types = dict.fromkeys(RECALLS[:3], "str") | dict.fromkeys(RECALLS[4:], "float64")
-    return pd.DataFrame(rows, columns=RECALLS).astype(types | {"support": "int64"})
+    types = dict.fromkeys(RECALLS.names[:3], "str") | dict.fromkeys(RECALLS.names[4:], "float64")
+    return pd.DataFrame(rows, columns=RECALLS.names).astype(types | {"support": "int64"})
 
 
 def _right(evidence: Evidence) -> Bool[np.ndarray, " examples"]:
@@ -218,7 +213,7 @@ def _figures(table: pd.DataFrame, recalls: pd.DataFrame) -> dict[str, dict[str, 
     found: dict[str, dict[str, Any]] = {}
     for row in table.to_dict("records"):
         of = found.setdefault(row["column"], {})
-        of[row["value"]] = unknown(row["reason"]) if row["reason"] else _slice_figures(row)
+        of[row["value"]] = Figure.unknown(row["reason"]) if row["reason"] else _slice_figures(row)
     for row in recalls.to_dict("records"):
         of = found[row["column"]][row["value"]].setdefault("recall", {})
         few = f"{row['support']} evaluated examples; at least {LEAST_OF_CLASS} needed"
@@ -229,12 +224,12 @@ def _figures(table: pd.DataFrame, recalls: pd.DataFrame) -> dict[str, dict[str, 
 def _slice_figures(row: dict[Any, Any]) -> dict[str, Any]:
     reasons = {"difference": NO_OTHERS, "fragility": NO_CURVE}
     known = {m: _figure(row, m, n=row["n"], reason=reasons.get(m, "")) for m in MEASURES}
-    return known | {"chance_ece": figure(row["chance_ece"])}
+    return known | {"chance_ece": Figure(row["chance_ece"])}
 
 
 def _figure(row: dict[Any, Any], name: str, *, n: int, reason: str) -> Figure:
     value, low, high = (float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
-    return unknown(reason) if np.isnan(value) else Figure(value, low, high, n=n)
+    return Figure.unknown(reason) if np.isnan(value) else Figure(value, low, high, n=n)
 
 
 def _worst(evidence: Evidence, parts: list[Slice]) -> dict[str, Figure]:
@@ -242,14 +237,14 @@ def _worst(evidence: Evidence, parts: list[Slice]) -> dict[str, Figure]:
     kept = [part for part in parts if not part.reason]
     names = ("accuracy", "fragility", "gap")
     if len(kept) < 2:
-        return dict.fromkeys(names, unknown("fewer than two slices have enough examples"))
+        return dict.fromkeys(names, Figure.unknown("fewer than two slices have enough examples"))
     members, right, lost = _members(kept), _right(evidence), _lost(evidence)
     accuracy = part_means(evidence, right, members)
     own = _shares(evidence, right, members)
     left_out = [part.value for part in parts if part.reason]
     found = {
         "accuracy": _extreme(kept, accuracy, own, pick=smallest, left_out=left_out),
-        "fragility": unknown(NO_CURVE),
+        "fragility": Figure.unknown(NO_CURVE),
         "gap": _gap(accuracy.inside, left_out),
     }
     if lost is not None:

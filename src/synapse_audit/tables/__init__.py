@@ -26,6 +26,7 @@ from synapse_audit.tables import (
     run,
     seeds,
     sites,
+    slices,
     vulnerability,
 )
 from synapse_audit.tables.column import Column
@@ -36,7 +37,7 @@ __all__ = ["TABLES", "Column", "Table", "problem_of"]
 _MODULES = (
     *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
     *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, detection),
-    seeds,
+    *(seeds, slices),
 )
 
 TABLES: dict[str, Table] = {table.path: table for part in _MODULES for table in part.TABLES}

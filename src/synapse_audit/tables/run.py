@@ -44,7 +44,10 @@ SPLITS = Table(
     "splits",
     "an example",
     (EXAMPLE, SPLIT, LABEL),
-    (count("row", "", "row of the data that the window was cut from"),),
+    (
+        count("row", "", "row of the data that the window was cut from"),
+        text("slice:<column>", "value in the slice column of that name"),
+    ),
 )
 PREDICTIONS = Table(
     "predictions",

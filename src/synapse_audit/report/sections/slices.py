@@ -11,18 +11,12 @@ from typing import Any
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import Line, dots
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import TOP
+from synapse_audit.tables.slices import RECALLS, SLICES
 
-SLICES = (
-    "column", "value", "n", "groups", "reason", "accuracy", "accuracy_low", "accuracy_high",
-    "difference", "difference_low", "difference_high", "fragility", "fragility_low",
-    "fragility_high", "ece", "ece_low", "ece_high", "chance_ece", "overconfidence",
-    "overconfidence_low", "overconfidence_high",
-)  # fmt: skip
-RECALLS = ("column", "value", "class", "support", "recall", "recall_low", "recall_high")
 DRAWN = 30
 """Slices of a column that a figure shows, the least accurate ones."""
 EMPTY = "This section is empty: no slice column was named (--slice-columns COLUMN,COLUMN)."
@@ -46,7 +40,7 @@ LIMITS = (
 
 def slices(result: Result) -> Section:
     """Accuracy and fragility of every slice, the worst of each column, recalls."""
-    table = saved.frame(result, "slices", "slices", SLICES)
+    table = saved.frame(result, SLICES)
     judged = table.dropna(subset=["accuracy"])
     panels = [panel for column in dict.fromkeys(table["column"]) for panel in _panels(
         str(column), saved.rows(judged, column=column))]  # fmt: skip
@@ -136,7 +130,7 @@ def _worst(result: Result, column: str) -> str:
 # ---- figures and tables --------------------------------------------------------------------------
 
 
-def _panels(column: str, rows: pd.DataFrame) -> list[Figure]:
+def _panels(column: str, rows: pd.DataFrame) -> list[Plot]:
     """Accuracy and fragility of one column's slices, least accurate first."""
     rows = rows.sort_values("accuracy", kind="stable").head(DRAWN)
     made = []
@@ -146,7 +140,7 @@ def _panels(column: str, rows: pd.DataFrame) -> list[Figure]:
     return made
 
 
-def _panel(column: str, measure: str, rows: pd.DataFrame) -> Figure:
+def _panel(column: str, measure: str, rows: pd.DataFrame) -> Plot:
     names = [str(value) for value in rows["value"]]
     ends = (rows[f"{measure}_low"].tolist(), rows[f"{measure}_high"].tolist())
     series = Line(measure, TOP, list(range(len(names))), rows[measure].tolist(), *ends)
@@ -156,7 +150,7 @@ def _panel(column: str, measure: str, rows: pd.DataFrame) -> Figure:
 
 
 def _tables(result: Result, table: pd.DataFrame) -> tuple[Table, ...]:
-    recalls = saved.frame(result, "slices", "recalls", RECALLS)
+    recalls = saved.frame(result, RECALLS)
     intervals = ("accuracy", "difference", "fragility", "ece", "overconfidence")
     shown = with_intervals(table.assign(reason=table["reason"].replace("", None)), *intervals)
     made = (
