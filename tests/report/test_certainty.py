@@ -38,7 +38,7 @@ def test_calibration_says_what_is_unknown(full: FakeResult) -> None:
     assert "No temperature is recommended: all is right." in said
     level = {"value": 0.001, "low": -0.01, "high": 0.01}
     said = answer("calibration", changed(full, "calibration", overconfidence=level))
-    assert "no more than chance may explain" in said
+    assert "which chance alone may explain" in said
 
 
 def test_draws_of_the_noise_share_a_row(full: FakeResult) -> None:
@@ -55,7 +55,9 @@ def test_detection_tells_silent_from_loud(full: FakeResult) -> None:
     assert f"{UNRESOLVED}." in said
     assert "10 fail silently, 3 loudly, 2 both ways and 25 neither way" in said
     assert "There the threshold fixed at 1% catches 0.30" in said
-    assert "flags 0.90 (0.88 to 0.92) of the benign inputs; one set anew would catch 0.60" in said
+    assert (
+        "flags 0.90 (0.88 to 0.92) of the benign inputs; a re-fitted one would catch 0.60" in said
+    )
 
 
 def test_detection_without_a_benign_class_is_one_honest_line(full: FakeResult) -> None:

@@ -28,7 +28,7 @@ def test_sentences_quote_the_guarantee_at_a_tenth(result: FakeResult) -> None:
     assert "Half of the correctly classified examples need a head edit larger than 26.7%." in said
     assert "at least 57 (56 to 60) inputs of the head must be set to 0" in said
     assert "held at their mean" not in said
-    assert "All 12 changes that were measured kept what was guaranteed." in said
+    assert "All 12 changes that were measured agree with what was guaranteed." in said
 
 
 def test_a_broken_guarantee_is_not_hidden(result: FakeResult) -> None:

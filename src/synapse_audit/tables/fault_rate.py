@@ -12,7 +12,7 @@ BITS = count("bits", "bits", "how many such bits the model has")
 RATE = (
     count("faults", "faults", "how many were drawn"),
     count("broken", "faults", "how many of them break the model"),
-    count("no_numbers", "faults", "how many of them leave a logit that is no number"),
+    count("no_numbers", "faults", "how many of them leave a logit that is not a number"),
     number("rate", "share", "share of the bits that break the model"),
     number("low", "share", "lower end of its 95 % margin over which bits were drawn"),
     number("high", "share", "upper end of its 95 % margin over which bits were drawn"),

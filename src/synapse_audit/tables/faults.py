@@ -25,8 +25,8 @@ FLIPS = of_finding(
     *DROP,
     *REDIRECT,
     *COLLATERAL,
-    number("overflowed", "share", "draws in which a weight became infinite or no number"),
-    number("crashed", "share", "examples with a logit that is no number"),
+    number("overflowed", "share", "draws in which a weight became infinite or not a number"),
+    number("crashed", "share", "examples with a logit that is not a number"),
     DRAWS,
 )
 HALVING = of_finding(

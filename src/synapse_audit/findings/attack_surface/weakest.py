@@ -33,8 +33,6 @@ from synapse_audit.tables.attack_surface import WEAKEST
 ENOUGH = 0.5
 """Share of the other examples that counts as redirected."""
 
-"""``value`` is a budget for ``halves`` and ``redirects``, else what was measured."""
-
 NAMES = ("operator", "parameter", "strength", "fraction", "aimed", "budget", "unit")
 NOT_RUN = "no experiment of this space was run"
 NOT_ENOUGH = "none tried is enough"

@@ -128,7 +128,7 @@ def agreement_maps(table: pd.DataFrame) -> Group:
         _map(role, saved.rows(rows, role=role)) for role in ROLES if (rows["role"] == role).any()
     )
     note = "● p adjusted at most 0.05, over orders of the classes."
-    return Group("Do the spaces find the same classes weak?", figures, note=note)
+    return Group("Are the same classes weak in every space?", figures, note=note)
 
 
 def _map(role: str, rows: pd.DataFrame) -> Plot:

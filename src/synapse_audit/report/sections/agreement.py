@@ -41,7 +41,7 @@ READING = (
     "value is the shared part of that set and the ranking's own (a Jaccard index).",
     "What a ranking is worth is measured, not argued: the accuracy that silencing its top costs "
     "beyond random sets of the same size, averaged over the shares of the sweep. Bars are 95% "
-    "intervals over examples.",
+    "intervals over examples and draws.",
     "Steadiness is the share of a layer's top tenth that a bootstrap of the fitting examples finds "
     "again.",
 )
@@ -51,9 +51,8 @@ LIMITS = (
     "gradients is chosen by a linear estimate of the very thing that is then measured.",
     "Conductance depends on where its path begins (here: the average embedding) and gradient "
     "rankings are made from at most a few hundred examples.",
-    "Intervals beyond random vary the examples and not the draws: set them beside the range of the "
-    "draws. The random sets are the same for all rankings, and the best of several rankings is "
-    "quoted, which leans upwards.",
+    "The random sets are the same for all rankings, and the best of several rankings is "
+    "quoted, with an interval that holds for all of them.",
 )
 
 
@@ -225,7 +224,7 @@ def _dissociation(apart: pd.DataFrame) -> Group:
     )}  # fmt: skip
     panels = {operator: lines for operator, lines in panels.items() if lines}
     figures = tuple(_apart_figure(operator, lines) for operator, lines in panels.items())
-    title = "Neurons on which reading and use part, silenced"
+    title = "Neurons that are readable or used, but not both, silenced"
     return Group(title, figures, legend(list(panels.values())))
 
 
@@ -348,6 +347,6 @@ APART_TABLE = (
 NEURON_TABLE = (
     Column("neuron", "address", text),
     Column("kind", "selection", text),
-    Column("place by reading", "readable_place", SHARE),
+    Column("place by what is readable", "readable_place", SHARE),
     Column("place by use", "used_place", SHARE),
 )

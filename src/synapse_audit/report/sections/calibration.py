@@ -50,8 +50,8 @@ READING = (
 LIMITS = (
     "Only the confidence of the answer given is judged, not the probabilities of the other "
     "classes.",
-    "Where a cell is a two-phase estimate only its exactly run examples count, each class at its "
-    "weight among all. They can be few: the level for chance grows accordingly.",
+    "Where a cell is a two-phase estimate, only the examples that were run exactly count, each "
+    "class with its weight among all. They can be few: the level for chance grows accordingly.",
     "ECE depends on the bins; the table gives it in bins of equal weight too.",
 )
 
@@ -109,8 +109,8 @@ def _lean(found: Figure) -> str:
         turned = prose.span(-found.high, -found.low)
         return f"Its confidence falls short of its accuracy by {size} ({turned})."
     return (
-        f"Confidence and accuracy differ by {prose.number(found.value)} ({bounds}), no more "
-        "than chance may explain."
+        f"Confidence and accuracy differ by {prose.number(found.value)} ({bounds}), which chance "
+        "alone may explain."
     )
 
 
@@ -118,7 +118,7 @@ def _wrong(result: Result) -> str:
     found = saved.estimate(result.summary, "calibration", "wrong_confidence")
     n = saved.estimate(result.summary, "calibration", "n_wrong")
     if not found.known:
-        return f"How sure it is when wrong is unknown: {found.reason}." if found.reason else ""
+        return f"Its confidence when wrong is unknown: {found.reason}." if found.reason else ""
     sure = saved.estimate(result.summary, "calibration", "sure_errors")
     many = f"On its {prose.plural(int(n.value), 'wrong answer')} " if n.known else "When wrong "
     share = (
@@ -183,7 +183,7 @@ def _reliability(result: Result) -> Group:
     shown = [(title, lines) for title, lines in panels if len(lines) > 1]
     figures = tuple(_reliability_figure(title, lines) for title, lines in shown)
     return Group(
-        "When it says so, how often is it right?",
+        "How often is it right at each confidence?",
         figures,
         legend([lines for _, lines in shown]),
         note="One point per bin of confidence, larger where it holds more of the answers; bins "

@@ -47,11 +47,12 @@ READING = (
     "length, or its largest entry over their largest. Weights and biases of the last layer may "
     "change; where only one row may, the curve lies higher.",
     "Guarantees for the head's weights and inputs are exact: at an example's own distance some "
-    "change does move it. Those for the final state go through a dense layer and are lower "
+    "change does change its prediction. Those for the final state go through a dense layer and "
+    "are lower "
     "bounds, so the truth may be better.",
     "Shaded bands are 95% bootstrap intervals over examples, widened so that they fall with the "
-    "size as the guarantee does. Under attack the measured line "
-    "can only lie on or above the guaranteed one; the gap is what attackers may still find, or "
+    "size as the guarantee does. The measured line can only lie on or above the guaranteed one; "
+    "the gap is what attackers may still find, or "
     "what no single edit can do to all examples at once.",
 )
 LIMITS = (
@@ -155,7 +156,7 @@ def _check(result: Result) -> str:
         return ""
     measured = prose.plural(round(cells), "change that was measured", "changes that were measured")
     if not changed:
-        return f"All {measured} kept what was guaranteed."
+        return f"All {measured} agree with what was guaranteed."
     broken = prose.plural(round(changed), "prediction")
     return f"In {measured}, {broken} changed against the guarantee: rounding, or a bug."
 
@@ -197,7 +198,7 @@ def _panels(
 
 def _alt(title: str, drawn: list[Line]) -> str:
     ends = prose.figures([one.name for one in drawn], [one.y[-1] for one in drawn])
-    return f"{title}: accuracy that is certain, over the size. At the largest size: {ends}."
+    return f"{title}: guaranteed accuracy over the size. At the largest size: {ends}."
 
 
 def _monotone(rows: pd.DataFrame) -> pd.DataFrame:

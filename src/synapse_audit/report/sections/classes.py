@@ -29,7 +29,7 @@ READING = (
     "at which a class has lost half of its recall.",
 )
 LIMITS = (
-    "A model that has lost everything answers one class always. That class looks robust although "
+    "A model that has lost everything always predicts one class. That class looks robust although "
     "nothing is recognised any more: read a curve that stays at 1 with care.",
     "Small classes have wide intervals; overlapping intervals do not order two classes.",
     "Where sets are taken across layers (preset paper), the random controls have as many neurons "

@@ -16,7 +16,7 @@ from synapse_audit.tables.run import PREDICTIONS
 
 EMPTY = "This section is empty: the run holds no clean predictions (table predictions)."
 READING = (
-    "Rows are true classes, columns what the model says; each row sums to 1. The diagonal is the "
+    "Rows are true classes, columns predicted ones; each row sums to 1. The diagonal is the "
     "recall of each class.",
 )
 LIMITS = (
@@ -75,7 +75,7 @@ def _answer(result: Result, scores: pd.DataFrame, counts: np.ndarray) -> tuple[s
     start = (
         f"Accuracy is {prose.with_interval(accuracy)} and macro F1 {prose.with_interval(macro)}."
         if accuracy.known
-        else f"{prose.number(np.trace(counts) / counts.sum())} of the rows are classified rightly."
+        else f"{prose.number(np.trace(counts) / counts.sum())} of the rows are predicted correctly."
     )
     known = scores.dropna(subset=["recall"])
     if not len(known):

@@ -31,8 +31,9 @@ READING = (
     "A failure is silent where missed alarms rise by 0.01 or more (interval above 0) and false "
     "alarms do not, loud where it is the other way round.",
     "The alarm score is 1 − the probability of the benign class. A fixed threshold is set once, on "
-    "the untouched model, to flag 1% of benign inputs: what a deployed detector has. A re-fitted "
-    "one is set anew on the damaged model: what the scores still hold. Where only the fixed one "
+    "the untouched model, to flag 1% of benign inputs, as in a deployed detector. A re-fitted "
+    "one is set again on the damaged model: it shows what the scores still hold. Where only the "
+    "fixed one "
     "fails, the scores have moved but not lost their order.",
     "Bars are 95% bootstrap intervals; the band is where one more random control would lie (95%).",
 )
@@ -41,7 +42,8 @@ LIMITS = (
     "are slightly too good.",
     "A false-alarm rate can be resolved only with enough benign examples: 100 for 1%, 1 000 for "
     "0.1%; with fewer the figure is left unknown.",
-    "Where a cell is a two-phase estimate only its exactly run examples count. Areas and "
+    "Where a cell is a two-phase estimate, only the examples that were run exactly count. Areas "
+    "and "
     "re-fitted rates have intervals for the headline curves, the logits and edits toward the "
     "benign class only.",
 )
@@ -143,7 +145,7 @@ def _by_threshold(result: Result, path: tuple[str, ...]) -> str:
     )
     if not (fixed.known and flagged.known):
         return ""
-    anew = f"; one set anew would catch {prose.with_interval(again)}" if again.known else ""
+    anew = f"; a re-fitted one would catch {prose.with_interval(again)}" if again.known else ""
     return (
         f". There the threshold fixed at 1% catches {prose.with_interval(fixed)} of the attacks "
         f"and flags {prose.with_interval(flagged)} of the benign inputs{anew}"
@@ -303,7 +305,7 @@ REMOVAL_TABLE = (
     Column("draws", "draws", COUNT),
 )
 THRESHOLD_TABLE = (
-    Column("false-alarm rate aimed at", "limit"),
+    Column("target false-alarm rate", "limit"),
     Column("alarm where P(benign) is below", "probability"),
     Column("benign flagged", "false_alarm"),
     Column("attacks caught", "caught"),

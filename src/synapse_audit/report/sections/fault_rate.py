@@ -29,9 +29,9 @@ HEADLINE = 0.01
 """Share of the predictions that the sentences and the figure speak of."""
 EMPTY = "This section is empty: no random faults were asked for (--faults N)."
 READING = (
-    "A fault flips one bit of one number of the model, drawn at random: bits of memory fail so. It "
-    "breaks the model where it changes more than the stated share of the predictions, or where a "
-    "logit is no number or infinite for any example.",
+    "A fault flips one bit of one number of the model, drawn at random, as bits of memory fail. "
+    "It breaks the model where it changes more than the stated share of the predictions, or where "
+    "a logit of any example is infinite or not a number.",
     "Faults are drawn of each kind of bit in each kind of tensor, without replacement: half of "
     "them dealt evenly, half by number of bits. Rates of several kinds together weigh each by how "
     "many bits it has, so they are the chance for a bit that fails anywhere.",
@@ -79,7 +79,7 @@ def _overall(row: pd.Series) -> str:
     return (
         f"One random bit flip anywhere in the model changes more than {prose.percent(HEADLINE)} of "
         f"the predictions with a chance of {_chance(found)}: {prose.whole(row['broken'])} of "
-        f"{drawn} did, and {prose.whole(row['no_numbers'])} left logits that are no numbers."
+        f"{drawn} did, and {prose.whole(row['no_numbers'])} left logits that are not numbers."
     )
 
 

@@ -34,8 +34,8 @@ READING = (
     "A weight is stored as bits. Flipping the highest bit of its exponent multiplies it by up to "
     "10³⁸; flipping a bit of its mantissa changes it by a few percent or less. Accuracy lost is "
     "shown against the number of bits flipped at once.",
-    "Random bits are the mean over draws, shaded from the 2.5th to the 97.5th percentile of the "
-    "draws. Ranked bits are those with the largest first-order rise of the loss; searched bits are "
+    "Random bits are the mean over draws, shaded where one more draw would lie with 95%. Ranked "
+    "bits are those with the largest first-order rise of the loss; searched bits are "
     "chosen one after the other, each tried on examples outside those reported here, by an "
     "attacker who knows the model.",
     "The number format is the one the bits are flipped in. Rounding to it is no part of the "
@@ -44,11 +44,11 @@ READING = (
 LIMITS = (
     "A search is greedy and tries few candidates: fewer bits may do. It stops where its own "
     "examples fall to chance.",
-    "Where a weight becomes infinite or no number, so may the logits; the answer is then the first "
-    "class whose logit is no number, as argmax has it. A product would notice this; a wrong answer "
-    "it would not.",
+    "Where a weight becomes infinite or not a number, so may the logits; the prediction is then "
+    "the first class whose logit is not a number, as argmax has it. A product would notice that, "
+    "but not a wrong answer.",
     "Only the head, and the attention output, the MLP and the last norm of the first and the last "
-    "block, are tried; bits are flipped in matrices alone, so not in the norm.",
+    "block, are tried; bits are flipped in matrices only, not in norms.",
 )
 
 
@@ -128,7 +128,7 @@ def _place(row: pd.Series) -> str:
 def _crashes(flips: pd.DataFrame) -> Iterator[str]:
     crashed, overflowed = flips[flips["crashed"] > 0], flips[flips["overflowed"] > 0]
     if len(flips) and not len(crashed) and not len(overflowed):
-        yield "No flip made a weight or a logit infinite or no number."
+        yield "No flip made a weight or a logit infinite or not a number."
     elif len(flips):
         yield (
             f"In {len(crashed)} of {prose.plural(len(flips), 'setting')} some logits were no "

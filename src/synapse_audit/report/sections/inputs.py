@@ -50,14 +50,13 @@ def inputs(result: Result) -> Section:
 def _reading(kind: Kind) -> tuple[str, ...]:
     return (
         f"FGSM and PGD move every number of the {kind.embeddings} of {kind.own} by at most ε, "
-        "along the gradient that takes the model away from what it said by itself (the label is "
-        "not used). ε is a share of the root mean square of those embeddings, so it is also the "
+        "along the gradient that takes the model away from its own prediction (the label is not "
+        "used). ε is a share of the root mean square of those embeddings, so it is also the "
         f"size of the whole change relative to the {kind.noun}. Gaussian noise of the same size is "
         "the control.",
         f"Deleted {kind.units} are hidden from the attention, or set to 0 where it has no mask for "
         "them: those with the largest product of gradient and embedding, beside as many random "
-        "ones (mean over draws, shaded from the 2.5th to the 97.5th percentile of the draws). "
-        + kind.spared,
+        "ones (mean over draws, shaded where one more draw would lie with 95%). " + kind.spared,
     )
 
 

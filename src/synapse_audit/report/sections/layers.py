@@ -54,8 +54,9 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     )
     above = int((outside & (rows["excess"] > 0)).sum())
     second = (
-        f"In {above} of {len(rows)} cells the top-ranked neurons cost more than one more random "
-        f"draw from the same layer would with 97.5%; by chance {len(rows) / 40:.1f} would."
+        f"In {above} of {len(rows)} cells the top-ranked neurons cost more than another random "
+        f"draw from the same layer would with 97.5% certainty; by chance {len(rows) / 40:.1f} "
+        "would."
     )
     return first, second
 

@@ -18,8 +18,8 @@ from synapse_audit.tables.asymmetry import MATRIX
 EMPTY = "This section is empty: no neurons were ranked per class (table asymmetry.matrix)."
 READING = (
     "Rows: the class whose highest-ranked neurons are silenced. Columns: the class whose recall "
-    "falls, beyond what random neurons of the same number cost. A model with a private place per "
-    "class shows a strong diagonal and pale cells elsewhere.",
+    "falls, beyond what random neurons of the same number cost. A model that keeps each class in "
+    "neurons of its own shows a strong diagonal and pale cells elsewhere.",
     "Specificity takes out of each cell how damaging its row is to all classes and how fragile its "
     "column is to all sets, so that a generally fragile class does not look specific.",
 )
@@ -84,8 +84,8 @@ def _answer(rows: pd.DataFrame, tests: bool) -> tuple[str, ...]:
         )
     names = prose.some([prose.quoted(name) for name in hits["class"]])
     return start, (
-        f"For {len(hits)} of {prose.plural(len(own), 'class', 'classes')} its own neurons hurt it "
-        f"more than rows and columns explain: {names}."
+        f"For {len(hits)} of {prose.plural(len(own), 'class', 'classes')} silencing its own "
+        f"neurons hurts it more than row and column explain: {names}."
     )
 
 

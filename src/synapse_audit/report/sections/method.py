@@ -27,8 +27,8 @@ READING = (
     "pooled position is the token that the head reads, or the mean of those it reads.",
     "Random controls: sets of the same size in each layer, from one permutation per draw, so that "
     "they are nested over shares. Norm-matched controls also share the profile of activation size.",
-    "Plateau: the largest share up to which the lower bound of the paired difference stays at or "
-    "above −0.02. Half point: the share at which half of the distance from clean accuracy to the "
+    "Plateau: the largest share up to which the measured drop stays within 0.02 at every share "
+    "tried. Half point: the share at which half of the distance from clean accuracy to the "
     "best constant answer is lost, interpolated between the shares tried.",
     "Redirect rate: share of examples not predicted as the target when clean that are afterwards. "
     "Collateral: share of examples outside the classes aimed at that were right and become wrong.",
@@ -36,14 +36,14 @@ READING = (
     "bootstrap degenerates Wilson's for a share, Bonett and Price's for a drop. Tests of curves: t "
     "over the random draws, adjusted after Benjamini and Yekutieli (2001).",
     "Two-phase: a cell at the pooled position may be run along the pooled row alone on every "
-    "example, and exactly on a random part of them, dense where that leaves the answer in doubt "
-    "(how dense, a pilot says per kind of cell); the effect is then a difference "
-    "estimate from both. Accuracies, drops, recalls "
+    "example, and exactly on a random part of them, denser where the answer is in doubt (a pilot "
+    "says how dense, per kind of cell); the effect is then a difference estimate from both. "
+    "Accuracies, drops, recalls "
     "and whatever is resampled from them (plateau, half point, fragility, matrix) carry the "
     "uncertainty of both phases.",
 )
 LIMITS = (
-    "One model, one data set, one seed: intervals speak of other examples from the same source, "
+    "One model, one data set, one seed: intervals cover other examples from the same source, "
     "not of other training runs or other data.",
     "Interventions at single neurons depend on the basis; knowledge spread over directions can be "
     "missed.",
@@ -53,9 +53,9 @@ LIMITS = (
     "together may be a state that never occurs.",
     "Probes are linear: what only a non-linear reader could find counts as absent, for them and "
     "for the rankings and sufficient sets built on them.",
-    "Two-phase estimates rest on the pilot: a cell whose routes part on rare examples only may be "
-    "estimated from fewer exact ones than it needed, and be covered less than 95%, and so may the "
-    "recall of a rare class. Running with --exact leaves none.",
+    "Two-phase estimates rest on the pilot: a cell whose routes differ on rare examples only may "
+    "be estimated from fewer exact ones than it needed, so that its interval, or that of a rare "
+    "class's recall, covers less than 95%. Running with --exact avoids them.",
     "Metrics are weighted back to the class shares of the data; other shares give other figures.",
 )
 FEW = 30
@@ -166,7 +166,7 @@ def _cut(result: Result) -> tuple[str, ...]:
     return (
         f"{prose.whole(truncated)} of {used} {kind_of(result).many} were longer than "
         f"{prose.plain(asked) if asked else 'the model can read'} and were cut to fit; "
-        "nothing here speaks of what was cut off.",
+        "nothing here covers what was cut off.",
     )
 
 
@@ -199,7 +199,7 @@ def _windows(result: Result) -> str:
         f"which {repeats} repeated another one and were dropped. Each of the {left} left counts as "
         "an example with the label of its row, so that every figure is one per window and long "
         "rows count more; windows of one row never fall into different splits and are resampled "
-        "together. McNemar's p values and Wilson's intervals know no rows: they take windows for "
+        "together. McNemar's p values and Wilson's intervals ignore rows: they take windows as "
         "independent."
     )
 

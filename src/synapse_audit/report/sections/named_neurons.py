@@ -36,7 +36,7 @@ READING = (
 LIMITS = (
     "The position among random draws counts how many cost at least as much; with few draws it "
     "cannot be small. No figure here is corrected for how many sets were tried.",
-    "Neurons that were named after looking at these data, or at this report, are favoured by that.",
+    "Neurons that were named after looking at these data, or at this report, have an advantage.",
 )
 
 

@@ -123,9 +123,9 @@ def _shape(result: Result, operator: str) -> str:
         else "even the smallest share may cost more than 0.02 of accuracy"
     )
     lost = (
-        f"half of the way to chance is lost at {prose.percent(half.value)}"
+        f"half of the accuracy above chance is gone at {prose.percent(half.value)}"
         if half.known
-        else "half of the way to chance is never lost"
+        else "half of the accuracy above chance is never gone"
     )
     return f"{flat}, and {lost}"
 

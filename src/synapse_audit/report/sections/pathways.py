@@ -29,19 +29,21 @@ READING = (
     "when only that row runs on, against the keys and values of the untouched run: no other token "
     "sees the change. Through other tokens is the rest of the loss: they read the changed row in "
     "one block and are read back in a later one.",
-    "A through part above 0 is damage that other tokens pass on; below 0, they repair what the "
+    "An indirect part above 0 is damage that other tokens pass on; below 0, they repair what the "
     "pooled row lost. Bars are 95% intervals over examples and, where estimated, over the "
     "subsample; the band is where one more random control would lie (95%).",
     "Disagreement is the share of examples on which the two routes answer with different classes, "
-    "as the exactly run ones let estimate it; it can be large while both lose the same accuracy.",
+    "estimated from those that were run exactly; it can be large while both lose the same "
+    "accuracy.",
 )
 LIMITS = (
-    "Only sets that the pooled position carries are split, and only where the routes can part: in "
-    "the last two layers the effect is direct by construction, and a rewrite at every token has no "
+    "Only sets that the pooled position carries are split, and only where the routes can differ: "
+    "in the last two layers the effect is direct by construction, and a rewrite at every token "
+    "has no "
     "direct part of its own.",
     "Where the whole effect is a two-phase estimate, so is the part through other tokens. Where "
-    "the routes differ on fewer than five exactly run examples, its interval is a closed form with "
-    "the error that the pilot lets expect, so it can be wider than that of the whole drop.",
+    "the routes differ on fewer than five exactly run examples, its interval is a closed form "
+    "with the error expected from the pilot, so it can be wider than that of the whole drop.",
     "The band of random controls shows how draws differ, not what few exact examples may hide.",
     "The largest of several parts is quoted, so it leans away from 0.",
 )
@@ -176,7 +178,7 @@ def _figure(operator: str, lines: list[Line]) -> Plot:
 def _tables(split: pd.DataFrame, operators: pd.DataFrame) -> tuple[Table, ...]:
     made = (
         table_of("Effects split in two", with_intervals(split, "drop", "indirect"), SPLIT_TABLE),
-        table_of("How often the two routes part", operators, OPERATOR_TABLE),
+        table_of("How often the two routes differ", operators, OPERATOR_TABLE),
     )
     return tuple(t for t in made if t.rows)
 

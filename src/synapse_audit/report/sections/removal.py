@@ -71,8 +71,8 @@ READING = (
     "removes the average, so it can hurt without removing information.",
 )
 LIMITS = (
-    "Silencing takes the model off the inputs it was trained on; a drop shows that it relied on "
-    "these values, not that nothing else could serve.",
+    "Silencing puts the model in states that it never saw in training; a drop shows that it "
+    "relied on these values, not that nothing else could serve.",
     "The area test treats the random draws as a sample of a normal distribution: approximate.",
 )
 

@@ -40,8 +40,8 @@ LIMITS = (
     "All seeds share the same file of examples, so they are no independent samples of the data; "
     "the spread over seeds does not replace an interval.",
     "The figures elsewhere in this report are those of the first seed.",
-    "Neurons that are near copies of each other change places between seeds and make a ranking "
-    "look less steady than what it finds.",
+    "Neurons that are near copies of each other change places between seeds, so a ranking looks "
+    "less steady than what it finds.",
 )
 TABLE = (
     Column("figure", "figure", text),

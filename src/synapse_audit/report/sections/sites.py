@@ -32,7 +32,7 @@ STYLES: dict[str, Style] = {
 DROP = Columns("layer", "drop", "drop_low", "drop_high")
 EMPTY = "This section is empty: the run swept no site besides the block output (grid: sites)."
 READING = (
-    "A block adds twice to the residual stream: what attention says, and what the MLP says. The "
+    "A block adds to the residual stream twice: the attention output and the MLP output. The "
     "MLP activations are the neurons inside the MLP. Silencing a whole sublayer at the pooled "
     "position holds everything it adds there at its average.",
     "The table sets top-ranked neurons of each site beside equally many random ones. Neurons of "
@@ -42,7 +42,8 @@ LIMITS = (
     "A sublayer that can be silenced alone at no cost may still be needed together with others: "
     "the residual stream carries the same information past it.",
     "The same share means different numbers of neurons at different sites.",
-    "The largest of several figures is quoted, so it leans upward; the table has all of them.",
+    "The largest of several figures is quoted, so it is likely to be overestimated; the table has "
+    "all of them.",
 )
 
 

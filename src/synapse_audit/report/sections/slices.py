@@ -33,7 +33,7 @@ LIMITS = (
     "or its labels may differ.",
     "The calibration error of few examples is large by chance: compare it with the level for "
     "chance beside it, not with other slices.",
-    "Slices with too few examples are listed and nothing is said of them, so the worst of a column "
+    "Slices with too few examples are listed without figures, so the worst of a column "
     "is the worst of those that could be judged.",
 )
 

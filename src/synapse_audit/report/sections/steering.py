@@ -39,7 +39,8 @@ LIMITS = (
     "Steering neurons needs access to the running model; the head's weights and the logits "
     "are easier to reach.",
     "Rates say nothing of how natural the moved states are: layers above may never have seen them.",
-    "The largest of several figures is quoted, so it leans upward; the table has all of them.",
+    "The largest of several figures is quoted, so it is likely to be overestimated; the table has "
+    "all of them.",
 )
 
 

@@ -19,9 +19,9 @@ ACCURACY = Columns("k", "accuracy", "accuracy_low", "accuracy_high")
 EMPTY = "This section is empty: no probe was fitted on few neurons (table redundancy.sufficiency)."
 READING = (
     "A fresh linear probe sees only k neurons, chosen by the ranking or at random. Where the curve "
-    "is flat, the further neurons add nothing that a linear reader could use.",
+    "is flat, further neurons add nothing that a linear reader could use.",
     "Disjoint sets are found greedily: take a sufficient set, remove it, look for the next. "
-    "Several of them mean that the same knowledge is written down more than once.",
+    "Several of them mean that the same information is stored more than once.",
 )
 LIMITS = (
     "Sufficient for a linear probe is not sufficient for the model itself; the keep-only curves "
