@@ -288,7 +288,7 @@ def test_a_regression_of_what_has_no_direction_is_refused(
     policy = policy_of(tmp_path, rule("redundancy.chance", max_regression=0.1))
     called = cli("check", one, "--policy", policy, "--baseline", one)
     assert called.code == 2
-    assert "more or less is better" in called.errors[0]
+    assert "higher or lower is better" in called.errors[0]
 
 
 def test_every_figure_of_a_run_can_be_named(run: Path, tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ class Against:
         entry = entry_of(keys)
         if entry is None or entry.better == "neither":
             raise UsageError(
-                f"max_regression given for '{dotted(keys)}'; expected a figure of which more or "
-                "less is better"
+                f"max_regression given for '{dotted(keys)}'; expected a figure for which higher or "
+                "lower is better"
             )
         paired = self._paired(keys)
         if paired is not None:

@@ -71,7 +71,7 @@ def _answer(
     kind, bound = rule.bound
     if rule.tests and not run.manifest["config"]["grid"]["tests"]:
         verdict: Verdict = "not shown"
-        why = "the rule asks for tests, which this run has none of: audit with --preset standard"
+        why = "the rule asks for tests, and this run has none: audit with --preset standard"
     else:
         entry = None if rule.needs_baseline else entry_of(rule.keys)
         n = int(run.summary["n_evaluate"])

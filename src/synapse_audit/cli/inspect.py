@@ -76,7 +76,7 @@ def _parts(classifier: Classifier) -> list[str]:
     if found is not None:
         likely = [clue.part for clue in found.clues if clue.sure == "likely"]
         named = likely and "file_sha256" not in classifier.origin
-        hint = "what is found may be named instead: --blocks, --position, --head"
+        hint = "to name a part instead: --blocks, --position, --head"
         return [*map(str, found.clues), *([hint] if named else [])]
     start = _where(classifier.model, [classifier.embeddings])
     if classifier.embeddings_side == "input":

@@ -113,7 +113,7 @@ def plan_lines(prepared: Prepared) -> list[str]:
     routes = ", ".join(f"{n:,} {route}" for route, n in sorted(cost.cells.items()))
     return [
         f"plan: {len(plan.cells):,} cells, {len(plan.actions):,} distinct ({routes})",
-        f"      {cost.saved:.0%} of the blocks a full pass per cell would run are not run; "
+        f"      saves {cost.saved:.0%} of the blocks that a full pass per cell would run; "
         f"expected time {expected(cost)}",
         *(f"      left out for the time budget: {name}" for name in prepared.left_out),
     ]

@@ -42,8 +42,8 @@ READING = (
     "random and are corrected over classes (Holm).",
 )
 LIMITS = (
-    "Differences of all other figures take the two runs as independent. On the same examples their "
-    "intervals are wider than they need be, so “not shown” does not mean “equal”.",
+    "Differences of all other figures take the two runs as independent. On the same examples "
+    "their intervals are wider than necessary, so “not shown” does not mean “equal”.",
     "A comparison says what differs between these two models on these examples, not why.",
 )
 
