@@ -202,7 +202,7 @@ def damaged(run: Path, how: str) -> None:
         ("running", "is not finished"),
         ("cut", "summary.json"),
         ("list", "summary.json"),
-        ("older", "schema 1; expected 2"),
+        ("older", "schema 1; expected 3"),
     ],
 )
 def test_folders_that_are_no_finished_run(

@@ -10,8 +10,8 @@ from scipy.stats import spearmanr
 
 from synapse_audit.config import AuditConfig, make_config
 from synapse_audit.pipeline.seeds import (
+    EXPERIMENT,
     MEASURES,
-    PURPOSE,
     audit_seeds,
     effects_table,
     rankings_table,
@@ -64,7 +64,9 @@ def test_names_are_counted_over_seeds() -> None:
 
 
 def _effects(drops: list[float]) -> pd.DataFrame:
-    table = pd.DataFrame(dict.fromkeys([*PURPOSE, *MEASURES], [None] * len(drops)), dtype="float64")
+    table = pd.DataFrame(
+        dict.fromkeys([*EXPERIMENT, *MEASURES], [None] * len(drops)), dtype="float64"
+    )
     table["operator"] = "mean"
     table["selection"] = ["top", *["random"] * (len(drops) - 1)]
     table["accuracy_drop"] = drops

@@ -101,29 +101,24 @@ def load_data(
         DataError: the data cannot be read, or cannot be audited; one line says why.
     """
     reading, medium = _with(reading, options), MEDIA.get(modality)
-    pair, label, group = reading.text_pair_column, reading.label_column, reading.group_column
+    pair = reading.text_pair_column
     inputs = the_input_column(reading.text_column, reading.input_column, pair, medium)
     tables = [_table(one, medium) for one in (source, fit_data) if one is not None]
     if reading.columns or modality == TABLE:
-        asked = list(reading.columns)
-        _check_columns(asked, inputs or pair, modality, vocabulary)
-        medium = ROW
-        apart = reading.slice_columns
-        read = as_rows(tables, asked, label=label, group=group, slices=apart)
+        _check_columns(reading.columns, inputs or pair, modality, vocabulary)
+        medium, read = ROW, _vectors(tables, reading)
     else:
-        refuse_one_column_per_class(tables[0], label, classes or ())
-        names = {"pair": pair, "label": label, "group": group}
-        read = Rows(tables, choose_columns(tables[0], text=inputs, medium=medium, **names))
+        refuse_one_column_per_class(tables[0], reading.label_column, classes or ())
+        read = _single_inputs(tables, reading, inputs, medium)
     for table in read.tables[1:]:
         require_columns(table, read.columns)
     if vocabulary is not None:
         tables = [ids_as_texts(table, read.columns, vocabulary) for table in read.tables]
         read = read._replace(tables=tables)
-    if classes is None:
-        classes = names_in_labels(read.tables, read.columns)
+    names = names_in_labels(read.tables, read.columns) if classes is None else classes
     slices = read_slices(tables, reading.slice_columns)
-    pool = replace(validate(read.tables, read.columns, classes, medium), slices=slices)
-    data = _labelled(pool, classes, tables[0].source, max_examples, seed)
+    pool = replace(validate(read.tables, read.columns, names, medium), slices=slices)
+    data = _labelled(pool, names, tables[0].source, max_examples, seed)
     return replace(data, source=_sources(read.tables), columns=read.numbers)
 
 
@@ -131,6 +126,32 @@ def _table(source: Source, medium: Medium | None) -> Table:
     if isinstance(source, pd.DataFrame):
         return frame_table(source)
     return read_table(str(source), medium)
+
+
+def _vectors(tables: Sequence[Table], reading: DataOptions) -> Rows:
+    """The columns of numbers as one vector per row."""
+    return as_rows(
+        tables,
+        list(reading.columns),
+        label=reading.label_column,
+        group=reading.group_column,
+        slices=reading.slice_columns,
+    )
+
+
+def _single_inputs(
+    tables: list[Table], reading: DataOptions, inputs: str | None, medium: Medium | None
+) -> Rows:
+    """One column of inputs (two where texts come in pairs), label and group."""
+    chosen = choose_columns(
+        tables[0],
+        text=inputs,
+        pair=reading.text_pair_column,
+        label=reading.label_column,
+        group=reading.group_column,
+        medium=medium,
+    )
+    return Rows(tables, chosen)
 
 
 def _labelled(

@@ -195,9 +195,9 @@ def sufficient_k(evidence: Evidence) -> Figure:
     found = enough.sort_values(["k", "select_accuracy"], ascending=[True, False]).iloc[0]
     reached = Figure(found["accuracy"], found["accuracy_low"], found["accuracy_high"])
     return Figure(
-        found["k"],
-        found["fewest_low"],
-        found["fewest_high"],
+        float(found["k"]),
+        float(found["fewest_low"]),
+        float(found["fewest_high"]),
         beside={
             "accuracy": reached,
             "random": _random_probe(table, float(found["k"])),
