@@ -33,8 +33,10 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("plan",),
     ("sweep",),
     ("findings",),
+    ("advice",),
     ("report",),
     ("store",),
+    ("guard",),
     ("pipeline",),
     ("compare",),
     ("check",),
@@ -50,7 +52,7 @@ their resamples from it too.
 
 RANK = {room: storey for storey, rooms in enumerate(ORDER) for room in rooms}
 
-TORCH_ROOMS = {"model", "probes", "interventions", "sweep"}
+TORCH_ROOMS = {"model", "probes", "interventions", "sweep", "guard"}
 TORCH_MODULES = {
     "rankings.activation_gradient",
     "rankings.attributions",

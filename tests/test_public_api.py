@@ -44,6 +44,8 @@ PUBLIC = {
         "Evidence",
         "Finding",
     ),
+    # guards
+    *("GuardSettings", "build_guard", "load_guarded"),
     # errors
     *("AuditError", "DataError", "ModelError", "RunFolderError", "UsageError"),
 }

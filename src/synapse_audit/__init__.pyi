@@ -39,6 +39,9 @@ from .errors import RunFolderError as RunFolderError
 from .errors import UsageError as UsageError
 from .extending import extended as extended
 from .findings import FINDINGS as FINDINGS
+from .guard import GuardSettings as GuardSettings
+from .guard import build_guard as build_guard
+from .guard import load_guarded as load_guarded
 from .interventions.edits import EDITS as EDITS
 from .interventions.edits import HeadView as HeadView
 from .interventions.operators import OPERATORS as OPERATORS

@@ -13,6 +13,7 @@ from . import fake_certainty
 from .agreement_tables import agreement_summary, agreement_tables
 from .attack_tables import attack_tables, profile_tables
 from .fake_certificates import certificates, certificates_summary
+from .fake_guard import advice_tables, guard_tables
 from .fake_sites import seed_tables, site_tables
 from .fault_tables import fault_rate_tables, fault_tables
 from .named_neurons_tables import given_tables
@@ -69,6 +70,8 @@ def make_result(
             "inputs": attack_tables(classes),
             "profile": profile_tables(classes),
             "paper": paper_tables(classes, layers),
+            "advice": advice_tables(),
+            "guard": guard_tables(),
         },
     )  # fmt: skip
 
@@ -120,6 +123,7 @@ def _manifest(layers: int, tests: bool) -> dict[str, Any]:
 def _summary(classes: Sequence[str]) -> dict[str, Any]:
     return {
         "model": "minilm-http-params",
+        "advice": [{"rule": "head_edit", "about": ["norm"], "gain": {"after": _figure(0.1)}}],
         "classes": list(classes),
         "n_evaluate": 1000,
         "clean": {"accuracy": _figure(CLEAN, 0.011), "macro_f1": _figure(0.948, 0.014)},

@@ -29,7 +29,7 @@ def fragility(**drops: float) -> FakeResult:
 
 def test_a_full_run_answers_every_question(full: FakeResult) -> None:
     found = cover(full)
-    assert len(found.rows) == len(ROWS) == 7
+    assert len(found.rows) == len(ROWS) == 8
     assert {one.link for one in found.rows} <= set(SECTIONS)
     said = " ".join(f"{one.answer} {one.figure} {one.evidence}" for one in found.rows)
     assert not re.search(r"\bnan\b|None|–", f"{said} {found.verdict}")

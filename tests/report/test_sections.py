@@ -36,6 +36,8 @@ READERS = {
     "calibration": ("calibration",),
     "detection": ("detection",),
     "slices": ("slices",),
+    "advice": ("advice",),
+    "guard": ("guard",),
 }
 TABLES = [
     (name, finding, table)
@@ -67,7 +69,7 @@ def test_full_section_says_shows_and_explains(name: str, full: FakeResult) -> No
     assert section.tables
     assert section.reading
     assert section.limits
-    assert bool(section.groups) == (name != "method")
+    assert bool(section.groups) == (name not in ("method", "advice"))
 
 
 @pytest.mark.parametrize("name", SECTIONS)

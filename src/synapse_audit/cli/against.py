@@ -10,6 +10,7 @@ from synapse_audit.errors import UsageError
 OWN = (
     *("model", "device", "dtype", "revision", "attn_implementation", "device_map", "quantization"),
     *("base_model", "merge_adapter", "blocks", "position", "output_layer", "neurons", "batch_size"),
+    "guard",
     *("engine", "workers", "address", "time_budget", "precision", "exact", "seeds"),
 )
 """What may differ: how a model is loaded and how its cells are run. All else is the other run's."""

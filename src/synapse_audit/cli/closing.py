@@ -8,7 +8,7 @@ from __future__ import annotations
 from synapse_audit.cli.display import clock
 from synapse_audit.report.kit.contents import Contents
 
-SHOWN = ("accuracy", "missed alarms", "fragile class", "cheapest tampering")
+SHOWN = ("accuracy", "missed alarms", "fragile class", "cheapest tampering", "advice")
 """Labels of the cover's rows that are repeated, in this order."""
 
 

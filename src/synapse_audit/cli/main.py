@@ -20,6 +20,7 @@ from synapse_audit.cli.check import check
 from synapse_audit.cli.compare import compare
 from synapse_audit.cli.config import config
 from synapse_audit.cli.evidence import evidence
+from synapse_audit.cli.guard import guard
 from synapse_audit.cli.inspect import inspect
 from synapse_audit.cli.interrupts import INTERRUPTED, noticed
 from synapse_audit.cli.policy import policy
@@ -43,6 +44,7 @@ app.command()(config)
 app.command()(compare)
 app.command()(check)
 app.command()(evidence)
+app.command()(guard)
 app.command()(policy)
 
 

@@ -74,6 +74,9 @@ class AuditOptions(TypedDict, total=False):
     benign: Annotated[
         str | None, typer.Option(help="Class that means no alarm; adds the detection view.")
     ]
+    guard: Annotated[
+        str | None, typer.Option(help="Audit the model behind the guard in this folder.")
+    ]
     neurons: Annotated[
         list[str] | None,
         typer.Option(help="Silence these too, LAYER:SITE:INDEX,INDEX-INDEX; repeatable."),

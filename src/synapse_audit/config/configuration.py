@@ -227,6 +227,8 @@ class AuditConfig(BaseModel):
     """Ray cluster to join; left out: this machine."""
     benign: str | None = None
     """The class that means no alarm (security tasks): adds the detection view."""
+    guard: str | None = None
+    """Folder of a guard of this model: what is audited is the model behind it."""
     neurons: tuple[str, ...] = ()
     """Addresses of neurons to silence, besides the rest: ``4:5,77``, ``11:mlp_activation:0-15``."""
     seeds: int = Field(default=1, ge=1)

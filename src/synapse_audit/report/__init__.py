@@ -16,6 +16,7 @@ from synapse_audit.report.kit.markdown import as_markdown
 from synapse_audit.report.kit.page import as_html
 from synapse_audit.report.kit.structured import as_json
 from synapse_audit.report.quoted.names import model_name
+from synapse_audit.report.sections.advice import advice
 from synapse_audit.report.sections.agreement import agreement
 from synapse_audit.report.sections.calibration import calibration
 from synapse_audit.report.sections.certificates import certificates
@@ -25,6 +26,7 @@ from synapse_audit.report.sections.constants import constants
 from synapse_audit.report.sections.detection import detection
 from synapse_audit.report.sections.fault_rate import fault_rate
 from synapse_audit.report.sections.faults import faults
+from synapse_audit.report.sections.guard import guard
 from synapse_audit.report.sections.inputs import inputs
 from synapse_audit.report.sections.layers import layers
 from synapse_audit.report.sections.margins import margins
@@ -74,6 +76,8 @@ SECTIONS: dict[str, Entry] = {
         "tampering", steering, STANDARD, "neurons moved toward a class, resampled or clamped"
     ),
     "certificates": Entry("guarantees", certificates),
+    "advice": Entry("advice", advice),
+    "guard": Entry("advice", guard),
     "seeds": Entry("trust", seeds, {"seeds": 3}),
     "agreement": Entry("trust", agreement),
     "paper": Entry("trust", paper, {"preset": "paper"}),

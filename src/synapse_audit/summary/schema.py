@@ -50,6 +50,7 @@ FACTS: dict[str, Any] = {
     "classes": {"type": "array", "items": {"type": "string"}},
     "n_evaluate": {"type": "integer"},
     "load_bearing": {"type": "array", "items": {"type": "object"}},
+    "advice": {"type": "array", "items": {"type": "object"}},
     "cost": {"type": "object"},
 }
 """Top-level keys that hold no figures of the catalogue."""

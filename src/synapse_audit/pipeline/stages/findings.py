@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synapse_audit.advice import Saved, advise, as_summary, as_table
 from synapse_audit.artifacts import (
     Evidence,
     Finding,
@@ -56,7 +57,10 @@ def write_findings(
         outcomes=outcomes,
     )
     findings = interpret(run, evidence)
-    run.folder.write_json("summary", summarise(subject.classifier, evidence, prepared, findings))
+    summary = summarise(subject.classifier, evidence, prepared, findings)
+    recommended = advise(_saved(run, summary, findings))
+    run.folder.write_table("findings/advice.recommendations", as_table(recommended))
+    run.folder.write_json("summary", summary | {"advice": as_summary(recommended)})
     run.folder.update_manifest(
         status="complete",
         truncated=subject.encoded.n_truncated,
@@ -185,6 +189,12 @@ def summarise(
     summary["cost"] = work | {"routes": cost.cells, "work_saved": round(cost.saved, 4)}
     found: dict[str, Any] = to_json(summary)
     return found
+
+
+def _saved(run: Run, summary: dict[str, Any], findings: list[Finding]) -> Saved:
+    tables = {finding.name: finding.tables for finding in findings}
+    flips = run.folder.read_table("flips") if run.has("flips.parquet") else None
+    return Saved(summary, tables, flips)
 
 
 def _clean(evidence: Evidence) -> dict[str, Any]:

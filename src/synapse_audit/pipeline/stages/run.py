@@ -117,6 +117,7 @@ def identify(run: Run, subject: Subject) -> None:
             "weights": classifier.fingerprint(),
             "data": data.sha256,
             **_code(classifier),
+            **_guard(classifier),
             **_extensions(),
             "synapse-audit": version("synapse-audit"),
         }
@@ -191,6 +192,11 @@ def _code(classifier: Classifier) -> dict[str, list[str]]:
     """Hashes of the user's own code, where that made the model: weights alone do not tell it."""
     found = [classifier.origin[n] for n in ("file_sha256", "imported") if n in classifier.origin]
     return {"code": found} if found else {}
+
+
+def _guard(classifier: Classifier) -> dict[str, str]:
+    """Hash of the guard, whose ranges are no weights of the model."""
+    return {n: classifier.origin[n] for n in ("guard_sha256",) if n in classifier.origin}
 
 
 def _extensions() -> dict[str, dict[str, str]]:

@@ -9,6 +9,7 @@ from synapse_audit.config import AuditConfig
 from synapse_audit.data import load_data, split, split_weights
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.extending import extensions
+from synapse_audit.guard.audited import guarded_classifier
 from synapse_audit.interventions.edits import FORMATS
 from synapse_audit.interventions.operators import AIMED, OPERATORS
 from synapse_audit.model import (
@@ -125,6 +126,8 @@ def read_classifier(config: AuditConfig) -> Classifier:
         config.tokens, window, config.max_tokens, config.text_prefix, config.lower_case
     )
     classifier = open_classifier(config.model, config.loading, reads)
+    if config.guard is not None:
+        classifier = guarded_classifier(classifier, config.guard)
     columns = config.reading.columns
     if columns and classifier.modality == "text" and classifier.reads:
         raise UsageError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
+from synapse_audit.report.cover.advised import advised
 from synapse_audit.report.cover.guarantees import guaranteed
 from synapse_audit.report.cover.model import accurate, alarms, fragile, spare
 from synapse_audit.report.cover.steps import steps
@@ -27,6 +28,7 @@ ROWS: dict[str, Callable[[Result], Row | None]] = {
     "fragile": fragile,
     "cheapest": cheapest,
     "guaranteed": guaranteed,
+    "advised": advised,
     "trusted": trusted,
 }
 """Name → the row, or None where the question was not asked of this run; in reading order."""

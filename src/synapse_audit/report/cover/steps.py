@@ -79,7 +79,21 @@ def _seeds(result: Result) -> Step | None:
     return Step(text, run_command(result, seeds=3))
 
 
+def _guard(result: Result) -> Step | None:
+    """Where a remedy of the guard is advised and nobody measured it."""
+    advice = result.summary.get("advice") or ()
+    waiting = [one for one in advice if "guard RUN" in str(saved.dig(one, "gain", "reason") or "")]
+    if not waiting:
+        return None
+    return Step(
+        f"Measure what a guard gains ({prose.plural(len(waiting), 'remedy', 'remedies')} of the "
+        "advice).",
+        "synapse-audit guard RUN --evaluate",
+    )
+
+
 STEPS: tuple[Callable[[Result], Step | None], ...] = (
+    _guard,
     _more_examples,
     _budget,
     _tests,

@@ -1,4 +1,4 @@
-"""Six chapters of what ran, and one line for what did not.
+"""Seven chapters of what ran, and one line for what did not.
 
 In: the table of sections and a run. Out: :class:`~synapse_audit.report.kit.contents.Chapter`
 records.
@@ -20,6 +20,7 @@ CHAPTERS = {
     "fragile": "Fragile classes",
     "tampering": "Tampering",
     "guarantees": "Guarantees",
+    "advice": "Advice and guards",
     "trust": "Method and trust",
 }
 """Anchor → title, in reading order."""

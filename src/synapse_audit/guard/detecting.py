@@ -1,0 +1,120 @@
+"""Fits the detector on clean pooled states: no training of the host, no anomalies needed.
+
+In: pooled states per place. Out: :class:`Detector`. The ``fit`` examples are used in two parts: on
+the larger one covariances and neighbours, on the other what their scores are on examples not
+fitted on; the threshold comes from ``select``, which neither has seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.covariance import LedoitWolf
+
+from synapse_audit.errors import DataError
+from synapse_audit.guard.parts import SCORES, Detector, PlaceScorer, Ranges
+from synapse_audit.guard.scoring import Scores
+
+NEIGHBOURS = 10
+FITTED = 0.75
+"""Share of ``fit`` that covariances and neighbours come from."""
+MOST_KEPT = 2_000
+"""Clean states kept for the nearest neighbours."""
+FLOOR = 1e-4
+"""Least variance of a direction, in units of the neurons' own total variance."""
+VARIES = 1e-5
+"""Least spread, relative to the neuron's own size, at which it counts as varying."""
+
+
+def fit_detector(
+    states: Sequence[Float[np.ndarray, "examples _"]],
+    predicted: Int[np.ndarray, " examples"],
+    ranges: Ranges,
+    *,
+    fit: Int[np.ndarray, " fit"],
+    calibrate: Int[np.ndarray, " calibrate"],
+    false_alarm_rate: float,
+    seed: int = 0,
+) -> Detector:
+    """Scorers for every place, their common scale, and the calibration scores.
+
+    Args:
+        states: per place, of all examples.
+        predicted: the untouched model's class of each.
+        fit, calibrate: disjoint rows.
+        false_alarm_rate: share of clean inputs that may raise an alarm.
+
+    Raises:
+        DataError: too few calibration examples to state such a rate.
+    """
+    check_rate(false_alarm_rate, len(calibrate))
+    order = np.random.default_rng([seed, 11]).permutation(fit)
+    cut = max(2, round(FITTED * len(order)))
+    fitted, rest = np.sort(order[:cut]), np.sort(order[cut:])
+    scorers = tuple(_scorer(one[fitted], predicted[fitted], ranges.low[i].dtype) for i, one in
+                    enumerate(states))  # fmt: skip
+    plain = np.zeros((len(states), len(SCORES)), np.float32)
+    unscaled = Detector(
+        scorers, NEIGHBOURS, plain, plain + 1, np.zeros(1, np.float32), false_alarm_rate
+    )
+    raw = _raw(unscaled, ranges, [one[rest] for one in states])
+    centre = np.median(raw, axis=0)
+    scale = np.maximum(np.quantile(raw, 0.9, axis=0) - centre, 1e-3 * np.abs(centre) + 1e-6)
+    clean = (_raw(unscaled, ranges, [one[calibrate] for one in states]) - centre) / scale
+    scores = np.sort(clean.max(axis=(1, 2)))
+    return Detector(
+        scorers,
+        NEIGHBOURS,
+        centre.astype(np.float32),
+        scale.astype(np.float32),
+        scores.astype(np.float32),
+        false_alarm_rate,
+    )
+
+
+def check_rate(rate: float, n: int) -> None:
+    """Refuses a false-alarm rate that so many calibration examples cannot state.
+
+    Raises:
+        DataError: the smallest possible p-value, 1 / (n + 1), lies above it.
+    """
+    if not 0 < rate < 1 or rate < 1 / (n + 1):
+        raise DataError(
+            f"false-alarm rate {rate:g} given with {n:,} calibration examples; expected at least "
+            f"{1 / (n + 1):.2g} and less than 1: a run with more examples allows less"
+        )
+
+
+def _raw(
+    detector: Detector, ranges: Ranges, states: Sequence[Float[np.ndarray, "examples _"]]
+) -> Float[np.ndarray, "examples places 3"]:
+    with torch.inference_mode():
+        tensors = [torch.from_numpy(np.array(one, np.float32)) for one in states]
+        found: np.ndarray = Scores(detector, ranges).raw(tensors).numpy().astype(np.float64)
+    return found
+
+
+def _scorer(
+    states: Float[np.ndarray, "fit neurons"], predicted: Int[np.ndarray, " fit"], kind: np.dtype
+) -> PlaceScorer:
+    wide = np.asarray(states, np.float64)
+    present = np.unique(predicted)
+    centres = np.stack([wide[predicted == c].mean(axis=0) for c in present])
+    residual = wide - centres[np.searchsorted(present, predicted)]
+    spread = wide.std(axis=0)
+    varies = spread > VARIES * (np.abs(wide).mean(axis=0) + VARIES)
+    spread = np.where(varies, spread, np.inf)
+    whitening = np.zeros((wide.shape[1],) * 2)
+    if varies.any():
+        # In units of the spread: one loud neuron must not set the shrinkage of all others.
+        unit = 1.0 / spread[varies]
+        covariance = LedoitWolf(assume_centered=True).fit(residual[:, varies] * unit).covariance_
+        # Where a class is always alike some directions have no variance: a floor keeps them finite.
+        size, direction = np.linalg.eigh(covariance)
+        root = unit[:, None] * direction / np.sqrt(np.maximum(size, FLOOR))
+        whitening[np.ix_(varies, varies)] = root
+    kept = wide[:MOST_KEPT] / spread
+    return PlaceScorer(*(a.astype(kind) for a in (centres, whitening, spread, kept)))

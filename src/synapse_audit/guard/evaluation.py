@@ -1,0 +1,225 @@
+"""What a guard does against each attack, on the ``evaluate`` examples that it has never seen.
+
+In: a guarded model, encoded examples, labels. Out: one table, a row per kind and size of attack:
+what is left without a guard, behind ranges alone, with the hardened head and with the vote; how
+often the detector raises an alarm and its area under the curve; how often canaries notice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Int
+from torch import nn
+
+from synapse_audit.errors import ModelError
+from synapse_audit.guard.adaptive import UNSEEN, adaptive_attacks
+from synapse_audit.guard.attacks import Attack, Attacked, all_attacks
+from synapse_audit.guard.guarded import GuardedModel
+from synapse_audit.guard.head_edits import head_edits
+from synapse_audit.guard.heads import head_module
+from synapse_audit.guard.measuring import UNKNOWN, Rate, Sample, of_draws
+from synapse_audit.guard.parts import SCORES
+from synapse_audit.model import Batch, Encoded, logits_of
+from synapse_audit.model.activations import length_batches
+from synapse_audit.progress import Progress, Silent
+
+ANSWERS = ("host", "ranges", "hardened", "vote")
+"""Without a guard; behind ranges with the host's head, the hardened head, the vote."""
+
+COLUMNS = (
+    *("kind", "setting", "measure", "adaptive", "draws", "n"),
+    *(f"{name}{end}" for name in ANSWERS for end in ("", "_low", "_high")),
+    *(f"{name}{end}" for name in ("detected", "auc", "canaries") for end in ("", "_low", "_high")),
+    *(f"auc_{name}" for name in SCORES),
+)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a guard is measured on."""
+
+    encoded: Encoded
+    rows: Int[np.ndarray, " examples"]
+    """Numbers of the ``evaluate`` examples in the data."""
+    labels: Int[np.ndarray, " examples"]
+    weights: Float[np.ndarray, " examples"]
+
+
+class Said(NamedTuple):
+    """What was said of every example under one attack."""
+
+    classes: Mapping[str, Int[np.ndarray, " examples"]]
+    """``ANSWERS`` → predicted class."""
+    scores: Float[np.ndarray, "examples 3"]
+    alarm: np.ndarray
+    pooled: Sequence[Float[np.ndarray, "examples _"]]
+
+
+def evaluate_guard(
+    guarded: GuardedModel,
+    examples: Examples,
+    states: Sequence[Float[np.ndarray, "fit _"]],
+    *,
+    draws: int = 3,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """One row per kind and size of attack; the first row has no attack.
+
+    Args:
+        states: pooled states of ``fit`` per place: what an attacker may know of clean inputs.
+        draws: of each random attack.
+    """
+    answering = _Answering(guarded, examples)
+    sample = Sample(examples.weights, seed)
+    clean = answering.under(_nothing)
+    layers = states[:-1]
+    attacks = list(all_attacks(guarded.classifier, layers, draws=draws, seed=seed))
+    attacks += list(adaptive_attacks(guarded, states))
+    rows = [_row(Attack("none", "", (_nothing,), on_weights=False), [clean], clean, answering,
+                 sample, [])]  # fmt: skip
+    with (progress or Silent()).stage("attacks", len(attacks)) as advance:
+        for attack in attacks:
+            said = [answering.under(draw) for draw in attack.draws]
+            caught = [answering.canaries_notice(d) for d in attack.draws if attack.on_weights]
+            rows.append(_row(attack, said, clean, answering, sample, caught))
+            if attack.targets:
+                unseen = attack._replace(kind=UNSEEN, unseen=True)
+                rows.append(_row(unseen, said, clean, answering, sample, caught))
+            advance(1)
+    rows += head_edits(guarded, clean.pooled[-1], states[-1], sample)
+    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+
+
+def _nothing(batch: Batch) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+class _Answering:
+    """Asks host and guard about all examples under an attack."""
+
+    def __init__(self, guarded: GuardedModel, examples: Examples) -> None:
+        self.guarded, self.examples = guarded, examples
+        found = {name: head_module(guarded.guard, name) for name in ("hardened", "vote")}
+        self.heads: dict[str, nn.Module] = {n: h for n, h in found.items() if h is not None}
+        order = np.arange(len(examples.rows))
+        lengths = examples.encoded.lengths[examples.rows]
+        self.batches = [
+            (at, guarded.classifier.collate(examples.encoded, examples.rows[at]))
+            for at in length_batches(lengths, order, batch_size=None)
+        ]
+
+    @torch.no_grad()
+    def under(self, attack: Attacked) -> Said:
+        n = len(self.examples.rows)
+        classes = {name: np.zeros(n, np.int64) for name in ANSWERS}
+        scores, alarm = np.zeros((n, len(SCORES))), np.zeros(n, bool)
+        pooled: list[np.ndarray] = []
+        model = self.guarded
+        for at, batch in self.batches:
+            with attack(batch):
+                classes["host"][at] = _first(logits_of(model.host(**batch)))
+                seen = model.look(batch)
+            classes["ranges"][at] = _first(seen.logits)
+            for name, head in self.heads.items():
+                if seen.head_input is not None:
+                    classes[name][at] = _first(head(seen.head_input.float()))
+            scores[at] = model.scores.scaled(seen.pooled).cpu().numpy()
+            combined = torch.from_numpy(scores[at].max(axis=1).astype(np.float32))
+            p_value = model.scores.p_values(combined.to(model.scores.calibration))
+            alarm[at] = (p_value <= model.guard.detector.false_alarm_rate).cpu().numpy()
+            for place, state in enumerate(seen.pooled):
+                if len(pooled) <= place:
+                    pooled.append(np.zeros((n, state.shape[1]), np.float32))
+                pooled[place][at] = state.cpu().numpy()
+        return Said(classes, scores, alarm, pooled)
+
+    def canaries_notice(self, attack: Attacked) -> bool:
+        _, batch = self.batches[0]
+        with attack(batch):
+            try:
+                self.guarded.ask_canaries()
+            except ModelError:
+                return True
+        return False
+
+
+def _first(logits: torch.Tensor) -> np.ndarray:
+    """Class with the highest logit; one that is no number counts as none of the others."""
+    found: np.ndarray = logits.nan_to_num(nan=-torch.inf).argmax(dim=1).cpu().numpy()
+    return found
+
+
+def _row(
+    attack: Attack,
+    said: Sequence[Said],
+    clean: Said,
+    answering: _Answering,
+    sample: Sample,
+    caught: Sequence[bool],
+) -> dict[str, Any]:
+    """Figures of one attack: accuracy, or the rate of redirected examples where it has a target."""
+    facts = {
+        "kind": attack.kind,
+        "setting": attack.setting,
+        "measure": "redirect" if attack.targets else "accuracy",
+        "adaptive": attack.kind.startswith("adaptive"),
+        "draws": len(said),
+        "n": len(answering.examples.rows),
+    }
+    rates = {name: _answer(name, attack, said, clean, answering, sample) for name in ANSWERS}
+    rates["detected"] = sample.rate(np.stack([one.alarm for one in said]))
+    rates["canaries"] = of_draws(np.array(caught, float)) if attack.on_weights else UNKNOWN
+    attacked = np.stack([one.scores for one in said])  # draws, examples, scores
+    nothing = attack.kind == "none"
+    rates["auc"] = (
+        UNKNOWN if nothing else sample.area(attacked.max(axis=2), clean.scores.max(axis=1))
+    )
+    areas = {
+        f"auc_{name}": np.nan
+        if nothing
+        else sample.area(attacked[:, :, i], clean.scores[:, i]).value
+        for i, name in enumerate(SCORES)
+    }
+    return facts | named_rates(rates) | areas
+
+
+def named_rates(rates: Mapping[str, Rate]) -> dict[str, float]:
+    """Value, low and high under the table's names."""
+    ends = ("", "_low", "_high")
+    return {
+        f"{name}{end}": part
+        for name, rate in rates.items()
+        for end, part in zip(ends, rate, strict=True)
+    }
+
+
+def _answer(
+    name: str,
+    attack: Attack,
+    said: Sequence[Said],
+    clean: Said,
+    answering: _Answering,
+    sample: Sample,
+) -> Rate:
+    found = np.stack([one.classes[name] for one in said])
+    if not attack.targets:
+        return sample.rate(found == answering.examples.labels)
+    target = np.array(attack.targets)[:, None]
+    hit = found == target
+    if attack.unseen and name != "host":  # what raises an alarm has not succeeded
+        hit &= ~np.stack([one.alarm for one in said])
+    return sample.rate(hit, clean.classes[name][None] != target)
+
+
+def rows_of(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Rows as JSON has them: unknown is null."""
+    for row in table.to_dict("records"):
+        yield {str(k): None if isinstance(v, float) and np.isnan(v) else v for k, v in row.items()}

@@ -1,0 +1,225 @@
+"""The guard's folder: ``guard.json`` and ``guard.safetensors``, read as a stranger's.
+
+Sizes are looked at before anything is read; every array is held against the shapes that the rest of
+the folder implies, so that nothing but numbers of the right form reaches the model.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from synapse_audit.errors import RunFolderError, first_line
+from synapse_audit.guard.parts import (
+    HEADS,
+    Canaries,
+    Detector,
+    Guard,
+    HeadName,
+    LinearHead,
+    PlaceScorer,
+    Ranges,
+    Vote,
+    known_head,
+)
+from synapse_audit.store.atomic import write_bytes, write_json, writing
+from synapse_audit.store.checksums import sha256_of
+from synapse_audit.store.reading import read_json
+
+FACTS, ARRAYS = "guard.json", "guard.safetensors"
+FORMAT = 1
+"""Number of the folder's layout."""
+LARGEST = 2**31
+"""Bytes of the arrays, at most."""
+PACKAGES = ("synapse-audit", "torch", "transformers", "scikit-learn", "numpy")
+
+
+def write_guard(folder: Path, guard: Guard, facts: Mapping[str, Any]) -> None:
+    """Writes both files; ``facts``: where it comes from, for the reader.
+
+    Raises:
+        RunFolderError: the folder cannot be written.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    write_bytes(folder / ARRAYS, save(dict(_arrays(guard))))
+    known = {
+        "format": FORMAT,
+        "classes": list(guard.classes),
+        "head": guard.head,
+        "check_every": guard.check_every,
+        "neighbours": guard.detector.neighbours,
+        "false_alarm_rate": guard.detector.false_alarm_rate,
+        "tolerance": guard.canaries.tolerance,
+        "canary_inputs": sorted(guard.canaries.inputs),
+        "places": len(guard.ranges.low),
+        "model_sha256": guard.sha256,
+        "tensors": dict(guard.tensors),
+        "arrays_sha256": sha256_of(folder / ARRAYS),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    write_json(folder / FACTS, {**known, **facts})
+
+
+def read_guard(folder: str | Path) -> Guard:
+    """Reads a guard, whoever wrote it.
+
+    Raises:
+        RunFolderError: there is none, or the files are damaged, of another layout, or do not fit
+            together.
+    """
+    path = Path(folder)
+    if not (path / FACTS).is_file():
+        raise RunFolderError(f"guard '{path}' given; expected a folder with {FACTS}")
+    facts = read_json(path / FACTS)
+    if facts.get("format") != FORMAT:
+        raise _damaged(path, f"has format {facts.get('format')!r}; this version reads {FORMAT}")
+    arrays = _read_arrays(path, facts)
+    try:
+        return _checked(_guard(facts, arrays))
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        raise _damaged(path, f"does not fit together: {first_line(error)[:200]}") from error
+
+
+def facts_of(folder: str | Path) -> dict[str, Any]:
+    """``guard.json`` as it is."""
+    return read_json(Path(folder) / FACTS)
+
+
+def _damaged(path: Path, reason: str) -> RunFolderError:
+    return RunFolderError(
+        f"guard '{path}' {reason}; expected the files that `synapse-audit guard` wrote"
+    )
+
+
+def _read_arrays(path: Path, facts: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    file = path / ARRAYS
+    if not file.is_file():
+        raise _damaged(path, f"has no {ARRAYS}")
+    if file.stat().st_size > LARGEST:
+        raise _damaged(path, f"has {ARRAYS} of more than {LARGEST:,} bytes")
+    if sha256_of(file) != facts.get("arrays_sha256"):
+        raise _damaged(path, f"has {ARRAYS} that {FACTS} does not belong to")
+    try:
+        return load(file.read_bytes())
+    except (SafetensorError, ValueError, KeyError, struct.error, json.JSONDecodeError) as error:
+        raise _damaged(path, f"has {ARRAYS} that cannot be read: {first_line(error)}") from error
+
+
+def _arrays(guard: Guard) -> Iterator[tuple[str, np.ndarray]]:
+    """Name → contiguous array."""
+    for name in ("low", "high", "class_low", "class_high"):
+        for place, array in enumerate(getattr(guard.ranges, name)):
+            yield f"range.{name}.{place}", np.ascontiguousarray(array)
+    for place, scorer in enumerate(guard.detector.scorers):
+        for name in SCORER:
+            yield f"scorer.{name}.{place}", np.ascontiguousarray(getattr(scorer, name))
+    for name in ("centre", "scale", "calibration"):
+        yield f"detector.{name}", np.ascontiguousarray(getattr(guard.detector, name))
+    for name in ("weight", "bias", "centre"):
+        yield f"hardened.{name}", np.ascontiguousarray(getattr(guard.hardened, name))
+    for name in ("voter", "weight", "bias"):
+        yield f"vote.{name}", np.ascontiguousarray(getattr(guard.vote, name))
+    yield "canaries.logits", np.ascontiguousarray(guard.canaries.logits)
+    for name, array in guard.canaries.inputs.items():
+        yield f"canaries.inputs.{name}", np.ascontiguousarray(array)
+
+
+SCORER = ("centres", "whitening", "spread", "bank")
+
+
+def _guard(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Guard:
+    places = range(int(facts["places"]))
+
+    def each(prefix: str) -> tuple[np.ndarray, ...]:
+        return tuple(arrays[f"{prefix}.{place}"] for place in places)
+
+    classwise = "range.class_low.0" in arrays
+    ranges = Ranges(
+        each("range.low"),
+        each("range.high"),
+        each("range.class_low") if classwise else (),
+        each("range.class_high") if classwise else (),
+    )
+    scorers = tuple(PlaceScorer(*(arrays[f"scorer.{n}.{p}"] for n in SCORER)) for p in places)
+    detector = Detector(
+        scorers,
+        int(facts["neighbours"]),
+        centre=arrays["detector.centre"],
+        scale=arrays["detector.scale"],
+        calibration=arrays["detector.calibration"],
+        false_alarm_rate=float(facts["false_alarm_rate"]),
+    )
+    inputs = {str(n): arrays[f"canaries.inputs.{n}"] for n in facts["canary_inputs"]}
+    return Guard(
+        classes=tuple(map(str, facts["classes"])),
+        ranges=ranges,
+        detector=detector,
+        hardened=LinearHead(*(arrays[f"hardened.{n}"] for n in ("weight", "bias", "centre"))),
+        vote=Vote(*(arrays[f"vote.{n}"] for n in ("voter", "weight", "bias"))),
+        canaries=Canaries(inputs, arrays["canaries.logits"], float(facts["tolerance"])),
+        head=_head(str(facts["head"])),
+        tensors={str(k): str(v) for k, v in dict(facts["tensors"]).items()},
+        sha256=str(facts["model_sha256"]),
+        check_every=int(facts["check_every"]),
+    )
+
+
+def _head(name: str) -> HeadName:
+    _need(name in HEADS, "the head is none of " + ", ".join(HEADS))
+    return known_head(name)
+
+
+def _checked(guard: Guard) -> Guard:
+    """Raises ValueError where shapes, types or numbers do not fit each other."""
+    classes, features = len(guard.classes), len(guard.vote.voter)
+    widths = [len(low) for low in guard.ranges.low]
+    _need(len(widths) >= 2 and widths[-1] == features, "places")
+    for i, width in enumerate(widths):
+        scorer = guard.detector.scorers[i]
+        _shape(guard.ranges.high[i], (width,))
+        for array in (*guard.ranges.class_low[i : i + 1], *guard.ranges.class_high[i : i + 1]):
+            _shape(array, (classes, width))
+        _shape(scorer.whitening, (width, width))
+        _shape(scorer.spread, (width,), finite=False)
+        _shape(scorer.centres, (len(scorer.centres), width))
+        _shape(scorer.bank, (len(scorer.bank), width))
+        _need(len(scorer.bank) > 0 and len(scorer.centres) > 0, "a detector without states")
+    for array in (guard.detector.centre, guard.detector.scale):
+        _shape(array, (len(widths), 3))
+    _need(bool((guard.detector.scale > 0).all()), "a scale that is not positive")
+    _shape(guard.detector.calibration, (len(guard.detector.calibration),))
+    _need(bool((np.diff(guard.detector.calibration) >= 0).all()), "calibration out of order")
+    _need(0 < guard.detector.false_alarm_rate < 1, "a false-alarm rate outside 0 to 1")
+    _need(guard.detector.neighbours > 0 and guard.check_every >= 0, "a negative count")
+    for head in (guard.hardened.weight, guard.vote.weight):
+        _shape(head, (classes, features))
+    _shape(guard.hardened.bias, (classes,))
+    _shape(guard.hardened.centre, (features,))
+    _shape(guard.vote.bias, (guard.vote.n_voters, classes))
+    _need(guard.vote.voter.dtype.kind == "i", "voters that are no numbers")
+    _need(bool(((guard.vote.voter >= 0) & (guard.vote.voter < guard.vote.n_voters)).all()), "voter")
+    _shape(guard.canaries.logits, (len(guard.canaries.logits), classes))
+    for ids in guard.canaries.inputs.values():
+        _need(ids.ndim == 2 and ids.dtype.kind == "i", "canaries that are no token numbers")
+        _need(len(ids) == len(guard.canaries.logits) and bool((ids >= 0).all()), "canaries")
+    return guard
+
+
+def _shape(array: np.ndarray, wanted: tuple[int, ...], *, finite: bool = True) -> None:
+    _need(array.dtype == np.float32, f"type {array.dtype} where float32 is stored")
+    _need(array.shape == wanted, f"shape {array.shape} where {wanted} fits")
+    _need(not finite or bool(np.isfinite(array).all()), "a value that is no finite number")
+
+
+def _need(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(what)

@@ -1,0 +1,90 @@
+"""Rates and areas under the curve with intervals, examples resampled whole.
+
+In: per example and draw what happened. Out: value, low, high at 95 %. Draws of an attack share
+their examples, so the bootstrap draws examples; where it degenerates (all or none), Wilson's
+interval of as many examples stands in its place.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Shaped
+
+from synapse_audit.statistics import wilson
+
+RESAMPLES = 400
+
+
+class Rate(NamedTuple):
+    """A share with its interval; NaN where unknown."""
+
+    value: float
+    low: float
+    high: float
+
+
+UNKNOWN = Rate(np.nan, np.nan, np.nan)
+
+
+class Sample:
+    """Some examples, their weights, and one set of resamples for all their figures."""
+
+    def __init__(self, weights: Float[np.ndarray, " examples"], seed: int) -> None:
+        n = len(weights)
+        drawn = np.random.default_rng([seed, 47]).multinomial(n, np.full(n, 1 / n), RESAMPLES)
+        self.weights = np.asarray(weights, np.float64)
+        self.resampled = drawn * self.weights  # (resamples, examples)
+
+    def rate(
+        self,
+        happened: Shaped[np.ndarray, "draws examples"],
+        among: Shaped[np.ndarray, "draws examples"] | None = None,
+    ) -> Rate:
+        """Share of the examples, over all draws; of those ``among`` which it is counted."""
+        counted = np.ones(happened.shape) if among is None else np.asarray(among, np.float64)
+        hits, base = (happened * counted).sum(axis=0), counted.sum(axis=0)
+        if not (base @ self.weights) > 0:
+            return UNKNOWN
+        value = float(hits @ self.weights / (base @ self.weights))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = self.resampled @ hits / (self.resampled @ base)
+        low, high = np.nanquantile(shares, [0.025, 0.975])
+        if low == high:  # all or none
+            n = int((base > 0).sum())
+            ends = wilson(value * n, n)
+            low, high = float(ends.low), float(ends.high)
+        return Rate(value, float(low), float(high))
+
+    def area(
+        self,
+        attacked: Float[np.ndarray, "draws examples"],
+        clean: Float[np.ndarray, " examples"],
+    ) -> Rate:
+        """How often an attacked input scores more than a clean one; ties count half."""
+        order = np.sort(clean)
+        if len(attacked) * len(clean) == 0:
+            return UNKNOWN
+        above = np.zeros((len(clean), len(clean)))
+        for scores in attacked:
+            above += (scores[:, None] > clean) + 0.5 * (scores[:, None] == clean)
+        above /= len(attacked)
+        total = self.weights.sum()
+        value = float(self.weights @ above @ self.weights / total**2)
+        sums = self.resampled.sum(axis=1)
+        areas = np.einsum("be,ef,bf->b", self.resampled, above, self.resampled, optimize=True)
+        low, high = np.quantile(areas / sums**2, [0.025, 0.975])
+        if low == high:
+            ends = wilson(value * len(order), len(order))
+            low, high = float(ends.low), float(ends.high)
+        return Rate(value, float(low), float(high))
+
+
+def of_draws(caught: Shaped[np.ndarray, " draws"]) -> Rate:
+    """Share of draws, with Wilson's interval."""
+    n = len(caught)
+    if not n:
+        return UNKNOWN
+    ends = wilson(float(np.sum(caught)), n)
+    return Rate(float(np.mean(caught)), float(ends.low), float(ends.high))

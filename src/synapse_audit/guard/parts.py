@@ -1,0 +1,139 @@
+"""What a guard consists of: calibrated ranges, detector, hardened head, vote, canaries.
+
+In: nothing. Out: frozen records of plain arrays, as they are stored. A *place* is where states are
+looked at: layers 0 to L (block outputs at the pooled position), then the head's input, so that
+there are L + 2 places.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from synapse_audit.artifacts import Brief
+from synapse_audit.errors import UsageError, choices
+
+HeadName = Literal["host", "hardened", "vote"]
+"""Which head answers: the host's own, one linear head with larger margins, or the vote."""
+
+HEADS: tuple[HeadName, ...] = ("host", "hardened", "vote")
+
+
+def known_head(name: str) -> HeadName:
+    """The name of a head, if it is one.
+
+    Raises:
+        UsageError: the message names the choices.
+    """
+    for one in HEADS:
+        if one == name:
+            return one
+    raise UsageError(f"head '{name}' given; {choices(name, HEADS)}")
+
+
+SCORES = ("mahalanobis", "knn", "range")
+"""Anomaly scores of one place, in this order."""
+
+
+@dataclass(frozen=True, repr=False)
+class Ranges(Brief):
+    """Calibrated ranges of every neuron, per place."""
+
+    low: tuple[Float[np.ndarray, " _"], ...]
+    high: tuple[Float[np.ndarray, " _"], ...]
+    class_low: tuple[Float[np.ndarray, "classes _"], ...] = ()
+    """The same per predicted class; empty where they were not asked for."""
+    class_high: tuple[Float[np.ndarray, "classes _"], ...] = ()
+
+
+@dataclass(frozen=True, repr=False)
+class PlaceScorer(Brief):
+    """What the anomaly scores of one place read."""
+
+    centres: Float[np.ndarray, "classes neurons"]
+    """Mean state of each predicted class."""
+    whitening: Float[np.ndarray, "neurons neurons"]
+    """A with A Aᵀ = the inverse of the shrunk covariance within classes."""
+    spread: Float[np.ndarray, " neurons"]
+    """Standard deviation; infinite where a neuron never varied, which then does not count."""
+    bank: Float[np.ndarray, "kept neurons"]
+    """Clean states for the nearest neighbours, in units of the spread."""
+
+
+@dataclass(frozen=True, repr=False)
+class Detector(Brief):
+    """Anomaly scores per place, put on one scale, and what clean inputs score."""
+
+    scorers: tuple[PlaceScorer, ...]
+    neighbours: int
+    centre: Float[np.ndarray, "places scores"]
+    """Median over clean examples that the scorers were not fitted on."""
+    scale: Float[np.ndarray, "places scores"]
+    """Their 90th percentile minus the median."""
+    calibration: Float[np.ndarray, " calibration"]
+    """Scores of the calibration examples, ascending."""
+    false_alarm_rate: float
+    """The stated rate: an input is an alarm where its conformal p-value is at most this."""
+
+
+@dataclass(frozen=True, repr=False)
+class LinearHead(Brief):
+    """A linear head on centred inputs: logits = W (h − centre) + b."""
+
+    weight: Float[np.ndarray, "classes features"]
+    bias: Float[np.ndarray, " classes"]
+    centre: Float[np.ndarray, " features"]
+
+
+@dataclass(frozen=True, repr=False)
+class Vote(Brief):
+    """Light linear heads over disjoint sets of the head's inputs; the most votes win.
+
+    Every input belongs to one voter, so all their weights fit one matrix.
+    """
+
+    voter: Int[np.ndarray, " features"]
+    """Number of the voter that reads each input."""
+    weight: Float[np.ndarray, "classes features"]
+    bias: Float[np.ndarray, "voters classes"]
+
+    @property
+    def n_voters(self) -> int:
+        """How many voters there are."""
+        return len(self.bias)
+
+
+@dataclass(frozen=True, repr=False)
+class Canaries(Brief):
+    """Inputs with known answers: random token numbers, never anybody's text."""
+
+    inputs: Mapping[str, Int[np.ndarray, "canaries tokens"]]
+    """Argument of the model → token numbers and the like, without padding."""
+    logits: Float[np.ndarray, "canaries classes"]
+    """What the untouched model says."""
+    tolerance: float
+    """Largest difference of a logit that other machines may make."""
+
+
+@dataclass(frozen=True, repr=False)
+class Guard(Brief):
+    """All that is stored, besides the facts in ``guard.json``."""
+
+    classes: tuple[str, ...]
+    ranges: Ranges
+    detector: Detector
+    hardened: LinearHead
+    vote: Vote
+    canaries: Canaries
+    head: HeadName
+    """Which head answers."""
+    tensors: Mapping[str, str]
+    """Name of every tensor of the host model → sha256 of its type, shape and bytes."""
+    sha256: str
+    """Of the whole host model, as a run's manifest has it."""
+    check_every: int
+    """The canaries are asked again after so many calls; 0: at load only."""

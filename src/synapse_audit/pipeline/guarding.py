@@ -1,0 +1,97 @@
+"""Measures a guard on the examples of the run that it was made from, and keeps the figures.
+
+In: run folder, guard folder, the plain model. Out: ``evaluation.json`` beside the guard, and the
+table ``guard.evaluation`` in the run, with the advice that quotes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from synapse_audit.advice import Saved, advise, as_summary, as_table
+from synapse_audit.config import AuditConfig
+from synapse_audit.errors import DataError
+from synapse_audit.guard.building import clean_states
+from synapse_audit.guard.certified import certified_curve, certified_examples
+from synapse_audit.guard.cost import overhead
+from synapse_audit.guard.evaluation import Examples, evaluate_guard, rows_of
+from synapse_audit.guard.guarded import load_guarded
+from synapse_audit.guard.measuring import Sample
+from synapse_audit.model import Classifier
+from synapse_audit.pipeline.stages.subject import read_data, subject_of
+from synapse_audit.progress import Progress
+from synapse_audit.store import RunFolder, finished, locked
+from synapse_audit.store.atomic import write_json
+
+EVALUATION = "evaluation.json"
+
+
+def measure_guard(
+    run: Path,
+    folder: Path,
+    classifier: Classifier,
+    config: AuditConfig,
+    *,
+    draws: int,
+    progress: Progress,
+) -> pd.DataFrame:
+    """Attacks the guarded model on ``evaluate``.
+
+    Raises:
+        AuditError: the data is not what was audited, or the guard does not fit the model.
+    """
+    result = finished(run)
+    clean = clean_states(result)
+    subject = subject_of(
+        classifier, read_data(config, classifier), seed=config.seed, benign=config.benign
+    )
+    _check_same(result.manifest, subject.data.sha256)
+    rows = subject.splits.evaluate
+    examples = Examples(
+        subject.encoded, rows, subject.data.labels[rows], subject.data.weights[rows]
+    )
+    guarded = load_guarded(classifier, folder)
+    states = [one[clean.fit] for one in clean.places]
+    table = evaluate_guard(
+        guarded, examples, states, draws=draws, seed=config.seed, progress=progress
+    )
+    guard, read = guarded.guard, clean.places[-1]
+    inside = np.clip(read[rows], guard.ranges.low[-1], guard.ranges.high[-1])
+    each = certified_examples(
+        guard.vote, inside, read[clean.fit].mean(axis=0), rows, examples.labels
+    )
+    curve = certified_curve(each, Sample(examples.weights, config.seed))
+    cost = overhead(guarded, subject.encoded, rows)
+    known = {"head": guard.head, "voters": guard.vote.n_voters, "n": len(rows), "draws": draws}
+    told = {"attacks": list(rows_of(table)), "certificate": list(rows_of(curve))}
+    write_json(folder / EVALUATION, {**known, "cost": cost, **told})
+    keep(run, {"evaluation": table, "certificate": curve, "certified": each})
+    return table
+
+
+def keep(run: Path, tables: Mapping[str, pd.DataFrame]) -> None:
+    """Writes the tables into the run's findings, and the advice that quotes their gains."""
+    result = finished(run)
+    with locked(run):
+        opened = RunFolder(run)
+        summary = opened.read_json("summary")
+        flips = opened.read_table("flips") if opened.has("flips.parquet") else None
+        recommended = advise(Saved(summary, result.findings, flips, tables["evaluation"]))
+        for name, table in tables.items():
+            opened.write_table(f"findings/guard.{name}", table)
+        opened.write_table("findings/advice.recommendations", as_table(recommended))
+        opened.write_json("summary", summary | {"advice": as_summary(recommended)})
+
+
+def _check_same(manifest: Any, sha256: str) -> None:
+    known = (manifest.get("data") or {}).get("sha256")
+    if known != sha256:
+        raise DataError(
+            f"the data has sha256 {sha256[:12]}…; expected the run's, {str(known)[:12]}…: the file "
+            "has changed since the audit"
+        )

@@ -1,0 +1,188 @@
+"""Rules fire where a finding is shown, and stay silent under the null."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from findings.evidence import make_evidence, silence
+from numpy.testing import assert_allclose
+
+from synapse_audit.advice import RULES, Saved, advise, as_summary, as_table
+from synapse_audit.findings.asymmetry import asymmetry
+from synapse_audit.summary import to_json
+
+
+def _figure(value: float, low: float, high: float, **beside: object) -> dict[str, object]:
+    return {"value": value, "low": low, "high": high, **beside}
+
+
+BUDGETS = pd.DataFrame(
+    [
+        ("weight", "a", 0.2, 0.4, 0.3, 0.5),  # not half
+        ("weight", "a", 0.4, 0.8, 0.7, 0.9),
+        ("universal", "a", 0.3, 0.6, 0.55, 0.7),  # the smallest that is enough
+        ("weight", "b", 0.5, 0.52, 0.48, 0.6),  # the lower end is below half
+        ("weight", "c", 0.7, 0.9, 0.8, 1.0),  # not small
+        ("bias", "c", 0.1, 0.9, 0.8, 1.0),  # no edit of rows
+        ("random", "b", 0.1, 0.9, 0.8, 1.0),  # a control
+    ],
+    columns=["space", "target", "budget", "redirect_rate", "redirect_low", "redirect_high"],
+)
+MARGINS = pd.DataFrame(
+    {"target": ["a"] * 3, "constant": [1.0, 2.0, 3.0], "redirect_rate": [0.1, 0.6, 0.9]}
+)
+MEDIANS = pd.DataFrame({"target": ["a"], "median_margin": [1.7]})
+EVALUATION = pd.DataFrame(
+    {
+        "kind": ["head edit", "neurons to zero", "one bit flip"],
+        "setting": ["push, 0.3 of the norm", "50%", "exponent"],
+        "host": [0.7, 0.4, 0.9],
+        "host_low": [0.6, 0.3, 0.8],
+        "host_high": [0.8, 0.5, 1.0],
+        "hardened": [0.1, 0.4, 0.9],
+        "hardened_low": [0.05, 0.3, 0.8],
+        "hardened_high": [0.2, 0.5, 1.0],
+        "ranges": [0.7, 0.6, 0.9],
+        "canaries": [np.nan, np.nan, 0.5],
+        "canaries_low": [np.nan, np.nan, 0.3],
+        "canaries_high": [np.nan, np.nan, 0.7],
+    }
+)
+
+
+def _head(guard: pd.DataFrame | None = None) -> Saved:
+    tables = {"vulnerability": {"budgets": BUDGETS, "margins": MARGINS, "constants": MEDIANS}}
+    return Saved({}, tables, guard=guard)
+
+
+def test_a_head_edit_names_its_rows_and_the_missing_margin() -> None:
+    (found,) = advise(_head())
+    assert found.rule == "head_edit"
+    assert found.about == ("a",)
+    assert "30% of the norm in all rows" in found.finding
+    assert "2.0 logits where the median margin is 1.7" in found.finding
+    assert not found.gain.after.known
+    assert "not measured" in found.gain.reason
+
+
+def test_a_gain_is_what_the_guard_measured() -> None:
+    (found,) = advise(_head(EVALUATION))
+    assert (found.gain.before.value, found.gain.after.value) == (0.7, 0.1)
+    assert (found.gain.after.low, found.gain.after.high) == (0.05, 0.2)
+    table = as_table([found])
+    assert_allclose(table[["before", "after", "after_high"]].iloc[0], [0.7, 0.1, 0.2])
+    json.dumps(as_summary([found]), allow_nan=False)
+
+
+def test_a_guard_that_did_not_measure_it_leaves_it_unmeasured() -> None:
+    (found,) = advise(_head(EVALUATION.iloc[1:]))
+    assert not found.gain.before.known
+
+
+CONSTANT = {"address": "3:7", "zero_drop": _figure(0.3, 0.2, 0.4)}
+
+
+def test_constants_are_clamped() -> None:
+    (found,) = advise(Saved({"load_bearing": [CONSTANT]}, {}, guard=EVALUATION))
+    assert (found.rule, found.about) == ("constants", ("3:7",))
+    assert "0.300" in found.finding
+    assert (found.gain.before.value, found.gain.after.value) == (0.4, 0.6)
+
+
+HALVING = pd.DataFrame(
+    {
+        "format": ["fp32", "fp32", "int8"],
+        "kind": ["any", "any", "any"],
+        "part": ["head", "mlp", "head"],
+        "layer": [np.nan, 2.0, np.nan],
+        "selection": ["searched", "random", "searched"],
+        "bits": [2.0, 1.0, np.nan],
+    }
+)
+FLIPS = pd.DataFrame(
+    {
+        "format": "fp32",
+        "kind": "any",
+        "part": "head",
+        "layer": pd.array([None] * 3, dtype="Int64"),
+        "selection": "searched",
+        "target": [None, None, None],
+        "step": [1, 2, 3],
+        "weight": ["classifier.weight", "classifier.weight", "classifier.other"],
+    }
+)
+
+
+def test_only_tensors_of_the_bits_that_were_enough_are_named() -> None:
+    (found,) = advise(Saved({}, {"faults": {"halving": HALVING}}, FLIPS, EVALUATION))
+    assert found.rule == "bits"
+    assert found.about == ("classifier.weight",)  # the third flip was not needed
+    assert (found.gain.before.value, found.gain.after.value) == (0.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        {},
+        {"load_bearing": []},
+        # A gap that may be none, and one that all classes share.
+        {"classes": ["a", "b"], "asymmetry": {"gap": _figure(0.2, -0.1, 0.5),
+                                              "most_fragile": {"value": "a"}}},
+        {"classes": ["a", "b"], "asymmetry": {"gap": _figure(0.2, 0.1, 0.5),
+                                              "most_fragile": {"value": None, "tied": ["a", "b"]}}},
+        # A layer whose loss may be within two points.
+        {"redundancy": {"costliest_layer": _figure(0.1, 0.015, 0.2, layer=4, fraction=0.5)}},
+    ],
+)  # fmt: skip
+def test_what_is_not_shown_recommends_nothing(summary: dict[str, object]) -> None:
+    assert advise(Saved(summary, {})) == []
+
+
+def test_shown_layers_and_classes_are_named() -> None:
+    fragility = pd.DataFrame({"class": ["a", "b"], "support": [30, 30], "mean_drop": [0.5, 0.1]})
+    summary = {
+        "classes": ["a", "b"],
+        "asymmetry": {"gap": _figure(0.4, 0.2, 0.6, between=["a", "b"]),
+                      "most_fragile": {"value": "a"}},
+        "redundancy": {"costliest_layer": _figure(0.1, 0.05, 0.2, layer=4, fraction=0.5)},
+    }  # fmt: skip
+    found = advise(Saved(summary, {"asymmetry": {"fragility": fragility}}))
+    assert [one.rule for one in found] == ["fragile_class", "costly_layer"]
+    assert "“a” 0.500 on 30 examples" in found[0].finding
+    assert found[1].about == ("layer 4",)
+    assert all("not measured" in one.gain.reason for one in found)
+
+
+def _null_run(seed: int) -> Saved:
+    """Classes that are equally fragile: every cell makes the same share of each class wrong.
+
+    Outcomes are drawn as an audit stores them, independent of the class.
+    """
+    generator = np.random.default_rng(seed)
+    labels = np.repeat([0, 1, 2], 25)
+    trials = []
+    for fraction in (0.1, 0.25, 0.5):
+        for selection, draws in (("top", [None]), ("random", [0, 1])):
+            for draw in draws:
+                wrong = generator.random(75) < fraction
+                predicted = np.where(wrong, (labels + generator.integers(1, 3, 75)) % 3, labels)
+                trials.append((silence(selection, fraction, draw=draw), predicted.tolist()))
+    evidence = make_evidence(labels.tolist(), trials)
+    findings = [asymmetry(evidence)]
+    summary = {"classes": list(evidence.classes)}
+    for finding in findings:
+        summary |= to_json(finding.summary)
+    return Saved(summary, {finding.name: finding.tables for finding in findings})
+
+
+def test_no_class_is_called_fragile_where_all_are_alike() -> None:
+    fired = sum("fragile_class" in [one.rule for one in advise(_null_run(s))] for s in range(30))
+    # 5 % of 30 are 1.5; 5 or more happen in fewer than 2 % of trials at that rate.
+    assert fired <= 4
+
+
+def test_every_rule_has_words_for_the_cover() -> None:
+    from synapse_audit.report.cover.advised import SHORT
+
+    assert set(SHORT) == set(RULES)

@@ -1,0 +1,188 @@
+"""Ranges, detector, hardened head and vote, each against numbers of an independent kind."""
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.spatial.distance import mahalanobis
+from sklearn.covariance import LedoitWolf
+from sklearn.neighbors import NearestNeighbors
+
+from synapse_audit import DataError
+from synapse_audit.guard.clamping import clamped
+from synapse_audit.guard.detecting import fit_detector
+from synapse_audit.guard.hardening import harden, linear_logits, recentred, redirected
+from synapse_audit.guard.heads import VoteHead
+from synapse_audit.guard.parts import LinearHead
+from synapse_audit.guard.ranges import LEAST, calibrated_ranges
+from synapse_audit.guard.scoring import Scores
+from synapse_audit.guard.voting import counted, elect, fit_vote, votes
+from synapse_audit.model import Pooling
+
+
+def _clusters(n: int = 240, width: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """States around three centres, far from the origin; class of each."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    centres = 4 * np.eye(3, width) + 5
+    return (centres[labels] + generator.normal(size=(n, width))).astype(np.float32), labels
+
+
+# ---- ranges --------------------------------------------------------------------------------------
+
+
+def test_ranges_are_quantiles_of_each_neuron() -> None:
+    states = np.arange(101, dtype=np.float32)[:, None] * np.array([1, -2], np.float32)
+    found = calibrated_ranges([states], np.zeros(101, int), n_classes=2, quantile=0.1)
+    assert_allclose(found.low[0], [10, -180])
+    assert_allclose(found.high[0], [90, -20])
+    assert found.class_low == ()
+
+
+def test_a_class_with_few_examples_has_the_range_of_all() -> None:
+    states = np.arange(100, dtype=np.float32)[:, None]
+    predicted = np.array([0] * (LEAST - 1) + [1] * (101 - LEAST))
+    found = calibrated_ranges([states], predicted, n_classes=2, quantile=0.0, per_class=True)
+    assert_array_equal(found.class_low[0], [[0], [LEAST - 1]])
+    assert_array_equal(found.class_high[0], [[99], [99]])
+
+
+def test_only_the_pooled_state_is_clamped() -> None:
+    states = torch.tensor([[[5.0, -5.0], [9.0, 9.0]], [[0.5, float("nan")], [9.0, 9.0]]])
+    low, high = torch.tensor([-1.0, -2.0]), torch.tensor([1.0, 2.0])
+    found = clamped(states, Pooling(torch.tensor([0, 0]), None, None), low, high)
+    assert_array_equal(found[:, 0], [[1, -2], [0.5, -2]])
+    assert_array_equal(found[:, 1], states[:, 1])
+    assert float(states[0, 0, 0]) == 5.0
+
+
+def test_where_a_mean_is_read_all_its_tokens_move_alike() -> None:
+    states = torch.tensor([[[4.0], [2.0], [100.0]]])
+    kept = torch.tensor([[True, True, False]])
+    pooling = Pooling(torch.tensor([0]), slice(None), kept)
+    found = clamped(states, pooling, torch.tensor([0.0]), torch.tensor([1.0]))
+    assert_array_equal(found[0, :, 0], [2, 0, 100])
+    assert float(pooling.gather(found)) == 1.0
+
+
+# ---- detector ------------------------------------------------------------------------------------
+
+
+def test_scores_are_those_of_scikit_learn_and_scipy() -> None:
+    states, predicted = _clusters()
+    states[:, 3] = 7.0  # never varies: counts for nothing
+    ranges = calibrated_ranges([states], predicted, n_classes=3, quantile=0.0)
+    fit = np.arange(180)
+    found = fit_detector([states], predicted, ranges, fit=fit, calibrate=np.arange(180, 240),
+                         false_alarm_rate=0.05)  # fmt: skip
+    order = np.random.default_rng([0, 11]).permutation(fit)
+    mine = np.sort(order[:135])
+    probe = states[180:190] + np.float32(0.5)
+    raw = Scores(found, ranges).raw([torch.from_numpy(probe)]).numpy()[:, 0]
+
+    known, varies = states[mine].astype(float), np.arange(12) != 3
+    spread = known.std(axis=0)[varies]
+    centres = np.stack([known[predicted[mine] == c].mean(axis=0) for c in range(3)])[:, varies]
+    residual = known[:, varies] - centres[predicted[mine]]
+    precision = LedoitWolf(assume_centered=True).fit(residual / spread).precision_
+    wanted = [
+        min(mahalanobis(x / spread, c / spread, precision) ** 2 for c in centres)
+        for x in probe[:, varies]
+    ]
+    assert_allclose(raw[:, 0], wanted, rtol=1e-3)  # float32 beside float64
+    nearest = NearestNeighbors(n_neighbors=10).fit(known[:, varies] / spread)
+    assert_allclose(raw[:, 1], nearest.kneighbors(probe[:, varies] / spread)[0][:, -1], rtol=1e-3)
+    over = np.clip(probe - states.max(axis=0), 0, None)[:, varies]
+    assert_allclose(raw[:, 2], (over / spread).sum(axis=1), rtol=1e-3, atol=1e-5)
+
+
+def test_p_values_are_conformal() -> None:
+    states, predicted = _clusters(2000)
+    rows = np.arange(2000)
+    ranges = calibrated_ranges([states[:600]], predicted[:600], n_classes=3, quantile=0.0)
+    found = fit_detector([states], predicted, ranges, fit=rows[:600], calibrate=rows[600:1000],
+                         false_alarm_rate=0.1)  # fmt: skip
+    scores = Scores(found, ranges)
+    p = scores.p_values(scores([torch.from_numpy(states[1000:])])).numpy()
+    # 1,000 clean inputs: 4 standard errors of the share, calibration included.
+    assert abs((p <= 0.1).mean() - 0.1) < 4 * np.sqrt(0.09 / 1000 + 0.09 / 400)
+    far = scores.p_values(scores([torch.from_numpy(states[1000:1010] + 20)]))
+    assert_allclose(far, 1 / 401)
+    broken = torch.full((1, 12), float("nan"))
+    assert_allclose(scores.p_values(scores([broken])), 1 / 401)
+
+
+def test_a_rate_that_the_calibration_cannot_state_is_refused() -> None:
+    states, predicted = _clusters(120)
+    ranges = calibrated_ranges([states], predicted, n_classes=3, quantile=0.0)
+    with pytest.raises(DataError, match=r"0\.01 given with 40 calibration examples.*0\.024"):
+        fit_detector([states], predicted, ranges, fit=np.arange(80), calibrate=np.arange(80, 120),
+                     false_alarm_rate=0.01)  # fmt: skip
+
+
+# ---- heads ---------------------------------------------------------------------------------------
+
+
+def _host() -> tuple[LinearHead, np.ndarray]:
+    states, labels = _clusters()
+    centres = np.stack([states[labels == c].mean(axis=0) for c in range(3)])
+    bias = -0.5 * (centres**2).sum(axis=1)
+    return LinearHead(centres, bias.astype(np.float32), np.zeros(12, np.float32)), states
+
+
+def test_another_centre_is_the_same_function() -> None:
+    host, states = _host()
+    found = recentred(host, states.mean(axis=0))
+    one, other = linear_logits(host, states), linear_logits(found, states)
+    assert_allclose(one - one.mean(axis=1, keepdims=True), other, atol=1e-2)
+    assert_allclose(found.weight.sum(axis=0), 0, atol=1e-5)
+
+
+def test_the_hardened_head_is_redirected_less_and_says_the_same() -> None:
+    host, states = _host()
+    fit, select, rest = np.arange(100), np.arange(100, 160), np.arange(160, 240)
+    found = harden(host, states, fit=fit, select=select)
+    before, after = linear_logits(host, states[rest]), linear_logits(found, states[rest])
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() >= 0.97
+    # Far from the origin all inputs point one way: one direction moves them all.
+    assert (
+        redirected(found, states[fit], states[rest])
+        < redirected(host, states[fit], states[rest]) - 0.1
+    )
+
+
+def test_two_classes_can_be_hardened() -> None:
+    states, labels = _clusters()
+    states, two = states[labels < 2], labels[labels < 2]
+    weight = np.zeros((2, 12), np.float32)
+    weight[1, :2] = [-1, 1]
+    host = LinearHead(weight, np.zeros(2, np.float32), np.zeros(12, np.float32))
+    rows = np.arange(len(two))
+    found = harden(host, states, fit=rows[:80], select=rows[80:])
+    assert (linear_logits(found, states).argmax(axis=1) == two).mean() > 0.95
+
+
+def test_every_input_belongs_to_one_voter() -> None:
+    host, states = _host()
+    said = linear_logits(host, states).argmax(axis=1)
+    vote = fit_vote(host, states, said, 3)
+    assert_array_equal(np.bincount(vote.voter), [4, 4, 4])
+    before = votes(vote, states)
+    for j in range(12):
+        changed = states.copy()
+        changed[:, j] = 1e6
+        differ = votes(vote, changed) != before
+        assert not differ[:, np.arange(3) != vote.voter[j]].any()
+        assert differ[:, vote.voter[j]].any()
+
+
+def test_the_module_counts_votes_as_the_arrays_do() -> None:
+    host, states = _host()
+    vote = elect(host, states, fit=np.arange(100), select=np.arange(100, 200))
+    logits = VoteHead(vote)(torch.from_numpy(states)).numpy()
+    wanted = counted(votes(vote, states), 3).argmax(axis=1)
+    assert_array_equal(logits.argmax(axis=1), wanted)
+    broken = states[:5].copy()
+    broken[:, 0] = np.nan  # one neuron: one voter at most
+    named = VoteHead(vote).voter_logits(torch.from_numpy(broken)).argmax(dim=2).numpy()
+    assert (named != votes(vote, states[:5])).sum(axis=1).max() <= 1
