@@ -5,6 +5,9 @@ Reads ``advice.recommendations``.
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+from typing import Any
+
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
@@ -58,13 +61,14 @@ def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     return (first, *(f"{prose.plain(row['advice'])}" for row in table.to_dict("records")))
 
 
-def _figure(row: dict[str, object], name: str) -> str:
-    found = Figure(*(prose.as_float(row[f"{name}{end}"]) for end in ("", "_low", "_high")))
+def _figure(row: Mapping[Hashable, Any], name: str) -> str:
+    value, low, high = (prose.as_float(row[f"{name}{end}"]) for end in ("", "_low", "_high"))
+    found = Figure(value, low, high)
     return prose.with_interval(found) if found.known else prose.UNKNOWN
 
 
-def _gain(row: dict[str, object]) -> str:
-    if pd.isna(row["after"]):  # type: ignore[call-overload]
+def _gain(row: Mapping[Hashable, Any]) -> str:
+    if pd.isna(row["after"]):
         return str(row["reason"])
     return f"{row['measure']}: {_figure(row, 'before')} → {_figure(row, 'after')}"
 

@@ -65,8 +65,8 @@ def _groups(table: pd.DataFrame) -> tuple[Group, ...]:
     if known.empty:
         return ()
     names = [f"{prose.plain(k)}, {prose.plain(s)}" for k, s in known[["kind", "setting"]].values]
-    ends = [known[f"auc{end}"].tolist() for end in ENDS]
-    line = Line("detector", TOP._replace(dash="none"), list(range(len(known))), *ends)
+    value, low, high = (known[f"auc{end}"].tolist() for end in ENDS)
+    line = Line("detector", TOP._replace(dash="none"), list(range(len(known))), value, low, high)
     alt = f"Area under the detector's curve: {prose.figures(names, line.y)}."
     figure = dots("What the detector sees", names, [line], x_title="area under curve", alt=alt)
     return (Group("", (figure,), legend([[line]]), columns=1),)
