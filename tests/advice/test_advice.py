@@ -36,7 +36,7 @@ MEDIANS = pd.DataFrame({"target": ["a"], "median_margin": [1.7]})
 EVALUATION = pd.DataFrame(
     {
         "kind": ["head edit", "neurons to zero", "one bit flip"],
-        "setting": ["push, 0.3 of the norm", "50%", "exponent"],
+        "setting": ["universal, 0.3 of the norm", "50%", "exponent"],
         "host": [0.7, 0.4, 0.9],
         "host_low": [0.6, 0.3, 0.8],
         "host_high": [0.8, 0.5, 1.0],

@@ -12,6 +12,7 @@ from typing import Any
 import pandas as pd
 
 from synapse_audit.summary import Figure
+from synapse_audit.tables.advice import RECOMMENDATIONS
 
 NOT_MEASURED = "not measured"
 
@@ -76,13 +77,6 @@ class Saved:
         return table.reindex(columns=list(dict.fromkeys([*table.columns, *columns])))
 
 
-COLUMNS = (
-    *("rule", "about", "finding", "advice", "measure"),
-    *(f"{name}{end}" for name in ("before", "after") for end in ("", "_low", "_high")),
-    "reason",
-)
-
-
 def as_table(found: list[Recommendation]) -> pd.DataFrame:
     """``advice.recommendations``: one row each."""
     rows = []
@@ -99,9 +93,7 @@ def as_table(found: list[Recommendation]) -> pd.DataFrame:
             figure: Figure = getattr(one.gain, name)
             row |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
         rows.append(row)
-    numbers = [c for c in COLUMNS if c.startswith(("before", "after"))]
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
-    return table.astype(dict.fromkeys(numbers, "float64"))
+    return pd.DataFrame(rows, columns=RECOMMENDATIONS.names).astype(RECOMMENDATIONS.types)
 
 
 def as_summary(found: list[Recommendation]) -> list[dict[str, Any]]:

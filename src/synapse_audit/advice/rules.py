@@ -110,10 +110,10 @@ def head_edit(saved: Saved) -> Recommendation | None:
         "where you can retrain.",
         guarded(
             saved,
-            ("head edit", "push, 0.3 of the norm"),
+            ("head edit", "universal, 0.3 of the norm"),
             after="hardened",
-            measure="share of examples redirected by a push of 0.3 of the head's norm, mean over "
-            "all target classes",
+            measure="share of examples redirected by an edit of 0.3 of the head's norm that was searched "
+            "for on fit, mean over all target classes",
         ),
     )
 

@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float, Int
 
-from synapse_audit.findings.certificates.fewest_silenced import flip_distances
+from synapse_audit.findings.certificates.fewest_silenced import fewest_silenced
 from synapse_audit.guard.parts import Vote
 
 
@@ -50,7 +50,7 @@ def silenced_needed(
     for v in range(vote.n_voters):
         mine = vote.voter == v
         logits = inputs[:, mine].astype(np.float64) @ vote.weight[:, mine].T + vote.bias[v]
-        found = flip_distances(logits, vote.weight[:, mine], inputs[:, mine], replacement[mine])
+        found = fewest_silenced(logits, vote.weight[:, mine], inputs[:, mine], replacement[mine])
         prices.append(found.toward)
         named.append(logits.argmax(axis=1))
     return fewest_changes(np.stack(named, axis=1), np.stack(prices, axis=1))

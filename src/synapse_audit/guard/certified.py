@@ -15,6 +15,7 @@ from synapse_audit.guard.greedy import silenced_enough
 from synapse_audit.guard.measuring import Sample
 from synapse_audit.guard.parts import Vote
 from synapse_audit.guard.voting import counted, votes
+from synapse_audit.tables.guard import CERTIFICATE
 
 CHANGES = ("arbitrary", "mean", "zero")
 """What a changed input becomes: anything, its mean over ``fit``, 0."""
@@ -65,5 +66,4 @@ def certified_curve(table: pd.DataFrame, sample: Sample) -> pd.DataFrame:
             left = sample.rate((right & ~(enough <= k))[None]).value
             attacked = np.nan if np.isnan(enough).all() else left
             rows.append((change, k, *share, attacked))
-    columns = ["change", "changed", "certified", "certified_low", "certified_high", "attacked"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=CERTIFICATE.names)

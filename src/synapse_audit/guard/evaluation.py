@@ -29,16 +29,10 @@ from synapse_audit.guard.parts import SCORES
 from synapse_audit.model import Batch, Encoded, logits_of
 from synapse_audit.model.activations import length_batches
 from synapse_audit.progress import Progress, Silent
+from synapse_audit.tables.guard import EVALUATION
 
 ANSWERS = ("host", "ranges", "hardened", "vote")
 """Without a guard; behind ranges with the host's head, the hardened head, the vote."""
-
-COLUMNS = (
-    *("kind", "setting", "measure", "adaptive", "draws", "n"),
-    *(f"{name}{end}" for name in ANSWERS for end in ("", "_low", "_high")),
-    *(f"{name}{end}" for name in ("detected", "auc", "canaries") for end in ("", "_low", "_high")),
-    *(f"auc_{name}" for name in SCORES),
-)
 
 
 @dataclass(frozen=True)
@@ -95,7 +89,7 @@ def evaluate_guard(
                 rows.append(_row(unseen, said, clean, answering, sample, caught))
             advance(1)
     rows += head_edits(guarded, clean.pooled[-1], states[-1], sample)
-    return pd.DataFrame(rows).reindex(columns=list(COLUMNS))
+    return pd.DataFrame(rows).reindex(columns=EVALUATION.names)
 
 
 def _nothing(batch: Batch) -> AbstractContextManager[None]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.tables import (
+    advice,
     agreement,
     asymmetry,
     attack_surface,
@@ -18,6 +19,7 @@ from synapse_audit.tables import (
     detection,
     fault_rate,
     faults,
+    guard,
     inputs,
     named_neurons,
     paper,
@@ -37,7 +39,7 @@ __all__ = ["TABLES", "Column", "Table", "problem_of"]
 _MODULES = (
     *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
     *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, detection),
-    *(seeds, slices),
+    *(seeds, slices, advice, guard),
 )
 
 TABLES: dict[str, Table] = {table.path: table for part in _MODULES for table in part.TABLES}

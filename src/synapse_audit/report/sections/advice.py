@@ -14,11 +14,8 @@ from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Section
 from synapse_audit.report.kit.tables import Column, table_of, text
 from synapse_audit.summary import Figure
+from synapse_audit.tables.advice import RECOMMENDATIONS
 
-COLUMNS = (
-    "rule", "about", "finding", "advice", "measure", "before", "before_low", "before_high",
-    "after", "after_low", "after_high", "reason",
-)  # fmt: skip
 EMPTY = "This section is empty: no rule's finding is shown in this run, so nothing is recommended."
 READING = (
     "Each line follows from one finding by a stated rule; a rule fires only where the finding is "
@@ -35,7 +32,7 @@ LIMITS = (
 
 def advice(result: Result) -> Section:
     """One row per recommendation."""
-    table = saved.frame(result, "advice", "recommendations", COLUMNS)
+    table = saved.frame(result, RECOMMENDATIONS)
     shown = table.assign(
         before=[_figure(row, "before") for row in table.to_dict("records")],
         gain=[_gain(row) for row in table.to_dict("records")],

@@ -12,14 +12,9 @@ from synapse_audit.report.kit.contents import Group, Result, Section
 from synapse_audit.report.kit.figures import Line, dots, legend
 from synapse_audit.report.kit.tables import Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import TOP
+from synapse_audit.tables.guard import CERTIFICATE, EVALUATION
 
 ENDS = ("", "_low", "_high")
-FIGURES = ("host", "ranges", "hardened", "vote", "detected", "auc", "canaries")
-COLUMNS = (
-    "kind", "setting", "measure", "draws", "n",
-    *(f"{name}{end}" for name in FIGURES for end in ENDS),
-)  # fmt: skip
-CURVE = ("change", "changed", "certified", "certified_low", "certified_high", "attacked")
 EMPTY = "This section is empty: no guard of this model was measured (guard RUN --evaluate)."
 READING = (
     "Each row is one attack on the examples that the guard has not seen. The first columns are the "
@@ -41,10 +36,10 @@ LIMITS = (
 
 def guard(result: Result) -> Section:
     """All attacks in one table."""
-    table = saved.frame(result, "guard", "evaluation", COLUMNS).dropna(subset=["kind"])
+    table = saved.frame(result, EVALUATION).dropna(subset=["kind"])
     shown = with_intervals(table, "host", "ranges", "hardened", "vote", "detected", "auc")
     made = table_of("Attacks on the guarded model", shown, GUARD_TABLE)
-    curve = saved.frame(result, "guard", "certificate", CURVE).dropna(subset=["changed"])
+    curve = saved.frame(result, CERTIFICATE).dropna(subset=["changed"])
     certificate = table_of(
         "Certificate of the vote", with_intervals(curve, "certified"), CURVE_TABLE
     )
