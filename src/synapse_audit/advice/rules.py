@@ -112,8 +112,8 @@ def head_edit(saved: Saved) -> Recommendation | None:
             saved,
             ("head edit", "universal, 0.3 of the norm"),
             after="hardened",
-            measure="share of examples redirected by an edit of 0.3 of the head's norm, searched for "
-            "on fit, mean over all target classes",
+            measure="share of examples redirected by an edit of 0.3 of the head's norm, "
+            "searched for on fit, mean over all target classes",
         ),
     )
 
