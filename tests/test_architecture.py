@@ -4,6 +4,7 @@ Imports under ``TYPE_CHECKING`` do not count; imports inside functions do, excep
 """
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -265,6 +266,32 @@ def test_files_are_small_and_named_for_what_they_hold() -> None:
     long = {m.name: m.lines for m in MODULES.values() if m.lines > MAX_LINES}
     vague = [m.name for m in MODULES.values() if m.name.rpartition(".")[2] in VAGUE]
     assert (long, vague) == ({}, [])
+
+
+NAMED = re.compile(r"(?<![\w./-])((?:[a-z_]+/)*[a-z_]+\.py)\b(?!:)")
+MADE_UP = {"file.py", "my_model.py"}
+"""Files of a user's that examples speak of."""
+
+
+def test_files_that_the_source_names_are_there() -> None:
+    named = {
+        (module.name, name)
+        for module in MODULES.values()
+        for name in NAMED.findall(module.path.read_text(encoding="utf-8"))
+        if name not in MADE_UP
+    }
+    assert len(named) >= 5, "there is nothing to check"
+    gone = [
+        f"{module} names {name}"
+        for module, name in sorted(named)
+        if not any((home / name).is_file() for home in _homes(MODULES[module].path))
+    ]
+    assert gone == []
+
+
+def _homes(path: Path) -> tuple[Path, ...]:
+    """Where a file that a module names may be: beside it, in the package or the checkout."""
+    return path.parent, SOURCE, SOURCE.parents[1]
 
 
 def test_the_library_neither_prints_nor_asserts_nor_exits() -> None:

@@ -1,7 +1,8 @@
 """One function per metric, and the table of them.
 
 In: :class:`Scored`. Out: one value per row with its interval. Everything is weighted by example
-weights. A new metric = one function, one line of METRICS, and its columns in ``tables.py``.
+weights. A new metric = one function, one line of METRICS, and its columns in
+``EFFECTS`` (``tables/run.py``).
 """
 
 from __future__ import annotations

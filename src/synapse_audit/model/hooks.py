@@ -140,6 +140,7 @@ class _OneCall:
         self.seen = sum(layer <= after for layer in point.calls)
 
     def begin(self) -> None:
+        """Counts the calls of the next forward pass from 0."""
         self.seen = 0
 
     def __call__(self, states: Tensor) -> Tensor | None:

@@ -123,7 +123,8 @@ class OwnCalls(TorchFunctionMode):
         is_causal: bool = False,
         **options: Any,
     ) -> Tensor:
-        # The registry speaks of `scaling`, and its functions put the tokens before the heads.
+        # (rows, heads, tokens, channels) go in and come out. The registry speaks of `scaling`, and
+        # its functions put the tokens before the heads: (rows, tokens, heads, channels).
         options |= {"is_causal": is_causal, "scaling": options.pop("scale", None)}
         context, _ = self._attention(None, query, key, value, attn_mask, **options)
         return context.transpose(1, 2)
@@ -149,11 +150,14 @@ def _tapping(original: Callable[..., Any], tap: Tap) -> Callable[..., Any]:
         **options: Any,
     ) -> Any:
         tap.calls += 1
+        # Queries, keys and values: (rows, heads, tokens, channels).
         if tap.row is not None:
+            # The pooled row alone: its one query against the clean keys and values of the others.
             scaling = options.get("scaling") or query.shape[-1] ** -0.5
             return row_attention(query, key, value, tap.row, scaling), None
         if tap.captured is not None and tap.place is not None:
             tap.captured.append(offer(module, query, key, value, mask, options, tap.place))
+            # The rest of the block would be thrown away where only keys and values are wanted.
             if tap.stop:
                 raise BlockStop
         return original(module, query, key, value, mask, **options)

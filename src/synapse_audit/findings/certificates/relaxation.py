@@ -143,7 +143,15 @@ class _Reach(NamedTuple):
 
 
 class _Perturbation(Protocol):
-    def reach(self, places: Int[np.ndarray, " examples"], sizes: Array) -> _Reach: ...
+    """A kind of change of u, prepared for the examples of one chunk."""
+
+    def reach(self, places: Int[np.ndarray, " examples"], sizes: Array) -> _Reach:
+        """What changes of each example's own size can do.
+
+        Args:
+            places: index of each size in the grid.
+            sizes: (examples,), relative or a number of neurons.
+        """
 
 
 @dataclass(frozen=True)
@@ -163,6 +171,8 @@ class _Chunk:
 
 @dataclass(frozen=True)
 class _Ball:
+    """All δ of an L2 or L∞ norm up to a radius."""
+
     y: Float[np.ndarray, "examples features"]
     unit: Float[np.ndarray, " examples"]
     """Norm of the perturbation at relative size 1."""
@@ -175,6 +185,7 @@ class _Ball:
 
     @classmethod
     def of(cls, head: DenseHead, chunk: _Chunk, u: Array, norm: str) -> _Ball:
+        """For the pooled states ``u`` (examples, neurons) of a chunk; ``norm``: l2 or linf."""
         # max of a·δ over ‖δ‖ ≤ r is r times the dual norm of a: L2 of L2, L1 of L∞ (Hölder).
         dual = 2 if norm == "l2" else 1
         n = u.shape[1]
@@ -184,6 +195,7 @@ class _Ball:
         return cls(chunk.y, unit, rows, slope, 1.0 if norm == "l2" else float(n))
 
     def reach(self, places: Int[np.ndarray, " examples"], sizes: Array) -> _Reach:
+        """Balls of these sizes, relative to each state's own norm (or root mean square)."""
         radius = (sizes * self.unit)[:, None]
         y, wide = self.y, radius * self.rows
         return _Reach(y - wide, y + wide, radius * self.slope, radius[:, 0] ** 2 * self.spread)
@@ -191,6 +203,8 @@ class _Ball:
 
 @dataclass(frozen=True)
 class _Silencing:
+    """All sets of at most k neurons, each put at its replacement."""
+
     y: Float[np.ndarray, "examples features"]
     falls: Float[np.ndarray, "examples features sizes"]
     """How far any k neurons can lower y, for each k."""
@@ -202,6 +216,7 @@ class _Silencing:
     def of(
         cls, head: DenseHead, chunk: _Chunk, change: Array, counts: Int[np.ndarray, " sizes"]
     ) -> _Silencing:
+        """For ``change`` = u − replacement (examples, neurons); ``counts``: every k of the grid."""
         # What each neuron j takes off y_i when it is put at its replacement: A_ij (u_j − r_j),
         # (examples, features, neurons). The worst k of them are the k largest of one sign.
         shares = (head.dense[None] * change[:, None, :]).astype(np.float32)
@@ -215,6 +230,7 @@ class _Silencing:
         )
 
     def reach(self, places: Int[np.ndarray, " examples"], sizes: Array) -> _Reach:
+        """Read off the sums: ``places`` says which k is meant, ``sizes`` repeats it."""
         rows = np.arange(len(places))
         return _Reach(
             self.y - self.falls[rows, :, places],
@@ -302,8 +318,11 @@ def _chunks(
         y = head.inputs(u)
         logits = head.activation.value(y) @ head.rows.T + head.bias
         predicted = logits.argmax(axis=1)
+        # v = W_p − W_r of every example and rival r: (examples, classes, features). The row of the
+        # predicted class itself is 0, and its lead infinite, so that it never decides.
         steer = head.rows[predicted][:, None] - head.rows[None]
         lead = logits.max(axis=1, keepdims=True) - logits
         lead[np.arange(len(u)), predicted] = np.inf
+        # g = Aᵀ(v ∘ σ'(y)): (examples, classes, features) @ (features, neurons).
         gradient = np.matmul(steer * head.activation.slope(y)[:, None], head.dense)
         yield rows, _Chunk(y, lead, steer, gradient, head.bends[predicted]), u

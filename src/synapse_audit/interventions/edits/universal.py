@@ -51,6 +51,9 @@ class _Attack(NamedTuple):
 
     def ascent(self, edit: Edit, sharpness: float) -> Edit:
         """Gradient of the target's mean probability, all logits multiplied by ``sharpness``."""
+        # With p = softmax(s z), (examples, classes): ∂p_t/∂z_c = s p_t ([c = t] − p_c). The factor
+        # s is left out, since steps are normalised. z = logits + inputs Eᵀ, so ∂/∂E = pullᵀ inputs,
+        # (classes, inputs); columns that may not change have no gradient.
         shares = softmax(sharpness * (self.logits + self.inputs @ edit.T), axis=1)
         own = shares[:, [self.target]]
         pull = -own * shares
@@ -103,6 +106,7 @@ def _attack(view: HeadView, target: int, columns: Indices) -> _Attack | None:
     allowed[columns] = 1.0
     if view.bias is not None:
         logits = logits + view.bias
+        # (h, 1): the bias is the weight of one more input, which is always 1.
         inputs = np.pad(inputs, ((0, 0), (0, 1)), constant_values=1.0)
         allowed = np.append(allowed, 1.0)
     rivals = np.delete(logits, target, axis=1).max(axis=1) - logits[:, target]
@@ -115,10 +119,14 @@ def _search(attack: _Attack, radius: float) -> Edit:
     edit = np.zeros((attack.logits.shape[1], attack.inputs.shape[1]))
     best, most = edit, (-1, -np.inf)
     for done in np.linspace(0.0, 1.0, STEPS):
+        # Sharpness from 1/SHARPEST to SHARPEST over the median margin: at first every example
+        # pulls, at last only those on the edge, as in the share redirected itself.
         uphill = attack.ascent(edit, SHARPEST ** (2 * done - 1) / attack.scale)
         length = float(np.linalg.norm(uphill))
         if length == 0 or most[0] == len(attack.inputs):
             break
+        # Steps shrink geometrically; the point is put back on the sphere after each, since a longer
+        # edit is never worse.
         stride = LONGEST * (SHORTEST / LONGEST) ** done
         edit = _onto(edit + stride * radius / length * uphill, radius)
         found = _worth(attack, edit)
