@@ -1,6 +1,7 @@
 """The whole audit on planted classifiers, where every answer is known by arithmetic."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from synapse_audit import AuditResult, Classifier, NeuronSet, audit, make_config
 from synapse_audit.config import AuditConfig
 from synapse_audit.findings import FINDINGS
 from synapse_audit.progress import Advance
+from synapse_audit.tables import TABLES
 
 CARRIED = CLASSES[1:]
 """The classes that live in neurons."""
@@ -276,6 +278,18 @@ def test_the_folder_holds_the_files_of_the_contract(single: Audited) -> None:
 def test_tables_start_with_the_columns_of_the_contract(single: Audited, table: str) -> None:
     columns = list(pd.read_parquet(single.result.folder / f"{table}.parquet").columns)
     assert columns[: len(COLUMNS[table])] == COLUMNS[table]
+
+
+def test_every_saved_table_has_the_declared_columns(single: Audited) -> None:
+    folder = single.result.folder
+    files = [file.relative_to(folder) for file in folder.rglob("*.parquet")]
+    assert len(files) > 40
+    for file in files:
+        table, declared = pd.read_parquet(folder / file), TABLES[file.with_suffix("").as_posix()]
+        some = [re.sub(r"<\w+>", ".+", column.name) for column in declared.optional]
+        optional = re.compile("|".join(some) or "(?!)")
+        assert [c for c in table if not optional.fullmatch(c)] == declared.names, file
+        assert declared.problem(table) == "", file
 
 
 def test_scopes_of_the_probes(single: Audited) -> None:
