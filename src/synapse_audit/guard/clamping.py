@@ -12,24 +12,27 @@ from torch import Tensor
 from synapse_audit.model import Pooling
 
 
-def clamped(
+def clamp_pooled(
     states: Tensor,
     pooling: Pooling,
     low: Float[Tensor, "... neurons"],
     high: Float[Tensor, "... neurons"],
 ) -> Tensor:
-    """New states, (examples, ..., neurons), whose pooled state lies within its range.
+    """States (examples, ..., neurons) whose pooled state lies within its range.
 
-    A state that is no number becomes the lower end: it must not spread.
+    Where one token is read it is changed in place: the block's output belongs to this pass, and
+    copying all other tokens would cost more than the rest of the guard. A state that is no number
+    becomes the lower end: it must not spread.
     """
     pooled = pooling.gather(states)
     inside = within(pooled, low, high)
-    tokens = pooling.tokens(states)
-    changed = tokens.clone()
     if pooling.single:
-        place = pooling.beside(states).place
-        changed[torch.arange(len(tokens), device=tokens.device), place] = inside
-        return changed.reshape(states.shape)
+        tokens = pooling.tokens(states)  # a view wherever that can be had
+        tokens[torch.arange(len(tokens), device=tokens.device), pooling.beside(states).place] = (
+            inside
+        )
+        return tokens.reshape(states.shape)
+    tokens = pooling.tokens(states)
     read = pooling.beside(states).read(tokens.shape[1])[..., None]
     moved = tokens + torch.where(read, (inside - pooled)[:, None], torch.zeros_like(tokens))
     return moved.reshape(states.shape)
@@ -42,5 +45,4 @@ def within(
 ) -> Float[Tensor, "... neurons"]:
     """Each neuron in its range, in the number format of the rows."""
     low, high = low.to(rows), high.to(rows)
-    known = torch.where(rows.isnan(), low.expand_as(rows), rows)
-    return torch.minimum(torch.maximum(known, low), high)
+    return torch.where(rows.isnan(), low, rows.clamp(low, high))

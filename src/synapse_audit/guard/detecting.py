@@ -21,6 +21,8 @@ from synapse_audit.guard.scoring import Scores
 NEIGHBOURS = 10
 FITTED = 0.75
 """Share of ``fit`` that covariances and neighbours come from."""
+TAIL = 0.95
+"""Quantile of clean scores that puts the three kinds on one scale."""
 MOST_KEPT = 2_000
 """Clean states kept for the nearest neighbours."""
 FLOOR = 1e-4
@@ -57,22 +59,18 @@ def fit_detector(
     scorers = tuple(_scorer(one[fitted], predicted[fitted], ranges.low[i].dtype) for i, one in
                     enumerate(states))  # fmt: skip
     plain = np.zeros((len(states), len(SCORES)), np.float32)
+    ones = np.ones(len(SCORES), np.float32)
     unscaled = Detector(
-        scorers, NEIGHBOURS, plain, plain + 1, np.zeros(1, np.float32), false_alarm_rate
+        scorers, NEIGHBOURS, plain, plain + 1, ones, np.zeros(1, np.float32), false_alarm_rate
     )
     raw = _raw(unscaled, ranges, [one[rest] for one in states])
     centre = np.median(raw, axis=0)
     scale = np.maximum(np.quantile(raw, 0.9, axis=0) - centre, 1e-3 * np.abs(centre) + 1e-6)
+    tail = np.maximum(np.quantile(((raw - centre) / scale).max(axis=1), TAIL, axis=0), 1.0)
     clean = (_raw(unscaled, ranges, [one[calibrate] for one in states]) - centre) / scale
-    scores = np.sort(clean.max(axis=(1, 2)))
-    return Detector(
-        scorers,
-        NEIGHBOURS,
-        centre.astype(np.float32),
-        scale.astype(np.float32),
-        scores.astype(np.float32),
-        false_alarm_rate,
-    )
+    scores = np.sort((clean.max(axis=1) / tail).max(axis=1))
+    small = [array.astype(np.float32) for array in (centre, scale, tail, scores)]
+    return Detector(scorers, NEIGHBOURS, small[0], small[1], small[2], small[3], false_alarm_rate)
 
 
 def check_rate(rate: float, n: int) -> None:

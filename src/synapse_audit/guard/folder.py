@@ -122,7 +122,7 @@ def _arrays(guard: Guard) -> Iterator[tuple[str, np.ndarray]]:
     for place, scorer in enumerate(guard.detector.scorers):
         for name in SCORER:
             yield f"scorer.{name}.{place}", np.ascontiguousarray(getattr(scorer, name))
-    for name in ("centre", "scale", "calibration"):
+    for name in ("centre", "scale", "tail", "calibration"):
         yield f"detector.{name}", np.ascontiguousarray(getattr(guard.detector, name))
     for name in ("weight", "bias", "centre"):
         yield f"hardened.{name}", np.ascontiguousarray(getattr(guard.hardened, name))
@@ -155,6 +155,7 @@ def _guard(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Guard:
         int(facts["neighbours"]),
         centre=arrays["detector.centre"],
         scale=arrays["detector.scale"],
+        tail=arrays["detector.tail"],
         calibration=arrays["detector.calibration"],
         false_alarm_rate=float(facts["false_alarm_rate"]),
     )
@@ -195,7 +196,9 @@ def _checked(guard: Guard) -> Guard:
         _need(len(scorer.bank) > 0 and len(scorer.centres) > 0, "a detector without states")
     for array in (guard.detector.centre, guard.detector.scale):
         _shape(array, (len(widths), 3))
+    _shape(guard.detector.tail, (3,))
     _need(bool((guard.detector.scale > 0).all()), "a scale that is not positive")
+    _need(bool((guard.detector.tail > 0).all()), "a tail that is not positive")
     _shape(guard.detector.calibration, (len(guard.detector.calibration),))
     _need(bool((np.diff(guard.detector.calibration) >= 0).all()), "calibration out of order")
     _need(0 < guard.detector.false_alarm_rate < 1, "a false-alarm rate outside 0 to 1")

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.utils.generic import ModelOutput
 
-from synapse_audit.guard.clamping import clamped, within
+from synapse_audit.guard.clamping import clamp_pooled, within
 from synapse_audit.guard.folder import read_guard
 from synapse_audit.guard.heads import head_module
 from synapse_audit.guard.integrity import check_canaries, check_tensors
@@ -191,7 +191,7 @@ class GuardedModel(nn.Module):
                 # The last layer's state is read by the head, whose input is clamped instead.
                 if not self.clamp or layer == last:
                     return None
-                return clamped(states, pooling, *self._range(layer, named))
+                return clamp_pooled(states, pooling, *self._range(layer, named))
 
             return hook
 

@@ -74,6 +74,8 @@ class Detector(Brief):
     """Median over clean examples that the scorers were not fitted on."""
     scale: Float[np.ndarray, "places scores"]
     """Their 90th percentile minus the median."""
+    tail: Float[np.ndarray, " scores"]
+    """95th percentile of each score over its places, so scaled: three scores on one scale."""
     calibration: Float[np.ndarray, " calibration"]
     """Scores of the calibration examples, ascending."""
     false_alarm_rate: float

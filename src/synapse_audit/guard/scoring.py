@@ -9,8 +9,10 @@ and a conformal p-value per input.
   2022, without the normalisation to length 1).
 - *range*: how far neurons lie outside their calibrated ranges, summed, in the same units.
 
-Each is centred and scaled by clean examples that the scorers were not fitted on; the combined score
-is the largest, so that a change at one layer shows whatever the other layers say.
+Each is centred and scaled by clean examples that the scorers were not fitted on, and counts by its
+largest place, so that a change at one layer shows whatever the other layers say. Tails differ: most
+clean inputs leave no range, and a few leave one far. So each score is divided by what 1 clean input
+in 20 exceeds before the largest of the three is taken.
 """
 
 from __future__ import annotations
@@ -26,47 +28,50 @@ from synapse_audit.guard.parts import Detector, PlaceScorer, Ranges
 
 
 class PlaceScores(nn.Module):
-    """The three scores of one place."""
+    """The three scores of places of one width, all at once: few large steps cost least."""
 
     low: Tensor
     high: Tensor
     whitening: Tensor
+    whitened_centres: Tensor
     per_spread: Tensor
     bank: Tensor
     bank_square: Tensor
-    whitened_centres: Tensor
 
     def __init__(
         self,
-        scorer: PlaceScorer,
-        low: Float[np.ndarray, " neurons"],
-        high: Float[np.ndarray, " neurons"],
+        scorers: Sequence[PlaceScorer],
+        low: Sequence[Float[np.ndarray, " neurons"]],
+        high: Sequence[Float[np.ndarray, " neurons"]],
         neighbours: int,
     ) -> None:
         super().__init__()
-        self.neighbours = min(neighbours, len(scorer.bank))
+        self.neighbours = min(neighbours, len(scorers[0].bank))
         arrays = {
-            "low": low,
-            "high": high,
-            "whitening": scorer.whitening,
-            "per_spread": 1.0 / scorer.spread,
-            "bank": scorer.bank,
-            "bank_square": (scorer.bank**2).sum(axis=1),
-            "whitened_centres": scorer.centres @ scorer.whitening,
+            "low": [one[None] for one in low],
+            "high": [one[None] for one in high],
+            "whitening": [one.whitening for one in scorers],
+            "whitened_centres": [one.centres @ one.whitening for one in scorers],
+            "per_spread": [1.0 / one.spread[None] for one in scorers],
+            "bank": [one.bank.T for one in scorers],
+            "bank_square": [(one.bank**2).sum(axis=1)[None] for one in scorers],
         }
-        for name, array in arrays.items():
-            self.register_buffer(name, torch.from_numpy(np.array(array, np.float32)))
+        for name, parts in arrays.items():
+            self.register_buffer(name, torch.from_numpy(np.stack(parts).astype(np.float32)))
 
-    def forward(self, states: Float[Tensor, "examples neurons"]) -> Float[Tensor, "examples 3"]:
+    def forward(
+        self, states: Float[Tensor, "places examples neurons"]
+    ) -> Float[Tensor, "places examples 3"]:
         """Scores in the order of ``SCORES``; a state that is no number scores infinite."""
         whitened = states @ self.whitening
-        mahalanobis = torch.cdist(whitened, self.whitened_centres).square().amin(dim=1)
+        mahalanobis = torch.cdist(whitened, self.whitened_centres).square().amin(dim=2)
         scaled = states * self.per_spread
-        square = scaled.square().sum(1)[:, None] - 2 * scaled @ self.bank.T + self.bank_square
-        nearest = square.topk(self.neighbours, dim=1, largest=False).values[:, -1]
-        outside = (self.low - states).clamp_min(0) + (states - self.high).clamp_min(0)
+        # |x − b|² without a difference per pair of states.
+        square = torch.baddbmm(self.bank_square, scaled, self.bank, alpha=-2.0)
+        nearest = square.kthvalue(self.neighbours, dim=2).values + scaled.square().sum(dim=2)
+        outside = (states - states.clamp(self.low, self.high)).abs()
         found = torch.stack(
-            [mahalanobis, nearest.clamp_min(0).sqrt(), (outside * self.per_spread).sum(1)], dim=1
+            [mahalanobis, nearest.clamp_min(0).sqrt(), (outside * self.per_spread).sum(2)], dim=2
         )
         return found.nan_to_num(nan=torch.inf)
 
@@ -76,28 +81,44 @@ class Scores(nn.Module):
 
     centre: Tensor
     scale: Tensor
+    tail: Tensor
     calibration: Tensor
 
     def __init__(self, detector: Detector, ranges: Ranges) -> None:
         super().__init__()
-        k = detector.neighbours
-        places = zip(detector.scorers, ranges.low, ranges.high, strict=True)
-        self.places = nn.ModuleList(PlaceScores(s, low, high, k) for s, low, high in places)
-        for name in ("centre", "scale", "calibration"):
+        widths = [len(low) for low in ranges.low]
+        self.groups = [
+            [place for place, width in enumerate(widths) if width == one]
+            for one in dict.fromkeys(widths)
+        ]
+        self.parts = nn.ModuleList(
+            PlaceScores(
+                [detector.scorers[place] for place in group],
+                [ranges.low[place] for place in group],
+                [ranges.high[place] for place in group],
+                detector.neighbours,
+            )
+            for group in self.groups
+        )
+        for name in ("centre", "scale", "tail", "calibration"):
             values = torch.from_numpy(np.array(getattr(detector, name), np.float32))
             self.register_buffer(name, values)
 
     def raw(self, states: Sequence[Tensor]) -> Float[Tensor, "examples places 3"]:
         """As each place gives them."""
-        found = [place(one.float()) for place, one in zip(self.places, states, strict=True)]
+        found: list[Tensor] = [torch.empty(0)] * len(states)
+        for group, part in zip(self.groups, self.parts, strict=True):
+            together = torch.stack([states[place].float() for place in group])
+            for place, one in zip(group, part(together), strict=True):
+                found[place] = one
         return torch.stack(found, dim=1)
 
     def scaled(self, states: Sequence[Tensor]) -> Float[Tensor, "examples 3"]:
-        """Per score the largest over places, each centred and scaled by clean examples."""
-        return ((self.raw(states) - self.centre) / self.scale).amax(dim=1)
+        """Per score the largest over places; 1 where few clean inputs get."""
+        return ((self.raw(states) - self.centre) / self.scale).amax(dim=1) / self.tail
 
     def forward(self, states: Sequence[Tensor]) -> Float[Tensor, " examples"]:
-        """The combined score: the largest of all."""
+        """The combined score: the largest of the three."""
         return self.scaled(states).amax(dim=1)
 
     def p_values(self, scores: Float[Tensor, " examples"]) -> Float[Tensor, " examples"]:
