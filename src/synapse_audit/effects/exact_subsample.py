@@ -91,9 +91,9 @@ def per_action(
 
 def whole(evidence: Evidence) -> Sample:
     """All examples, for what the untouched model says: its probabilities are all exact."""
-    nobody = np.zeros(0, dtype=np.int64)
+    none = np.zeros(0, dtype=np.int64)
     weights = evidence.weights.astype(np.float64)[:, None]
-    return Sample(nobody, nobody, np.arange(len(weights)), weights, evidence.resampled)
+    return Sample(none, none, np.arange(len(weights)), weights, evidence.resampled)
 
 
 class PoststratifiedWeights(NamedTuple):

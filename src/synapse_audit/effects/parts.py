@@ -86,9 +86,9 @@ def _means(
         sums += (rows[:, some] * values[some]) @ part
     inside = ratio(sums[:-1], whole[:-1])
     left = whole[-1] - whole[:-1]
-    # What rounding leaves where a part is all of the examples is nobody.
-    nobody = left <= 1e-9 * whole[-1]
-    return inside, np.where(nobody, np.nan, ratio(sums[-1] - sums[:-1], left))
+    # What rounding leaves where a part is all of the examples counts as no example.
+    empty = left <= 1e-9 * whole[-1]
+    return inside, np.where(empty, np.nan, ratio(sums[-1] - sums[:-1], left))
 
 
 def _spread(

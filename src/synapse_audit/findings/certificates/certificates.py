@@ -277,7 +277,7 @@ def _medians(evidence: Evidence, found: Sequence[Guarantee]) -> dict[str, Any]:
             figures[one.change] = Figure(median, float(low), float(high))
         else:
             figures[one.change] = Figure.unknown(
-                "no set of inputs is enough for half of the right rows"
+                "no set of inputs changes half of the correctly classified examples"
             )
     return figures
 

@@ -48,7 +48,7 @@ NAMED = 5
 """Dissociated neurons listed per layer and kind."""
 
 CONTROL = "random"
-"""A ranking that votes for nobody and is shown beside the others."""
+"""A ranking that does not vote and is shown beside the others."""
 
 
 NO_PAIR = "fewer than two rankings were computed"

@@ -36,7 +36,7 @@ def leaders(scores: Float[np.ndarray, " neurons"], k: int) -> Int[np.ndarray, " 
 
 
 def top_set(scores: Float[np.ndarray, " neurons"], fraction: float) -> frozenset[int]:
-    """The neurons that a top cell of this fraction silences; nobody where all scores are equal.
+    """The neurons that a top cell of this fraction silences; none where all scores are equal.
 
     Such a cell takes the lowest indices, on which two constant rankings would seem to agree.
     """

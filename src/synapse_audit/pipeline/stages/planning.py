@@ -44,7 +44,7 @@ class Prepared:
     checks: tuple[RouteCheck, ...]
     cost: Cost
     chosen: Subsampling
-    """Who is run exactly where a cell is estimated."""
+    """Which examples are run exactly where a cell is estimated."""
     left_out: tuple[str, ...]
     """What the time budget left out."""
 

@@ -102,7 +102,7 @@ def _by_chance(found: Gap) -> str:
 
 
 def plateau_sentence(result: Result) -> str:
-    """How far the curve stays flat, and where half of the way to chance is lost."""
+    """How far the curve stays flat, and where half of the accuracy above chance is gone."""
     plateau = saved.estimate(result.summary, "redundancy", "plateau")
     half = saved.estimate(result.summary, "redundancy", "half_point")
     return f"{_flat(plateau)}; {_half(half)}."
