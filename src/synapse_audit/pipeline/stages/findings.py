@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Float32, Int
 
 from synapse_audit.advice import Saved, advise, as_summary, as_table
 from synapse_audit.artifacts import (
@@ -18,7 +19,7 @@ from synapse_audit.artifacts import (
     Predictions,
     Splits,
 )
-from synapse_audit.effects import METRICS, Estimates, measure, untouched
+from synapse_audit.effects import METRICS, Estimates, Tables, measure, untouched
 from synapse_audit.effects.calibration import fit_temperature
 from synapse_audit.effects.class_rates import class_rates
 from synapse_audit.findings import FINDINGS
@@ -80,37 +81,14 @@ def gather(
 ) -> Evidence:
     """Measures the outcomes, and puts together all that findings read."""
     data, splits, classifier = subject.data, subject.splits, subject.classifier
-    predictions = Predictions(data.labels, found.logits).take(splits.evaluate)
-    weights = data.weights[splits.evaluate]
-    groups = None if data.groups is None else data.groups[splits.evaluate]
-    resampled = resampled_weights(
-        predictions.labels,
-        weights,
-        groups=groups,
-        resamples=run.config.resamples,
-        seed=run.config.seed,
-        allocate=run.folder.scratch,
-    )
-    with run.progress.stage("effects", 1) as advance:
-        tables = measure(
-            plan,
-            outcomes,
-            predictions=predictions,
-            weights=weights,
-            resampled=resampled,
-            classes=data.classes,
-            tests=run.config.grid.tests,
-        )
-        run.folder.write_table("effects", tables.effects)
-        run.folder.write_table("class_effects", tables.class_effects)
-        release_memory()
-        advance(1)
+    sample = evaluated(run, subject, found)
+    tables = _measured(run, sample, plan, outcomes, data.classes)
     return Evidence(
         classes=data.classes,
         grid=run.config.grid,
-        predictions=predictions,
-        weights=weights,
-        resampled=resampled,
+        predictions=sample.predictions,
+        weights=sample.weights,
+        resampled=sample.resampled,
         outcomes=outcomes,
         effects=tables.effects,
         class_effects=tables.class_effects,
@@ -130,8 +108,56 @@ def gather(
         benign=run.config.benign,
         temperature=_temperature(found, data, splits),
         slices=_slices(data, splits),
-        groups=groups,
+        groups=sample.groups,
     )
+
+
+class Evaluated(NamedTuple):
+    """The ``evaluate`` examples as every metric of the run weighs them."""
+
+    predictions: Predictions
+    weights: Float[np.ndarray, " evaluate"]
+    groups: Int[np.ndarray, " evaluate"] | None
+    """Which examples belong together; None where nothing says so."""
+    resampled: Float32[np.ndarray, "evaluate resamples"]
+    """One matrix for every interval of the run, so that differences are paired."""
+
+
+def evaluated(run: Run, subject: Subject, found: Extraction) -> Evaluated:
+    """Clean predictions, weights and resamples of the ``evaluate`` examples."""
+    data, rows = subject.data, subject.splits.evaluate
+    predictions = Predictions(data.labels, found.logits).take(rows)
+    groups = None if data.groups is None else data.groups[rows]
+    resampled = resampled_weights(
+        predictions.labels,
+        data.weights[rows],
+        groups=groups,
+        resamples=run.config.resamples,
+        seed=run.config.seed,
+        allocate=run.folder.scratch,
+    )
+    return Evaluated(predictions, data.weights[rows], groups, resampled)
+
+
+def _measured(
+    run: Run, sample: Evaluated, plan: Plan, outcomes: Outcomes, classes: tuple[str, ...]
+) -> Tables:
+    """The tables of effects, with their files."""
+    with run.progress.stage("effects", 1) as advance:
+        tables = measure(
+            plan,
+            outcomes,
+            predictions=sample.predictions,
+            weights=sample.weights,
+            resampled=sample.resampled,
+            classes=classes,
+            tests=run.config.grid.tests,
+        )
+        run.folder.write_table("effects", tables.effects)
+        run.folder.write_table("class_effects", tables.class_effects)
+        release_memory()
+        advance(1)
+    return tables
 
 
 def _strata(run: Run, classifier: Classifier) -> pd.DataFrame | None:
