@@ -32,6 +32,8 @@ GIVEN: dict[str, tuple[list[object], object]] = {
     "lower_case": (["--lower-case"], True),
     "benign": (["--benign", "good"], "good"),
     "neurons": (["--neurons", "1:2", "--neurons", "2:3"], ["1:2", "2:3"]),
+    "membership": (["--membership", "train.csv"], "train.csv"),
+    "attack": (["--attack", "text"], ["text"]),
     "preset": (["--preset", "quick"], "quick"),
     "seed": (["--seed", 0], 0),
     "seeds": (["--seeds", 2], 2),

@@ -30,6 +30,8 @@ KEYS = {
     "faults": {"faults"},
     "fault_rate": {"fault_rate"},
     "inputs": {"inputs"},
+    "typed": {"typed"},
+    "membership": {"membership"},
     "paper": {"paper"},
     "profile": {"profile"},
     "calibration": {"calibration"},

@@ -16,9 +16,11 @@ from .fake_certificates import certificates, certificates_summary
 from .fake_guard import advice_tables, guard_tables
 from .fake_sites import seed_tables, site_tables
 from .fault_tables import fault_rate_tables, fault_tables
+from .membership_tables import membership_summary, membership_tables
 from .named_neurons_tables import given_tables
 from .paper_tables import paper_summary, paper_tables
 from .slice_tables import slice_summary, slice_tables
+from .typed_tables import typed_summary, typed_tables
 
 CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
 FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.8, 0.95)
@@ -68,6 +70,8 @@ def make_result(
             "fault_rate": fault_rate_tables(),
             "agreement": agreement_tables(layers),
             "inputs": attack_tables(classes),
+            "typed": typed_tables(classes),
+            "membership": membership_tables(layers),
             "profile": profile_tables(classes),
             "paper": paper_tables(classes, layers),
             "advice": advice_tables(),
@@ -129,6 +133,8 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
         "clean": {"accuracy": _figure(CLEAN, 0.011), "macro_f1": _figure(0.948, 0.014)},
         "paper": paper_summary(),
         "worst_slice": slice_summary(),
+        "typed": typed_summary(),
+        "membership": membership_summary(),
         "redundancy": {
             "plateau": _figure(0.3, 0.05),
             "half_point": _figure(0.65, 0.1),

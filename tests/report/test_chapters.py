@@ -60,3 +60,11 @@ def test_what_no_option_adds_says_why(full: FakeResult) -> None:
     absent = missing(without(full, "inputs"))
     assert absent["Attacks on the input"].command == "", "the preset is standard already"
     assert absent["Attacks on the input"].why.startswith("the run attacked no input")
+
+
+def test_what_only_texts_can_have_is_not_offered_for_images(full: FakeResult) -> None:
+    lacking = without(full, "typed")
+    assert "--attack text" in missing(lacking)["Typed edits"].command
+    data = {**lacking.manifest["data"], "kind": "image"}
+    images = replace(lacking, manifest={**lacking.manifest, "data": data})
+    assert "Typed edits" not in missing(images)

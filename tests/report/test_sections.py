@@ -30,6 +30,8 @@ READERS = {
     "faults": ("faults", "pushes"),
     "fault_rate": ("fault_rate",),
     "inputs": ("inputs",),
+    "typed": ("typed",),
+    "membership": ("membership",),
     "profile": ("profile",),
     "paper": ("paper",),
     "agreement": ("agreement",),

@@ -117,6 +117,12 @@ class Evidence(Brief):
     strata: pd.DataFrame | None = None
     """Random faults: ``part``, ``bit_kind``, ``bits`` (how many there are), ``faults`` (how many
     were drawn) and ``places`` (of the bit in a number); None where none were asked for."""
+    typed: pd.DataFrame | None = None
+    """Typed edits, one row per example, kind and choice: the columns of the stage, and ``place``,
+    the example's among those here; None where none were asked for."""
+    membership: pd.DataFrame | None = None
+    """Ranks that membership attackers gave: one row per attacker and row; None where no training
+    rows were given."""
     benign: str | None = None
     """The class that means no alarm, where one was named."""
     temperature: float | None = None

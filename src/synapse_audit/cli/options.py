@@ -81,6 +81,12 @@ class AuditOptions(TypedDict, total=False):
         list[str] | None,
         typer.Option(help="Silence these too, LAYER:SITE:INDEX,INDEX-INDEX; repeatable."),
     ]
+    membership: Annotated[
+        str | None, typer.Option(help="File of rows the model was trained on; audits its memory.")
+    ]
+    attack: Annotated[
+        list[str] | None, typer.Option(help="Attack besides the preset's: text, what one can type.")
+    ]
     faults: Annotated[
         int | None, typer.Option(help="Random faults of one bit, anywhere in the model.")
     ]

@@ -105,6 +105,10 @@ class Grid(BaseModel):
     """Input space: standard deviation of Gaussian noise in the same unit."""
     deletions: tuple[PositiveInt, ...] = (1, 2, 4)
     """Input space: tokens deleted."""
+    typed_examples: PositiveInt = 40
+    """Input space: examples of every class that typed edits are tried on (``attack``)."""
+    membership_rows: PositiveInt = 300
+    """Rows of each side that the membership audit is made on (``membership``)."""
     paper: bool = False
     """Run the settings that the SYNAPSE paper names, besides the rest."""
 
@@ -231,6 +235,10 @@ class AuditConfig(BaseModel):
     """Folder of a guard of this model: what is audited is the model behind it."""
     neurons: tuple[str, ...] = ()
     """Addresses of neurons to silence, besides the rest: ``4:5,77``, ``11:mlp_activation:0-15``."""
+    membership: str | None = None
+    """A file of rows that the model was trained on: adds the membership audit."""
+    attack: tuple[str, ...] = ()
+    """Attacks besides the preset's: text, what a person can type."""
     seeds: int = Field(default=1, ge=1)
     """How many times splits, probes and draws are repeated, each under its own seed."""
     resamples: int = Field(default=1000, ge=100)

@@ -19,6 +19,7 @@ from synapse_audit.findings.detection.detection import detection
 from synapse_audit.findings.fault_rate import fault_rate
 from synapse_audit.findings.faults import faults
 from synapse_audit.findings.inputs import inputs
+from synapse_audit.findings.membership import membership
 from synapse_audit.findings.named_neurons import given
 from synapse_audit.findings.paper import paper
 from synapse_audit.findings.pathways import pathways
@@ -27,6 +28,7 @@ from synapse_audit.findings.redundancy.redundancy import redundancy
 from synapse_audit.findings.silenced import silenced
 from synapse_audit.findings.sites import sites
 from synapse_audit.findings.slices import slices
+from synapse_audit.findings.typed import typed
 from synapse_audit.findings.vulnerability import vulnerability
 
 __all__ = ["FINDINGS"]
@@ -42,6 +44,8 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "faults": faults,
     "fault_rate": fault_rate,
     "inputs": inputs,
+    "typed": typed,
+    "membership": membership,
     "paper": paper,
     "profile": profile,
     "weakest": weakest,

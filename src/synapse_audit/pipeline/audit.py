@@ -61,6 +61,8 @@ def _fill(
     subject = subject or stages.read_subject(config)
     stages.check_placed(config, subject.classifier)
     stages.check_named_neurons(config, subject)
+    stages.check_attacks(config, subject.classifier)
+    stages.check_membership(config)
     stages.identify(run, subject)
     if run.folder.finished:
         run.progress.note("already finished: nothing is run again")
@@ -83,6 +85,10 @@ def _fill(
             examined = stages.find_sufficient_sets(run, subject, found, learned)
         with run.timed("interventions"):
             prepared, outcomes = stages.run_sweep(run, subject, engine, prepared)
+        with run.timed("typed edits"):
+            typed = stages.attack_texts(run, subject, engine, found)
+        with run.timed("membership"):
+            membership = stages.audit_membership(run, subject, engine, found)
 
     with run.timed("effects and findings"):
         stages.write_findings(
@@ -93,4 +99,6 @@ def _fill(
             examined=examined,
             prepared=prepared,
             outcomes=outcomes,
+            typed=typed,
+            membership=membership,
         )

@@ -31,6 +31,7 @@ from synapse_audit.report.sections.inputs import inputs
 from synapse_audit.report.sections.layers import layers
 from synapse_audit.report.sections.margins import margins
 from synapse_audit.report.sections.matrix import matrix
+from synapse_audit.report.sections.membership import membership
 from synapse_audit.report.sections.method import method
 from synapse_audit.report.sections.named_neurons import given
 from synapse_audit.report.sections.paper import paper
@@ -45,6 +46,7 @@ from synapse_audit.report.sections.sites import sites
 from synapse_audit.report.sections.slices import slices
 from synapse_audit.report.sections.steering import steering
 from synapse_audit.report.sections.sufficiency import sufficiency
+from synapse_audit.report.sections.typed import typed
 
 __all__ = ["FORMATS", "SECTIONS", "contents", "render"]
 
@@ -72,6 +74,7 @@ SECTIONS: dict[str, Entry] = {
     "fault_rate": Entry("tampering", fault_rate, {"faults": 500}, "random faults"),
     "margins": Entry("tampering", margins),
     "inputs": Entry("tampering", inputs, STANDARD, "attacks on the input"),
+    "typed": Entry("tampering", typed, {"attack": ["text"]}, kind="text"),
     "steering": Entry(
         "tampering", steering, STANDARD, "neurons moved toward a class, resampled or clamped"
     ),
@@ -80,6 +83,7 @@ SECTIONS: dict[str, Entry] = {
     "guard": Entry("advice", guard),
     "seeds": Entry("trust", seeds, {"seeds": 3}),
     "agreement": Entry("trust", agreement),
+    "membership": Entry("trust", membership, {"membership": "TRAIN-FILE"}),
     "paper": Entry("trust", paper, {"preset": "paper"}),
     "method": Entry("trust", method),
 }

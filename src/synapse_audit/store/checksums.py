@@ -22,11 +22,13 @@ MADE_FROM: dict[str, tuple[str, ...]] = {
     "sufficiency": ("activations", "rankings"),
     "stability": ("activations", "attributions", "probes", "rankings"),
     "outcomes": ("activations", "flips", "probes", "rankings"),
+    "typed": ("activations", "predictions"),
+    "membership": ("activations", "predictions"),
     "effects": ("outcomes", "predictions"),
     "class_effects": ("outcomes", "predictions"),
     "findings": (
-        *("activations", "effects", "outcomes", "predictions", "splits", "stability"),
-        "sufficiency",
+        *("activations", "effects", "membership", "outcomes", "predictions", "splits"),
+        *("stability", "sufficiency", "typed"),
     ),
     "summary": ("effects", "findings", "outcomes"),
 }

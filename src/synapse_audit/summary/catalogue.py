@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from synapse_audit.summary.certainty import CERTAINTY, OF_HEADLINE
 from synapse_audit.summary.entry import Entry
+from synapse_audit.summary.faults_and_inputs import FAULTS_AND_INPUTS
 from synapse_audit.summary.slices import SLICES
 
 SCHEMA = 3
@@ -261,44 +262,7 @@ CATALOGUE: tuple[Entry, ...] = (
         "accuracy lost beyond random sets by neurons that only one kind of ranking names",
         "difference of shares",
     ),
-    # ---- faults and inputs -----------------------------------------------------------------------
-    Entry(
-        "faults.halving_bits.<format>",
-        "searched bit flips of the head that take half of the accuracy above chance",
-        "bits",
-        "higher",
-    ),
-    Entry(
-        "fault_rate.all.<share>",
-        "chance that one random bit flip, anywhere in the model, changes more than this share of "
-        "the predictions or makes a logit no number; 95 % over which bits were drawn",
-        "share",
-        "lower",
-    ),
-    Entry(
-        "fault_rate.part.<part>.<share>",
-        "the same for a bit of one kind of tensor",
-        "share",
-        "lower",
-    ),
-    Entry(
-        "fault_rate.bit_kind.<kind>.<share>",
-        "the same for one kind of bit",
-        "share",
-        "lower",
-    ),
-    Entry(
-        "inputs.<attack>.drop.<strength>",
-        "accuracy lost under this attack on the input at this strength",
-        "difference of shares",
-        "lower",
-    ),
-    Entry(
-        "inputs.<attack>.changes_half",
-        "smallest strength tried that changes half of the predictions",
-        "size",
-        "higher",
-    ),
+    *FAULTS_AND_INPUTS,
     # ---- the paper's experiments -----------------------------------------------------------------
     Entry("paper.clean", "weighted F1 of the untouched model", "share", "higher"),
     Entry(

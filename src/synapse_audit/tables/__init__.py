@@ -21,6 +21,7 @@ from synapse_audit.tables import (
     faults,
     guard,
     inputs,
+    membership,
     named_neurons,
     paper,
     pathways,
@@ -29,6 +30,7 @@ from synapse_audit.tables import (
     seeds,
     sites,
     slices,
+    typed,
     vulnerability,
 )
 from synapse_audit.tables.column import Column
@@ -39,7 +41,7 @@ __all__ = ["TABLES", "Column", "Table", "problem_of"]
 _MODULES = (
     *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
     *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, detection),
-    *(seeds, slices, advice, guard),
+    *(seeds, slices, typed, membership, advice, guard),
 )
 
 TABLES: dict[str, Table] = {table.path: table for part in _MODULES for table in part.TABLES}

@@ -6,6 +6,7 @@ what, and tells how far it is.
 
 from synapse_audit.pipeline.stages.clean_pass import represent
 from synapse_audit.pipeline.stages.findings import write_findings
+from synapse_audit.pipeline.stages.membership import audit_membership, check_membership
 from synapse_audit.pipeline.stages.named_neurons import check_named_neurons
 from synapse_audit.pipeline.stages.planning import Prepared, prepare, sources
 from synapse_audit.pipeline.stages.run import Run, Subject, identify
@@ -19,6 +20,7 @@ from synapse_audit.pipeline.stages.subject import (
 )
 from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets, find_sufficient_sets
 from synapse_audit.pipeline.stages.sweep import run_sweep
+from synapse_audit.pipeline.stages.typed import attack_texts, check_attacks
 from synapse_audit.pipeline.stages.weights import with_weights
 
 __all__ = [
@@ -27,6 +29,10 @@ __all__ = [
     "ScoredNeurons",
     "Subject",
     "SufficientSets",
+    "attack_texts",
+    "audit_membership",
+    "check_attacks",
+    "check_membership",
     "check_named_neurons",
     "check_names",
     "check_placed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -46,6 +47,8 @@ def write_findings(
     examined: SufficientSets,
     prepared: Prepared,
     outcomes: Outcomes,
+    typed: pd.DataFrame | None = None,
+    membership: pd.DataFrame | None = None,
 ) -> None:
     """Writes effects, findings and summary."""
     evidence = gather(
@@ -57,6 +60,7 @@ def write_findings(
         plan=prepared.plan,
         outcomes=outcomes,
     )
+    evidence = replace(evidence, typed=_placed(typed, subject.splits), membership=membership)
     findings = interpret(run, evidence)
     summary = summarise(subject.classifier, evidence, prepared, findings)
     recommended = advise(_saved(run, summary, findings))
@@ -158,6 +162,13 @@ def _measured(
         release_memory()
         advance(1)
     return tables
+
+
+def _placed(typed: pd.DataFrame | None, splits: Splits) -> pd.DataFrame | None:
+    """The table with each example's place among those evaluated."""
+    if typed is None:
+        return None
+    return typed.assign(place=np.searchsorted(splits.evaluate, typed["example"].to_numpy()))
 
 
 def _strata(run: Run, classifier: Classifier) -> pd.DataFrame | None:

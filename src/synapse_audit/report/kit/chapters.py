@@ -36,6 +36,8 @@ class Entry:
     """Fields of the configuration, with the value that adds the section."""
     trimmed: str = ""
     """The group of cells that a time budget leaves out and the section needs."""
+    kind: str = ""
+    """The one kind of input that it is about; empty where it is about any."""
 
     def __call__(self, result: Result) -> Section:
         """The section itself."""
@@ -52,11 +54,17 @@ def chapters(entries: Mapping[str, Entry], result: Result) -> dict[str, Chapter]
             tuple(
                 missing(entry, built[name], result)
                 for name, entry in entries.items()
-                if entry.chapter == key and not built[name].ran
+                if entry.chapter == key and not built[name].ran and _may(entry, result)
             ),
         )
         for key, title in CHAPTERS.items()
     }
+
+
+def _may(entry: Entry, result: Result) -> bool:
+    """Whether a run on such inputs can have the section."""
+    kind = saved.dig(result.manifest, "data", "kind")
+    return not entry.kind or kind is None or kind == entry.kind
 
 
 def missing(entry: Entry, section: Section, result: Result) -> Missing:

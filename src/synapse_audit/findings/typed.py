@@ -1,0 +1,221 @@
+"""What a person can type: how often each kind of edit evades the classifier, and how cheaply.
+
+In: the table of typed edits (one row per example, kind and choice). Out: a rate per kind and class
+beside random edits of the same sizes, by size, the cheapest edit of every example, and the worst
+kind and class, whose intervals hold for whichever was picked. Rates are over examples that the
+untouched model predicts right; examples attacked stand for all of their class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+
+from synapse_audit.artifacts import Evidence, Finding
+from synapse_audit.effects.estimates import bounded
+from synapse_audit.effects.scored import ratio
+from synapse_audit.effects.selection import largest_of
+from synapse_audit.statistics import paired_interval
+from synapse_audit.summary import Figure
+from synapse_audit.tables.typed import ATTACKS, CHEAPEST, SIZES
+
+NONE = "no typed edits were asked for (--attack text), or no example was predicted right"
+
+
+class Sample(NamedTuple):
+    """The attacked examples, and what each stands for."""
+
+    labels: Int[np.ndarray, " examples"]
+    weights: Float[np.ndarray, " examples"]
+    resampled: Float[np.ndarray, "examples resamples"]
+
+
+def typed(evidence: Evidence) -> Finding:
+    """Rates of every kind of typed edit, the cheapest ones, and the worst of all."""
+    table = evidence.typed
+    if table is None or table.empty:
+        empty = {one.key[1]: one.empty() for one in (ATTACKS, SIZES, CHEAPEST)}
+        return Finding("typed", empty, {"typed": Figure.unknown(NONE)})
+    sample = _sample(evidence, table)
+    attacks = pd.DataFrame([*_attack_rows(evidence, table, sample)], columns=ATTACKS.names)
+    sizes = pd.DataFrame([*_size_rows(table, sample)], columns=SIZES.names)
+    cheapest = pd.DataFrame([*_cheapest_rows(evidence, table, sample)], columns=CHEAPEST.names)
+    tables = {"attacks": attacks, "sizes": sizes, "cheapest": cheapest}
+    return Finding("typed", tables, {"typed": _figures(attacks, cheapest)})
+
+
+def _sample(evidence: Evidence, table: pd.DataFrame) -> Sample:
+    """One entry per attacked example, in the order of ``place``.
+
+    Some of a class's right examples were attacked; each stands for as many as there are for one.
+    """
+    places = np.unique(table["place"].to_numpy())
+    labels, everyone = evidence.predictions.labels[places], evidence.predictions.labels
+    right = evidence.predictions.predicted == everyone
+    mass = np.bincount(everyone, evidence.weights * right, minlength=len(evidence.classes))
+    held = np.bincount(labels, evidence.weights[places], minlength=len(evidence.classes))
+    stands = ratio(mass, held)[labels]
+    weights = evidence.weights[places] * stands
+    return Sample(labels, weights, evidence.resampled[places] * stands[:, None])
+
+
+# ---- tables --------------------------------------------------------------------------------------
+
+
+def _attack_rows(
+    evidence: Evidence, table: pd.DataFrame, sample: Sample
+) -> Iterator[dict[str, Any]]:
+    for attack, rows in table.groupby("attack", sort=False):
+        chosen, random = _of(rows, "chosen"), _of(rows, "random")
+        hits = [part["evaded"].to_numpy(dtype=bool) for part in (chosen, random)]
+        for name, among in _groups(evidence, sample):
+            won = chosen[among & hits[0]]
+            yield {
+                "attack": attack,
+                "class": name,
+                "n": int(among.sum()),
+                **_share(sample, hits[0], among, "evaded"),
+                **_share(sample, hits[1], among, "random"),
+                **_excess(sample, hits[0], hits[1], among),
+                **{c: float(won[c].median()) for c in ("size", "characters", "queries")},
+            }
+
+
+def _size_rows(table: pd.DataFrame, sample: Sample) -> Iterator[dict[str, Any]]:
+    """Share evaded by edits of at most so many words."""
+    everyone = np.ones(len(sample.labels), dtype=bool)
+    sizes = sorted(table["size"].dropna().unique())
+    for attack, rows in table.groupby("attack", sort=False):
+        for size in sizes:
+            reached = {
+                name: _of(rows, name)["size"].to_numpy() <= size for name in ("chosen", "random")
+            }
+            yield {
+                "attack": attack,
+                "size": float(size),
+                **_share(sample, reached["chosen"], everyone, "evaded"),
+                **_share(sample, reached["random"], everyone, "random"),
+            }
+
+
+def _cheapest_rows(
+    evidence: Evidence, table: pd.DataFrame, sample: Sample
+) -> Iterator[dict[str, Any]]:
+    """Per class: examples evaded by any kind, and what the one with fewest characters took."""
+    mine = _of(table, "chosen")
+    places = np.unique(table["place"].to_numpy())
+    won = mine[mine["evaded"].to_numpy(dtype=bool)].sort_values(
+        ["place", "characters", "queries"], kind="stable"
+    )
+    best = won.drop_duplicates("place").set_index("place")
+    hits = np.isin(places, best.index)
+    queries = mine.groupby("place")["queries"].sum()
+    for name, among in _groups(evidence, sample):
+        some = best[best.index.isin(places[among])]
+        kinds = some["attack"].value_counts()
+        yield {
+            "class": name,
+            "n": int(among.sum()),
+            **_share(sample, hits, among, "evaded"),
+            "characters": float(some["characters"].median()),
+            "queries": float(queries[places[among]].median()),
+            "attack": None if kinds.empty else str(kinds.index[0]),
+            "share": np.nan if kinds.empty else float(kinds.iloc[0] / kinds.sum()),
+        }
+
+
+def _groups(
+    evidence: Evidence, sample: Sample
+) -> Iterator[tuple[str | None, Bool[np.ndarray, " examples"]]]:
+    """Everyone (None), then each class that was attacked."""
+    yield None, np.ones(len(sample.labels), dtype=bool)
+    for label in np.unique(sample.labels):
+        yield evidence.classes[label], sample.labels == label
+
+
+def _of(rows: pd.DataFrame, selection: str) -> pd.DataFrame:
+    return rows[rows["selection"] == selection].sort_values("place", ignore_index=True)
+
+
+# ---- rates ---------------------------------------------------------------------------------------
+
+
+def _share(
+    sample: Sample,
+    hits: Bool[np.ndarray, " examples"],
+    among: Bool[np.ndarray, " examples"],
+    name: str,
+) -> dict[str, float]:
+    weights, samples = _mean(sample, hits.astype(np.float64), among)
+    found = bounded(np.array([weights]), samples[None], np.array([_size(sample, among)]))
+    low, high = float(found.low[0]), float(found.high[0])
+    return {name: weights, f"{name}_low": low, f"{name}_high": high}
+
+
+def _excess(
+    sample: Sample,
+    chosen: Bool[np.ndarray, " examples"],
+    random: Bool[np.ndarray, " examples"],
+    among: Bool[np.ndarray, " examples"],
+) -> dict[str, float]:
+    """Chosen minus random, on the same examples."""
+    value, samples = _mean(sample, chosen.astype(np.float64) - random, among)
+    ends = paired_interval(np.array([value]), samples[None], np.array([_size(sample, among)]))
+    low, high = float(ends.low[0]), float(ends.high[0])
+    return {"excess": value, "excess_low": low, "excess_high": high}
+
+
+def _mean(
+    sample: Sample, values: Float[np.ndarray, " examples"], among: Bool[np.ndarray, " examples"]
+) -> tuple[float, Float[np.ndarray, " resamples"]]:
+    weights, resampled = sample.weights[among], sample.resampled[among].astype(np.float64)
+    value = float(values[among] @ weights / weights.sum())
+    return value, ratio(values[among] @ resampled, resampled.sum(axis=0))
+
+
+def _size(sample: Sample, among: Bool[np.ndarray, " examples"]) -> float:
+    """Kish's effective number of examples."""
+    weights = sample.weights[among]
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def _figures(attacks: pd.DataFrame, cheapest: pd.DataFrame) -> dict[str, Any]:
+    whole = attacks[attacks["class"].isna()]
+    found: dict[str, Any] = {
+        "any": _figure(cheapest[cheapest["class"].isna()].iloc[0], "evaded"),
+        "class": {
+            str(row["class"]): _figure(row, "evaded")
+            for _, row in cheapest.dropna(subset=["class"]).iterrows()
+        },
+        "attack": {str(r["attack"]): _figure(r, "evaded") for _, r in whole.iterrows()},
+        "random": {str(r["attack"]): _figure(r, "random") for _, r in whole.iterrows()},
+    }
+    by_class = attacks.dropna(subset=["class"])
+    found["worst"] = _picked(whole, ("attack",))
+    found["worst_class"] = _picked(by_class, ("attack", "class"))
+    return found
+
+
+def _figure(row: pd.Series, name: str) -> Figure:
+    return Figure(row[name], row[f"{name}_low"], row[f"{name}_high"], n=int(row["n"]))
+
+
+def _picked(rows: pd.DataFrame, names: tuple[str, ...]) -> Figure:
+    """The largest rate, with an interval that holds for all of them at once; ties beside it."""
+    if rows.empty:
+        return Figure.unknown("no class was attacked")
+    ends = (rows[c].to_numpy(dtype=np.float64) for c in ("evaded", "evaded_low", "evaded_high"))
+    best = largest_of(*ends)
+    if not best.value > 0:
+        return Figure.unknown("no typed edit of any kind succeeded")
+    row = rows.iloc[best.place]
+    beside = {name: str(row[name]) for name in names} | {"tied": int(best.tied.sum()) - 1}
+    low, high = max(0.0, best.low), min(1.0, best.high)
+    return Figure(best.value, low, high, n=int(row["n"]), beside=beside)
