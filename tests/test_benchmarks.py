@@ -55,7 +55,7 @@ def test_plain_hooks_of_the_benchmark_give_the_logits_of_the_routes(bench: Modul
 SMALL = {
     "bench_commands": ("--presets",),
     "bench_extract": ("--models", "bundled", "--rows", "12", "--repeats", "1"),
-    "bench_guard": ("--models", "bundled", "--rows", "200"),
+    "bench_guard": ("--models", "bundled", "--rows", "120"),
     "bench_memory": ("--rows", "12"),
     "bench_neurox": ("--rows", "60"),
     "bench_probes": ("--models", "bundled", "--layers", "0"),

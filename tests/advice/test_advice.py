@@ -80,6 +80,15 @@ def test_a_guard_that_did_not_measure_it_leaves_it_unmeasured() -> None:
     assert not found.gain.before.known
 
 
+def test_behind_a_guard_no_guard_is_recommended() -> None:
+    tables = {"vulnerability": {"budgets": BUDGETS}}
+    summary = {"load_bearing": [CONSTANT]}
+    (found,) = advise(Saved(summary, tables, guard=EVALUATION, guarded=True))
+    assert found.rule == "head_edit"
+    assert "guard RUN" not in found.advice + found.gain.reason
+    assert not found.gain.after.known
+
+
 CONSTANT = {"address": "3:7", "zero_drop": _figure(0.3, 0.2, 0.4)}
 
 

@@ -6,6 +6,7 @@ import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.spatial.distance import mahalanobis
 from sklearn.covariance import LedoitWolf
+from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from synapse_audit import DataError
@@ -13,6 +14,7 @@ from synapse_audit.guard.clamping import clamp_pooled
 from synapse_audit.guard.detecting import fit_detector
 from synapse_audit.guard.hardening import harden, linear_logits, recentred, redirected
 from synapse_audit.guard.heads import VoteHead
+from synapse_audit.guard.measuring import Sample
 from synapse_audit.guard.parts import LinearHead
 from synapse_audit.guard.ranges import LEAST, calibrated_ranges
 from synapse_audit.guard.scoring import Scores
@@ -185,3 +187,34 @@ def test_the_module_counts_votes_as_the_arrays_do() -> None:
     broken[:, 0] = np.nan  # one neuron: one voter at most
     named = VoteHead(vote).voter_logits(torch.from_numpy(broken)).argmax(dim=2).numpy()
     assert (named != votes(vote, states[:5])).sum(axis=1).max() <= 1
+
+
+# ---- measuring -----------------------------------------------------------------------------------
+
+
+def test_areas_are_those_of_scikit_learn() -> None:
+    generator = np.random.default_rng(0)
+    clean, attacked = generator.normal(size=60), generator.normal(size=(2, 60)) + 1
+    found = Sample(np.ones(60), 0).area(attacked, clean)
+    labels = np.repeat([0, 1], 60)
+    wanted = [roc_auc_score(labels, np.concatenate([clean, one])) for one in attacked]
+    assert_allclose(found.value, np.mean(wanted))
+    assert found.low < found.value < found.high
+
+
+def test_rates_are_weighted_and_never_shrink_to_a_point() -> None:
+    sample = Sample(np.array([1.0, 3.0]), 0)
+    assert_allclose(sample.rate(np.array([[True, False]])).value, 0.25)
+    sure = sample.rate(np.array([[True, True]]))
+    assert sure.value == 1 and sure.low < 0.6
+    assert np.isnan(sample.rate(np.ones((1, 2)), np.zeros((1, 2))).value)
+
+
+def test_draws_that_differ_widen_the_interval() -> None:
+    sample = Sample(np.ones(100), 0)
+    alike = np.tile(np.arange(100) % 2 == 0, (3, 1))
+    unlike = np.stack([np.ones(100, bool), np.arange(100) % 2 == 0, np.zeros(100, bool)])
+    one, other = sample.rate(alike), sample.rate(unlike)
+    assert one.value == other.value == 0.5
+    assert one.high - one.low < 0.3
+    assert (other.low, other.high) == (0, 1)  # t with 2 degrees of freedom, sd 0.5

@@ -55,6 +55,8 @@ class Saved:
     """Bits that a search chose, with the tensors they lie in; None where none was searched for."""
     guard: pd.DataFrame | None = None
     """Evaluation of a guard of this model; None where none was measured."""
+    guarded: bool = False
+    """Whether the model was audited behind a guard already."""
 
     def figure(self, *path: str) -> Figure:
         """The figure at a path of the summary; unknown where there is none."""

@@ -9,7 +9,8 @@ fires where the sample shows its finding, not where a point estimate is large:
   interval that holds over all layers;
 - *head_edit*: an edit of at most half of the head's norm redirects at least half of the examples
   to a class, at the lower end of its interval;
-- *constants*: a neuron is load-bearing: zeroing it harms, its mean does not;
+- *constants*: a neuron is load-bearing, zeroing it harms and its mean does not, and no guard is
+  there already;
 - *bits*: a search found bits of a tensor that halve the accuracy above chance.
 """
 
@@ -22,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.advice.gains import RETRAINING, guarded, unmeasured
-from synapse_audit.advice.recommendation import Recommendation, Saved
+from synapse_audit.advice.recommendation import Gain, Recommendation, Saved
 from synapse_audit.summary import Figure
 
 TOLERANCE = 0.02
@@ -105,16 +106,26 @@ def head_edit(saved: Saved) -> Recommendation | None:
         tuple(map(str, first["target"])),
         f"Small edits of the head redirect at least half of the other examples: "
         f"{'; '.join(said)}{more}.",
+        *_head_remedy(saved),
+    )
+
+
+def _head_remedy(saved: Saved) -> tuple[str, Gain]:
+    measure = (
+        "share of examples redirected by an edit of 0.3 of the head's norm, searched for on fit, "
+        "mean over all target classes"
+    )
+    if saved.guarded:
+        text = "The head is guarded already: check the checksum of its rows, and train with a "
+        return text + "margin loss at the head where you can retrain.", unmeasured(
+            measure, RETRAINING
+        )
+    row = ("head edit", "universal, 0.3 of the norm")
+    return (
         "Serve the head hardened (`synapse-audit guard RUN`: inputs centred, larger margins where "
         "they help), and check the checksum of its rows; train with a margin loss at the head "
         "where you can retrain.",
-        guarded(
-            saved,
-            ("head edit", "universal, 0.3 of the norm"),
-            after="hardened",
-            measure="share of examples redirected by an edit of 0.3 of the head's norm, "
-            "searched for on fit, mean over all target classes",
-        ),
+        guarded(saved, row, after="hardened", measure=measure),
     )
 
 
@@ -146,7 +157,7 @@ def _missing_margin(target: str, rate: float, saved: Saved) -> str | None:
 def constants(saved: Saved) -> Recommendation | None:
     """Ranges for neurons that act as constants."""
     found = saved.summary.get("load_bearing")
-    if not isinstance(found, list) or not found:
+    if not isinstance(found, list) or not found or saved.guarded:
         return None
     names = [str(one.get("address")) for one in found]
     worst = Figure.read(found[0].get("zero_drop"))

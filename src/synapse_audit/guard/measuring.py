@@ -2,7 +2,8 @@
 
 In: per example and draw what happened. Out: value, low, high at 95 %. Draws of an attack share
 their examples, so the bootstrap draws examples; where it degenerates (all or none), Wilson's
-interval of as many examples stands in its place.
+interval of as many examples stands in its place. Where draws are random the interval also holds the
+variance between them, with Student's t for how few they are.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
+from scipy import stats
 
 from synapse_audit.statistics import wilson
 
@@ -42,7 +44,10 @@ class Sample:
         happened: Shaped[np.ndarray, "draws examples"],
         among: Shaped[np.ndarray, "draws examples"] | None = None,
     ) -> Rate:
-        """Share of the examples, over all draws; of those ``among`` which it is counted."""
+        """Share of the examples, over all draws; of those ``among`` which it is counted.
+
+        Draws are random where nothing is said of ``among``; with it they are all targets there are.
+        """
         counted = np.ones(happened.shape) if among is None else np.asarray(among, np.float64)
         hits, base = (happened * counted).sum(axis=0), counted.sum(axis=0)
         if not (base @ self.weights) > 0:
@@ -55,7 +60,10 @@ class Sample:
             n = int((base > 0).sum())
             ends = wilson(value * n, n)
             low, high = float(ends.low), float(ends.high)
-        return Rate(value, float(low), float(high))
+        found = Rate(value, float(low), float(high))
+        if among is not None:
+            return found
+        return over_draws(found, happened @ self.weights / self.weights.sum())
 
     def area(
         self,
@@ -63,22 +71,32 @@ class Sample:
         clean: Float[np.ndarray, " examples"],
     ) -> Rate:
         """How often an attacked input scores more than a clean one; ties count half."""
-        order = np.sort(clean)
         if len(attacked) * len(clean) == 0:
             return UNKNOWN
-        above = np.zeros((len(clean), len(clean)))
-        for scores in attacked:
-            above += (scores[:, None] > clean) + 0.5 * (scores[:, None] == clean)
-        above /= len(attacked)
+        each = [(s[:, None] > clean) + 0.5 * (s[:, None] == clean) for s in attacked]
+        above = np.mean(each, axis=0)
         total = self.weights.sum()
         value = float(self.weights @ above @ self.weights / total**2)
         sums = self.resampled.sum(axis=1)
         areas = np.einsum("be,ef,bf->b", self.resampled, above, self.resampled, optimize=True)
         low, high = np.quantile(areas / sums**2, [0.025, 0.975])
         if low == high:
-            ends = wilson(value * len(order), len(order))
+            ends = wilson(value * len(clean), len(clean))
             low, high = float(ends.low), float(ends.high)
-        return Rate(value, float(low), float(high))
+        per_draw = np.array([self.weights @ one @ self.weights for one in each]) / total**2
+        return over_draws(Rate(value, float(low), float(high)), per_draw)
+
+
+def over_draws(rate: Rate, each: Float[np.ndarray, " draws"]) -> Rate:
+    """The interval over examples, widened by what the mean over so few draws leaves open."""
+    if len(each) < 2:
+        return rate
+    error = float(each.std(ddof=1)) / np.sqrt(len(each))
+    open_ = error * float(stats.t.ppf(0.975, len(each) - 1))
+    low = max(0.0, rate.value - float(np.hypot(rate.value - rate.low, open_)))
+    return Rate(
+        rate.value, low, min(1.0, rate.value + float(np.hypot(rate.high - rate.value, open_)))
+    )
 
 
 def of_draws(caught: Shaped[np.ndarray, " draws"]) -> Rate:

@@ -231,7 +231,7 @@ def summarise(
 def _saved(run: Run, summary: dict[str, Any], findings: list[Finding]) -> Saved:
     tables = {finding.name: finding.tables for finding in findings}
     flips = run.folder.read_table("flips") if run.has("flips.parquet") else None
-    return Saved(summary, tables, flips)
+    return Saved(summary, tables, flips, guarded=run.config.guard is not None)
 
 
 def _clean(evidence: Evidence) -> dict[str, Any]:
