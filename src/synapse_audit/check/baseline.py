@@ -57,7 +57,13 @@ class Against:
         return changes(answers(self.baseline, self.run))
 
     def loss(self, keys: Keys) -> Figure:
-        """How much worse a figure of the run is than the baseline's; positive is worse."""
+        """How much worse a figure of the run is than the baseline's; positive is worse.
+
+        In the figure's own unit, paired where both runs answered the same examples.
+
+        Raises:
+            UsageError: the figure has no better direction, or is not in the catalogue.
+        """
         refused = self.why_refused(keys)
         if refused:
             return Figure.unknown(refused)

@@ -24,7 +24,11 @@ _WRAPPED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def read_csv(path: Path) -> Table:
-    """Fields between commas, or between semicolons where the header holds no comma."""
+    """Fields between commas, or between semicolons where the header holds no comma.
+
+    Raises:
+        DataError: not UTF-8, a row that does not fit the header, or tabs in place of commas.
+    """
     text = decode(path)
     header = text.partition("\n")[0]
     if "," in header or header.count(";") + header.count("\t") == 0:

@@ -63,6 +63,9 @@ def nearest_to_mean(s: PlanInputs, name: str) -> int:
 
     Its neighbours decide nothing about its own label; in a model that separates the classes it is
     a member.
+
+    Raises:
+        ValueError: the statistics hold neither single values nor class means.
     """
     last = s.statistics[-1]
     if last.bank is None or last.class_means is None:

@@ -106,7 +106,11 @@ def table_bytes(table: pd.DataFrame) -> memoryview:
 
 
 def arrays_bytes(arrays: Mapping[str, np.ndarray]) -> memoryview:
-    """An ``.npz`` of plain arrays."""
+    """An ``.npz`` of plain arrays, in memory.
+
+    Raises:
+        TypeError: an array holds Python objects, which only a pickle could keep.
+    """
     # numpy before 2.2 takes savez(allow_pickle=False) for one more array.
     plain: dict[str, Any] = dict(arrays)
     objects = sorted(name for name, array in plain.items() if array.dtype.hasobject)

@@ -51,7 +51,11 @@ def logit_cell(
 
 
 def shift(cell: Cell, logits: Logits, setting: Setting) -> Logits:
-    """Adds ``strength`` to the logit of ``target``."""
+    """Adds ``strength`` to the logit of ``target``: (examples, classes) in and out.
+
+    Raises:
+        UsageError: the target is no class of the model.
+    """
     if cell.target not in setting.classes:
         raise UsageError(
             f"target '{cell.target}' given; {choices(str(cell.target), setting.classes)}"
@@ -65,6 +69,9 @@ def temperature(cell: Cell, logits: Logits, setting: Setting) -> Logits:
     """Divides all logits by ``strength`` (Guo et al. 2017).
 
     Monotone, so no prediction changes; only probabilities do.
+
+    Raises:
+        UsageError: the temperature is not above 0.
     """
     divisor = _strength(cell)
     if divisor <= 0:

@@ -73,7 +73,14 @@ def _head_cell(
 
 @torch.inference_mode()
 def run_stream(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Logits:
-    """Only the pooled row runs, for all cells at once, against clean keys and values."""
+    """Only the pooled row runs, for all cells at once, against clean keys and values.
+
+    Returns:
+        Logits (cells, examples, classes).
+
+    Raises:
+        RuntimeError: the attention cannot be asked for one row alone; no plan takes this route then.
+    """
     if not clean.rows_alone:
         raise RuntimeError("the attention of this family cannot be asked for one row alone")
     classifier, site, rewrites = engine.classifier, cells[0].site, engine.rewrites(cells)

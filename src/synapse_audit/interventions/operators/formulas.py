@@ -69,6 +69,9 @@ def patch(statistics: LayerStatistics, cell: Cell) -> Rewrite:
     """Replaces a neuron by its value on one other input, the ``fit`` example ``cell.donor``.
 
     Source: activation patching; Vig et al. 2020 (arXiv 2004.12265).
+
+    Raises:
+        UsageError: no donor, or none of the examples that the statistics keep.
     """
     bank = _kept(statistics.bank, cell)
     if cell.donor is None or not 0 <= cell.donor < len(bank):

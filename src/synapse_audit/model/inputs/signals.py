@@ -26,7 +26,18 @@ _REFUSED = (ValueError, TypeError, RuntimeError, IndexError, AttributeError, Key
 
 
 def image_encoder(processor: Any, tokens: int, channels: int = 3) -> Encoder:
-    """Resizes and normalises; every image becomes ``tokens`` tokens."""
+    """Resizes and normalises; every image becomes ``tokens`` tokens.
+
+    Features are ``pixel_values`` (channels, height, width), float32.
+
+    Args:
+        processor: of the model, which resizes or crops.
+        tokens: patches, and special tokens where there are any.
+        channels: 3 for colour, 1 for grey.
+
+    Raises:
+        DataError: by the encoder, where an image cannot be decoded or comes out in another size.
+    """
 
     def encode(inputs: Sequence[Any]) -> Encoded:
         pixels = [pixels_of(one) for one in inputs]
@@ -61,6 +72,9 @@ def sound_encoder(
         name: what the extractor calls what the model reads.
         shortest: samples that the model needs.
         longest: samples that the extractor keeps; longer sounds are counted as cut.
+
+    Raises:
+        DataError: by the encoder, where a sound cannot be decoded or is too short.
     """
 
     def encode(inputs: Sequence[Any]) -> Encoded:
@@ -127,7 +141,12 @@ def resampled(
 
 
 def series_encoder(length: int, tokens: int, channels: int | None = None) -> Encoder:
-    """The last ``length`` steps of each series, (time, channels); longer ones count as cut."""
+    """The last ``length`` steps of each series, (time, channels); longer ones count as cut.
+
+    Raises:
+        DataError: by the encoder, where a series is too short, has other channels or holds values
+            that are not numbers.
+    """
 
     def encode(inputs: Sequence[Any]) -> Encoded:
         found = [decode_series(one) if isinstance(one, Signal) else one for one in inputs]

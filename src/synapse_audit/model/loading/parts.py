@@ -293,6 +293,9 @@ def find_family(config: Any, *, named: bool) -> Family | None:
 
     Args:
         named: whether parts are named, so that one of another form is looked through without one.
+
+    Raises:
+        ModelError: the type is known, but not in this form, and no part is named.
     """
     records = [family for family in FAMILIES if config.model_type in family.model_types]
     for family in records:
