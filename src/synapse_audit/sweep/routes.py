@@ -79,7 +79,7 @@ def run_stream(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Log
         Logits (cells, examples, classes).
 
     Raises:
-        RuntimeError: the attention cannot be asked for one row alone; no plan takes this route then.
+        RuntimeError: one row cannot be asked for alone; no plan takes this route then.
     """
     if not clean.rows_alone:
         raise RuntimeError("the attention of this family cannot be asked for one row alone")
