@@ -65,7 +65,7 @@ SIBLINGS: dict[str, set[str]] = {
     "rankings": {"context", "attributed", "attributions"},
     "findings": set(),
     "report.sections": set(),
-    "plan": {"plan_inputs", "neurons"},
+    "plan": {"plan_inputs", "neurons", "tiers"},
     "cli": {"against", "closing", "display", "interrupts", "options", "printing"},
 }
 """Folder of interchangeable parts, each a module or a folder → the modules that they may share."""

@@ -180,3 +180,14 @@ def test_curves_that_are_one_more_draw_are_not_called_significant(top_noise, dra
             rows += curve(drops[1 + b], selection="random", draw=b, phase_se=draw_noise)
         p.append(curve_tests(effects_table(rows)).loc[0, "p_value"])
     assert np.mean(np.array(p) < 0.05) <= 0.12  # two and a half standard errors above 5 %
+
+
+def test_places_among_blurred_draws_are_unknown_where_only_their_mean_is_reported(build):
+    cells = [build.cell([0, 1], selection="top", fraction=0.2)]
+    cells += [build.cell([2 + i, 3 + i], selection="random", draw=i) for i in range(4)]
+    drop, draws = np.array([0.5, 0.1, 0.2, 0.3, 0.4]), {cell.action for cell in cells[1:]}
+    # The draws' variance is .1² · 5/3 = .0167, half of which is .0833 + .0083: noise of .09 and .1.
+    clear, blurred = (np.array([np.nan, *[error] * 4]) for error in (0.09, 0.1))
+    assert np.isfinite(positions(cells, drop, clear, draws)[0]).all()
+    assert np.isnan(positions(cells, drop, blurred, draws)[0]).all()
+    assert np.isfinite(positions(cells, drop, blurred)[0]).all()

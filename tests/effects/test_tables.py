@@ -21,6 +21,7 @@ accuracy_drop accuracy_drop_low accuracy_drop_high macro_f1 macro_f1_low macro_f
 weighted_f1 weighted_f1_low weighted_f1_high flip_rate flip_rate_low flip_rate_high
 redirect_rate redirect_rate_low redirect_rate_high collateral collateral_low collateral_high
 mean_kl p_value p_adjusted z_random p_random route n_exact direct_drop action phase_se
+tier half_width
 """
 
 CLASS_CONTRACT = """

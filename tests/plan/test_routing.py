@@ -1,5 +1,6 @@
 """The planner picks the cheapest route that is exact, and never an inexact one."""
 
+from dataclasses import replace
 from itertools import combinations
 from typing import Literal
 
@@ -8,6 +9,7 @@ import pytest
 from synapse_audit.artifacts import Cell
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, build_cells, cheapest, make_plan
+from synapse_audit.plan.tiers import pools, tier
 
 from .plan_inputs import LAYERS, sources
 
@@ -72,3 +74,40 @@ def test_every_distinct_action_has_a_route_and_stands_once() -> None:
     assert set(actions) == set(plan.routes) == {cell.action for cell in cells}
     first = {c.action: c for c in reversed(cells)}
     assert all(first[c.action] is c for c in plan.actions)
+
+
+def test_tiers_say_what_is_spent_on_a_cell() -> None:
+    """A named set is never sampled, and an action takes the highest tier of its cells."""
+    plan = make_plan(build_cells(sources()), LAYERS, EVERY)
+    for cell in plan.actions:
+        costly = plan.routes[cell.action] in (SUFFIX, FULL)
+        pooled = cell.neurons is not None and cell.position == "pooled"
+        assert (plan.tiers[cell.action] == "exact-only") == (costly and not pooled)
+    mean = Cell("neuron", "mean", "block_output", position="all", neurons=NeuronSet.of({1: [0]}))
+    assert tier(mean, costly=True) == "exact-only"
+    assert tier(replace(mean, group="named"), costly=True) == "headline"
+    assert tier(replace(mean, position="pooled", layers="all", group="removal"), costly=True) == (
+        "headline"
+    )
+    assert tier(replace(mean, position="pooled", layers="1", group="layer"), costly=True) == (
+        "comparator"
+    )
+    assert tier(Cell("logit", "shift", "logits"), costly=False) == "headline"
+
+
+def test_random_sets_of_comparators_are_pooled_and_those_that_tests_rest_on_are_not() -> None:
+    plan = make_plan(build_cells(sources()), LAYERS, EVERY)
+    found = pools(plan.cells, plan.tiers)
+    by_action = {cell.action: cell for cell in plan.cells}
+    assert found and {by_action[a].selection for a in found} <= {"random", "matched", "keep_random"}
+    assert all(plan.tiers[action] == "comparator" for action in found)
+    main = [c for c in plan.cells if c.group == "removal" and c.operator == "mean" and c.draw == 0]
+    assert main and not found.keys() & {cell.action for cell in main}
+    zero = [
+        c.action
+        for c in plan.cells
+        if (c.group, c.operator, c.selection, c.fraction) == ("removal", "zero", "random", 0.5)
+        and c.ranking is None
+    ]
+    sizes = {found[a].size for a in zero}
+    assert sizes == {len(zero)} and {found[a].place for a in zero} == set(range(len(zero)))

@@ -294,6 +294,20 @@ def test_method_says_how_much_is_estimated(full: FakeResult) -> None:
     assert "two-phase estimates" not in answer("method", replace(full, effects=full.effects[500:]))
 
 
+def test_method_says_what_rests_on_a_sample_and_what_on_a_mean(full: FakeResult) -> None:
+    assert "sample of the" not in answer("method", full) and "one control" not in answer(
+        "method", full
+    )
+    tiers = full.effects.assign(tier="headline", half_width=0.01)
+    tiers.loc[:9, ["tier", "half_width"]] = "exact-only", 0.04
+    tiers.loc[:9, "n_exact"] = 250
+    grid = {"pooled_controls": True}
+    manifest = {**full.manifest, "config": {**full.manifest["config"], "grid": grid}}
+    said = answer("method", replace(full, effects=tiers, manifest=manifest))
+    assert "10 cells that only exact passes can answer" in said and "250 of them" in said
+    assert "half width of a drop is 0.04" in said and "one control each" in said
+
+
 def test_method_names_small_classes() -> None:
     table = pd.DataFrame({"class": ["a", "b", "c"], "support": [12, 400, 3]})
     limits = SECTIONS["method"](small(fragility=table)).limits

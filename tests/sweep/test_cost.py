@@ -107,6 +107,11 @@ def test_the_least_holds_first_phase_pilot_and_fewest_exact_examples(
     pilot = sum(found.seconds[cell.action] for cell in pilot_cells(estimated)) * 2 / n
     assert found.most == pytest.approx(rest + exactly + first)
     assert found.least == pytest.approx(rest + first + pilot + exactly * chosen.floor)
+    assert found.least_of(found.seconds) == pytest.approx(found.least - pilot)
+    action = next(iter(found.stream))
+    half = found.on_part({action: 0.5})
+    assert half.of([action]) == pytest.approx(found.of([action]) / 2)
+    assert half.most == pytest.approx(found.most - found.of([action]) / 2)
 
 
 @pytest.mark.usefixtures("clock")

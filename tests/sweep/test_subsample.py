@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from synapse_audit import memory
-from synapse_audit.artifacts import Cell, Outcomes
+from synapse_audit.artifacts import Cell, Outcomes, Pooled
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import Z_975
 from synapse_audit.sweep.subsample import (
+    LEAST_OF_POOL,
     LEAST_SAMPLE,
     PILOT,
     PILOT_CELLS,
@@ -213,3 +214,34 @@ def test_who_is_drawn_does_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPa
     assert found.design_weight is onto and onto.any()
     for one, other in zip(found, whole, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_sets_of_which_a_mean_is_reported_are_run_as_much_more_rarely() -> None:
+    """The same error of the mean: each may have B times the variance, on examples of its own."""
+    plan = chosen()
+    sizes = np.tile([[60, 40, 100, 100, 200, 200, 300]], (3, 1))
+    rates = np.tile([[0.3, 0.1, 0.03, 0.01, 1e-3, 1e-3, 1e-4]], (3, 1))
+    shares = plan.shares(sizes, rates, [None, Pooled(4, 1), Pooled(20, 3)])
+    alone = plan.shares(sizes, rates, [None, Pooled(4, 1, True), Pooled(20, 3, True)])
+    np.testing.assert_array_equal(shares[0], plan.shares(sizes[:1], rates[:1])[0])
+    half = Z_975 * np.sqrt((sizes * rates * (1 / shares - 1)).sum(axis=1)) / 1000
+    assert (half <= 0.01 * np.sqrt([1, 4, 20])).all()
+    run = (sizes * shares).sum(axis=1)
+    assert run[0] > 2 * run[1] and run[1] > run[2] >= LEAST_OF_POOL
+    assert shares[2].min() == pytest.approx(LEAST_OF_POOL / 1000)
+    assert alone[1:].min() == pytest.approx(LEAST_SAMPLE / 1000), "read alone, as many as ever"
+
+
+def test_sets_of_a_pool_rest_on_different_examples_and_each_as_often_as_its_share() -> None:
+    plan = chosen()
+    places = np.zeros((21, 1000), dtype=np.int64)
+    shares = np.full((21, STRATA * len(plan.costs)), 0.04)
+    pooled = [None, *(Pooled(20, place) for place in range(20))]
+    weights = plan.design_weight(shares, places, pooled)
+    np.testing.assert_array_equal(weights[0], plan.design_weight(shares[:1], places[:1])[0])
+    np.testing.assert_array_equal(weights[1], weights[0])
+    runs = (weights > 0).sum(axis=1)
+    assert runs.min() >= 37 and runs.max() <= 43
+    assert (weights[1:] > 0).sum(axis=0).max() == 1, "every example meets one set at most"
+    tail = np.isin(plan.rows, plan.tail)
+    assert not (weights[:, tail] > 0).any(), "the pilot's examples only where nearly all are run"

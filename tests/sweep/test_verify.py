@@ -77,8 +77,8 @@ def _break(monkeypatch: pytest.MonkeyPatch, route: str, *, operator: str = "") -
     monkeypatch.setitem(RUNNERS, route, broken)
 
 
-def _prepare(rig: Rig, folder: Path) -> tuple[Any, dict[str, Any]]:
-    options = {"model": "m", "data": "d", "exact": True}
+def _prepare(rig: Rig, folder: Path, **more: Any) -> tuple[Any, dict[str, Any]]:
+    options = {"model": "m", "data": "d", "exact": True, **more}
     config = make_config(options).model_copy(update={"grid": GRID})
     run = Run(RunFolder.claim(folder), config, Quiet())
     splits = Splits(np.arange(0), np.arange(0), rig.rows)
@@ -96,8 +96,15 @@ def _prepare(rig: Rig, folder: Path) -> tuple[Any, dict[str, Any]]:
     )
     with rig.engine() as engine, rig.classifier.unharmed():
         subject = Subject(rig.classifier, data, splits, rig.encoded)
-        found = prepare(run, subject, engine, _sources(rig))
-    return found, run.folder.manifest["routes"]
+        found = prepare(run, subject, engine, _sources(rig), np.zeros((len(rig.encoded), 4)))
+    return found, run.folder.manifest
+
+
+def test_a_time_budget_that_cannot_be_kept_is_said_at_once(rig: Rig, tmp_path: Path) -> None:
+    found, manifest = _prepare(rig, tmp_path / "short", time_budget=1e-6)
+    assert found.left_out and "time budget" in manifest["warnings"][0]
+    found, manifest = _prepare(rig, tmp_path / "long", time_budget=1e6)
+    assert not found.left_out and "warnings" not in manifest
 
 
 def test_healthy_routes_pass_and_every_kind_is_checked(family_rig: Rig) -> None:
@@ -168,7 +175,8 @@ def test_a_broken_route_is_found_out(rig: Rig, route: str, monkeypatch: pytest.M
 
 
 def test_a_healthy_model_uses_every_route(rig: Rig, tmp_path: Path) -> None:
-    prepared, facts = _prepare(rig, tmp_path)
+    prepared, manifest = _prepare(rig, tmp_path)
+    facts = manifest["routes"]
     assert set(prepared.plan.routes.values()) == {HEAD, STREAM, SUFFIX}
     assert all(fact["used"] and fact["largest_gap"] <= 1e-4 for fact in facts.values())
     assert prepared.cost.cells.keys() == {HEAD, STREAM, SUFFIX}
@@ -189,7 +197,8 @@ def test_a_broken_route_is_not_used(
 ) -> None:
     for route in broken:
         _break(monkeypatch, route)
-    prepared, facts = _prepare(rig, tmp_path)
+    prepared, manifest = _prepare(rig, tmp_path)
+    facts = manifest["routes"]
     assert set(prepared.plan.routes.values()) == left
     assert {route for route, fact in facts.items() if not fact["used"]} == set(broken)
 
@@ -198,7 +207,8 @@ def test_one_kind_that_differs_is_run_with_hooks_and_the_rest_stays_fast(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _break(monkeypatch, SUFFIX, operator="zero")
-    prepared, facts = _prepare(rig, tmp_path)
+    prepared, manifest = _prepare(rig, tmp_path)
+    facts = manifest["routes"]
     slow = {c.operator for c in prepared.plan.actions if prepared.plan.routes[c.action] == FULL}
     assert slow == {"zero"}
     assert SUFFIX in prepared.plan.routes.values()

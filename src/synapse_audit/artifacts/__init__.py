@@ -44,6 +44,7 @@ from synapse_audit.artifacts.experiment import (
     ParameterChange,
     ParameterEdit,
     Plan,
+    Pooled,
 )
 from synapse_audit.artifacts.outcome import Direct, Evidence, Finding, Outcomes
 from synapse_audit.artifacts.representation import (
@@ -80,6 +81,7 @@ __all__ = [
     "ParameterChange",
     "ParameterEdit",
     "Plan",
+    "Pooled",
     "Predictions",
     "Probe",
     "Ranking",

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -259,6 +259,17 @@ class Cell:
         return None if self.neurons is None else len(self.neurons)
 
 
+class Pooled(NamedTuple):
+    """A random set of which only the mean with others is reported."""
+
+    size: int
+    """How many sets make the mean."""
+    place: int
+    """The set's place among them, from 0."""
+    alone: bool = False
+    """Whether its exact examples are read without the others' as well (calibration, detection)."""
+
+
 @dataclass(frozen=True, repr=False)
 class Plan(Brief):
     """Cells in a fixed order, and the distinct actions among them with their routes."""
@@ -266,6 +277,10 @@ class Plan(Brief):
     cells: tuple[Cell, ...]
     routes: Mapping[str, str]
     """Action → head, stream, suffix, full or two-phase."""
+    tiers: Mapping[str, str] = field(default_factory=dict)
+    """Action → headline, comparator or exact-only: how much is spent on it."""
+    pools: Mapping[str, Pooled] = field(default_factory=dict)
+    """Actions of random sets of which only a mean is reported; empty where each is."""
 
     @cached_property
     def actions(self) -> tuple[Cell, ...]:

@@ -20,10 +20,11 @@ from synapse_audit.config import Grid
 
 @dataclass(frozen=True, repr=False)
 class Direct(Brief):
-    """The first phase of a two-phase sweep: along the pooled row only.
+    """What stands in for exact outcomes: the first phase of a sweep, along the pooled row only.
 
-    Where ``exact`` is False the outcomes themselves hold these values, so everything built on them
-    is an estimate there.
+    Where ``design_weight`` is 0 the outcomes themselves hold these values, so everything built on
+    them is an estimate there. An action that ran on a sample of the examples has no first phase:
+    the untouched model's prediction stands where it did not run (divergence 0, other numbers NaN).
     """
 
     design_weight: Float[np.ndarray, "actions examples"]
@@ -33,9 +34,17 @@ class Direct(Brief):
     """Predicted class of the stream route; equals the outcomes' where no stream was run."""
     kl: Float[np.ndarray, "actions examples"]
     disagreement: Float[np.ndarray, " actions"]
-    """Share of examples on which the pilot lets expect that the routes name different classes."""
+    """Share of examples on which the pilot lets expect that the routes name different classes; NaN
+    where exact outcomes of a sample are all there is."""
     error: Float[np.ndarray, " actions"]
     """Standard error of accuracy that it lets expect of the second phase; 0 where all is exact."""
+    sample: Int[np.ndarray, " actions"] | None = None
+    """Number of the sample that an action ran on, -1 for none; None where no action has one."""
+    strata: Int[np.ndarray, "samples examples"] | None = None
+    """Stratum of every example in each sample: their members' outcomes stand for each other's."""
+    inclusion: Float[np.ndarray, "samples examples"] | None = None
+    """How many examples each member of a sample stands for, 0 for the others; the design weight is
+    this times what an exact outcome stands for among those that were met."""
 
     @cached_property
     def n_exact(self) -> Int[np.ndarray, " actions"]:
@@ -46,6 +55,17 @@ class Direct(Brief):
     def estimated(self) -> Bool[np.ndarray, " actions"]:
         """True where some outcomes are not exact."""
         return self.n_exact < self.design_weight.shape[1]
+
+    @cached_property
+    def sampled(self) -> Int[np.ndarray, " actions"]:
+        """Number of each action's sample, -1 for none."""
+        return np.full(len(self.design_weight), -1) if self.sample is None else self.sample
+
+    @cached_property
+    def exact_on_sample(self) -> Bool[np.ndarray, " actions"]:
+        """Actions of a sample that ran exactly on all of it."""
+        sizes = np.zeros(1) if self.inclusion is None else (self.inclusion > 0).sum(axis=1)
+        return (self.sampled >= 0) & (self.n_exact == sizes[self.sampled])
 
 
 @dataclass(frozen=True, repr=False)

@@ -64,6 +64,18 @@ class Grid(BaseModel):
     """Random controls per curve."""
     other_draws: PositiveInt | None = None
     """Norm-matched controls and random sets kept, per curve; None = as many as ``draws``."""
+    pooled_controls: bool = False
+    """Whether the random sets of comparators (all but mean over all layers) are to be precise as a
+    mean over draws, instead of each."""
+    exact_only_examples: PositiveInt | None = None
+    """Examples, at a precision of .01, for cells that no cheap route stands in for: every token
+    position, weights of blocks, attacks; None = all."""
+    iterated_examples: PositiveInt | None = None
+    """The same for attacks of many steps (pgd)."""
+    first_phase: Literal["float32", "bfloat16"] = "float32"
+    """Number format in which two-phase estimates begin, where the model is in float32 and the
+    processor multiplies bfloat16 natively; the second phase, always in the model's own format,
+    corrects it."""
     tests: bool = True
     """Report significance tests (needs enough draws to mean anything)."""
     rankings: tuple[str, ...] = Field(default=("probe", "probeless"), min_length=1)
@@ -150,6 +162,10 @@ PRESETS: dict[str, Grid] = {
         position_fractions=(0.1, 0.3, 0.5),
         class_layer_fractions=(0.1, 0.5),
         draws=20,
+        pooled_controls=True,
+        exact_only_examples=250,
+        iterated_examples=100,
+        first_phase="bfloat16",
         edits=(
             *("universal", "balanced", "rival", "linf", "sparse"),
             *("row_swap", "row_scale", "gaussian_fault", "gain"),
@@ -244,9 +260,9 @@ class AuditConfig(BaseModel):
     resamples: int = Field(default=1000, ge=100)
     """Bootstrap resamples behind every interval."""
     precision: float = Field(default=0.01, gt=0, lt=0.5)
-    """Half width of accuracy that two-phase estimates aim at."""
+    """Half width of accuracy that two-phase estimates aim at; samples shrink with its square."""
     exact: bool = False
-    """No two-phase estimates: every cell runs on every example."""
+    """No estimates: every cell runs on every example."""
     time_budget: float | None = Field(default=None, gt=0)
     """Seconds the sweep may take; left out: no limit."""
 
@@ -283,6 +299,8 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
             raise UsageError(f"grid: {table!r} given; expected a table with fields of the grid")
     grid = {name: value for table in tables for name, value in table.items()}
     given |= {n: value for n, value in options.items() if value is not None and n != "grid"}
+    if "dtype" in given:  # who names a number format gets it throughout
+        grid.setdefault("first_phase", "float32")
     grid |= {name: given.pop(name) for name in OF_GRID if name in given}
     preset = given.setdefault("preset", "standard")
     if not isinstance(preset, str) or preset not in PRESETS:

@@ -15,7 +15,7 @@ Degrees of freedom stay those of the draws, which is conservative where u is the
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -135,13 +135,16 @@ def positions(
     cells: Sequence[Cell],
     drop: Float[np.ndarray, " cells"],
     error: Float[np.ndarray, " cells"] | None = None,
+    pooled: Collection[str] = (),
 ) -> list[DrawPosition]:
     """Each cell's accuracy_drop among random sets with as many neurons in each layer.
 
     The number of neurons in each layer decides which random sets count, whatever ranking they were
     drawn for. ``keep_top`` is set beside ``keep_random``, other selections beside ``random``. NaN
     for the controls themselves and where no random set of that size was run. ``error`` is the
-    standard error that a second phase adds (NaN = none).
+    standard error that a second phase adds (NaN = none). ``pooled``: actions of random sets of
+    which only the mean is known well; where their noise makes up more than half of their spread,
+    a place among them means nothing and is NaN.
     """
     noise = np.zeros(len(drop)) if error is None else np.nan_to_num(error) ** 2
     draws: dict[Hashable, dict[str, tuple[float, float]]] = defaultdict(dict)
@@ -154,8 +157,20 @@ def positions(
             _random_control_key(cell, _CONTROL.get(cell.selection or "")), {}
         )
         pairs = np.array([*random_controls.values()], dtype=np.float64).reshape(-1, 2)
-        found.append(_position(value, own, pairs))
+        blurred = not random_controls.keys().isdisjoint(pooled) and _blurred(pairs)
+        found.append(UNKNOWN if blurred else _position(value, own, pairs))
     return found
+
+
+UNKNOWN = DrawPosition(np.nan, np.nan)
+
+
+def _blurred(random_controls: Float[np.ndarray, "draws 2"]) -> bool:
+    """Whether more than the share ``LEAST`` of the draws' variance is noise."""
+    if len(random_controls) < 2:
+        return False
+    drops, noise = random_controls.T
+    return bool(noise.mean() > (1 - LEAST) * drops.var(ddof=1))
 
 
 def _position(

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
 from synapse_audit.effects import NO_CLASS, Scored
 from synapse_audit.effects.curves import draw_range, random_controls, where
+from synapse_audit.effects.poststratified import PoststratifiedWeights, sample_weights
 from synapse_audit.effects.two_phase import Phases
 from synapse_audit.memory import release_memory, row_chunks
 from synapse_audit.tables.run import NAMING
@@ -63,10 +64,17 @@ def samples(evidence: Evidence, actions: Sequence[str]) -> Iterator[Sample]:
     weights, resampled = (
         PoststratifiedWeights.of(labels, w) for w in (everyone.weights, everyone.resampled)
     )
-    for place in np.flatnonzero(partial):
+    sampled = np.where(direct.exact_on_sample[rows], direct.sampled[rows], -1)
+    for place in np.flatnonzero(partial & (sampled < 0)):
         design_weight = direct.design_weight[rows[place]]
         raised = weights.exact(design_weight), resampled.exact(design_weight)
         yield Sample(np.array([place]), rows[[place]], np.flatnonzero(design_weight), *raised)
+    for number in np.unique(sampled[sampled >= 0]):
+        places = np.flatnonzero(sampled == number)
+        sample = sample_weights(direct, int(number), everyone.weights, everyone.resampled)
+        for some in row_chunks(len(places), len(sample.known)):
+            mine = places[some]
+            yield Sample(mine, rows[mine], *sample)
 
 
 def per_action(
@@ -94,37 +102,6 @@ def whole(evidence: Evidence) -> Sample:
     none = np.zeros(0, dtype=np.int64)
     weights = evidence.weights.astype(np.float64)[:, None]
     return Sample(none, none, np.arange(len(weights)), weights, evidence.resampled)
-
-
-class PoststratifiedWeights(NamedTuple):
-    """Weights in one or many draws, and how to raise those of a subsample to their totals."""
-
-    weights: Float[np.ndarray, "examples draws"]
-    members: Float[np.ndarray, "classes examples"]
-    """1 where an example is of a class."""
-    totals: Float[np.ndarray, "classes draws"]
-
-    @classmethod
-    def of(
-        cls, labels: Int[np.ndarray, " examples"], weights: Float[np.ndarray, "examples draws"]
-    ) -> PoststratifiedWeights:
-        """For these weights."""
-        members = np.equal.outer(np.unique(labels), labels).astype(weights.dtype)
-        return cls(weights, members, members @ weights)
-
-    def exact(
-        self, design_weight: Float[np.ndarray, " examples"]
-    ) -> Float[np.ndarray, "exact draws"]:
-        """Weights of the exact examples: times what each stands for, then every class to its total.
-
-        A class without an exact example in a draw is left out of that draw.
-        """
-        known = np.flatnonzero(design_weight)
-        mine = self.weights[known] * design_weight[known, None].astype(self.weights.dtype)
-        members = self.members[:, known]
-        part = members @ mine
-        up = np.divide(self.totals, part, out=np.zeros_like(part), where=part > 0)
-        return np.asarray(mine * (members.T @ up))
 
 
 def population(

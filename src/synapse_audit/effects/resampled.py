@@ -15,7 +15,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Evidence
-from synapse_audit.effects.two_phase import Phases, phases
+from synapse_audit.effects.two_phase import Phases, direct_phases, phases
 from synapse_audit.memory import row_chunks
 from synapse_audit.statistics import weighted_shares
 
@@ -75,7 +75,11 @@ def direct_accuracy(evidence: Evidence, actions: Sequence[str]) -> Sampled:
         unknown = np.full((len(actions), evidence.resampled.shape[1]), np.nan)
         return Sampled(unknown[:, 0], unknown)
     rows = evidence.outcomes.rows(actions)
-    return _in_blocks(evidence, rows, lambda some: _right(evidence, Phases(direct.predicted[some])))
+    return _in_blocks(
+        evidence,
+        rows,
+        lambda some: _right(evidence, direct_phases(evidence.outcomes, direct, some)),
+    )
 
 
 def recalls(evidence: Evidence, actions: Sequence[str], kept: Int[np.ndarray, " kept"]) -> Sampled:

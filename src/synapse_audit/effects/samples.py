@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.stats import norm
 
-from synapse_audit.artifacts import Cell, Outcomes
+from synapse_audit.artifacts import Cell, Direct, Outcomes
+from synapse_audit.effects.poststratified import sample_weights
 from synapse_audit.effects.scored import NO_CLASS, Scored
-from synapse_audit.effects.two_phase import corrected, phases
+from synapse_audit.effects.two_phase import Phases, corrected, phases, relative_weight
 from synapse_audit.statistics import Z_975
+
+LEAST_OF_CLASS = 8
+"""Examples of a class from which it counts in a mean over classes."""
 
 
 @dataclass(frozen=True)
@@ -24,15 +28,41 @@ class CellBasis:
     weights: Float[np.ndarray, "examples 1"]
     resampled: Float[np.ndarray, "examples resamples"]
     classes: tuple[str, ...]
+    known: Int[np.ndarray, " sampled"] | None = None
+    """Which of the outcomes' examples these are; all where None."""
+
+    def sampled(self, direct: Direct, number: int) -> CellBasis:
+        """The part that the actions of one sample share."""
+        part = sample_weights(direct, number, self.weights, self.resampled)
+        return replace(
+            self,
+            labels=self.labels[part.known],
+            clean=self.clean[part.known],
+            weights=part.weights,
+            resampled=part.resampled.astype(np.float32, copy=False),
+            known=part.known,
+        )
+
+    def thin(self, labels: Int[np.ndarray, " all"]) -> bool:
+        """Whether a sample leaves some class with fewer than ``LEAST_OF_CLASS`` of its examples.
+
+        F1 bends where a class has few: of a mean over many small classes it is then biased.
+        """
+        every, here = (np.bincount(x, minlength=len(self.classes)) for x in (labels, self.labels))
+        return bool((here < np.minimum(every, LEAST_OF_CLASS)).any())
 
     def score(self, cells: Sequence[Cell], outcomes: Outcomes) -> Scored:
         """What metrics read of some actions."""
         index: dict[str | None, int] = {name: i for i, name in enumerate(self.classes)}
         index[None] = NO_CLASS
         rows = outcomes.rows([cell.action for cell in cells])
-        both, kl = phases(outcomes, rows), outcomes.kl[rows]
+        both, kl = self._phases(outcomes, rows), outcomes.kl[rows]
+        if self.known is not None:
+            kl = kl[:, self.known]
         if outcomes.direct is not None and both.design_weight is not None:
-            kl = corrected(outcomes.direct.kl[rows], kl, both.design_weight)
+            direct_kl = outcomes.direct.kl[rows]
+            direct_kl = direct_kl if self.known is None else direct_kl[:, self.known]
+            kl = corrected(direct_kl, kl, both.design_weight)
         return Scored(
             labels=self.labels,
             clean=self.clean,
@@ -44,6 +74,16 @@ class CellBasis:
             weights=self.weights,
             resampled=self.resampled,
         )
+
+    def _phases(self, outcomes: Outcomes, rows: Int[np.ndarray, " rows"]) -> Phases:
+        if self.known is None:
+            return phases(outcomes, rows)
+        mine = np.ix_(rows, self.known)
+        direct = outcomes.direct
+        if direct is None or direct.exact_on_sample[rows].all():
+            return Phases(outcomes.predicted[mine])
+        weight = relative_weight(direct, rows)[:, self.known]
+        return Phases(outcomes.predicted[mine], direct.predicted[mine], weight)
 
 
 def retested(

@@ -101,7 +101,7 @@ class Scored:
     @cached_property
     def _calls(self) -> _Calls:
         """Every prediction once; where the routes differ, the exact one instead of the stream's."""
-        predicted, stream, design_weight = self.phases
+        predicted, stream, design_weight, *_ = self.phases
         base = predicted if stream is None else stream
         row, example = np.indices(base.shape).reshape(2, -1)
         plain = _Calls(row, example, base.reshape(-1), np.ones(base.size, dtype=np.float32))

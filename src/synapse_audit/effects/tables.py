@@ -6,7 +6,7 @@ to every cell that asks for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from synapse_audit.effects.estimates import bounded
 from synapse_audit.effects.measures import METRICS, class_sizes
 from synapse_audit.effects.samples import CellBasis, retested
 from synapse_audit.effects.scored import Scored
-from synapse_audit.effects.two_phase import phase_error
+from synapse_audit.effects.two_phase import direct_phases, phase_error
 from synapse_audit.memory import row_chunks
 from synapse_audit.statistics import mcnemar, resampled_weights
 from synapse_audit.tables.run import CLASS_EFFECTS, EFFECTS
@@ -38,13 +38,20 @@ _OF_CELL = {field.name for field in fields(Cell)} & {*COLUMNS} | {"k", "paramete
 """Columns that a cell itself has."""
 
 
+OVER_CLASSES = [
+    f"{name}{end}" for name in ("macro_f1", "weighted_f1") for end in ("", "_low", "_high")
+]
+"""Means over classes: unknown where some class has hardly an example in a sample."""
+
+
 class Tables(NamedTuple):
     """What :func:`measure` returns."""
 
     effects: pd.DataFrame
     """One row per cell in plan order: COLUMNS. Not applicable is null, never 0."""
     class_effects: pd.DataFrame
-    """One row per cell and class: CLASS_COLUMNS; ``support`` counts examples, unweighted."""
+    """One row per cell and class: CLASS_COLUMNS; ``support`` counts the examples that the row rests
+    on, unweighted."""
 
 
 def measure(
@@ -88,15 +95,14 @@ def measure(
     measured = _measure_rows(base, list(row_of.values()), outcomes)
     joined = np.array([order[_row_key(cell)] for cell in plan.cells], dtype=np.int64)
     measured = {name: values[..., joined] for name, values in measured.items()}
-    class_values = {name: measured.pop(name) for name in [*CLASS_COLUMNS][3:]}
+    class_values = {name: measured.pop(name) for name in [*CLASS_COLUMNS][2:]}
     rows = outcomes.rows([cell.action for cell in plan.cells])
     measured["phase_se"] = phase_error(outcomes, base.labels, weights.astype(np.float64))[rows]
     effects = _effects(plan, measured, len(predictions.labels))
     effects = effects.assign(**_phases(plan, outcomes, base))
     if tests:
         effects["p_adjusted"] = adjusted(effects)
-    support = np.bincount(base.labels, minlength=len(classes))
-    return Tables(effects, _class_effects(plan, classes, support, class_values))
+    return Tables(effects, _class_effects(plan, classes, class_values))
 
 
 def _measure_rows(
@@ -106,12 +112,29 @@ def _measure_rows(
     estimated = np.zeros(len(rows), dtype=bool)
     if outcomes.direct is not None:
         estimated = outcomes.direct.estimated[rows]
-    examples, resamples = base.resampled.shape
-    parts = []
-    for some in row_chunks(len(rows), max(examples, len(base.classes) * resamples)):
-        values = _measure_chunk(base.score(cells[some], outcomes))
-        parts.append(retested(values, estimated[some]))
-    return {name: np.concatenate([p[name] for p in parts], axis=-1) for name in parts[0]}
+    resamples = base.resampled.shape[1]
+    parts, order = [], []
+    for basis, places in _bases(base, rows, outcomes):
+        for some in row_chunks(len(places), max(len(basis.labels), len(base.classes) * resamples)):
+            mine = places[some]
+            values = _measure_chunk(basis.score([cells[place] for place in mine], outcomes))
+            if basis.thin(base.labels):
+                values |= {name: np.full(len(mine), np.nan) for name in OVER_CLASSES}
+            parts.append(retested(values, estimated[mine]))
+            order.append(mine)
+    back = np.argsort(np.concatenate(order))
+    return {name: np.concatenate([p[name] for p in parts], axis=-1)[..., back] for name in parts[0]}
+
+
+def _bases(
+    base: CellBasis, rows: Int[np.ndarray, " rows"], outcomes: Outcomes
+) -> Iterator[tuple[CellBasis, Int[np.ndarray, " places"]]]:
+    """Which rows rest on all examples, and which on each sample."""
+    direct = outcomes.direct
+    sample = np.full(len(rows), -1) if direct is None else direct.sampled[rows]
+    for number in np.unique(sample) if len(sample) else (-1,):
+        basis = base if direct is None or number < 0 else base.sampled(direct, int(number))
+        yield basis, np.flatnonzero(sample == number)
 
 
 def _row_key(cell: Cell) -> tuple[str, str | None, str | None]:
@@ -134,7 +157,9 @@ def _measure_classes(scored: Scored) -> dict[str, Float[np.ndarray, "classes row
     sizes = np.broadcast_to(class_sizes(scored)[:, None], recall.shape)
     bounds = bounded(recall, scored.resampled_counts.recall, sizes)
     clean = _recall(scored)
+    members = np.bincount(scored.labels, minlength=scored.n_classes).astype(np.float64)
     return {
+        "support": np.repeat(members[:, None], recall.shape[1], axis=1),
         "recall": recall,
         "recall_low": bounds.low,
         "recall_high": bounds.high,
@@ -153,6 +178,13 @@ def _phases(plan: Plan, outcomes: Outcomes, base: CellBasis) -> dict[str, pd.Ser
     clean = float(weights @ (base.clean == base.labels))
     # Row by row: a product of truth values and weights would make numbers of the whole array.
     drops = clean - np.array([weights @ (row == base.labels) for row in outcomes.direct.predicted])
+    for some in row_chunks(len(drops), len(weights)):
+        # A set that met a part of the examples has no prediction for the others.
+        mine = np.arange(len(drops))[some]
+        mine = mine[outcomes.direct.sampled[mine] >= 0]
+        said = direct_phases(outcomes, outcomes.direct, mine)
+        if len(mine):
+            drops[mine] = clean - said.of(lambda predicted: predicted == base.labels) @ weights
     ran = [c.position == "pooled" and plan.routes[c.action] in ESTIMABLE for c in plan.cells]
     return {
         "n_exact": pd.Series(outcomes.direct.n_exact[rows], dtype="Int64"),
@@ -172,7 +204,7 @@ def _effects(
     plan: Plan, measured: Mapping[str, Float[np.ndarray, " cells"]], n: int
 ) -> pd.DataFrame:
     cells = plan.cells
-    found = positions(cells, measured["accuracy_drop"], measured["phase_se"])
+    found = positions(cells, measured["accuracy_drop"], measured["phase_se"], plan.pools)
     columns: dict[str, Any] = {name: [getattr(c, name) for c in cells] for name in _OF_CELL}
     columns |= {
         "cell": [cell.key for cell in cells],
@@ -187,6 +219,8 @@ def _effects(
         "n_exact": n,
         "direct_drop": np.nan,
         "action": [cell.action for cell in cells],
+        "tier": [plan.tiers.get(cell.action) for cell in cells],
+        "half_width": (measured["accuracy_drop_high"] - measured["accuracy_drop_low"]) / 2,
     }
     return pd.DataFrame(columns | dict(measured), index=range(len(cells)))[[*COLUMNS]].astype(
         COLUMNS
@@ -196,13 +230,11 @@ def _effects(
 def _class_effects(
     plan: Plan,
     classes: tuple[str, ...],
-    support: Int[np.ndarray, " classes"],
     values: Mapping[str, Float[np.ndarray, "classes cells"]],
 ) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "cell": np.repeat([cell.key for cell in plan.cells], len(classes)),
         "class": np.tile(classes, len(plan.cells)),
-        "support": np.tile(support, len(plan.cells)),
     }
     columns |= {name: by_class.T.reshape(-1) for name, by_class in values.items()}
     return pd.DataFrame(columns)[[*CLASS_COLUMNS]].astype(CLASS_COLUMNS)

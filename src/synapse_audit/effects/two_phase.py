@@ -18,6 +18,9 @@ Resampling these values gives the variance of both phases: that of f(y) over exa
 second-phase variance. What was missed then moves the estimate by the rate of disagreement among
 examples of which the stream was sure, which is small beside the first phase (docs/proofs.md gives
 the coverage).
+
+An action that ran on a stratified sample alone has no stream outcome; the mean of its stratum takes
+that place (:func:`stratified`), everything else is the same.
 """
 
 from __future__ import annotations
@@ -28,24 +31,44 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int, Num, Shaped
 
-from synapse_audit.artifacts import Outcomes
+from synapse_audit.artifacts import Direct, Outcomes
 
 
 class Phases(NamedTuple):
-    """Predictions of several actions on both routes."""
+    """Predictions of several actions on both routes, or on a sample of the examples."""
 
     predicted: Num[np.ndarray, "rows examples"]
     """Exact where that is known, else of the stream."""
     stream: Num[np.ndarray, "rows examples"] | None = None
     """None where all is exact."""
     design_weight: Float[np.ndarray, "rows examples"] | None = None
-    """How many examples each exact one stands for; 0 where the stream's prediction stands in."""
+    """How many examples each exact one stands for among those that the row met; 0 where the
+    stream's prediction stands in."""
+    sample: Int[np.ndarray, " rows"] | None = None
+    """Number of the sample that each row met, -1 for all examples; None where no row has one."""
+    strata: Int[np.ndarray, "samples examples"] | None = None
+    inclusion: Float[np.ndarray, "samples examples"] | None = None
+    """How many examples each member of a sample stands for; 0 for the others."""
 
     def take(self, rows: Int[np.ndarray, " some"]) -> Phases:
         """Some of the rows."""
         if self.stream is None or self.design_weight is None:
             return Phases(self.predicted[rows])
-        return Phases(self.predicted[rows], self.stream[rows], self.design_weight[rows])
+        sample = None if self.sample is None else self.sample[rows]
+        parts = self.stream[rows], self.design_weight[rows], sample
+        return Phases(self.predicted[rows], *parts, self.strata, self.inclusion)
+
+    def size_share(self, weights: Float[np.ndarray, " examples"]) -> Float[np.ndarray, " rows"]:
+        """Effective size of each row's sample, as a share of that of all examples (Kish); else 1.
+
+        What no resample of a small sample shows is as unknown as its size says.
+        """
+        share = np.ones(len(self.predicted))
+        if self.sample is not None and self.inclusion is not None:
+            spread = ((self.inclusion * weights) ** 2).sum(axis=1)
+            mine = self.sample >= 0
+            share[mine] = (weights**2).sum() / spread[self.sample[mine]]
+        return share
 
     def of(
         self, value: Callable[[Num[np.ndarray, "rows examples"]], Shaped[np.ndarray, "rows _"]]
@@ -54,7 +77,13 @@ class Phases(NamedTuple):
         now = value(self.predicted).astype(np.float32)
         if self.stream is None or self.design_weight is None:
             return now
-        return corrected(value(self.stream).astype(np.float32), now, self.design_weight)
+        found = corrected(value(self.stream).astype(np.float32), now, self.design_weight)
+        if self.sample is None or self.strata is None or self.inclusion is None:
+            return found
+        for number in np.unique(self.sample[self.sample >= 0]):
+            mine = np.flatnonzero(self.sample == number)
+            found[mine] = stratified(found[mine], self.inclusion[number], self.strata[number])
+        return found
 
 
 def corrected(
@@ -66,12 +95,58 @@ def corrected(
     return stream + design_weight * (exact - stream)
 
 
+def stratified(
+    exact: Float[np.ndarray, "rows examples"],
+    design_weight: Float[np.ndarray, " examples"],
+    strata: Int[np.ndarray, " examples"],
+) -> Float[np.ndarray, "rows examples"]:
+    """m + g (y − m), m the mean of the example's stratum in the sample; float32.
+
+    These values sum to the stratified estimate. Resampled, they vary as it does: a stratum's mean
+    stands for its members, and each sampled residual for those of n_h (linearisation, Särndal et
+    al. 1992, 5.5). Residuals are stretched by √(n / (n − 1)), since they are taken from the
+    sample's own mean, unless the whole stratum was run.
+    """
+    sampled = np.flatnonzero(design_weight)
+    inside = strata[sampled]
+    count = np.bincount(inside, minlength=int(strata.max()) + 1)
+    members = np.equal.outer(inside, np.arange(len(count))).astype(np.float64)
+    mean = exact[:, sampled] @ members / np.maximum(count, 1)
+    part = (count < np.bincount(strata)) & (count > 1)
+    stretch = np.sqrt(np.where(part, count / np.maximum(count - 1, 1), 1.0))[inside]
+    found = mean[:, strata]
+    residual = exact[:, sampled] - found[:, sampled]
+    found[:, sampled] += design_weight[sampled] * stretch * residual
+    return np.asarray(found.astype(np.float32))
+
+
 def phases(outcomes: Outcomes, rows: Int[np.ndarray, " rows"]) -> Phases:
     """Both routes' predictions under some actions."""
     direct = outcomes.direct
     if direct is None or not direct.estimated[rows].any():
         return Phases(outcomes.predicted[rows])
-    return Phases(outcomes.predicted[rows], direct.predicted[rows], direct.design_weight[rows])
+    sample = direct.sampled[rows]
+    parts = outcomes.predicted[rows], direct.predicted[rows], relative_weight(direct, rows)
+    if direct.strata is None or (sample < 0).all():
+        return Phases(*parts)
+    return Phases(*parts, sample, direct.strata, direct.inclusion)
+
+
+def direct_phases(outcomes: Outcomes, direct: Direct, rows: Int[np.ndarray, " rows"]) -> Phases:
+    """What the pooled row alone gives, on the examples that it met."""
+    said, both = direct.predicted[rows], phases(outcomes, rows)
+    return Phases(said) if both.sample is None else both._replace(predicted=said, stream=said)
+
+
+def relative_weight(
+    direct: Direct, rows: Int[np.ndarray, " rows"]
+) -> Float[np.ndarray, "rows examples"]:
+    """How many examples each exact one stands for among those that its action met."""
+    weight, sample = direct.design_weight[rows], direct.sampled[rows]
+    if direct.inclusion is None or (sample < 0).all():
+        return weight
+    met = np.where((sample < 0)[:, None], 1, direct.inclusion[sample])
+    return np.divide(weight, met, out=np.zeros_like(weight), where=met > 0)
 
 
 def phase_error(
@@ -79,17 +154,41 @@ def phase_error(
     labels: Int[np.ndarray, " examples"],
     weights: Float[np.ndarray, " examples"],
 ) -> Float[np.ndarray, " actions"]:
-    """Standard error that the second phase adds to each action's accuracy; NaN where all is exact.
+    """Standard error that the second phase adds to each action's accuracy; NaN where there is none.
 
     √ Σ_exact g (g − 1) w² (y − x)² / Σ w, x and y being whether each route is right. 0 where the
-    subsample shows no disagreement.
+    subsample shows no disagreement. A random set that met a part of the examples has the error of
+    that part as well. NaN too where cells ran exactly on one sample: no noise is between them.
     """
     direct = outcomes.direct
     if direct is None:
         return np.full(len(outcomes.actions), np.nan)
-    found = np.full(len(outcomes.actions), np.nan)
-    for row in np.flatnonzero(direct.estimated):
-        design_weight = direct.design_weight[row]
-        differs = (outcomes.predicted[row] == labels) != (direct.predicted[row] == labels)
-        found[row] = np.sqrt(np.sum((design_weight * (design_weight - 1) * weights**2)[differs]))
-    return found / weights.sum()
+    variance = np.full(len(outcomes.actions), np.nan)
+    for row in np.flatnonzero(direct.estimated & ~np.isnan(direct.disagreement)):
+        weight = relative_weight(direct, np.array([row]))[0]
+        x, y = (said[row] == labels for said in (direct.predicted, outcomes.predicted))
+        met, part = np.ones(len(labels)), 0.0
+        if direct.inclusion is not None and direct.strata is not None and direct.sampled[row] >= 0:
+            met = direct.inclusion[direct.sampled[row]].astype(np.float64)
+            value = (x + weight * (y.astype(np.float64) - x))[None]
+            residual = stratified(value, met, direct.strata[direct.sampled[row]])[0]
+            part = _part_variance(residual, met, direct.strata[direct.sampled[row]], weights)
+        variance[row] = np.sum((met * weight * (weight - 1) * weights**2)[x != y]) + part
+    return np.asarray(np.sqrt(variance) / weights.sum())
+
+
+def _part_variance(
+    values: Float[np.ndarray, " examples"],
+    met: Float[np.ndarray, " examples"],
+    strata: Int[np.ndarray, " examples"],
+    weights: Float[np.ndarray, " examples"],
+) -> float:
+    """Variance of a sum over all that is read off a part of them, given all of them.
+
+    ``values`` are linearised: m + g r, r a residual, so that Σ g² r² w² over the part is the
+    variance over new examples, of which the share 1 − 1/g is that of the part.
+    """
+    mean = np.bincount(strata, values) / np.maximum(np.bincount(strata), 1)
+    spread = ((values - mean[strata]) * weights) ** 2
+    share = np.divide(met - 1, met, out=np.zeros_like(met), where=met > 0)
+    return float((spread * share).sum())

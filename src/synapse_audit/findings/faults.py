@@ -95,6 +95,9 @@ def _flips(evidence: Evidence) -> pd.DataFrame:
 def _crashed(evidence: Evidence, actions: Sequence[str]) -> Float[np.ndarray, " cells"]:
     """Share of examples with a logit that is no number."""
     dead = no_numbers(evidence, actions)
+    direct = evidence.outcomes.direct
+    if direct is not None:
+        dead = dead * direct.design_weight[evidence.outcomes.rows(actions)]
     return np.asarray(dead @ evidence.weights / evidence.weights.sum())
 
 

@@ -78,7 +78,7 @@ def _fill(
         with run.timed("plan"):
             engine = stages.engine_of(run, subject, found, learned.statistics, tap)
             source = stages.sources(run, subject, found, learned)
-            prepared = stages.prepare(run, subject, engine, source)
+            prepared = stages.prepare(run, subject, engine, source, found.logits)
         if not approve(prepared):
             raise Declined
         with run.timed("sufficient sets and stability"):

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from synapse_audit.artifacts import Cell, ParameterEdit, Plan
+from synapse_audit.plan.tiers import tiers
 
 HEAD, STREAM, SUFFIX, FULL = "head", "stream", "suffix", "full"
 
@@ -68,10 +69,11 @@ def make_plan(
     causal: bool = False,
     resumable: int = 0,
 ) -> Plan:
-    """Cells with the cheapest route of each distinct action; arguments as in :func:`cheapest`."""
+    """Cells with the cheapest route and the tier of each distinct action, as :func:`cheapest`."""
     cells = tuple(cells)
     routes = {
         cell.action: cheapest(cell, n_layers, available, causal=causal, resumable=resumable)
         for cell in cells
     }
-    return Plan(cells, routes)
+    costly = {action: route in (SUFFIX, FULL) for action, route in routes.items()}
+    return Plan(cells, routes, tiers(cells, costly))

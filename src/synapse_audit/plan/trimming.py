@@ -77,7 +77,11 @@ def leave_out(plan: Plan, names: Iterable[str]) -> Plan:
 def _without(plan: Plan, goes: Callable[[Cell], bool]) -> Plan:
     kept = tuple(cell for cell in plan.cells if cell.group == "named" or not goes(cell))
     actions = set(_actions(kept))
-    return Plan(kept, {a: r for a, r in plan.routes.items() if a in actions})
+    routes, tiers = (
+        {a: value for a, value in known.items() if a in actions}
+        for known in (plan.routes, plan.tiers)
+    )
+    return Plan(kept, routes, tiers, {a: n for a, n in plan.pools.items() if a in actions})
 
 
 def _actions(cells: Sequence[Cell]) -> list[str]:

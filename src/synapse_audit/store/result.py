@@ -214,7 +214,22 @@ class AuditResult:
         direct: dict[str, Any] = {
             n: self._outcome(f"direct_{n}", len(actions)) for n in DIRECT_FIELDS
         }
+        if self._holds("direct_sample"):
+            direct |= self._samples(len(actions), direct["predicted"].shape[1])
         return Outcomes(actions, **fields, direct=Direct(**direct))
+
+    def _samples(self, actions: int, examples: int) -> dict[str, np.ndarray]:
+        """Which action ran on which sample, and the strata of every example in each."""
+        sample = self._outcome("direct_sample", actions)
+        found = {"sample": sample}
+        for name in ("strata", "inclusion"):
+            array = np.asarray(self._run.read_array(f"outcomes/direct_{name}"))
+            wide = array.ndim == 2 and array.shape[1] == examples
+            if not wide or sample.max(initial=-1) >= len(array):
+                reason = f"has shape {array.shape}; expected one row per sample of {examples:,}"
+                raise refused(self.folder / "outcomes" / f"direct_{name}.npy", reason)
+            found[name] = array
+        return found
 
     def _holds(self, name: str) -> bool:
         return (self.folder / "outcomes" / f"{name}.npy").is_file()

@@ -6,6 +6,7 @@ from synapse_audit.sweep.attention import (
     tapped,
     why_no_tap,
 )
+from synapse_audit.sweep.bfloat16 import in_bfloat16, may_be_bfloat16, multiplies_bfloat16
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.cost import Cost, estimate
 from synapse_audit.sweep.engine import Engine
@@ -24,6 +25,13 @@ from synapse_audit.sweep.running import (
     run_chunk,
     sweep,
 )
+from synapse_audit.sweep.sampling import (
+    Sample,
+    Sampled,
+    draw_blocks,
+    draw_sample,
+    sample_size,
+)
 from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.site import Site
 from synapse_audit.sweep.subsample import Subsampling, subsampling
@@ -40,6 +48,8 @@ __all__ = [
     "Engine",
     "Execute",
     "RouteCheck",
+    "Sample",
+    "Sampled",
     "Scores",
     "Site",
     "Subsampling",
@@ -52,11 +62,17 @@ __all__ = [
     "blank",
     "chunks",
     "clean_pass",
+    "draw_blocks",
+    "draw_sample",
     "estimate",
+    "in_bfloat16",
     "in_order",
     "intervene",
     "kind_of",
+    "may_be_bfloat16",
+    "multiplies_bfloat16",
     "run_chunk",
+    "sample_size",
     "special_of",
     "subsampling",
     "supports_tap",

@@ -12,8 +12,8 @@ cost is a range, from the fewest to all. What the machine does later is not know
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int
@@ -63,6 +63,14 @@ class Cost:
     saved: float
     """Share of the blocks of a full pass per distinct action that do not run, all being exact."""
 
+    def on_part(self, shares: Mapping[str, float]) -> Cost:
+        """The same where some actions run on a share of the examples only."""
+        seconds, stream = (
+            {a: s * shares.get(a, 1.0) for a, s in known.items()}
+            for known in (self.seconds, self.stream)
+        )
+        return replace(self, seconds=seconds, stream=stream)
+
     @property
     def most(self) -> float:
         """Seconds if every action has to be run exactly on every example (the pilot left out)."""
@@ -71,8 +79,13 @@ class Cost:
     @property
     def least(self) -> float:
         """Seconds if the fewest exact examples do for every action that may be estimated."""
-        saved = sum(self.seconds[action] for action in self.stream) * (1 - self.floor)
-        return self.most - saved + self.pilot
+        return self.least_of(self.seconds) + self.pilot
+
+    def least_of(self, actions: Iterable[str]) -> float:
+        """Fewest seconds that some actions take, the pilot left out."""
+        chosen = list(actions)
+        saved = sum(self.seconds[a] for a in chosen if a in self.stream) * (1 - self.floor)
+        return self.of(chosen) - saved
 
     def of(self, actions: Iterable[str]) -> float:
         """Most seconds that some actions take."""

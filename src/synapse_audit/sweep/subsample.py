@@ -23,13 +23,13 @@ There is no optional stopping.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from synapse_audit.artifacts import ALL_LAYERS, Cell
+from synapse_audit.artifacts import ALL_LAYERS, Cell, Pooled
 from synapse_audit.statistics import Z_975
 
 PILOT = 50
@@ -45,6 +45,9 @@ PILOT_PART = 4
 
 LEAST_SAMPLE = 30
 """Examples that every cell is run on exactly at least, on average, wherever the stream is sure."""
+
+LEAST_OF_POOL = 8
+"""The same for each of several random sets whose mean is reported."""
 
 MOST = 0.8
 """Share of the examples beyond which a cell is run on all of them."""
@@ -79,6 +82,12 @@ class Subsampling:
     """Band of cost of each example."""
     costs: Float[np.ndarray, " bands"]
     """What running an example of each band costs, relative to the mean."""
+    pools: Mapping[str, Pooled] = field(default_factory=dict)
+    """Actions of random sets of which only a mean is reported."""
+
+    def take(self, at: Int[np.ndarray, " some"]) -> Subsampling:
+        """The same for some of the examples, the pilot's among them."""
+        return replace(self, rows=self.rows[at], numbers=self.numbers[at], band=self.band[at])
 
     @property
     def tail(self) -> Int[np.ndarray, " pilot"]:
@@ -102,7 +111,10 @@ class Subsampling:
         return strata * len(self.costs) + self.band
 
     def shares(
-        self, sizes: Int[np.ndarray, "cells places"], rates: Float[np.ndarray, "cells places"]
+        self,
+        sizes: Int[np.ndarray, "cells places"],
+        rates: Float[np.ndarray, "cells places"],
+        pooled: Sequence[Pooled | None] | None = None,
     ) -> Float[np.ndarray, "cells places"]:
         """How densely each place is sampled, up to 1.
 
@@ -113,19 +125,29 @@ class Subsampling:
         Args:
             sizes: examples of each place, as :meth:`places` counts them; N in all.
             rates: share of them on which the routes are expected to disagree.
+            pooled: of each cell, where the mean of B sets is to be that precise instead. It has 1/B
+                of the variance of one, so each may have B times as much; and unless it is read
+                alone as well, its share may be √B times smaller where the stream is sure,
+                ``LEAST_OF_POOL`` examples at least, since B sets are looked at.
         """
         # Variance of the second phase, N² times: Σ_places n · rate · (1/share − 1), since a pair in
         # which the routes disagree counts 1/share times with chance share. It is minimal for a
         # given cost where share ∝ √(rate / cost) (Neyman; Cochran 1977, 5.5), so only the factor of
         # proportion is left to be found: the smallest of DENSITIES that is precise enough.
         total = max(1, len(self.rows))
-        allowed = (self.precision * total / Z_975) ** 2
+        sets = pooled or [None] * len(rates)
+        many = np.array([1.0 if one is None else one.size for one in sets])
+        thinned = np.array([1.0 if one is None or one.alone else one.size for one in sets])
+        allowed = many * (self.precision * total / Z_975) ** 2
         costs = np.tile(self.costs, rates.shape[1] // len(self.costs))
-        least = np.minimum(1.0, self.floor / np.sqrt(costs))
+        floor = self.floor / np.sqrt(thinned)
+        floor = np.maximum(floor, min(self.floor, LEAST_OF_POOL / total))
+        least = np.minimum(1.0, floor[:, None] / np.sqrt(costs))
         found, open_ = np.ones(rates.shape), np.ones(len(rates), dtype=bool)
         for density in DENSITIES:
-            tried = np.clip(density * np.sqrt(rates[open_] / costs), least, 1.0)
-            enough = (sizes[open_] * rates[open_] * (1 / tried - 1)).sum(axis=1) <= allowed
+            tried = np.clip(density * np.sqrt(rates[open_] / costs), least[open_], 1.0)
+            error = (sizes[open_] * rates[open_] * (1 / tried - 1)).sum(axis=1)
+            enough = error <= allowed[open_]
             rows = np.flatnonzero(open_)[enough]
             found[rows], open_[rows] = tried[enough], False
         # A cell that would cost nearly as much as in full is run in full: then it is exact.
@@ -133,11 +155,24 @@ class Subsampling:
         return found
 
     def design_weight(
-        self, shares: Float[np.ndarray, "cells places"], places: Int[np.ndarray, "cells evaluate"]
+        self,
+        shares: Float[np.ndarray, "cells places"],
+        places: Int[np.ndarray, "cells evaluate"],
+        pooled: Sequence[Pooled | None] | None = None,
     ) -> Float[np.ndarray, "cells evaluate"]:
-        """How many examples each one stands for that is run exactly, 0 for the others; float32."""
+        """How many examples each one stands for that is run exactly, 0 for the others; float32.
+
+        Sets of a pool have the numbers turned by 1/B each, so that they rest on different examples
+        and their errors do not add up in the mean. The pilot's numbers stay the largest.
+        """
         share = np.take_along_axis(shares.astype(np.float32), places, axis=1)
-        return np.divide(1, share, out=np.zeros_like(share), where=self.numbers < share)
+        numbers = np.broadcast_to(self.numbers, share.shape)
+        turns = [0.0 if p is None else p.place / p.size for p in pooled or ()]
+        if any(turns):
+            end = np.sort(self.numbers)[len(self.rows) - self.pilot]
+            turned = (self.numbers + end * np.array(turns)[:, None]) % end
+            numbers = np.where(self.numbers < end, turned, self.numbers)
+        return np.divide(1, share, out=np.zeros_like(share), where=numbers < share)
 
 
 def subsampling(

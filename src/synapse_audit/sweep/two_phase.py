@@ -6,6 +6,9 @@ chapter 12; :mod:`synapse_audit.effects.two_phase` makes the estimate), and the 
 on a random subsample of each cell's examples, dense where the stream is in doubt
 (:mod:`synapse_audit.sweep.subsample`), so that the half width that the second phase adds to
 accuracy stays below ``precision``.
+
+Cells for which nothing cheap stands in may run on a sample of the examples
+(:mod:`synapse_audit.sweep.sampling`).
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from synapse_audit.progress import Progress
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.pairs import may_pair
 from synapse_audit.sweep.running import Execute, UnitStore, blank, sweep
+from synapse_audit.sweep.sampling import Sample, Sampled, sample_numbers
 from synapse_audit.sweep.score import Scores
 from synapse_audit.sweep.subsample import (
     Subsampling,
@@ -47,6 +51,8 @@ def sweep_two_phase(
     labels: Int[np.ndarray, " examples"],
     *,
     chosen: Subsampling,
+    sampled: Sequence[Sampled] = (),
+    first_phase: Engine | None = None,
     batch_size: int | None = None,
     unit_store: UnitStore | None = None,
     progress: Progress,
@@ -56,32 +62,137 @@ def sweep_two_phase(
     """Runs the plan on the examples of ``chosen``, estimating where that is precise enough.
 
     Args:
+        sampled: actions that run on a sample of these examples only.
+        first_phase: a cheaper engine for it, which the second phase corrects; the same where None.
         allocate: where the outcomes' large arrays lie; those of ``direct`` are named direct_*.
 
     Returns:
         The plan with route ``two-phase`` for the cells that were estimated, and the outcomes.
     """
-    first = [cell for cell in plan.actions if eligible(plan, cell)]
-    rest = [cell for cell in plan.actions if not eligible(plan, cell)]
+    groups = _groups(plan, chosen, sampled)
+    first = groups.first
     options = {"batch_size": batch_size, "unit_store": unit_store, "execute": execute}
     stage = _Stage(engine, encoded, labels, plan.routes, progress, options)
-    board = blank(len(first) + len(rest), len(chosen.rows), engine.benign, allocate)
-    upper, lower = _part(board, slice(len(first))), _part(board, slice(len(first), None))
+    board = blank(len(plan.actions), len(chosen.rows), engine.benign, allocate)
+    upper = _part(board, slice(len(first)))
 
-    exact = stage("exact cells", rest, chosen.rows, onto=lower)
-    if not first:
-        return plan, exact
-    stream = stage("first phase", first, chosen.rows, STREAM, onto=upper)
-    pilot = stage("pilot", pilot_cells(first), chosen.tail)
+    for part in groups.exact:
+        _run(stage, "exact cells", part, _part(board, part.where), chosen)
+    if not first and all(part.sample is None for part in groups.exact):
+        actions = tuple(cell.action for cell in groups.cells)
+        return plan, _outcomes(actions, board)
+    cheap = replace(stage, engine=first_phase or engine)
+    for part in groups.estimated:
+        _run(cheap, "first phase", part, _part(board, part.where), chosen, STREAM)
     design_weight = allocate("direct_design_weight", board["predicted"].shape, np.float32)
+    second = NOTHING
+    if first:
+        pilot = stage("pilot", pilot_cells(first), chosen.tail)
+        stream = _outcomes(tuple(cell.action for cell in first), upper)
+        mine = design_weight[: len(first)]
+        second = draw(chosen, first, stream, pilot, onto=mine, parts=groups.estimated)
+    direct = _direct(board, design_weight, second, groups.alone, allocate)
+    if first:
+        # From here on exact outcomes are written over the stream's.
+        wanted = second.design_weight
+        stage("second phase", first, chosen.rows, wanted=wanted, onto=upper)
     design_weight[len(first) :] = 1
-    sample = draw(chosen, first, stream, pilot, onto=design_weight[: len(first)])
-    direct = _direct(board, design_weight, sample, allocate)
-    # From here on exact outcomes are written over the stream's.
-    stage("second phase", first, chosen.rows, wanted=sample.design_weight, onto=upper)
-    estimated = {first[i].action: TWO_PHASE for i in np.flatnonzero(sample.partial)}
-    found = Outcomes((*stream.actions, *exact.actions), **board, direct=direct)
-    return replace(plan, routes={**plan.routes, **estimated}), found
+    for part in (*groups.estimated, *groups.exact):
+        if part.sample is not None:
+            design_weight[part.where] *= part.sample.design_weight
+    partial = {first[i].action: TWO_PHASE for i in np.flatnonzero(second.partial)}
+    actions = tuple(cell.action for cell in groups.cells)
+    direct = replace(direct, **_samples(sampled, actions))
+    found = replace(_outcomes(actions, board), direct=direct)
+    return replace(plan, routes={**plan.routes, **partial}), found
+
+
+def _outcomes(actions: tuple[str, ...], scores: Scores) -> Outcomes:
+    fields: dict[str, Any] = {**scores}
+    return Outcomes(actions, **fields)
+
+
+class Part(NamedTuple):
+    """Cells that run on the same examples, and their rows among the outcomes."""
+
+    cells: list[Cell]
+    where: slice
+    sample: Sample | None = None
+    """None: all examples."""
+
+    @property
+    def columns(self) -> Int[np.ndarray, " met"] | None:
+        """Places of the examples among all; None for all."""
+        return None if self.sample is None else np.flatnonzero(self.sample.design_weight)
+
+
+class _Groups(NamedTuple):
+    """The actions of a plan by how they run, in the order of the outcomes' rows."""
+
+    estimated: list[Part]
+    """In two phases: on all examples, then on each sample."""
+    exact: list[Part]
+
+    @property
+    def alone(self) -> int:
+        """The row from which actions run exactly on a sample alone."""
+        starts = [part.where.start for part in self.exact if part.sample is not None]
+        return min(starts, default=len(self.cells))
+
+    @property
+    def first(self) -> list[Cell]:
+        return [cell for part in self.estimated for cell in part.cells]
+
+    @property
+    def cells(self) -> list[Cell]:
+        return [*self.first, *(cell for part in self.exact for cell in part.cells)]
+
+
+def _groups(plan: Plan, chosen: Subsampling, sampled: Sequence[Sampled]) -> _Groups:
+    samples = {action: i for i, one in enumerate(sampled) for action in one.actions}
+    lists: dict[tuple[bool, int], list[Cell]] = {(False, -1): [], (True, -1): []}
+    for cell in plan.actions:
+        exact = chosen.all_exact or not eligible(plan, cell)
+        lists.setdefault((exact, samples.get(cell.action, -1)), []).append(cell)
+    parts: dict[bool, list[Part]] = {False: [], True: []}
+    start = 0
+    for (exact, number), cells in sorted(lists.items(), key=lambda item: item[0]):
+        sample = None if number < 0 else sampled[number].sample
+        parts[exact].append(Part(cells, slice(start, start + len(cells)), sample))
+        start += len(cells)
+    return _Groups(parts[False], parts[True])
+
+
+def _run(
+    stage: _Stage,
+    title: str,
+    part: Part,
+    onto: Scores,
+    chosen: Subsampling,
+    route: str | None = None,
+) -> None:
+    """Runs a part; where it has a sample, the clean answer or nothing stands elsewhere."""
+    if part.sample is None:
+        stage(title, part.cells, chosen.rows, route, onto=onto)
+    elif part.cells:
+        onto["predicted"][:] = part.sample.predicted
+        found = stage(f"{title} on a sample", part.cells, part.sample.rows, route)
+        for name, values in onto.items():
+            values[:] = (
+                part.sample.predicted if name == "predicted" else ELSEWHERE.get(name, np.nan)
+            )
+            values[:, part.columns] = getattr(found, name)
+
+
+def _samples(sampled: Sequence[Sampled], actions: Sequence[str]) -> dict[str, np.ndarray]:
+    """Which action ran on which sample; empty where none did."""
+    if not sampled:
+        return {}
+    return {
+        "sample": sample_numbers(sampled, actions),
+        "strata": np.stack([one.sample.strata for one in sampled]).astype(np.int32),
+        "inclusion": np.stack([one.sample.design_weight for one in sampled]),
+    }
 
 
 @dataclass(frozen=True)
@@ -140,12 +251,22 @@ class SecondPhase(NamedTuple):
     """Standard error of accuracy to be expected of the second phase."""
 
 
+NOTHING = SecondPhase(np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0), np.zeros(0))
+"""The second phase where no cell is estimated."""
+
+ELSEWHERE = {"kl": 0.0}
+"""What stands where a sampled cell did not run: the untouched model has no divergence from itself;
+other numbers are unknown."""
+
+
 def draw(
     chosen: Subsampling,
     cells: Sequence[Cell],
     stream: Outcomes,
     pilot: Outcomes,
     onto: Float[np.ndarray, "cells evaluate"] | None = None,
+    *,
+    parts: Sequence[Part] = (),
 ) -> SecondPhase:
     """Who is run exactly, from what the stream said of all and the exact route of the pilot.
 
@@ -153,6 +274,7 @@ def draw(
         cells: those that may be estimated, in the order of ``stream``.
         pilot: exact outcomes of some of them on ``chosen.tail``.
         onto: zeros on which the design weight is written; a new array where None.
+        parts: those of the cells that met some of the examples only; all met all where empty.
     """
     known = {cell.action: cell for cell in cells}
     tail = np.searchsorted(chosen.rows, chosen.tail)
@@ -166,22 +288,28 @@ def draw(
     )
     # (cells, strata) → (cells, strata · bands): doubt decides the rate, length only the cost.
     rates = np.repeat(rates, len(chosen.costs), axis=1)
+    pooled = [chosen.pools.get(cell.action) for cell in cells]
     design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
     partial, disagreement, error = [], [], []
-    for some in row_chunks(*design_weight.shape):
-        # places (cells, examples); sizes and shares (cells, places).
-        places = chosen.places(strata_of(stream.margin[some], edges))
-        sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
-        shares, expected = chosen.shares(sizes, rates[some]), sizes * rates[some]
-        design_weight[some] = chosen.design_weight(shares, places)
-        partial.append((design_weight[some] != 1).any(axis=1))
-        disagreement.append(expected.sum(axis=1))
-        # Σ n · rate · (1/share − 1): see Subsampling.shares.
-        error.append(np.sqrt((expected * (1 / shares - 1)).sum(axis=1)))
-    total = max(1, len(chosen.rows))
-    columns = (np.concatenate(parts) for parts in (disagreement, error))
+    for part in parts or (Part(list(cells), slice(0, len(cells))),):
+        columns = np.arange(len(chosen.rows)) if part.columns is None else part.columns
+        met = chosen if part.columns is None else chosen.take(columns)
+        for some in row_chunks(len(part.cells), len(columns)):
+            mine = np.arange(part.where.start, part.where.stop)[some]
+            # places (cells, examples); sizes and shares (cells, places).
+            places = met.places(strata_of(stream.margin[np.ix_(mine, columns)], edges))
+            sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
+            sets = [pooled[i] for i in mine]
+            shares, expected = met.shares(sizes, rates[mine], sets), sizes * rates[mine]
+            weight = met.design_weight(shares, places, sets)
+            design_weight[np.ix_(mine, columns)] = weight
+            partial.append((weight != 1).any(axis=1))
+            total = max(1, len(columns))
+            disagreement.append(expected.sum(axis=1) / total)
+            # Σ n · rate · (1/share − 1): see Subsampling.shares.
+            error.append(np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total)
     return SecondPhase(
-        design_weight, np.concatenate(partial), *(column / total for column in columns)
+        design_weight, *(np.concatenate(column) for column in (partial, disagreement, error))
     )
 
 
@@ -189,17 +317,20 @@ def _direct(
     board: Scores,
     design_weight: Float[np.ndarray, "actions evaluate"],
     sample: SecondPhase,
+    exact_only: int,
     allocate: Allocate,
 ) -> Direct:
     """What the stream said, before exact outcomes are written over it.
 
-    ``sample``: of the first rows of ``design_weight``, which has all.
+    ``sample``: of the first rows of ``design_weight``, which has all; ``exact_only``: the row from
+    which actions ran exactly on a sample alone.
     """
     shape = design_weight.shape
     kept = {n: allocate(f"direct_{n}", shape, board[n].dtype.type) for n in ("predicted", "kl")}
     for name, values in kept.items():
         values[:] = board[name]
     more = np.zeros(len(design_weight) - len(sample.partial))
+    more[exact_only - len(sample.partial) :] = np.nan
     return Direct(
         design_weight=design_weight,
         predicted=kept["predicted"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synapse_audit.tables.column import EITHER, count, ends, flag, number
+from synapse_audit.tables.column import EITHER, count, ends, estimate, flag, number, text
 from synapse_audit.tables.shared import (
     ACCURACY,
     ACCURACY_LOST,
@@ -22,6 +22,7 @@ from synapse_audit.tables.shared import (
     SELECTION,
     SITE,
     STRENGTH,
+    TARGET,
     K,
     random_drop,
 )
@@ -60,6 +61,28 @@ POSITIONS = of_finding(
     POSITION,
     SELECTION,
     *DROP,
+)
+CONTROLS = of_finding(
+    "redundancy",
+    "controls",
+    "random sets of neurons drawn alike, read as one control",
+    text("group", "what the sets are run for: removal, matched, keep, layer …"),
+    OPERATOR,
+    STRENGTH,
+    SITE,
+    POSITION,
+    LAYERS,
+    RANKING,
+    RANKED_FOR,
+    TARGET,
+    SELECTION,
+    FRACTION,
+    DRAWS,
+    *estimate(
+        "drop", ACCURACY_LOST, "mean over the draws", "95 % interval over examples and draws"
+    ),
+    number("between", ACCURACY_LOST, "standard deviation between draws, without `noise`"),
+    number("noise", ACCURACY_LOST, "standard error of one draw beyond that of the examples"),
 )
 TESTS = of_finding(
     "redundancy",
@@ -114,4 +137,13 @@ PARTICIPATION = of_finding(
     number("participation_ratio", "dimensions", "(Σλ)² / Σλ² of the covariance on `fit`"),
 )
 
-TABLES = (REMOVAL, LAYERS_ALONE, POSITIONS, TESTS, SUFFICIENT, CONSTANTS, PARTICIPATION)
+TABLES = (
+    REMOVAL,
+    LAYERS_ALONE,
+    POSITIONS,
+    CONTROLS,
+    TESTS,
+    SUFFICIENT,
+    CONSTANTS,
+    PARTICIPATION,
+)

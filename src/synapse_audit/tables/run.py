@@ -198,7 +198,7 @@ EFFECTS = Table(
         number("budget_l2", "", "Euclidean norm of the edit of weights and bias"),
         number("budget_linf", "", "largest absolute entry of the edit"),
         count("n_changed", "numbers", "how many numbers of the model the edit changes"),
-        count("n", "examples", "examples of `evaluate`"),
+        count("n", "examples", "examples of `evaluate`, of which the row speaks"),
         *_RATES,
         number("mean_kl", "nats", "mean KL divergence of the probabilities from the clean ones"),
         number("p_value", "probability", "McNemar's test against the untouched model"),
@@ -212,6 +212,8 @@ EFFECTS = Table(
         number("direct_drop", ACCURACY_LOST, "accuracy lost along the pooled row alone"),
         text("action", "hash of what is physically done: cells that share it share outcomes"),
         number("phase_se", ACCURACY_LOST, "standard error that a two-phase estimate adds"),
+        text("tier", "how much was spent on it: headline, comparator or exact-only"),
+        number("half_width", ACCURACY_LOST, "half the width of the interval of accuracy_drop"),
     ),
 )
 CLASS_EFFECTS = Table(
@@ -220,7 +222,7 @@ CLASS_EFFECTS = Table(
     (
         CELL,
         CLASS_NAME,
-        count("support", "examples", "examples of the class in `evaluate`"),
+        count("support", "examples", "examples of the class in `evaluate` that the row rests on"),
         *estimate("recall", "share", "share of the class predicted as it"),
         number("precision", "share", "share of what is predicted as the class that belongs to it"),
         number("f1", "share", "harmonic mean of precision and recall"),

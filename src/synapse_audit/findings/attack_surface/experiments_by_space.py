@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -82,8 +83,8 @@ class SpaceExperiments:
         moved = self.collect(rows, lambda sample: redirect(sample, target))
         harmed = self.collect(rows, lambda sample: collateral(sample, target))
         return {
-            "redirect_rate": self._bounded(moved, movable),
-            "collateral": self._bounded(harmed, bystanders),
+            "redirect_rate": self._bounded(rows, moved, movable),
+            "collateral": self._bounded(rows, harmed, bystanders),
             "accuracy_drop": self._drop(rows),
         }
 
@@ -98,11 +99,12 @@ class SpaceExperiments:
         among: Bool[np.ndarray, " examples"],
     ) -> Estimates:
         """A share of some examples under some experiments."""
-        return self._bounded(self.collect(rows, statistic), among).estimate
+        return self._bounded(rows, self.collect(rows, statistic), among).estimate
 
     def _drop(self, rows: Rows) -> Rate:
         drop = self.collect(rows, accuracy_drop)
-        ends = paired_interval(drop.value, drop.samples, effective_examples(self.evidence))
+        sizes = effective_examples(self.evidence) * self.size_share[rows]
+        ends = paired_interval(drop.value, drop.samples, sizes)
         return Rate(Estimates(drop.value, *ends), drop.samples)
 
     def as_target(self, target: int) -> Sampled:
@@ -124,10 +126,15 @@ class SpaceExperiments:
         """A statistic of some experiments, in their order."""
         return statistic(self.sample.take(rows))
 
-    def _bounded(self, found: Sampled, among: Bool[np.ndarray, " examples"]) -> Rate:
+    @cached_property
+    def size_share(self) -> Float[np.ndarray, " rows"]:
+        """Effective size of what each experiment ran on, relative to all examples."""
+        return self.sample.phases.size_share(self.evidence.weights.astype(np.float64))
+
+    def _bounded(self, rows: Rows, found: Sampled, among: Bool[np.ndarray, " examples"]) -> Rate:
         weights = self.evidence.weights[among].astype(np.float64)
         size = weights.sum() ** 2 / (weights**2).sum() if len(weights) else np.nan
-        sizes = np.full(len(found.value), size)
+        sizes = size * self.size_share[rows]
         return Rate(bounded(found.value, found.samples, sizes), found.samples)
 
 

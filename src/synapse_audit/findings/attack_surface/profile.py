@@ -62,7 +62,9 @@ def profile(evidence: Evidence) -> Finding:
     tables = {
         "points": POINTS.joined(points),
         "reach": REACH.joined(reach),
-        "classes": CLASSES.joined([_class_rows(evidence, role, weak[role]) for role in ROLES]),
+        "classes": CLASSES.joined(
+            [_class_rows(evidence, spaces, role, weak[role]) for role in ROLES]
+        ),
         "agreement": AGREEMENT.joined([_agreement(role, weak[role]) for role in ROLES]),
     }
     return Finding("profile", tables, {"profile": _figures(evidence, tables)})
@@ -134,10 +136,14 @@ def _weaknesses(evidence: Evidence, spaces: dict[str, SpaceExperiments], role: s
     return found
 
 
-def _class_rows(evidence: Evidence, role: str, weak: Weakness) -> pd.DataFrame:
+def _class_rows(
+    evidence: Evidence, spaces: dict[str, SpaceExperiments], role: str, weak: Weakness
+) -> pd.DataFrame:
     parts = []
     for space, (values, samples) in weak.items():
-        ends = paired_interval(values, samples, _counted(evidence, role))
+        # Where some ran on a sample, the smallest: cautious for a mean over all.
+        counted = _counted(evidence, role) * spaces[space].size_share.min()
+        ends = paired_interval(values, samples, counted)
         columns = {"class": evidence.classes, "vulnerability": values}
         parts.append(pd.DataFrame(columns | {"low": ends.low, "high": ends.high}))
         parts[-1]["role"], parts[-1]["space"] = role, space

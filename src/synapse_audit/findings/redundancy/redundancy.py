@@ -14,6 +14,7 @@ from synapse_audit.effects import curve_tests
 from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
 from synapse_audit.effects.crossings import Losses
 from synapse_audit.effects.curves import draw_range, headline, random_controls, where
+from synapse_audit.effects.pooled_controls import pooled_controls
 from synapse_audit.effects.resampled import chance
 from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.redundancy.constants import constants_list, constants_table
@@ -43,6 +44,7 @@ def redundancy(evidence: Evidence) -> Finding:
         "removal": removal_table(evidence),
         "layers": layers_table(evidence),
         "positions": positions_table(evidence),
+        "controls": pooled_controls(evidence),
         "tests": curve_tests_table(evidence),
         "sufficiency": sufficiency_table(evidence),
         "constants": constants,

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+from jaxtyping import Float
+
 from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.config import AuditConfig
 from synapse_audit.errors import ModelError
@@ -15,22 +18,28 @@ from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, context
 from synapse_audit.pipeline.stages.sites import site_sources
 from synapse_audit.pipeline.stages.weights import with_weights
 from synapse_audit.plan import (
+    EXACT_ONLY,
     FULL,
     HEAD,
     STREAM,
     PlanInputs,
     build_cells,
     leave_out,
+    pools,
     trim,
 )
 from synapse_audit.sweep import (
     Cost,
     Engine,
     RouteCheck,
+    Sampled,
     Subsampling,
     available_routes,
+    draw_blocks,
+    draw_sample,
     estimate,
     kind_of,
+    sample_size,
     subsampling,
     verify_routes,
 )
@@ -47,6 +56,8 @@ class Prepared:
     """Which examples are run exactly where a cell is estimated."""
     left_out: tuple[str, ...]
     """What the time budget left out."""
+    sampled: tuple[Sampled, ...] = ()
+    """Actions that run on a sample of the examples."""
 
 
 def sources(run: Run, subject: Subject, found: Extraction, learned: ScoredNeurons) -> PlanInputs:
@@ -67,15 +78,26 @@ def sources(run: Run, subject: Subject, found: Extraction, learned: ScoredNeuron
     return with_weights(run, subject, found, source)
 
 
-def prepare(run: Run, subject: Subject, engine: Engine, source: PlanInputs) -> Prepared:
+def prepare(
+    run: Run,
+    subject: Subject,
+    engine: Engine,
+    source: PlanInputs,
+    logits: Float[np.ndarray, "examples classes"],
+) -> Prepared:
     """Builds the plan, holds every fast route against plain hooks, and measures its cost.
 
     A route that differs is not used for this model, and the manifest says so.
+
+    Args:
+        logits: of the untouched model.
     """
     encoded, rows = subject.encoded, subject.evaluated
     with run.progress.stage("checking routes", 1) as advance:
         plan, checks = _checked(engine, subject, build_cells(source))
         advance(1)
+    if run.config.grid.pooled_controls and not run.config.exact:
+        plan = replace(plan, pools=pools(plan.cells, plan.tiers))
     chosen = _subsampling(run.config, plan, subject)
     cost = estimate(
         engine,
@@ -85,9 +107,14 @@ def prepare(run: Run, subject: Subject, engine: Engine, source: PlanInputs) -> P
         chosen=chosen,
         batch_size=run.config.batch_size,
     )
+    sampled = (
+        *draw_blocks(chosen, subject.data.labels[rows], logits[rows]),
+        *_sampled(run.config, plan, subject, chosen, logits),
+    )
+    cost = cost.on_part(_shares(sampled, subject))
     plan, left_out = _trimmed(run, plan, cost)
     run.folder.update_manifest(routes=_route_facts(checks))
-    return Prepared(plan, tuple(checks), cost, chosen, left_out)
+    return Prepared(plan, tuple(checks), cost, chosen, left_out, sampled)
 
 
 def _checked(
@@ -135,7 +162,18 @@ def _trimmed(run: Run, plan: Plan, cost: Cost) -> tuple[Plan, tuple[str, ...]]:
         return leave_out(plan, known), tuple(known)
     if run.config.time_budget is None:
         return plan, ()
-    return trim(plan, cost.of, run.config.time_budget)
+    trimmed = trim(plan, cost.of, run.config.time_budget)
+    least = cost.least_of(cell.action for cell in trimmed.plan.actions)
+    if least > run.config.time_budget:
+        run.warn([_beyond(run.config.time_budget, least)])
+    return trimmed
+
+
+def _beyond(budget: float, least: float) -> str:
+    return (
+        f"time budget of {budget:,.0f} s given; what is never left out takes {least:,.0f} s at "
+        "least on this machine: expect that, give fewer rows (--max-examples) or a smaller preset"
+    )
 
 
 def _subsampling(config: AuditConfig, plan: Plan, subject: Subject) -> Subsampling:
@@ -149,7 +187,43 @@ def _subsampling(config: AuditConfig, plan: Plan, subject: Subject) -> Subsampli
     )
     if config.exact or STREAM not in set(plan.routes.values()):
         return replace(chosen, pilot=len(rows))
-    return chosen
+    return replace(chosen, pools=plan.pools)
+
+
+def _sampled(
+    config: AuditConfig,
+    plan: Plan,
+    subject: Subject,
+    chosen: Subsampling,
+    logits: Float[np.ndarray, "examples classes"],
+) -> tuple[Sampled, ...]:
+    """The samples of the cells that only exact passes can answer; the costliest have their own."""
+    if config.exact:
+        return ()
+    rows, grid = subject.evaluated, config.grid
+    costly = [c for c in plan.actions if plan.tiers[c.action] == EXACT_ONLY]
+    iterated = frozenset(cell.action for cell in costly if cell.steps is not None)
+    others = frozenset(cell.action for cell in costly) - iterated
+    found = []
+    for actions, size in ((others, grid.exact_only_examples), (iterated, grid.iterated_examples)):
+        if size is None or not actions:
+            continue
+        sample = draw_sample(
+            rows,
+            subject.data.labels[rows],
+            logits[rows],
+            numbers=chosen.numbers,
+            size=sample_size(size, config.precision),
+        )
+        found += [Sampled(sample, actions)] if sample is not None else []
+    return tuple(found)
+
+
+def _shares(sampled: Sequence[Sampled], subject: Subject) -> dict[str, float]:
+    """Action → share of the tokens of all evaluated examples that its sample has."""
+    lengths = subject.encoded.lengths
+    total = max(1, int(lengths[subject.evaluated].sum()))
+    return {a: lengths[one.sample.rows].sum() / total for one in sampled for a in one.actions}
 
 
 def _bad_head(checks: Sequence[RouteCheck]) -> ModelError:

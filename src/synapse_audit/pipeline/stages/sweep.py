@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pandas as pd
@@ -10,7 +12,16 @@ from synapse_audit.artifacts import Outcomes, Plan
 from synapse_audit.pipeline.stages.planning import Prepared
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.store import AuditResult, RunFolder
-from synapse_audit.sweep import Engine, Execute, blank, sweep, sweep_two_phase
+from synapse_audit.sweep import (
+    Engine,
+    Execute,
+    blank,
+    in_bfloat16,
+    may_be_bfloat16,
+    multiplies_bfloat16,
+    sweep,
+    sweep_two_phase,
+)
 from synapse_audit.sweep.executors import start as start_engine
 
 OUTCOMES = "outcomes"
@@ -48,19 +59,22 @@ def _sweep(
     plan, rows, config = prepared.plan, subject.evaluated, run.config
     encoded, labels = subject.encoded, subject.data.labels
     allocate = run.folder.allocate(OUTCOMES)
-    if not prepared.chosen.all_exact:
-        return sweep_two_phase(
-            engine,
-            encoded,
-            plan,
-            labels,
-            chosen=prepared.chosen,
-            batch_size=config.batch_size,
-            unit_store=run.unit_store,
-            progress=run.progress,
-            execute=execute,
-            allocate=allocate,
-        )
+    if not prepared.chosen.all_exact or prepared.sampled:
+        with _first_phase(run, engine, prepared) as cheap:
+            return sweep_two_phase(
+                engine,
+                encoded,
+                plan,
+                labels,
+                chosen=prepared.chosen,
+                sampled=prepared.sampled,
+                first_phase=cheap,
+                batch_size=config.batch_size,
+                unit_store=run.unit_store,
+                progress=run.progress,
+                execute=execute,
+                allocate=allocate,
+            )
     board = blank(len(plan.actions), len(rows), engine.benign, allocate)
     with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
         return plan, sweep(
@@ -77,12 +91,26 @@ def _sweep(
         )
 
 
+@contextmanager
+def _first_phase(run: Run, engine: Engine, prepared: Prepared) -> Iterator[Engine]:
+    """The engine of the first phase, in the number format that the manifest then names."""
+    wanted = run.config.grid.first_phase == "bfloat16" and not prepared.chosen.all_exact
+    if wanted and may_be_bfloat16(engine) and multiplies_bfloat16():
+        run.folder.update_manifest(first_phase="bfloat16")
+        with in_bfloat16(engine) as cheap:
+            yield cheap
+    else:
+        yield engine
+
+
 def _keep(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
     """Names the finished arrays; with the table of actions, the last, they count as finished."""
     folder.publish(OUTCOMES)
     if outcomes.direct is not None:
-        for name in ("disagreement", "error"):
-            folder.write_array(f"{OUTCOMES}/direct_{name}", getattr(outcomes.direct, name))
+        for name in ("disagreement", "error", "sample", "strata", "inclusion"):
+            array = getattr(outcomes.direct, name)
+            if array is not None:
+                folder.write_array(f"{OUTCOMES}/direct_{name}", array)
     routes = [plan.routes[action] for action in outcomes.actions]
     table = pd.DataFrame({"action": outcomes.actions, "route": routes})
     folder.write_table(f"{OUTCOMES}/actions", table)

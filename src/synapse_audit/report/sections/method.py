@@ -126,7 +126,7 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"bootstrap resamples, {tests}."
     )
     read = (*_rows(result), *_cut(result), *_indistinguishable(result), *_warnings(result))
-    return made, *read, _routes(result), *_estimated(result)
+    return made, *read, _routes(result), *_estimated(result), *_pooled(result), *_sampled(result)
 
 
 def _warnings(result: Result) -> tuple[str, ...]:
@@ -226,10 +226,41 @@ def _estimated(result: Result) -> tuple[str, ...]:
         if precision == precision
         else ""
     )
+    coarse = " in bfloat16" if saved.dig(result.manifest, "first_phase") == "bfloat16" else ""
     return (
         f"{prose.whole(len(cells))} of {prose.whole(len(result.effects))} cells are two-phase "
-        f"estimates: the pooled row alone was run on all {_median(cells['n'])} examples, the exact "
-        f"route on a median of {_median(cells['n_exact'])} of them{target}.",
+        f"estimates: the pooled row alone was run{coarse} on all {_median(cells['n'])} "
+        f"examples, the exact route on a median of {_median(cells['n_exact'])} of them{target}.",
+    )
+
+
+def _pooled(result: Result) -> tuple[str, ...]:
+    """That single random sets may be known little, where their mean is what is reported."""
+    config = saved.dig(result.manifest, "config") or {}
+    if not saved.dig(config, "grid", "pooled_controls") or config.get("exact"):
+        return ()
+    return (
+        "Random sets beside anything but mean silencing of all layers are read as one control "
+        "each: their mean is as precise as the rest (table redundancy.controls), a single set's "
+        "row rests on fewer examples, and bands in which one more set would lie are rather too "
+        "wide.",
+    )
+
+
+def _sampled(result: Result) -> tuple[str, ...]:
+    """How many cells ran on a sample, of how many examples, and how precisely."""
+    if not {"tier", "half_width"} <= {*result.effects.columns}:
+        return ()
+    cells = result.effects[result.effects["tier"] == "exact-only"]
+    cells = cells[cells["n_exact"] < cells["n"]]
+    if not len(cells):
+        return ()
+    return (
+        f"{prose.whole(len(cells))} cells that only exact passes can answer (every token, weights "
+        f"of blocks, attacks) ran on a sample of the {_median(cells['n'])} examples, drawn by "
+        f"class and by how sure the untouched model is: {_median(cells['n_exact'])} of them "
+        "(median). Each stands for its share of all, and intervals hold for the sample's size: "
+        f"the median half width of a drop is {prose.number(cells['half_width'].median())}.",
     )
 
 

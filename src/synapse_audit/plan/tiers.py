@@ -1,0 +1,84 @@
+"""How much is spent on an experiment: on what its figures are used for, and on what it costs.
+
+| tier | what |
+|---|---|
+| headline | mean over all layers, with the random sets that tests rest on; whatever runs no block |
+| comparator | other operators, single layers, sites, sets kept: what the headline stands beside |
+| exact-only | every token position, weights of blocks, attacks: no cheap route stands in |
+
+Where the grid asks for it (``pooled_controls``), random sets of comparators are known as a mean
+only; and where it names sizes (``exact_only_examples``, ``iterated_examples``), the last tier runs
+on a sample of the examples. All else runs on all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from synapse_audit.artifacts import ALL_LAYERS, REMOVAL_GROUPS, Cell, Pooled
+
+HEADLINE, COMPARATOR, EXACT_ONLY = "headline", "comparator", "exact-only"
+
+TIERS = (HEADLINE, COMPARATOR, EXACT_ONLY)
+
+HEADLINE_OPERATOR = "mean"
+"""The operator whose curves are tested."""
+
+HEADLINE_GROUPS = ("removal", "compared", "class", "exclusive")
+
+
+ALWAYS_WHOLE = ("named", "fault")
+"""Groups that are never sampled: neurons that somebody named, and random faults, of which each
+counts by the exact share of predictions that it changes."""
+
+
+def tier(cell: Cell, *, costly: bool) -> str:
+    """The tier of a cell; ``costly``: its route runs many tokens through blocks."""
+    if cell.group in ALWAYS_WHOLE:
+        return HEADLINE
+    pooled = cell.neurons is not None and cell.position == "pooled"
+    if not pooled:
+        return EXACT_ONLY if costly else HEADLINE
+    main = cell.operator == HEADLINE_OPERATOR and cell.layers == ALL_LAYERS
+    return HEADLINE if main and cell.group in HEADLINE_GROUPS else COMPARATOR
+
+
+POOLED = ("random", "matched", "keep_random")
+"""Selections of which several are drawn, to be read as one control."""
+
+
+def pools(cells: Iterable[Cell], tiers: Mapping[str, str]) -> dict[str, Pooled]:
+    """The random sets of comparators, each with its place among those drawn with it.
+
+    What is reported of them is their mean, so each may be known less precisely.
+    """
+    found: dict[tuple[object, ...], dict[str, None]] = {}
+    cells_of: dict[str, Cell] = {}
+    for cell in cells:
+        cells_of.setdefault(cell.action, cell)
+        if tiers.get(cell.action) == COMPARATOR and cell.selection in POOLED:
+            found.setdefault(_pool(cell), {})[cell.action] = None
+    pooled: dict[str, Pooled] = {}
+    for actions in found.values():
+        for place, action in enumerate(actions):
+            # A set that stands in several pools is as precise as the smallest of them wants it.
+            known = pooled.get(action)
+            if known is None or len(actions) < known.size:
+                alone = cells_of[action].group in REMOVAL_GROUPS
+                pooled[action] = Pooled(len(actions), place, alone)
+    return pooled
+
+
+def _pool(cell: Cell) -> tuple[object, ...]:
+    """What the draws of one control share."""
+    shared = (cell.operator, cell.strength, cell.site, cell.position, cell.layers, cell.fraction)
+    return (*shared, cell.selection, cell.ranking, cell.ranked_for, cell.target, cell.group)
+
+
+def tiers(cells: Iterable[Cell], costly: Mapping[str, bool]) -> dict[str, str]:
+    """Action → the highest tier of the cells that share it."""
+    found: dict[str, str] = {}
+    for cell in cells:
+        here = tier(cell, costly=costly[cell.action])
+        found[cell.action] = min(here, found.get(cell.action, here), key=TIERS.index)
+    return found

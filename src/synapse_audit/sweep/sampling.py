@@ -1,0 +1,194 @@
+"""A sample of the examples for cells that only exact passes can answer.
+
+Nothing cheap stands in for a rewrite of every token, a changed weight of a block or an attack. So
+such a cell runs on a stratified sample, the same for all cells of a kind (all that is compared is
+paired), drawn by what the untouched model says: by class, by whether it is right, and by how far
+ahead the right class is. Each sampled example stands for N_h / n_h of its stratum (Cochran 1977,
+chapter 5; two phases: 12.2). What is known of all examples, the clean answers, is thereby kept: an
+edit that changes nothing gives the clean accuracy exactly.
+
+Strata too small to show anything of their own are joined: first a class's margins, then rights and
+wrongs of small classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from synapse_audit.sweep.subsample import Subsampling
+
+LEAST_STRATUM = 8
+"""Examples that a stratum gives to the sample at least, or all it has."""
+
+HALVED = 4 * LEAST_STRATUM
+"""Right answers of a class from which they are split at their median margin."""
+
+WRONG, DOUBTFUL, SURE = range(3)
+"""What the untouched model makes of an example."""
+
+BLOCKS = 4
+"""Parts into which examples are dealt for random sets of which only a mean is reported."""
+
+LEAST_POOL = 2 * BLOCKS
+"""Random sets of a pool from which they are dealt: two for each part at least."""
+
+LEAST_BLOCK = 100
+"""Examples of a part, at least."""
+
+MOST = 0.8
+"""Share of the examples beyond which a sample saves too little to be drawn."""
+
+LEAST_SAMPLE = 60
+"""Size of the smallest sample."""
+
+REFERENCE = 0.01
+"""Precision at which a grid's sample sizes are meant."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Examples drawn for some actions, and how many of all each one stands for."""
+
+    rows: Int[np.ndarray, " chosen"]
+    """Ascending."""
+    design_weight: Float[np.ndarray, " evaluate"]
+    """Of all examples, float32; 0 where not drawn."""
+    strata: Int[np.ndarray, " evaluate"]
+    predicted: Int[np.ndarray, " evaluate"]
+    """Class that the untouched model predicts."""
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """A sample and the actions that run on it, exactly or in two phases."""
+
+    sample: Sample
+    actions: frozenset[str]
+
+
+def sample_size(size: int, precision: float) -> int:
+    """``size`` is meant at a precision of .01; half widths go with 1/√n.
+
+    >>> [sample_size(250, p) for p in (0.01, 0.005, 0.02, 0.2)]
+    [250, 1000, 62, 60]
+    """
+    return max(LEAST_SAMPLE, round(size * (REFERENCE / precision) ** 2))
+
+
+def draw_sample(
+    rows: Int[np.ndarray, " evaluate"],
+    labels: Int[np.ndarray, " evaluate"],
+    logits: Float[np.ndarray, "evaluate classes"],
+    *,
+    numbers: Float[np.ndarray, " evaluate"],
+    size: int,
+) -> Sample | None:
+    """Draws about ``size`` examples; None where that is most of them.
+
+    Args:
+        rows: ascending.
+        labels: of these rows.
+        logits: of the untouched model.
+        numbers: each example's random number, evenly spread within every class; the smallest of a
+            stratum are drawn.
+    """
+    if size >= MOST * len(rows):
+        return None
+    strata = strata_of(labels, logits, size)
+    members = np.bincount(strata)
+    wanted = allocation(members, size)
+    design_weight = np.zeros(len(rows), np.float32)
+    for stratum, n in enumerate(wanted):
+        inside = np.flatnonzero(strata == stratum)
+        drawn = inside[np.argsort(numbers[inside], kind="stable")[:n]]
+        design_weight[drawn] = members[stratum] / n
+    chosen = rows[design_weight > 0]
+    return Sample(chosen, design_weight, strata, logits.argmax(axis=1))
+
+
+def draw_blocks(
+    chosen: Subsampling,
+    labels: Int[np.ndarray, " evaluate"],
+    logits: Float[np.ndarray, "evaluate classes"],
+) -> tuple[Sampled, ...]:
+    """Deals the examples into ``BLOCKS`` parts, each for as many of every pool's random sets.
+
+    So every example meets a quarter of the sets, and every set a quarter of the examples; what all
+    say together rests on all (incomplete blocks, Cochran & Cox 1957, chapter 11). The pilot's
+    examples and strata too small to be dealt are met by every set. Only pools of ``LEAST_POOL``
+    sets are dealt; none where there are too few examples.
+    """
+    dealt = {a: p.place % BLOCKS for a, p in chosen.pools.items() if p.size >= LEAST_POOL}
+    if not dealt or chosen.all_exact or len(labels) < BLOCKS * LEAST_BLOCK:
+        return ()
+    strata = strata_of(labels, logits, len(labels) // BLOCKS)
+    strata[np.isin(chosen.rows, chosen.tail)] = strata.max() + 1
+    members = np.bincount(strata)
+    whole = members < BLOCKS * LEAST_STRATUM
+    whole[-1] = True
+    rank = np.zeros(len(labels), np.int64)
+    for stratum in np.unique(strata):
+        inside = np.flatnonzero(strata == stratum)
+        rank[inside[np.argsort(chosen.numbers[inside], kind="stable")]] = np.arange(len(inside))
+    found = []
+    for block in range(BLOCKS):
+        met = whole[strata] | (rank % BLOCKS == block)
+        stands = members / np.maximum(1, np.bincount(strata, met))
+        weight = np.where(met, stands[strata], 0).astype(np.float32)
+        sample = Sample(chosen.rows[met], weight, strata, logits.argmax(axis=1))
+        found.append(Sampled(sample, frozenset(a for a, at in dealt.items() if at == block)))
+    return tuple(found)
+
+
+def allocation(members: Int[np.ndarray, " strata"], size: int) -> Int[np.ndarray, " strata"]:
+    """How many of each stratum are drawn: in proportion to √N_h, at least ``LEAST_STRATUM``.
+
+    The root lies between what serves the whole (N_h) and what serves every class alike (Bankier
+    1988).
+    """
+    share = size * np.sqrt(members) / np.sqrt(members).sum()
+    return np.minimum(members, np.maximum(LEAST_STRATUM, np.round(share))).astype(np.int64)
+
+
+def strata_of(
+    labels: Int[np.ndarray, " evaluate"], logits: Float[np.ndarray, "evaluate classes"], size: int
+) -> Int[np.ndarray, " evaluate"]:
+    """Strata by class and clean answer, numbered from 0, few enough for a sample of ``size``."""
+    state = _states(labels, logits)
+    code = labels * 3 + state
+    for joined in (WRONG, SURE):
+        mine = (state == WRONG) == (joined == WRONG)
+        sizes = np.bincount(code[mine], minlength=code.max() + 1)
+        code = np.where(mine & (sizes[code] < LEAST_STRATUM), -1 - joined, code)
+    if len(np.unique(code)) * LEAST_STRATUM > size:
+        code = state
+    return np.unique(code, return_inverse=True)[1].reshape(-1)
+
+
+def _states(
+    labels: Int[np.ndarray, " evaluate"], logits: Float[np.ndarray, "evaluate classes"]
+) -> Int[np.ndarray, " evaluate"]:
+    """Wrong, doubtful (the nearer half of a class's right answers), or sure."""
+    true = np.take_along_axis(logits, labels[:, None], axis=1)[:, 0]
+    others = logits.copy()
+    np.put_along_axis(others, labels[:, None], -np.inf, axis=1)
+    margin = true - others.max(axis=1)
+    right = logits.argmax(axis=1) == labels
+    state = np.where(right, SURE, WRONG)
+    for label in np.unique(labels):
+        mine = np.flatnonzero(right & (labels == label))
+        if len(mine) >= HALVED:
+            state[mine[margin[mine] < np.median(margin[mine])]] = DOUBTFUL
+    return state
+
+
+def sample_numbers(
+    samples: Sequence[Sampled], actions: Sequence[str]
+) -> Int[np.ndarray, " actions"]:
+    """Which sample each action runs on, -1 for none."""
+    known = {a: i for i, one in enumerate(samples) for a in one.actions}
+    return np.array([known.get(action, -1) for action in actions], dtype=np.int64)

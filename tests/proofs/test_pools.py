@@ -1,0 +1,203 @@
+"""Random sets of which only a mean is reported: is it right, and does nothing else pretend to be?
+
+Simulated models of 1,000 examples and 20 random sets, each of which costs a little more or less.
+The sets are dealt in blocks and subsampled as the real sweep does; one more set, known on all
+examples, stands beside them as a ranked set would that is nothing special. 300 audits, about four
+minutes on one core. What it found stands in docs/proofs.md.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from scipy.stats import norm
+
+from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan, Pooled, Predictions
+from synapse_audit.effects import measure
+from synapse_audit.effects.pooled_controls import spread
+from synapse_audit.effects.random_controls import combined, excess
+from synapse_audit.effects.two_phase import phases
+from synapse_audit.neurons import NeuronSet
+from synapse_audit.statistics import resampled_weights, weighted_shares
+from synapse_audit.sweep import Subsampling, draw_blocks, subsampling
+
+pytestmark = pytest.mark.proof
+
+AUDITS, EXAMPLES, SETS, RESAMPLES = 300, 1000, 20, 400
+DEAL = (0.4, 0.3, 0.15, 0.1, 0.05)
+SHARE = 0.15
+"""Share of the examples that a set met which run exactly."""
+
+SPREAD = {"alike": 0.0, "apart": 0.4}
+"""Standard deviation of the logarithm of a set's chance to turn a right answer wrong."""
+
+
+class World(NamedTuple):
+    """One data set; what 21 sets make the model say, along the pooled row and in truth."""
+
+    labels: np.ndarray
+    logits: np.ndarray
+    stream: np.ndarray
+    exact: np.ndarray
+
+
+def world(generator: np.random.Generator, apart: float, n: int, sets: int = SETS + 1) -> World:
+    """Half of what decides whether an answer falls belongs to the example, whatever the set."""
+    labels = np.repeat(np.arange(5), np.round(np.array(DEAL) * n).astype(int))
+    margin = generator.normal(2.0, 1.2, len(labels))
+    logits = np.zeros((len(labels), 5), np.float32)
+    logits[np.arange(len(labels)), labels] = margin
+    other = (labels + 1) % 5
+    right = margin > 0
+    rate = np.exp(generator.normal(np.log(0.08), apart, sets) - apart**2 / 2)[:, None]
+    prone = rate * np.where(margin < 1.5, 2.0, 0.5)
+    shared = generator.normal(size=len(labels))
+    own = generator.normal(size=(sets, len(labels)))
+    falls = (shared + own) / np.sqrt(2) < _quantile(prone)
+    exact = np.where(falls & right, other, np.where(right, labels, other))
+    differs = generator.random(exact.shape) < np.where(margin < 1.5, 0.04, 0.005)
+    stream = np.where(differs & right, labels + other - exact, exact)
+    return World(labels, logits, stream, exact)
+
+
+def _quantile(chance: np.ndarray) -> np.ndarray:
+    return np.asarray(norm.ppf(np.clip(chance, 1e-9, 1 - 1e-9)))
+
+
+def cells() -> tuple[Cell, ...]:
+    """A ranked set, then the random ones; all of the same size."""
+    base = {"space": "neuron", "operator": "zero", "site": "block_output", "position": "pooled"}
+    top = Cell(**base, selection="top", fraction=0.5, neurons=NeuronSet.of({1: [0]}))  # type: ignore[arg-type]
+    return top, *(
+        Cell(**base, selection="random", draw=d, fraction=0.5, neurons=NeuronSet.of({1: [1 + d]}))  # type: ignore[arg-type]
+        for d in range(SETS)
+    )
+
+
+CELLS = cells()
+POOLS = {cell.action: Pooled(SETS, place) for place, cell in enumerate(CELLS[1:])}
+
+
+class Audit(NamedTuple):
+    """What one simulated audit says of the sets."""
+
+    drops: np.ndarray
+    """The ranked set's, then each random one's."""
+    errors: np.ndarray
+    """Their standard errors beyond that of the examples."""
+    whole: np.ndarray
+    """The same drops where everything is known."""
+    low: float
+    high: float
+    """Of the pooled mean."""
+    excess_low: float
+    excess_high: float
+    z: float
+
+
+def audit(world: World, number: int) -> Audit:
+    """Deals, subsamples and measures as the real sweep does."""
+    n = len(world.labels)
+    rows, clean = np.arange(n), world.logits.argmax(axis=1)
+    chosen = subsampling(rows, world.labels, precision=0.01, seed=number)
+    chosen = replace(chosen, pools=POOLS)
+    blocks = draw_blocks(chosen, world.labels, world.logits)
+    assert len(blocks) == 4
+    weight = np.zeros((SETS + 1, n), np.float32)
+    sample = np.full(SETS + 1, -1)
+    weight[0] = _second(chosen, np.arange(n), None)
+    for b, block in enumerate(blocks):
+        met = np.flatnonzero(block.sample.design_weight)
+        for place in range(b, SETS, 4):
+            weight[1 + place, met] = _second(chosen.take(met), met, Pooled(SETS, place))
+            weight[1 + place] *= block.sample.design_weight
+            sample[1 + place] = b
+    met = np.array([np.ones(n) if s < 0 else blocks[s].sample.design_weight for s in sample]) > 0
+    stream = np.where(met, world.stream, clean).astype(np.uint16)
+    zero, rates = np.zeros(stream.shape, np.float32), np.zeros(SETS + 1)
+    direct = Direct(
+        weight,
+        stream,
+        zero,
+        rates,
+        rates,
+        sample=sample,
+        strata=np.stack([block.sample.strata for block in blocks]),
+        inclusion=np.stack([block.sample.design_weight for block in blocks]),
+    )
+    known = np.where(weight > 0, world.exact, stream).astype(np.uint16)
+    actions = tuple(cell.action for cell in CELLS)
+    found = Outcomes(actions, known, zero, zero, zero, zero, direct=direct)
+    resampled = resampled_weights(world.labels, np.ones(n), resamples=RESAMPLES, seed=number)
+    effects, _ = measure(
+        Plan(CELLS, dict.fromkeys(actions, "two-phase"), pools=POOLS),
+        found,
+        predictions=Predictions(world.labels, world.logits),
+        weights=np.ones(n),
+        resampled=resampled,
+        classes=tuple("abcde"),
+        tests=False,
+    )
+    drops = effects["accuracy_drop"].to_numpy(np.float64)
+    errors = effects["phase_se"].to_numpy(np.float64)
+    right = phases(found, np.arange(SETS + 1)).of(lambda predicted: predicted == world.labels)
+    samples = weighted_shares((clean == world.labels) - right, resampled)
+    noise = float(np.sqrt((errors[1:] ** 2).mean()))
+    between = np.asarray(spread(drops[1:], noise) / np.sqrt(SETS))
+    half = float(combined(np.asarray(samples[1:].mean(axis=0).std()), between, SETS).half)
+    beyond = excess(drops[0], drops[1:], samples[0] - samples[1:].mean(axis=0))
+    mean = float(drops[1:].mean())
+    return Audit(
+        drops,
+        errors,
+        (clean == world.labels).mean() - (world.exact == world.labels).mean(axis=1),
+        mean - half,
+        mean + half,
+        beyond.low,
+        beyond.high,
+        float(effects["z_random"][0]),
+    )
+
+
+def _second(chosen: Subsampling, met: np.ndarray, pooled: Pooled | None) -> np.ndarray:
+    places = np.zeros((1, len(met)), np.int64)
+    shares = np.full((1, len(chosen.costs)), SHARE)
+    return np.asarray(chosen.design_weight(shares, places, [pooled])[0])
+
+
+def simulated(apart: float) -> Iterator[Audit]:
+    for number in range(AUDITS):
+        yield audit(world(np.random.default_rng([number, 5]), apart, EXAMPLES), number)
+
+
+@pytest.mark.parametrize("name", SPREAD)
+def test_a_pooled_mean_is_right_and_nothing_stands_out_by_noise(
+    name: str, tell: Callable[[str], None]
+) -> None:
+    """The mean's interval covers; set errors are what they are said to be; the null stays null."""
+    large = world(np.random.default_rng(77), SPREAD[name], 20_000, 200)
+    clean = large.logits.argmax(axis=1) == large.labels
+    truth = float(clean.mean() - (large.exact == large.labels).mean())
+    found = list(simulated(SPREAD[name]))
+    covered = np.mean([a.low <= truth <= a.high for a in found])
+    errors = np.stack([a.drops - a.whole for a in found])
+    said = np.sqrt(np.mean([a.errors**2 for a in found], axis=0))
+    real = errors.std(axis=0)
+    pooled = errors[:, 1:].mean(axis=1)
+    bias = pooled.mean() / (pooled.std() / np.sqrt(AUDITS))
+    special = np.mean([not a.excess_low <= 0 <= a.excess_high for a in found])
+    z = np.array([a.z for a in found])
+    beyond = np.mean(np.abs(z[~np.isnan(z)]) > 2.145) if (~np.isnan(z)).any() else 0.0
+    width = np.mean([(a.high - a.low) / 2 for a in found])
+    whole = np.std([a.whole[1:].mean() for a in found])
+    tell(
+        f"{name}: pooled mean covered {covered:.1%} (half width {width:.4f}); its error beyond the "
+        f"examples' {pooled.std():.4f}, the examples' own {whole:.4f}; bias z {bias:+.1f}; a set's "
+        f"error {real[1:].mean():.4f}, said {said[1:].mean():.4f}; "
+        f"ranked set's {real[0]:.4f}, said {said[0]:.4f}; excess beyond 0 in "
+        f"{special:.1%}; z unknown in {np.isnan(z).mean():.0%}, beyond 2.145 in {beyond:.1%}"
+    )
+    assert covered >= 0.93 and abs(bias) < 4 and special <= 0.07 and beyond <= 0.07
+    assert 0.9 < said[1:].mean() / real[1:].mean() < 1.2

@@ -1,0 +1,71 @@
+"""The first phase in bfloat16: a copy of the model says it, and the second phase corrects it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from synapse_audit.plan import STREAM, SUFFIX, make_plan
+from synapse_audit.progress import Silent
+from synapse_audit.sweep import (
+    in_bfloat16,
+    may_be_bfloat16,
+    multiplies_bfloat16,
+    subsample,
+    sweep,
+    sweep_two_phase,
+)
+
+from .rigs import Rig, silence
+
+
+@pytest.mark.parametrize(
+    ("text", "native"),
+    [
+        ("processor\t: 0\nflags\t\t: fpu avx512f avx512_bf16 sse\n", True),
+        ("flags\t\t: fpu amx_bf16\n", True),
+        ("Features\t: fp asimd bf16\n", True),
+        ("flags\t\t: fpu avx512f\nmodel name\t: bf16 avx512_bf16\n", False),
+    ],
+)
+def test_the_processor_says_whether_it_multiplies_it(
+    tmp_path: Path, text: str, native: bool
+) -> None:
+    file = tmp_path / "cpuinfo"
+    file.write_text(text, encoding="utf-8")
+    assert multiplies_bfloat16(file) == native
+    assert not multiplies_bfloat16(tmp_path / "none")
+
+
+def test_exact_outcomes_are_those_of_the_model_itself(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subsample, "LEAST_SAMPLE", 3)
+    n, before = len(rig.rows), rig.classifier.fingerprint()
+    cells = [silence("zero", {1: range(k)}) for k in (16, 20, 24, 28, 32)]
+    plan = make_plan(cells, 3, frozenset({STREAM, SUFFIX}))
+    chosen = subsample.subsampling(rig.rows, rig.labels, precision=0.3, seed=0)
+    chosen = replace(chosen, pilot=6)
+    given: dict[str, Any] = {"chosen": chosen, "progress": Silent()}
+    with rig.engine() as engine:
+        assert may_be_bfloat16(engine)
+        whole = sweep(engine, rig.encoded, plan, rig.labels, rows=rig.rows)
+        work = engine, rig.encoded, plan, rig.labels
+        _, plain = sweep_two_phase(*work, **given)
+        with in_bfloat16(engine) as coarse:
+            assert coarse.classifier.model.dtype == torch.bfloat16
+            assert not may_be_bfloat16(coarse)
+            _, found = sweep_two_phase(*work, first_phase=coarse, **given)
+    assert rig.classifier.fingerprint() == before and rig.classifier.model.dtype == torch.float32
+    assert found.direct is not None and plain.direct is not None
+    exact = found.direct.design_weight > 0
+    rows = whole.rows(found.actions)
+    assert 0 < exact.sum() < 5 * n
+    np.testing.assert_allclose(found.margin[exact], whole.margin[rows][exact], atol=1e-4, rtol=1e-5)
+    # The first phase says nearly what it says in float32, and shows that it was not that.
+    same = [plain.row[action] for action in found.actions]
+    assert (found.direct.predicted == plain.direct.predicted[same]).mean() > 0.9
+    assert (found.direct.kl != plain.direct.kl[same]).any()
