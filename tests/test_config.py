@@ -160,3 +160,12 @@ def test_what_is_nested_is_refused_by_its_own_name(options: dict[str, Any], word
 def test_keywords_are_the_fields_of_the_values_they_stand_for() -> None:
     for keywords, value in ((LoadingOptions, Loading), (DataFields, DataOptions)):
         assert [*get_type_hints(keywords)] == [field.name for field in fields(value)]
+
+
+def test_who_names_float32_gets_it_in_the_first_phase_too() -> None:
+    """``standard`` may begin in bfloat16; the other presets never do."""
+    assert make_config(NEEDED).grid.first_phase == "bfloat16"
+    assert make_config(NEEDED | {"dtype": "float32"}).grid.first_phase == "float32"
+    assert make_config(NEEDED | {"preset": "quick"}).grid.first_phase == "float32"
+    asked = {"dtype": "float32", "grid": {"first_phase": "bfloat16"}}
+    assert make_config(NEEDED | asked).grid.first_phase == "bfloat16"

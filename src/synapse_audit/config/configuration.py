@@ -299,7 +299,7 @@ def make_config(options: dict[str, Any], toml: Path | None = None) -> AuditConfi
             raise UsageError(f"grid: {table!r} given; expected a table with fields of the grid")
     grid = {name: value for table in tables for name, value in table.items()}
     given |= {n: value for n, value in options.items() if value is not None and n != "grid"}
-    if "dtype" in given:  # who names a number format gets it throughout
+    if given.get("dtype") == "float32":  # who names it gets it throughout
         grid.setdefault("first_phase", "float32")
     grid |= {name: given.pop(name) for name in OF_GRID if name in given}
     preset = given.setdefault("preset", "standard")

@@ -22,6 +22,7 @@ from synapse_audit.plan import (
     FULL,
     HEAD,
     STREAM,
+    SUFFIX,
     PlanInputs,
     build_cells,
     leave_out,
@@ -97,7 +98,8 @@ def prepare(
         plan, checks = _checked(engine, subject, build_cells(source))
         advance(1)
     if run.config.grid.pooled_controls and not run.config.exact:
-        plan = replace(plan, pools=pools(plan.cells, plan.tiers))
+        estimated = [cell for cell in plan.cells if plan.routes[cell.action] == SUFFIX]
+        plan = replace(plan, pools=pools(estimated, plan.tiers))
     chosen = _subsampling(run.config, plan, subject)
     cost = estimate(
         engine,
