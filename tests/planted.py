@@ -308,3 +308,20 @@ def _plant_head(model: BertForSequenceClassification, layout: Layout) -> None:
             pooler.weight[c, layout.constant] = GAIN
         model.classifier.weight[c, c] = 1.0
     model.classifier.bias[0] = float(np.tanh(GAIN * layout.threshold))
+
+
+@torch.no_grad()
+def one_output(planted: Planted, name: str) -> BertForSequenceClassification:
+    """The same classifier with one output z = tanh(F_c/4) − tanh(threshold/4), c the class.
+
+    Row and bias are those of class ``name`` minus those of ``plain`` in the planted head, so that
+    arithmetic on :meth:`Planted.logits` holds: z = logit of the class − logit of plain.
+    """
+    at, head = CLASSES.index(name), planted.model.classifier
+    names = {"id2label": {0: name}, "label2id": {name: 0}}
+    model = BertForSequenceClassification(BertConfig(**planted.model.config.to_dict() | names))
+    held = planted.model.state_dict()
+    held["classifier.weight"] = head.weight[at : at + 1] - head.weight[:1]
+    held["classifier.bias"] = head.bias[at : at + 1] - head.bias[:1]
+    model.load_state_dict(held)
+    return model.eval()

@@ -9,9 +9,9 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from synapse_audit.effects.calibration import (
     BINS,
+    answers,
     calibration_error,
     chance_error,
-    confidences,
     equal_mass,
     equal_width,
     fit_temperature,
@@ -149,7 +149,7 @@ def test_log_loss_and_confidence_against_other_implementations():
     shares = softmax(logits.astype(np.float64) / 2, axis=1)
     expected = sklearn_log_loss(labels, shares, sample_weight=weights, labels=range(4))
     assert log_loss(logits, labels, weights, 2.0) == pytest.approx(expected)
-    assert confidences(logits, 2.0) == pytest.approx(shares.max(axis=1))
+    assert answers(logits, 2.0).confidence == pytest.approx(shares.max(axis=1))
 
 
 def test_the_temperature_that_was_planted_is_found():

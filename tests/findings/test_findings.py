@@ -35,6 +35,7 @@ KEYS = {
     "paper": {"paper"},
     "profile": {"profile"},
     "calibration": {"calibration"},
+    "operating": {"operating"},
     "detection": {"detection"},
     "silenced": {"silenced"},
     "slices": {"slices", "worst_slice"},

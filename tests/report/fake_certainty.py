@@ -140,6 +140,31 @@ def _rates(missed: float) -> dict[str, float]:
     )
 
 
+def operating(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
+    rows = [
+        {
+            "class": classes[1],
+            "threshold": threshold,
+            "current": threshold == 0.8,
+            "predicted": int(100 * (1 - threshold)),
+            **_around(
+                {
+                    "recall": 1 - threshold / 4,
+                    "false_alarm": (1 - threshold) / 5,
+                    "precision": 0.7 + threshold / 5,
+                }
+            ),
+        }
+        for threshold in (0.1, 0.3, 0.5, 0.8, 0.9)
+    ]
+    return {"curve": pd.DataFrame(rows)}
+
+
+def operating_summary(classes: Sequence[str]) -> dict[str, Any]:
+    rates = {"threshold": 0.8, "recall": 0.8, "false_alarm": 0.04, "precision": 0.86}
+    return {classes[1]: {n: figure(v, 0.01) for n, v in rates.items()}}
+
+
 def detection(classes: Sequence[str]) -> dict[str, pd.DataFrame]:
     rows: list[dict[str, Any]] = [{"space": "clean", **_rates(0.03)}]
     rows += [

@@ -64,6 +64,7 @@ def make_result(
             "vulnerability": _vulnerability(classes, random),
             "certificates": certificates(classes),
             "calibration": fake_certainty.calibration(),
+            "operating": fake_certainty.operating(classes),
             "detection": fake_certainty.detection(classes),
             "slices": slice_tables(classes),
             "faults": fault_tables(classes),
@@ -174,6 +175,7 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
         "cost": {"seconds": 301.2, "cells": 900},
         "certificates": certificates_summary(),
         "calibration": fake_certainty.calibration_summary(),
+        "operating": fake_certainty.operating_summary(classes),
         "detection": fake_certainty.detection_summary(classes),
     }
 

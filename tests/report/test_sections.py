@@ -36,6 +36,7 @@ READERS = {
     "paper": ("paper",),
     "agreement": ("agreement",),
     "calibration": ("calibration",),
+    "operating": ("operating",),
     "detection": ("detection",),
     "slices": ("slices",),
     "advice": ("advice",),

@@ -2,20 +2,24 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
-from planted import CLASSES, LAYERS, PLANTS, Planted
+from planted import CLASSES, LAYERS, PLANTS, Planted, one_output
+from scipy.special import expit
+from tiny import Tiny, save
 
 from synapse_audit.artifacts import Cell, Outcomes
 from synapse_audit.config import PRESETS
 from synapse_audit.interventions.edits import HeadView
+from synapse_audit.model import Classifier
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.plan import STREAM, SUFFIX, PlanInputs, make_plan
 from synapse_audit.plan.neurons import constant_cells
 from synapse_audit.sweep import sweep
 
-from .rigs import Rig, silence
+from .rigs import Rig, make_rig, silence
 
 Plant = Callable[[str], Planted]
 Rigged = Callable[[str], Rig]
@@ -73,6 +77,31 @@ def test_silencing_a_class_kills_it_alone_and_silencing_the_rest_changes_nothing
         expected = np.where(planted.labels == CLASSES.index(victim), 0, planted.labels)
         assert (outcomes.predicted[outcomes.row[cell.action]] == expected).all()
     assert (outcomes.predicted[outcomes.row[rest.action]] == planted.labels).all()
+
+
+@pytest.mark.parametrize("threshold", [None, 0.45, 0.55])
+def test_a_planted_output_says_what_arithmetic_says_at_any_threshold(
+    plant: Plant, tmp_path: Path, threshold: float | None
+) -> None:
+    """Clean z is tanh(2/4) − tanh(1.5/4) = 0.1038 for alpha, −0.3584 else: p 0.526 or 0.411."""
+    planted = plant("single")
+    folder = save(Tiny(one_output(planted, "alpha"), planted.tokenizer), tmp_path)
+    classifier = Classifier.load(folder).at_threshold(threshold)
+    assert classifier.classes == ("not alpha", "alpha")
+    rig = make_rig(classifier, classifier.encode(planted.texts))
+    alpha = planted.labels == CLASSES.index("alpha")
+    assert (rig.labels == (alpha if threshold != 0.55 else 0)).all()
+    sets = _sets(planted)
+    planned = [silence(operator, neurons) for neurons in sets for operator in ("zero", "mean")]
+    outcomes = _run(rig, planned)
+    for i, cell in enumerate(planned):
+        values = planted.states.mean(axis=0) if cell.operator == "mean" else None
+        logits = planted.logits(sets[i // 2], values)
+        share = expit(logits[:, 1] - logits[:, 0])
+        row = outcomes.row[cell.action]
+        assert (outcomes.predicted[row] == (share > (threshold or 0.5))).all()
+        own = np.where(rig.labels == 1, share, 1 - share)
+        assert outcomes.probability[row] == pytest.approx(own, abs=1e-5)
 
 
 def test_a_redundant_class_survives_the_loss_of_either_set(

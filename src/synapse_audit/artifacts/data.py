@@ -113,6 +113,14 @@ class Predictions(Brief):
 
     labels: Int[np.ndarray, " examples"]
     logits: Float[np.ndarray, "examples classes"]
+    """Thresholds included: what the decision is made by."""
+    shift: Float[np.ndarray, " classes"] | None = None
+    """What the thresholds added to the model's own logits; None where there are none."""
+
+    @property
+    def model_logits(self) -> Float[np.ndarray, "examples classes"]:
+        """The model's own logits: their softmax has its probabilities."""
+        return self.logits if self.shift is None else self.logits - self.shift
 
     @property
     def predicted(self) -> Int[np.ndarray, " examples"]:
@@ -121,4 +129,4 @@ class Predictions(Brief):
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> Predictions:
         """The predictions of some examples, in the order given."""
-        return Predictions(self.labels[rows], self.logits[rows])
+        return Predictions(self.labels[rows], self.logits[rows], self.shift)

@@ -125,6 +125,7 @@ class Evidence(Brief):
     head_input: Float[np.ndarray, "examples features"]
     head_weight: Float[np.ndarray, "classes features"]
     head_bias: Float[np.ndarray, " classes"]
+    """With what the decision thresholds add."""
     head_mean: Float[np.ndarray, " features"] | None = None
     """Mean of the head's input over ``fit``."""
     dense: DenseLayer | None = None
@@ -145,6 +146,8 @@ class Evidence(Brief):
     rows were given."""
     benign: str | None = None
     """The class that means no alarm, where one was named."""
+    one_output: bool = False
+    """Whether of the two rows of the head only the second is one of weights, the first being 0."""
     temperature: float | None = None
     """By which all logits must be divided for the least log loss on ``select``; NaN: none is."""
     slices: Mapping[str, pd.Categorical] = field(default_factory=dict)

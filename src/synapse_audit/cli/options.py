@@ -71,6 +71,20 @@ class DataOptions(TypedDict, total=False):
 class AuditOptions(TypedDict, total=False):
     """What is asked of the audit."""
 
+    threshold: Annotated[
+        str | None,
+        typer.Option(
+            help="Probability above which the second of two classes is predicted, or CLASS=NUMBER "
+            "with commas between."
+        ),
+    ]
+    class_names: Annotated[
+        str | None,
+        typer.Option(
+            help="NEGATIVE,POSITIVE: the classes of a model with one output, if the labels do not "
+            "say."
+        ),
+    ]
     benign: Annotated[
         str | None, typer.Option(help="Class that means no alarm; adds the detection view.")
     ]

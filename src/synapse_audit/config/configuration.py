@@ -27,6 +27,7 @@ from pydantic import (
 from synapse_audit.config.data import DataOptions
 from synapse_audit.config.describing import explained
 from synapse_audit.config.loading import Loading
+from synapse_audit.config.thresholds import thresholds
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.neurons.addresses import parse_addresses
 
@@ -245,6 +246,12 @@ class AuditConfig(BaseModel):
     """Processes of the ray engine; left out: one per CPU that it offers."""
     address: str | None = None
     """Ray cluster to join; left out: this machine."""
+    threshold: float | dict[str, float] | None = None
+    """Probability above which the second of two classes is predicted; or thresholds by name, as a
+    table or CLASS=NUMBER with commas between; left out: the most probable class."""
+    class_names: tuple[str, ...] = ()
+    """The two classes of a model with one output: below its threshold, above it. Left out: as the
+    model and the labels say."""
     benign: str | None = None
     """The class that means no alarm (security tasks): adds the detection view."""
     guard: str | None = None
@@ -265,6 +272,19 @@ class AuditConfig(BaseModel):
     """No estimates: every cell runs on every example."""
     time_budget: float | None = Field(default=None, gt=0)
     """Seconds the sweep may take; left out: no limit."""
+
+    @field_validator("threshold", mode="before")
+    @classmethod
+    def _named_thresholds(cls, given: Any) -> Any:
+        return thresholds(given) if isinstance(given, str) else given
+
+    @field_validator("class_names", mode="before")
+    @classmethod
+    def _two_names(cls, given: Any) -> Any:
+        names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
+        if names and (len(names) != 2 or "" in names or names[0] == names[1]):
+            raise ValueError("expected two different names with a comma between")
+        return names
 
     @field_validator("neurons")
     @classmethod

@@ -33,6 +33,7 @@ class LoadingOptions(TypedDict, total=False):
     blocks: str | None
     position: str | None
     output_layer: str | None
+    label: str | None
 
 
 @explained
@@ -70,6 +71,8 @@ class Loading:
     output_layer: str | None = None
     """Dotted path of the head's last linear layer. What these three leave open is known by the
     model's record or, where one of them is given, looked for."""
+    label: str | None = None
+    """Of a multi-label model: the label that is audited, as present or absent."""
 
     @property
     def parts(self) -> dict[str, Any]:

@@ -28,13 +28,14 @@ import pandas as pd
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.config import DataFields, DataOptions
-from synapse_audit.data.class_names import names_in_labels
+from synapse_audit.data.class_names import names_in_labels, two_names
 from synapse_audit.data.columns import choose_columns, require_columns, the_input_column
 from synapse_audit.data.frames import frame_table
 from synapse_audit.data.label_map import check_label_map, exchanged_classes
 from synapse_audit.data.labels import refuse_one_column_per_class
 from synapse_audit.data.media import MEDIA, Medium
 from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
+from synapse_audit.data.several_labels import PRESENCE, OneOf, with_presence
 from synapse_audit.data.slices import read_slices
 from synapse_audit.data.splitting import split, split_weights
 from synapse_audit.data.table_files import read_table
@@ -46,6 +47,7 @@ from synapse_audit.data.windows import windowed
 from synapse_audit.errors import DataError
 
 __all__ = [
+    "OneOf",
     "check_label_map",
     "exchanged_classes",
     "load_data",
@@ -70,6 +72,8 @@ def load_data(
     seed: int = 0,
     vocabulary: int | None = None,
     modality: str = "text",
+    one_of: OneOf | None = None,
+    unnamed: Sequence[bool] = (),
     **options: Unpack[DataFields],
 ) -> LabelledData:
     """Reads labelled inputs for one model.
@@ -96,6 +100,8 @@ def load_data(
             of whole numbers, or numbers separated by spaces or commas); None: it holds texts.
         modality: what the model reads: ``text``, or one of :data:`media.MEDIA`. Inputs that are no
             texts are handed on as :class:`Signal`, not yet decoded.
+        one_of: the one of several labels per row whose presence is the class.
+        unnamed: which of two ``classes`` nobody named, so that the labels of the rows may.
 
     Raises:
         DataError: the data cannot be read, or cannot be audited; one line says why.
@@ -104,6 +110,9 @@ def load_data(
     pair = reading.text_pair_column
     inputs = the_input_column(reading.text_column, reading.input_column, pair, medium)
     tables = [_table(one, medium) for one in (source, fit_data) if one is not None]
+    if one_of is not None:
+        tables = with_presence(tables, reading.label_column, one_of)
+        reading, classes = replace(reading, label_column=PRESENCE), one_of.classes
     if reading.columns or modality == TABLE:
         _check_columns(reading.columns, inputs or pair, modality, vocabulary)
         medium, read = ROW, _vectors(tables, reading)
@@ -116,6 +125,8 @@ def load_data(
         tables = [ids_as_texts(table, read.columns, vocabulary) for table in read.tables]
         read = read._replace(tables=tables)
     names = names_in_labels(read.tables, read.columns) if classes is None else classes
+    if any(unnamed):
+        names = two_names(read.tables, read.columns, names, unnamed)
     slices = read_slices(tables, reading.slice_columns)
     pool = replace(validate(read.tables, read.columns, names, medium), slices=slices)
     data = _labelled(pool, names, tables[0].source, max_examples, seed)

@@ -27,7 +27,7 @@ _Reading = Mapping[str, int]
 _INTEGER = re.compile(r"([+-]?\d{1,9})(\.0+)?", re.ASCII)
 _PLACEHOLDER = re.compile(r"LABEL_\d+", re.IGNORECASE)
 _JOINED = re.compile(r"\s*[|,;]\s*")
-_ONE_LABEL = "expected one label per row: an audit of several labels per input is not there yet"
+_ONE_LABEL = "expected one label per row, or with a multi-label model --label NAME"
 
 
 class ReadLabels(NamedTuple):
@@ -89,11 +89,11 @@ def _by_own_names(
         DataError: names that the model has stand at other ids, and others are unknown to it.
     """
     own = dict(enumerate(table.id_names.get(column, ())))
-    ids = _by_id(written, [*own.values()])
+    ids = by_id(written, [*own.values()])
     if not own or len(ids) < len(set(written)):
         return written, ""
     named = {label: own[index] for label, index in ids.items()}
-    known = _by_name(named.values(), classes)
+    known = by_name(named.values(), classes)
     if len(known) == len(set(named.values())):
         return [named[label] for label in written], ""
     unknown = sorted({name for name in named.values() if name not in known})
@@ -126,7 +126,7 @@ def _indices(
         DataError: some labels are unknown to the model under either reading.
     """
     counts = Counter(written)
-    readings = [_by_name(counts, classes), _by_id(counts, classes)]
+    readings = [by_name(counts, classes), by_id(counts, classes)]
     for reading in readings:
         if len(reading) == len(counts):
             return np.array([reading[label] for label in written], dtype=np.int64)
@@ -135,22 +135,24 @@ def _indices(
     raise _unknown_labels(min(unknown, key=Counter.total), classes, source)
 
 
-def _by_name(labels: Iterable[str], classes: Sequence[str]) -> _Reading:
+def by_name(labels: Iterable[str], classes: Sequence[str]) -> _Reading:
     """Reads labels as class names, exactly or without regard to case, spaces and hyphens."""
     exact = {name: index for index, name in enumerate(classes)}
-    loose_counts = Counter(map(_loose, classes))
-    loose = {_loose(name): i for name, i in exact.items() if loose_counts[_loose(name)] == 1}
-    found = {label: exact.get(label, loose.get(_loose(label))) for label in labels}
+    loose_counts = Counter(map(loose, classes))
+    alike = {loose(name): i for name, i in exact.items() if loose_counts[loose(name)] == 1}
+    found = {label: exact.get(label, alike.get(loose(label))) for label in labels}
     return {label: index for label, index in found.items() if index is not None}
 
 
-def _by_id(labels: Iterable[str], classes: Sequence[str]) -> _Reading:
+def by_id(labels: Iterable[str], classes: Sequence[str]) -> _Reading:
+    """Reads labels as numbers of classes, from 0 on."""
     matches = {label: _INTEGER.fullmatch(label.strip()) for label in labels}
     ids = {label: int(match[1]) for label, match in matches.items() if match}
     return {label: index for label, index in ids.items() if 0 <= index < len(classes)}
 
 
-def _loose(name: str) -> str:
+def loose(name: str) -> str:
+    """A name without what names are written differently in: case, spaces, hyphens."""
     return re.sub(r"[\s_-]+", "", name).casefold()
 
 
@@ -171,6 +173,6 @@ def _hint(unknown: Iterable[str], classes: Sequence[str]) -> str:
         if len(shared) > 1:
             return f"; {brief(label)} is the name of several: {listing(shared, most=5)}"
         parts = _JOINED.split(label)
-        if len(parts) > 1 and len(_by_name(parts, classes)) == len(set(parts)):
+        if len(parts) > 1 and len(by_name(parts, classes)) == len(set(parts)):
             return f"; {brief(label)} looks like {len(parts)} labels: {_ONE_LABEL}"
     return ""

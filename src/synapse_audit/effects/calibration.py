@@ -157,12 +157,29 @@ def log_loss(
     return float(loss @ weights / weights.sum())
 
 
-def confidences(
-    logits: Float[np.ndarray, "examples classes"], temperature: float = 1.0
-) -> Float[np.ndarray, " examples"]:
-    """Probability of the most likely class, all logits divided by ``temperature``."""
+class Answers(NamedTuple):
+    """What is answered, and how sure that is."""
+
+    predicted: Int[np.ndarray, " examples"]
+    confidence: Float[np.ndarray, " examples"]
+    """Probability of the class predicted: the most likely one where there are no thresholds."""
+
+
+def answers(
+    logits: Float[np.ndarray, "examples classes"],
+    temperature: float = 1.0,
+    shift: Float[np.ndarray, " classes"] | None = None,
+) -> Answers:
+    """Predictions and their probability, all logits divided by ``temperature``.
+
+    Args:
+        logits: the model's own.
+        shift: of the decision thresholds, which stay where they are.
+    """
     scaled = logits.astype(np.float64) / temperature
-    return np.exp(scaled.max(axis=1) - logsumexp(scaled, axis=1))
+    predicted = (scaled if shift is None else scaled + shift).argmax(axis=1)
+    own = scaled[np.arange(len(scaled)), predicted]
+    return Answers(predicted, np.exp(own - logsumexp(scaled, axis=1)))
 
 
 def fit_temperature(

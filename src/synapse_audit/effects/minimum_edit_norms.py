@@ -12,6 +12,10 @@ budget is at least the share of examples that are right and whose floor lies abo
 | the target's row | m/‖h‖ | m/‖h‖₁ |
 | every row | √(a² + Σ(m_c − a)₊²)/‖h‖, a = Σ(m_c − a)₊ | m/(2‖h‖₁) |
 
+A head with one output z has the logits (0, z) and one row w. Toward either class z must move by
+m = |z|, by an edit δ of that row with |δ·h| ≥ m: m/‖h‖ in L2 and m/‖h‖₁ in L∞ (Cauchy–Schwarz,
+Hölder), since no second row can move against it. There every row is the one row.
+
 with m_c = z_c − z_t over the rivals c ≠ t and m = max_c m_c. Where the bias may change too, it is
 one more weight of a constant input: h becomes (h, 1). At the floor itself target and rival tie.
 
@@ -68,10 +72,11 @@ def row_minimum_norm(
 
 
 def all_rows_minimum_norm(
-    logits: Logits, head_input: Inputs, target: int
+    logits: Logits, head_input: Inputs, target: int, *, one_output: bool = False
 ) -> Float[np.ndarray, " examples"]:
     """L2 floor when every row and bias may change: √(a² + Σ(m_c − a)₊²)/‖(h, 1)‖."""
-    return minimum_edit_norms(logits, with_bias(head_input)).rows_l2[:, target]
+    inputs = with_bias(head_input)
+    return minimum_edit_norms(logits, inputs, one_output=one_output).rows_l2[:, target]
 
 
 # ---- every target --------------------------------------------------------------------------------
@@ -82,7 +87,9 @@ def with_bias(head_input: Inputs) -> Float[np.ndarray, "examples inputs"]:
     return np.pad(head_input, ((0, 0), (0, 1)), constant_values=1.0)
 
 
-def minimum_edit_norms(logits: Logits, inputs: Inputs) -> MinimumEditNorms:
+def minimum_edit_norms(
+    logits: Logits, inputs: Inputs, *, one_output: bool = False
+) -> MinimumEditNorms:
     """Every floor toward every class.
 
     The edit E must satisfy (E_t − E_c)·h ≥ m_c for every rival c.
@@ -100,6 +107,7 @@ def minimum_edit_norms(logits: Logits, inputs: Inputs) -> MinimumEditNorms:
     Args:
         logits: of the untouched head.
         inputs: what the changed weights multiply: h, or :func:`with_bias` of it.
+        one_output: whether the logits are (0, z) of one row, the only one that can change.
     """
     wide = logits.astype(np.float64)
     descending = -np.sort(-wide, axis=1)
@@ -107,9 +115,12 @@ def minimum_edit_norms(logits: Logits, inputs: Inputs) -> MinimumEditNorms:
     raised = _raise(wide, descending)
     lowered = sum(np.maximum(top[:, None] - wide - raised, 0.0) ** 2 for top in descending.T)
     l1, l2 = _norms(inputs)
+    row_l2, row_linf = _over(reach, l2), _over(reach, l1)
+    if one_output:
+        return MinimumEditNorms(row_l2, row_linf, row_l2, row_linf)
     return MinimumEditNorms(
-        row_l2=_over(reach, l2),
-        row_linf=_over(reach, l1),
+        row_l2=row_l2,
+        row_linf=row_linf,
         rows_l2=_over(np.sqrt(raised**2 + lowered), l2),
         rows_linf=_over(reach, 2 * l1),
     )

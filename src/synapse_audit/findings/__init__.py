@@ -21,6 +21,7 @@ from synapse_audit.findings.faults import faults
 from synapse_audit.findings.inputs import inputs
 from synapse_audit.findings.membership import membership
 from synapse_audit.findings.named_neurons import given
+from synapse_audit.findings.operating import operating
 from synapse_audit.findings.paper import paper
 from synapse_audit.findings.pathways import pathways
 from synapse_audit.findings.rankings.agreement import agreement
@@ -50,6 +51,7 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "profile": profile,
     "weakest": weakest,
     "certificates": certificates,
+    "operating": operating,
     "calibration": calibration,
     "detection": detection,
     "silenced": silenced,

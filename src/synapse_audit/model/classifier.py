@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from synapse_audit.artifacts import DenseLayer
 from synapse_audit.config import Loading, LoadingOptions
-from synapse_audit.errors import DataError, ModelError, UsageError, choices
+from synapse_audit.errors import DataError, UsageError, choices
+from synapse_audit.model.decision import Decision, Threshold
 from synapse_audit.model.discovery.discover import Discovered, NamedParts
 from synapse_audit.model.discovery.head_alone import logits_of
 from synapse_audit.model.discovery.locating import locate
@@ -38,12 +39,13 @@ from synapse_audit.model.inputs.encoded import (
 from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.inputs.padding import settle
 from synapse_audit.model.inputs.windows import Window
-from synapse_audit.model.loading.parts import Parts, given_names, load_parts, unknown_type
-from synapse_audit.model.loading.pipelines import is_pipeline, name_of, pipeline_parts
+from synapse_audit.model.loading.opened import check_outputs, opened
+from synapse_audit.model.loading.parts import given_names
+from synapse_audit.model.loading.pipelines import is_pipeline
 from synapse_audit.model.loading.weights import check_numbers, count_weights, digest, unharmed
 from synapse_audit.model.placement import check_movable, device_of, devices_of
 from synapse_audit.model.pooling import Pooling, Position, pool_batch
-from synapse_audit.model.predicting import probabilities
+from synapse_audit.model.predicting import decided, probabilities
 from synapse_audit.model.sites import (
     BLOCK_OUTPUT,
     HEAD_INPUT,
@@ -99,6 +101,8 @@ class Classifier:
     """What its encoder takes, in words; empty where nobody says."""
     origin: Mapping[str, str] = field(default_factory=dict)
     """Revision, commit, adapter and the like of a saved model, for the manifest."""
+    decision: Decision = field(default_factory=Decision)
+    """How classes are decided from the model's outputs."""
 
     @classmethod
     def load(
@@ -136,14 +140,7 @@ class Classifier:
         """
         loading = replace(loading, **options)
         reads = InputFormat(tokens, window, max_tokens, text_prefix, lower_case)
-        piped = is_pipeline(path)
-        parts = pipeline_parts(path, reads) if piped else load_parts(str(path), loading, reads)
-        classifier = _wrapped(parts, name_of(path) if piped else str(path), loading.parts)
-        notes = (*classifier.notes, *parts.notes)
-        read = replace(classifier, notes=notes, origin=parts.origin)
-        if parts.device is not None:
-            return replace(read, device=parts.device)
-        return read.to(loading.device)
+        return opened(cls.wrap, path, loading, reads)
 
     @classmethod
     def wrap(
@@ -162,6 +159,7 @@ class Classifier:
         position: Position | None = None,
         head: Callable[[Any, Tensor], Tensor] | None = None,
         examples: Sequence[Any] | None = None,
+        one_output: bool = False,
     ) -> Classifier:
         """Puts any ``torch.nn.Module``, or a whole pipeline of transformers, behind this face.
 
@@ -179,6 +177,7 @@ class Classifier:
             position: what the head reads; see ``POSITIONS``.
             head: (module, representation in the final layer) → logits.
             examples: a few inputs for the encoder, to trace the module on; texts where None.
+            one_output: whether its one output is the logit of the second of two classes.
 
         Raises:
             ModelError: the family's paths do not lead to a module list and a linear layer, or a
@@ -194,12 +193,13 @@ class Classifier:
             found = locate(
                 module,
                 name=name,
-                n_classes=len(names),
+                n_classes=1 if one_output else len(names),
                 inputs=read,
                 family=family,
                 given=NamedParts(blocks, embeddings, output_layer, position, head),
             )
         family, (stacks, start, output) = found.family, found.parts
+        check_outputs(name, output, names, one_output=one_output)
         return cls(
             name=name,
             model=module,
@@ -223,6 +223,7 @@ class Classifier:
             discovered=found.discovered,
             modality=read.modality,
             reads=read.reads,
+            decision=Decision(one_output),
         )
 
     def __repr__(self) -> str:
@@ -307,21 +308,21 @@ class Classifier:
 
     @torch.inference_mode()
     def logits(self, batch: Batch) -> Float[Tensor, "examples classes"]:
-        """The untouched forward pass of the host model."""
+        """The untouched forward pass of the host model, as logits that decide."""
         return self.answer(batch)
 
     def answer(self, batch: Batch) -> Float[Tensor, "examples classes"]:
         """The same where gradients may be wanted; either way on the device of batches."""
         with evaluating(self.model):
-            return logits_of(self.model(**batch)).to(self.device)
+            return self.decision.logits(logits_of(self.model(**batch)).to(self.device))
 
     def predict_proba(self, inputs: Sequence[Any]) -> Float[np.ndarray, "inputs classes"]:
         """Probability of every class, float64, for raw inputs (texts), in their order."""
         return probabilities(self, inputs)
 
     def predict(self, inputs: Sequence[Any]) -> list[str]:
-        """The name of the most probable class of each input; ties go to the lower index."""
-        return [self.classes[i] for i in probabilities(self, inputs).argmax(axis=1).tolist()]
+        """The class decided on for each input, the most probable one where no threshold is set."""
+        return decided(self, probabilities(self, inputs))
 
     def pooling(self, batch: Batch) -> Pooling:
         """What the head reads of a batch."""
@@ -339,19 +340,21 @@ class Classifier:
                 "states of all tokens"
             )
         with evaluating(self.model):
-            return self.head_function(self.model, pooled).to(self.device)
+            return self.decision.logits(self.head_function(self.model, pooled).to(self.device))
 
     def decide(self, states: Tensor, pooling: Pooling) -> Float[Tensor, "examples classes"]:
         """Logits from the states of all tokens of the final layer."""
         if self.whole_head is not None:
             with evaluating(self.model):
-                return self.whole_head(self.model, states, pooling).to(self.device)
+                outputs = self.whole_head(self.model, states, pooling)
+                return self.decision.logits(outputs.to(self.device))
         return self.head(pooling.gather(states))
 
     @property
     def head_weight(self) -> Float[np.ndarray, "classes features"]:
-        """Weight of the head's last linear layer, a float32 copy."""
-        return self.output_layer.weight.detach().float().cpu().numpy().copy()
+        """Weight of the head's last linear layer, a float32 copy; (0, w) for one output."""
+        weight = self.output_layer.weight.detach().float().cpu().numpy()
+        return self.decision.rows(weight.copy())
 
     @property
     def head_bias(self) -> Float[np.ndarray, " classes"]:
@@ -359,7 +362,15 @@ class Classifier:
         bias = self.output_layer.bias
         if bias is None:
             return np.zeros(len(self.classes), dtype=np.float32)
-        return bias.detach().float().cpu().numpy().copy()
+        return self.decision.rows(bias.detach().float().cpu().numpy().copy())
+
+    def at_threshold(self, threshold: Threshold | None) -> Classifier:
+        """The same classifier, deciding at a probability: of the second of two classes, or by name.
+
+        Raises:
+            UsageError: an unknown class, or a threshold that is not between 0 and 1.
+        """
+        return replace(self, decision=self.decision.at(threshold, self.classes))
 
     @cached_property
     def parameters_count(self) -> int:
@@ -377,21 +388,3 @@ class Classifier:
             ModelError: the weights differ, or a hook was left.
         """
         return unharmed(self.model, self.name)
-
-
-def _wrapped(parts: Parts, name: str, named: Mapping[str, Any]) -> Classifier:
-    """What was loaded behind its face; ``named``: parts of the model that the user names."""
-    try:
-        return Classifier.wrap(
-            parts.model,
-            classes=parts.classes,
-            inputs=parts.inputs,
-            family=parts.family,
-            name=name,
-            **named,
-        )
-    except ModelError as error:
-        if parts.family is not None or named:
-            raise
-        config: Any = parts.model.config
-        raise unknown_type(config.model_type, error) from error

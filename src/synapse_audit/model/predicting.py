@@ -30,9 +30,19 @@ def probabilities(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         logits = classifier.logits(classifier.collate(encoded, rows))
-        found[rows] = logits.double().softmax(dim=1).cpu().numpy()
+        own = classifier.decision.model_logits(logits).double()
+        found[rows] = own.softmax(dim=1).cpu().numpy()
     if encoded.rows is None:
         return found
     total = np.zeros((len(inputs), found.shape[1]))
     np.add.at(total, encoded.rows, found)
     return total / np.bincount(encoded.rows, minlength=len(inputs))[:, None]
+
+
+def decided(classifier: Classifier, shares: Float[np.ndarray, "inputs classes"]) -> list[str]:
+    """The class decided on from probabilities; ties go to the lower index."""
+    shift = classifier.decision.shift
+    if shift is not None:
+        with np.errstate(divide="ignore"):  # a probability of 0 has the logit −∞, and loses
+            shares = np.log(shares) + shift
+    return [classifier.classes[i] for i in shares.argmax(axis=1).tolist()]

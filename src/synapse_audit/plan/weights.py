@@ -159,8 +159,8 @@ def row_swap_cells(s: PlanInputs) -> Iterator[Cell]:
 
 
 def row_scale_cells(s: PlanInputs) -> Iterator[Cell]:
-    """One class's row multiplied."""
-    for target, name in enumerate(s.classes):
+    """One class's row multiplied; with one output only the second class has one."""
+    for target, name in list(enumerate(s.classes))[s.head.rows]:
         for factor in ROW_FACTORS:
             base = Cell("weight", "row_scale", "head_weight", strength=factor)
             # A larger row wins examples for its class, a smaller one takes them from it.

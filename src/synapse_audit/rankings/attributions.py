@@ -202,6 +202,10 @@ class Path:
         with torch.inference_mode(False), torch.enable_grad(), hook_at_points(hooks):
             logits = self.classifier.answer(self.batch)
             aimed = logits.gather(1, target[:, None])[:, 0]
+            if self.classifier.decision.one_output:
+                # Of (0, z) the first logit has no gradient: (0, z) and (−z, 0) are one head, and
+                # the class's own logit minus the other, ±z, is followed in it.
+                aimed = 2 * aimed - logits.sum(1)
             layers = [states[m] for m in range(n_layers + 1)]
             gradients = torch.autograd.grad(aimed.sum(), layers)
         return Step(

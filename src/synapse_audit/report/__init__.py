@@ -34,6 +34,7 @@ from synapse_audit.report.sections.matrix import matrix
 from synapse_audit.report.sections.membership import membership
 from synapse_audit.report.sections.method import method
 from synapse_audit.report.sections.named_neurons import given
+from synapse_audit.report.sections.operating import operating
 from synapse_audit.report.sections.paper import paper
 from synapse_audit.report.sections.pathways import pathways
 from synapse_audit.report.sections.probes import probes
@@ -54,6 +55,7 @@ STANDARD = {"preset": "standard"}
 
 SECTIONS: dict[str, Entry] = {
     "clean": Entry("performance", clean),
+    "operating": Entry("performance", operating, {"threshold": "CLASS=P"}),
     "calibration": Entry("performance", calibration),
     "detection": Entry("performance", detection, {"benign": "CLASS"}),
     "slices": Entry("performance", slices, {"slice_columns": ["COLUMN"]}),

@@ -122,6 +122,26 @@ CERTAINTY: tuple[Entry, ...] = (
         "lower",
         "picked",
     ),
+    # ---- decision threshold ----------------------------------------------------------------------
+    Entry(
+        "operating.<class>.threshold",
+        "probability above which the class is predicted",
+        "share",
+        interval="fact",
+    ),
+    Entry("operating.<class>.recall", "share of the class recognised there", "share", "higher"),
+    Entry(
+        "operating.<class>.false_alarm",
+        "share of all other examples that are taken for the class there",
+        "share",
+        "lower",
+    ),
+    Entry(
+        "operating.<class>.precision",
+        "share of right answers among those that name the class there",
+        "share",
+        "higher",
+    ),
     # ---- detection -------------------------------------------------------------------------------
     Entry("detection.n_benign", "benign examples", "count", interval="fact"),
     Entry("detection.n_attack", "examples of the other classes", "count", interval="fact"),

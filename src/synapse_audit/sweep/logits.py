@@ -17,6 +17,7 @@ from torch import Tensor
 from synapse_audit.artifacts import Cell
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.interventions.operators import keyed_normal
+from synapse_audit.model.decision import Decision
 
 Logits = Float[Tensor, "examples classes"]
 
@@ -28,6 +29,7 @@ class Setting(NamedTuple):
     examples: Int[Tensor, " examples"]
     """Example numbers in the data: they key the noise."""
     seed: int
+    decision: Decision
 
 
 def logit_cell(
@@ -37,6 +39,7 @@ def logit_cell(
     classes: Sequence[str],
     examples: Int[Tensor, " examples"],
     seed: int,
+    decision: Decision = Decision(),  # noqa: B008 (frozen)
 ) -> Logits:
     """The logits under a cell of logit space; a new tensor.
 
@@ -47,7 +50,7 @@ def logit_cell(
         raise UsageError(
             f"logit operator '{cell.operator}' given; {choices(cell.operator, LOGIT_OPERATORS)}"
         )
-    return LOGIT_OPERATORS[cell.operator](cell, logits, Setting(classes, examples, seed))
+    return LOGIT_OPERATORS[cell.operator](cell, logits, Setting(classes, examples, seed, decision))
 
 
 def shift(cell: Cell, logits: Logits, setting: Setting) -> Logits:
@@ -66,9 +69,10 @@ def shift(cell: Cell, logits: Logits, setting: Setting) -> Logits:
 
 
 def temperature(cell: Cell, logits: Logits, setting: Setting) -> Logits:
-    """Divides all logits by ``strength`` (Guo et al. 2017).
+    """Divides all logits of the model by ``strength`` (Guo et al. 2017).
 
-    Monotone, so no prediction changes; only probabilities do.
+    Monotone, so that without a threshold no prediction changes, only probabilities. A threshold
+    stays where it is, and probabilities move across it.
 
     Raises:
         UsageError: the temperature is not above 0.
@@ -76,12 +80,13 @@ def temperature(cell: Cell, logits: Logits, setting: Setting) -> Logits:
     divisor = _strength(cell)
     if divisor <= 0:
         raise UsageError(f"temperature {divisor:g} given; expected a number above 0")
-    return logits / divisor
+    return setting.decision.shifted(setting.decision.model_logits(logits) / divisor)
 
 
 def noise(cell: Cell, logits: Logits, setting: Setting) -> Logits:
     """Adds Gaussian noise of standard deviation ``strength`` to every logit independently.
 
+    A model with one output has one logit: the 0 beside it stays 0.
     ε is a pure function of (seed, action, example, class), never of execution order.
     """
     words = np.random.SeedSequence([setting.seed, int(cell.action, 16)])
@@ -89,6 +94,8 @@ def noise(cell: Cell, logits: Logits, setting: Setting) -> Logits:
     keys = torch.from_numpy(key).to(logits.device)
     nowhere = torch.zeros_like(setting.examples)
     epsilon = keyed_normal(keys, setting.examples, nowhere, logits.shape[-1])[0]
+    if setting.decision.one_output:
+        epsilon[:, 0] = 0.0
     return logits + _strength(cell) * epsilon.to(logits.dtype)
 
 

@@ -228,8 +228,14 @@ def _full_cell(engine: Engine, clean: CleanStates, cell: Cell) -> Float[Tensor, 
 def _logit_cell(
     engine: Engine, clean: CleanStates, cell: Cell, logits: Tensor
 ) -> Float[Tensor, "examples classes"]:
-    classes = engine.classifier.classes
-    return logit_cell(cell, logits, classes=classes, examples=clean.examples, seed=engine.seed)
+    return logit_cell(
+        cell,
+        logits,
+        classes=engine.classifier.classes,
+        examples=clean.examples,
+        seed=engine.seed,
+        decision=engine.classifier.decision,
+    )
 
 
 def call_block(

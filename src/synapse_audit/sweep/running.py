@@ -252,6 +252,7 @@ def run_chunk(
             clean.logits,
             true,
             engine.benign,
+            engine.classifier.decision,
         )
         for start in range(0, len(chunk.cells), size)
     ]
@@ -267,7 +268,8 @@ def _score_pairs(
 ) -> Scores:
     example = torch.as_tensor(wanted.nonzero()[1], device=clean.logits.device)
     logits = run_pairs(engine, clean, chunk.cells, wanted)
-    found = score(logits[None], clean.logits[example], true[example], engine.benign)
+    decision = engine.classifier.decision
+    found = score(logits[None], clean.logits[example], true[example], engine.benign, decision)
     scores = {name: np.zeros(wanted.shape, values.dtype) for name, values in found.items()}
     for name, values in found.items():
         scores[name][wanted] = values[0]

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from synapse_audit.model.decision import Decision
+
 Scores = Mapping[str, np.ndarray]
 """The arrays of ``FIELDS``, and ``benign`` where a benign class was named: (cells, examples)."""
 
@@ -38,16 +40,18 @@ def score(
     clean: Float[Tensor, "examples classes"],
     labels: Int[Tensor, " examples"],
     benign: int | None = None,
+    decision: Decision = Decision(),  # noqa: B008 (frozen)
 ) -> Scores:
     """What the model says: class, probability and margin of the true class, KL(clean ‖ this).
 
+    Class and margin are those of the decision, thresholds included; probabilities are the model's.
     A logit that is not a number wins the argmax, as it does in NumPy and PyTorch; for the
     probabilities it counts as the largest.
     """
     logits, clean = logits.float(), clean.float()
     predicted = logits.argmax(-1)
     logits = logits.nan_to_num(nan=HUGE, posinf=HUGE, neginf=-HUGE).clamp(-HUGE, HUGE)
-    log_p, log_clean = logits.log_softmax(-1), clean.log_softmax(-1)
+    log_p, log_clean = (decision.model_logits(one).log_softmax(-1) for one in (logits, clean))
     true = labels.view(1, -1, 1).expand(len(logits), -1, 1)
     own = logits.gather(-1, true)[..., 0]
     rivals = logits.scatter(-1, true, float("-inf")).amax(-1)

@@ -79,7 +79,7 @@ def one_of(evidence: Evidence) -> float:
 
 def logit_length(evidence: Evidence) -> float:
     """Root mean square over examples of the Euclidean length of the centred clean logits."""
-    logits = evidence.predictions.logits.astype(np.float64)
+    logits = evidence.predictions.model_logits.astype(np.float64)
     centred = logits - logits.mean(axis=1, keepdims=True)
     return float(np.sqrt((centred**2).sum(axis=1).mean()))
 

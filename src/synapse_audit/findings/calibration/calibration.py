@@ -97,7 +97,11 @@ def bins_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def temperature_table(evidence: Evidence) -> pd.DataFrame:
-    """Every temperature in closed form from the clean logits; the accuracy cannot change."""
+    """Every temperature in closed form from the clean logits.
+
+    The accuracy cannot change unless there are thresholds, which a temperature leaves where they
+    are.
+    """
     grid = np.geomspace(0.1, 10.0, POINTS)
     rows = [_at_temperature(evidence, float(value)) for value in grid]
     return pd.DataFrame(rows, columns=TEMPERATURE.names)
@@ -105,11 +109,11 @@ def temperature_table(evidence: Evidence) -> pd.DataFrame:
 
 def _at_temperature(evidence: Evidence, value: float) -> tuple[float, ...]:
     clean, weights = evidence.predictions, evidence.weights.astype(np.float64)
-    said = measures.confidences(clean.logits, value)[None, :]
-    right = (clean.predicted == clean.labels)[None, :]
+    answers = measures.answers(clean.model_logits, value, clean.shift)
+    said, right = answers.confidence[None, :], (answers.predicted == clean.labels)[None, :]
     bins = measures.equal_width(said)
     error = measures.calibration_error(said, right, bins, weights[:, None])[0, 0]
-    loss = measures.log_loss(clean.logits, clean.labels, weights, value)
+    loss = measures.log_loss(clean.model_logits, clean.labels, weights, value)
     means = (float(row[0] @ weights / weights.sum()) for row in (said, right))
     return (value, float(error), loss, *means)
 
@@ -139,10 +143,10 @@ def _said(evidence: Evidence, sample: Sample) -> Confidences:
 
 def _clean_said(evidence: Evidence, temperature: float = 1.0) -> Confidences:
     clean = evidence.predictions
-    sure = measures.confidences(clean.logits, temperature)
-    scaled = clean.logits.astype(np.float64) / temperature
-    own = np.exp(scaled[np.arange(len(sure)), clean.labels] - scaled.max(axis=1)) * sure
-    return Confidences(sure[None, :], (clean.predicted == clean.labels)[None, :], own[None, :])
+    predicted, sure = measures.answers(clean.model_logits, temperature, clean.shift)
+    scaled, rows = clean.model_logits.astype(np.float64) / temperature, np.arange(len(sure))
+    own = np.exp(scaled[rows, clean.labels] - scaled[rows, predicted]) * sure
+    return Confidences(sure[None, :], (predicted == clean.labels)[None, :], own[None, :])
 
 
 def _clean(evidence: Evidence, temperature: float = 1.0) -> pd.DataFrame:

@@ -113,7 +113,8 @@ def head_guarantees(evidence: Evidence) -> Guarantees:
         return Guarantees([], {"head": "all weights of the head are 0"})
     plain, found = evidence.head_input, []
     for bias, inputs in ((True, with_bias(plain)), (False, plain)):
-        floor = minimum_edit_norms(evidence.predictions.logits, inputs)
+        logits, single = evidence.predictions.logits, evidence.one_output
+        floor = minimum_edit_norms(logits, inputs, one_output=single)
         kinds = [(rows, norm, bias) for rows in ("all", "one") for norm in sizes]
         found += [_head(evidence, floor, kind, sizes[kind[1]]) for kind in kinds]
     return Guarantees(found, {})

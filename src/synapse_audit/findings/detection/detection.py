@@ -204,7 +204,7 @@ def _seen(evidence: Evidence, sample: Sample) -> AlarmScores:
 
 def _clean_seen(evidence: Evidence) -> AlarmScores:
     clean, benign = evidence.predictions, _benign(evidence)
-    share = softmax(clean.logits.astype(np.float64), axis=1)[:, benign].astype(np.float32)
+    share = softmax(clean.model_logits.astype(np.float64), axis=1)[:, benign].astype(np.float32)
     alarm = clean.predicted != benign
     return AlarmScores(-share.astype(np.float64)[None, :], alarm[None, :], alarm, _attack(evidence))
 

@@ -48,14 +48,30 @@ def applied(
 def _head_pairs(layer: nn.Linear, edit: HeadEdit) -> list[tuple[Tensor, Tensor]]:
     """(parameter, its new value)."""
     weight: Tensor = layer.weight
-    pairs: list[tuple[Tensor, Tensor]] = [
-        (weight, weight + torch.from_numpy(edit.weight).to(weight))
-    ]
+    rows = _own_rows(layer, edit)
+    change, shift = edit.weight[rows], edit.bias[rows]
+    pairs: list[tuple[Tensor, Tensor]] = [(weight, weight + torch.from_numpy(change).to(weight))]
     if layer.bias is not None:
-        pairs.append((layer.bias, layer.bias + torch.from_numpy(edit.bias).to(layer.bias)))
-    elif np.any(edit.bias):
+        pairs.append((layer.bias, layer.bias + torch.from_numpy(shift).to(layer.bias)))
+    elif np.any(shift):
         raise UsageError("edit given for a bias, but the head has none; expected weights only")
     return pairs
+
+
+def _own_rows(layer: nn.Linear, edit: HeadEdit) -> slice:
+    """The rows of an edit that the layer has: of one output, seen as (0, z), the second.
+
+    Raises:
+        UsageError: it also edits the first, which is no weight.
+    """
+    if layer.out_features != 1 or len(edit.weight) != 2:
+        return slice(None)
+    if np.any(edit.weight[0]) or np.any(edit.bias[0]):
+        raise UsageError(
+            "edit given for the row of class 0 of a head with one output, which has none; "
+            "expected the negated edit of its one row (HeadView.edit)"
+        )
+    return slice(1, None)
 
 
 def _named_pairs(model: nn.Module, edit: ParameterEdit) -> list[tuple[Tensor, Tensor]]:

@@ -130,8 +130,8 @@ def _victim(attacked: Attacked, part: Part, *, away_from: int | None = None) -> 
     read = torch.from_numpy(np.array(inputs)).to(classifier.output_layer.weight.device)
 
     def head() -> Tensor:
-        logits: Tensor = classifier.output_layer(read)
-        return logits.to(classifier.device)
+        outputs: Tensor = classifier.output_layer(read)
+        return classifier.decision.logits(outputs.to(classifier.device))
 
     def whole() -> Tensor:
         if attacked.answer_from is None:

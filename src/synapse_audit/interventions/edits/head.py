@@ -32,6 +32,10 @@ class HeadView(Brief):
     """Clean prediction, over ``fit``."""
     bias: Float[np.ndarray, " classes"] | None
     """None where the head has none; no default, or a bias that was forgotten would look like it."""
+    shift: Float[np.ndarray, " classes"] | None = None
+    """What decision thresholds add to the logits; no weight, so that no edit touches it."""
+    one_output: bool = False
+    """Whether only the second of the two rows is one of weights; the first is 0 and stays so."""
 
     @classmethod
     def of(
@@ -43,7 +47,15 @@ class HeadView(Brief):
         """The head of a classifier with its own bias; inputs and predictions are over ``fit``."""
         has_bias = classifier.output_layer.bias is not None
         bias = classifier.head_bias if has_bias else None
-        return cls(classifier.head_weight, head_input, predicted, bias)
+        decision = classifier.decision
+        return cls(
+            classifier.head_weight,
+            head_input,
+            predicted,
+            bias,
+            shift=decision.shift,
+            one_output=decision.one_output,
+        )
 
     @property
     def norm(self) -> float:
@@ -52,8 +64,42 @@ class HeadView(Brief):
 
     @property
     def rms(self) -> float:
-        """Root mean square of the weight's entries."""
-        return self.norm / float(np.sqrt(self.weight.size))
+        """Root mean square of the weight's entries, of one output those of its row."""
+        entries = self.weight[self.rows].size
+        return self.norm / float(np.sqrt(entries))
+
+    @property
+    def rows(self) -> slice:
+        """The rows that are weights of the model."""
+        return slice(1, None) if self.one_output else slice(None)
+
+    def logits(
+        self, inputs: Float[np.ndarray, "*examples features"]
+    ) -> Float[np.ndarray, "*examples classes"]:
+        """What the head says of its inputs, thresholds included, float64."""
+        logits = inputs.astype(np.float64) @ self.weight.T.astype(np.float64)
+        for constant in (self.bias, self.shift):
+            if constant is not None:
+                logits = logits + constant
+        return np.asarray(logits)
+
+    def edit(
+        self,
+        weight: Float[np.ndarray, "classes features"],
+        bias: Float[np.ndarray, " classes"] | None = None,
+    ) -> HeadEdit:
+        """An edit of the rows as an edit of what the model has.
+
+        With one output the logits are (0, z), and all that decides is their difference z. An edit
+        (δ₀, δ₁) of both rows moves it by (δ₁ − δ₀)·h, so δ₁ − δ₀ on the one row is the edit with
+        the same effect: what raises class 0 is the edit of the negated row.
+        """
+        bias = np.zeros(len(weight)) if bias is None else bias
+        if self.one_output:
+            weight = np.stack([np.zeros_like(weight[0]), weight[1] - weight[0]])
+            bias = np.array([0.0, bias[1] - bias[0]])
+        dtype = self.weight.dtype
+        return HeadEdit(weight=weight.astype(dtype), bias=bias.astype(dtype))
 
     def ascent(self, target: int) -> Float[np.ndarray, " features"]:
         """Mean head input where ``target`` is not predicted: the gradient of its mean logit there.
@@ -67,9 +113,7 @@ class HeadView(Brief):
 
     def rival(self, target: int) -> int:
         """The other class with the highest mean logit where ``target`` is not predicted."""
-        logits = self.weight.astype(np.float64) @ self.ascent(target)
-        if self.bias is not None:
-            logits += self.bias
+        logits = self.logits(self.ascent(target))
         logits[target] = -np.inf
         return int(logits.argmax())
 
@@ -97,11 +141,11 @@ def push(view: HeadView, target: int, columns: Indices, budget: float) -> HeadEd
     weight = np.zeros_like(view.weight)
     if length > 0:
         weight[target] = (budget * view.norm / length) * direction
-    return HeadEdit(weight=weight, bias=np.zeros(len(weight), dtype=weight.dtype))
+    return view.edit(weight)
 
 
 def bias(view: HeadView, target: int, columns: Indices, budget: float) -> HeadEdit:
     """Raises the target's bias alone, by ``budget`` times the norm of the head's weights."""
     shift = np.zeros(len(view.weight), dtype=view.weight.dtype)
     shift[target] = budget * view.norm
-    return HeadEdit(weight=np.zeros_like(view.weight), bias=shift)
+    return view.edit(np.zeros_like(view.weight), shift)

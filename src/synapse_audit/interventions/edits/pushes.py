@@ -96,11 +96,11 @@ def paper_push(view: HeadView, target: int, columns: Indices, setting: PaperPush
     nothing = np.zeros(len(view.weight), dtype=view.weight.dtype)
     if not setting.share:
         nothing[target] = setting.delta
-        return HeadEdit(weight=np.zeros_like(view.weight), bias=nothing)
+        return view.edit(np.zeros_like(view.weight), nothing)
     direction = np.zeros(view.weight.shape[1])
     direction[columns] = setting.delta
     weight = _shaped(view, target, direction, balance=setting.balance, suppress=setting.suppress)
-    return HeadEdit(weight=weight.astype(view.weight.dtype), bias=nothing)
+    return view.edit(weight)
 
 
 def _restricted(view: HeadView, target: int, columns: Indices) -> Float[np.ndarray, " features"]:
@@ -127,13 +127,13 @@ def _shaped(
 def _within(
     view: HeadView, weight: Float[np.ndarray, "classes features"], budget: float
 ) -> HeadEdit:
-    length = float(np.linalg.norm(weight))
-    scaled = weight * (budget * view.norm / length) if length > 0 else weight
-    nothing = np.zeros(len(weight), dtype=view.weight.dtype)
-    return HeadEdit(weight=scaled.astype(view.weight.dtype), bias=nothing)
+    # Of one output the norm is that of its row, on which the edits of both rows come together.
+    carried = weight[1] - weight[0] if view.one_output else weight
+    length = float(np.linalg.norm(carried))
+    return view.edit(weight * (budget * view.norm / length) if length > 0 else weight)
 
 
 def _row(view: HeadView, target: int, row: Float[np.ndarray, " features"]) -> HeadEdit:
     weight = np.zeros_like(view.weight)
     weight[target] = row
-    return HeadEdit(weight=weight, bias=np.zeros(len(weight), dtype=weight.dtype))
+    return view.edit(weight)

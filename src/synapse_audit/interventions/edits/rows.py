@@ -14,6 +14,7 @@ from synapse_audit.interventions.edits.head import HeadView, Indices
 def row_swap(view: HeadView, one: int, other: int) -> HeadEdit:
     """Exchanges the rows (and biases) of two classes: each is then said where the other was.
 
+    With one output the row and its bias change sign.
     Exact up to one rounding of float32, because an edit is added to the weight.
     """
     weight, bias = np.zeros_like(view.weight), np.zeros(len(view.weight), dtype=view.weight.dtype)
@@ -22,14 +23,14 @@ def row_swap(view: HeadView, one: int, other: int) -> HeadEdit:
     if view.bias is not None:
         bias[one] = view.bias[other] - view.bias[one]
         bias[other] = -bias[one]
-    return HeadEdit(weight=weight, bias=bias)
+    return view.edit(weight, bias)
 
 
 def row_scale(view: HeadView, target: int, factor: float) -> HeadEdit:
     """Multiplies one class's row by ``factor``; its bias stays."""
     weight = np.zeros_like(view.weight)
     weight[target] = (factor - 1.0) * view.weight[target]
-    return HeadEdit(weight=weight, bias=np.zeros(len(weight), dtype=weight.dtype))
+    return view.edit(weight)
 
 
 def column_noise(
@@ -42,5 +43,6 @@ def column_noise(
     """
     noise = generator.normal(0.0, sigma, size=view.weight.shape).astype(view.weight.dtype)
     weight = np.zeros_like(view.weight)
-    weight[:, columns] = noise[:, columns]
-    return HeadEdit(weight=weight, bias=np.zeros(len(weight), dtype=weight.dtype))
+    # A row that is no weight gets none: with one output both would fall on the same row.
+    weight[view.rows, columns] = noise[view.rows, columns]
+    return view.edit(weight)

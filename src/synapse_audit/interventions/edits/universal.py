@@ -39,8 +39,8 @@ class _Attack(NamedTuple):
     target: int
     scale: float
     """Median margin of the strongest rival over the target."""
-    allowed: Float[np.ndarray, " inputs"]
-    """1 where a column may change, else 0."""
+    allowed: Float[np.ndarray, "classes inputs"]
+    """1 where a weight or bias may change, else 0."""
 
     def margins(self, edit: Edit) -> Float[np.ndarray, " examples"]:
         """Target's logit minus the largest other one."""
@@ -101,17 +101,18 @@ def _attack(view: HeadView, target: int, columns: Indices) -> _Attack | None:
         return None
     away = away[np.linspace(0, len(away) - 1, min(MOST, len(away))).astype(np.int64)]
     inputs = view.head_input[away].astype(np.float64)
-    logits = inputs @ view.weight.T.astype(np.float64)
+    logits = view.logits(inputs)
     allowed = np.zeros(inputs.shape[1])
     allowed[columns] = 1.0
     if view.bias is not None:
-        logits = logits + view.bias
         # (h, 1): the bias is the weight of one more input, which is always 1.
         inputs = np.pad(inputs, ((0, 0), (0, 1)), constant_values=1.0)
         allowed = np.append(allowed, 1.0)
     rivals = np.delete(logits, target, axis=1).max(axis=1) - logits[:, target]
     scale = float(np.median(np.abs(rivals)))
-    return _Attack(inputs, logits, target, scale, allowed) if scale > 0 else None
+    weights = np.zeros((len(view.weight), len(allowed)))
+    weights[view.rows] = allowed
+    return _Attack(inputs, logits, target, scale, weights) if scale > 0 else None
 
 
 def _search(attack: _Attack, radius: float) -> Edit:
@@ -153,4 +154,4 @@ def _as_edit(view: HeadView, edit: Edit | None) -> HeadEdit:
         weight = edit[:, :width].astype(view.weight.dtype)
         if edit.shape[1] > width:
             bias = edit[:, width].astype(view.weight.dtype)
-    return HeadEdit(weight=weight, bias=bias)
+    return view.edit(weight, bias)

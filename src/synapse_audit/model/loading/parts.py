@@ -6,6 +6,7 @@ audit of random weights would look like an audit.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -68,6 +69,7 @@ class Parts(NamedTuple):
 
     model: torch.nn.Module
     classes: tuple[str, ...]
+    """One name per output."""
     inputs: Inputs
     family: Family | None
     """None where no record serves it, or parts are named: the others are then looked for."""
@@ -103,7 +105,7 @@ def load_parts(
 
 def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Parts:
     adapter, source = checkpoint.adapter, str(checkpoint.folder)
-    config = _read_config(source, adapter)
+    config = _read_config(source, loading.label, adapter)
     family = find_family(config, named=bool(loading.parts))
     modality = family.modality if family else _modality(config)
     words = str(checkpoint.tokens)
@@ -120,7 +122,7 @@ def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Part
         inputs = text_inputs(words, load_tokenizer(words), model, family, reads)
     return Parts(
         model=model,
-        classes=class_names(config.id2label, outputs(config)),
+        classes=output_names(config),
         inputs=inputs,
         family=None if loading.parts else family,
         notes=(*checkpoint.notes(loading), *_set_aside(family, loading)),
@@ -128,7 +130,7 @@ def _parts(checkpoint: Checkpoint, loading: Loading, reads: InputFormat) -> Part
         origin=checkpoint.origin(loading)
         | _attention(model)
         | _map(model)
-        | {"problem_type": problem_type(source, config)}
+        | {"problem_type": problem_type(source, config, loading.label)}
         | ({"max_tokens": inputs.cut} if inputs.cut else {}),
     )
 
@@ -158,6 +160,16 @@ def class_names(named: Mapping[int, Any], n: int) -> tuple[str, ...]:
     while len({*names}) < n:
         names = [f"{x} ({i})" if names.count(x) > 1 else x for i, x in enumerate(names)]
     return tuple(names)
+
+
+def output_names(config: Any) -> tuple[str, ...]:
+    """The names that a configuration gives its outputs; an empty one where its one has none."""
+    names = class_names(config.id2label, outputs(config))
+    return ("",) if len(names) == 1 and PLACEHOLDER.fullmatch(names[0]) else names
+
+
+PLACEHOLDER = re.compile(r"LABEL_\d+", re.IGNORECASE)
+"""What transformers calls outputs that nobody named."""
 
 
 def given_names(classes: Sequence[str] | None) -> tuple[str, ...]:
@@ -223,7 +235,7 @@ def _map(model: Any) -> dict[str, str]:
     return {} if words is None else {"device_map": words}
 
 
-def _read_config(source: str, adapter: Adapter | None = None) -> Any:
+def _read_config(source: str, label: str | None, adapter: Adapter | None) -> Any:
     """Reads and checks ``config.json`` before any weight is touched."""
     from transformers import AutoConfig
 
@@ -234,7 +246,7 @@ def _read_config(source: str, adapter: Adapter | None = None) -> Any:
     if adapter is not None:
         family = next((one for one in FAMILIES if config.model_type in one.model_types), None)
         adapter.describe(config, family.output_layer if family else None, HEADS)
-    check_config(source, config)
+    check_config(source, config, label)
     return config
 
 
@@ -259,17 +271,16 @@ def _check_reads(source: str, modality: str, reads: InputFormat) -> None:
         check_tokenizer(Path(source))
 
 
-def check_config(source: str, config: Any) -> None:
-    """Refuses what is no classifier with one label per input.
+def check_config(source: str, config: Any, label: str | None = None) -> None:
+    """Refuses what is no classifier with one label per input, or of which no ``label`` is chosen.
 
     Raises:
         ModelError: it says what the configuration describes.
     """
     check_named_weights(source, config)
-    problem_type(source, config)
     n, names = outputs(config), config.id2label
-    if n < 2:
-        raise ModelError(f"model '{source}' has {n} output; expected 2 or more classes")
+    if n < 1:
+        raise ModelError(f"model '{source}' has {n} outputs; expected 1 or more")
     if len(names) != n:
         raise ModelError(
             f"model '{source}' has {n} outputs and {len(names)} names in id2label; expected "
@@ -280,6 +291,7 @@ def check_config(source: str, config: Any) -> None:
             f"model '{source}' has id2label for the ids {listing(list(map(str, names)), most=6)}; "
             f"expected names for 0 to {n - 1}"
         )
+    problem_type(source, config, label)
     architectures = list(getattr(config, "architectures", None) or [])
     if architectures and not any(name.endswith(HEADS) for name in architectures):
         raise ModelError(

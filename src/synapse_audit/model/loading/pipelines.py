@@ -12,7 +12,13 @@ from typing import Any
 
 from synapse_audit.errors import ModelError, UsageError
 from synapse_audit.model.inputs.input_format import InputFormat
-from synapse_audit.model.loading.parts import Parts, check_config, class_names, find_family, outputs
+from synapse_audit.model.loading.parts import (
+    Parts,
+    check_config,
+    find_family,
+    output_names,
+    outputs,
+)
 from synapse_audit.model.loading.problem_type import problem_type
 from synapse_audit.model.loading.text_inputs import text_inputs
 from synapse_audit.model.placement import device_of
@@ -25,8 +31,8 @@ def is_pipeline(given: Any) -> bool:
     return all(hasattr(given, name) for name in ("task", "model", "tokenizer", "preprocess"))
 
 
-def pipeline_parts(given: Any, reads: InputFormat) -> Parts:
-    """What a pipeline holds.
+def pipeline_parts(given: Any, reads: InputFormat, label: str | None = None) -> Parts:
+    """What a pipeline holds; a copy of its model where one ``label`` of several is to be audited.
 
     Raises:
         ModelError: it does something else than classify texts with one label each.
@@ -38,28 +44,29 @@ def pipeline_parts(given: Any, reads: InputFormat) -> Parts:
             f"pipeline '{name}' is for {given.task}; expected one for {TASK}, or for others a "
             "saved model: Classifier.load(folder)"
         )
-    applied = str(given._postprocess_params.get("function_to_apply") or "softmax")
+    config = given.model.config
+    sigmoid = label is not None or outputs(config) == 1
+    usual = "sigmoid" if sigmoid else "softmax"
+    applied = str(given._postprocess_params.get("function_to_apply") or usual)
     applied = applied.rpartition(".")[2].lower()  # of a name, or of an enumeration
-    if applied not in ("softmax", "none"):
-        raise ModelError(
-            f"pipeline '{name}' applies {applied}, one decision per class; expected softmax"
-        )
+    if applied not in (usual, "none"):
+        which = "expected sigmoid" if sigmoid else "one decision per class; expected softmax"
+        raise ModelError(f"pipeline '{name}' applies {applied}, {which}")
     if reads.tokens != "text":
         raise UsageError(f"tokens '{reads.tokens}' given with a pipeline; expected text")
-    config = given.model.config
-    check_config(name, config)
+    check_config(name, config, label)
     family = find_family(config, named=False)
     inputs = text_inputs(
         name, deepcopy(given.tokenizer), given.model, family, _served(given, reads)
     )
     return Parts(
-        model=given.model,
-        classes=class_names(config.id2label, outputs(config)),
+        model=given.model if label is None else deepcopy(given.model),
+        classes=output_names(config),
         inputs=inputs,
         family=family,
         notes=("taken from a pipeline of transformers",),
         device=str(device_of(given.model)),
-        origin={"problem_type": problem_type(name, config)}
+        origin={"problem_type": problem_type(name, config, label)}
         | ({"max_tokens": inputs.cut} if inputs.cut else {}),
     )
 

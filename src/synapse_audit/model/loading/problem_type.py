@@ -1,7 +1,8 @@
 """What a classifier was trained for, as far as its configuration or its logits tell.
 
-One label per input is what can be audited: a softmax over the classes. A head with one sigmoid per
-class has the same shape, so that only what is written, or how its logits lie, gives it away.
+One label per input is audited, a softmax over the classes; or one output, a sigmoid; or one label
+of several, a sigmoid among others. A head with one sigmoid per class has the shape of a softmax
+head, so that only what is written, or how its logits lie, gives it away.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
-from synapse_audit.errors import ModelError
+from synapse_audit.errors import ModelError, UsageError, choices
 
 SINGLE = "single_label_classification"
+MULTI = "multi_label_classification"
 NOT_STATED = "not stated, taken for one label per input"
+ONE_OUTPUT = "one output, taken for the logit of a sigmoid"
+ONE_LABEL = "multi_label_classification, one label of several"
 
 _MULTI = re.compile(r"multi[\s_-]?label|bce[\s_-]?with[\s_-]?logits", re.IGNORECASE)
 _SIGMOID = re.compile(r"(.*\.)?sigmoid(\(\))?", re.IGNORECASE)
@@ -30,26 +34,52 @@ SHIFTED = -0.25
 """Mean logit over its spread within an example, below which outputs look like sigmoids."""
 
 
-def problem_type(source: str, config: Any) -> str:
+def problem_type(source: str, config: Any, label: str | None = None) -> str:
     """What a configuration says it was trained for, in words.
 
+    Args:
+        label: the one to be audited, of a model with several per input.
+
     Raises:
-        ModelError: for something else than one label per input.
+        ModelError: for something else than one label per input, where no ``label`` is chosen.
+        UsageError: a label that the model does not have, or of a model with one per input.
     """
-    stated = getattr(config, "problem_type", None)
-    if stated not in (None, SINGLE):
+    stated, names = getattr(config, "problem_type", None), list(config.id2label.values())
+    if stated not in (None, SINGLE, MULTI):
         raise ModelError(
             f"model '{source}' is trained for {stated} (problem_type in config.json); expected "
-            f"{SINGLE} (one label per example)"
+            f"{SINGLE} (one label per example) or {MULTI}"
+        )
+    if label is not None:
+        return _one_label(source, stated, label, names)
+    if len(names) == 1:
+        return ONE_OUTPUT
+    if stated == MULTI:
+        raise ModelError(
+            f"model '{source}' is trained for {MULTI} (problem_type in config.json); expected "
+            "--label NAME, for the audit of one label, present or absent (of all together there is "
+            f"none yet); labels: {', '.join(map(str, names))}"
         )
     hint = None if stated else next(_hints(config.to_dict()), None)
     if hint is not None:
         raise ModelError(
             f"model '{source}' looks trained for several labels per input: its config.json has "
-            f"{hint} and no problem_type; expected one label per input: where that is meant, "
-            f'write "problem_type": "{SINGLE}" into config.json'
+            f"{hint} and no problem_type; expected --label NAME, or one label per input: where "
+            f'that is meant, write "problem_type": "{SINGLE}" into config.json'
         )
     return SINGLE if stated else NOT_STATED
+
+
+def _one_label(source: str, stated: str | None, label: str, names: list[str]) -> str:
+    if stated == SINGLE or len(names) == 1:
+        kind = SINGLE if stated == SINGLE else "a model with one output"
+        raise UsageError(
+            f"label '{label}' given; '{source}' is {kind}; expected --label with a multi-label "
+            "model only"
+        )
+    if label not in names:
+        raise UsageError(f"label '{label}' given; {choices(label, names)}")
+    return ONE_LABEL
 
 
 def doubts_of_softmax(logits: Float[np.ndarray, "examples classes"]) -> tuple[str, ...]:

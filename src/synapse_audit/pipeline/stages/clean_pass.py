@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from synapse_audit.artifacts import LabelledData, LayerStatistics, Splits
+from synapse_audit.artifacts import LabelledData, LayerStatistics, Predictions, Splits
 from synapse_audit.data import check_label_map, exchanged_classes
 from synapse_audit.errors import ModelError
 from synapse_audit.model import BLOCK_OUTPUT
@@ -49,7 +49,8 @@ def represent(run: Run, subject: Subject) -> Extraction:
             )
         run.folder.publish("activations")
         run.folder.write_arrays("activations/others", _statistics_arrays(found))
-        run.folder.write_table("predictions", _predictions_table(data, found.logits, splits))
+        clean = Predictions(data.labels, found.logits, classifier.decision.shift)
+        run.folder.write_table("predictions", _predictions_table(data, clean, splits))
     arrays = {name: run.folder.read_array(f"activations/{name}") for name in names}
     arrays["logits"] = np.asarray(arrays["logits"])
     others = run.folder.read_arrays("activations/others")
@@ -86,8 +87,10 @@ def _statistics_arrays(found: Extraction) -> dict[str, np.ndarray]:
     }
 
 
-def _predictions_table(data: LabelledData, logits: np.ndarray, splits: Splits) -> pd.DataFrame:
-    shifted = np.exp(logits - logits.max(axis=1, keepdims=True))
+def _predictions_table(data: LabelledData, clean: Predictions, splits: Splits) -> pd.DataFrame:
+    """Class and margin are those of the decision, probability and logits the model's own."""
+    logits, given = clean.logits, clean.model_logits
+    shifted = np.exp(given - given.max(axis=1, keepdims=True))
     share = shifted / shifted.sum(axis=1, keepdims=True)
     rows = np.arange(len(data))
     own = logits[rows, data.labels]
@@ -104,6 +107,6 @@ def _predictions_table(data: LabelledData, logits: np.ndarray, splits: Splits) -
             "split": split,
             "weight": data.weights,
             **({} if data.groups is None else {"group": data.groups}),
-            **{f"logit_{i}": logits[:, i] for i in range(logits.shape[1])},
+            **{f"logit_{i}": given[:, i] for i in range(given.shape[1])},
         }
     )

@@ -85,6 +85,7 @@ def gather(
 ) -> Evidence:
     """Measures the outcomes, and puts together all that findings read."""
     data, splits, classifier = subject.data, subject.splits, subject.classifier
+    shift = classifier.decision.shift
     sample = evaluated(run, subject, found)
     tables = _measured(run, sample, plan, outcomes, data.classes)
     return Evidence(
@@ -102,7 +103,8 @@ def gather(
         participation=participation_ratio(found.activations, splits),
         head_input=np.asarray(found.activations.head_input[splits.evaluate]),
         head_weight=classifier.head_weight,
-        head_bias=classifier.head_bias,
+        head_bias=classifier.head_bias if shift is None else classifier.head_bias + shift,
+        one_output=classifier.decision.one_output,
         rankings=learned.rankings,
         stability=examined.stability,
         head_mean=np.asarray(found.activations.head_input[splits.fit]).mean(axis=0),
@@ -110,7 +112,7 @@ def gather(
         pooled=np.asarray(found.activations.layers[-1][splits.evaluate]),
         strata=_strata(run, classifier),
         benign=run.config.benign,
-        temperature=_temperature(found, data, splits),
+        temperature=_temperature(Predictions(data.labels, found.logits, shift), data, splits),
         slices=_slices(data, splits),
         groups=sample.groups,
     )
@@ -130,7 +132,8 @@ class Evaluated(NamedTuple):
 def evaluated(run: Run, subject: Subject, found: Extraction) -> Evaluated:
     """Clean predictions, weights and resamples of the ``evaluate`` examples."""
     data, rows = subject.data, subject.splits.evaluate
-    predictions = Predictions(data.labels, found.logits).take(rows)
+    shift = subject.classifier.decision.shift
+    predictions = Predictions(data.labels, found.logits, shift).take(rows)
     groups = None if data.groups is None else data.groups[rows]
     resampled = resampled_weights(
         predictions.labels,
@@ -189,10 +192,10 @@ def _slices(data: LabelledData, splits: Splits) -> dict[str, pd.Categorical]:
     return {n: pd.Categorical(data.slices[n][splits.evaluate], known[n]) for n in known}
 
 
-def _temperature(found: Extraction, data: LabelledData, splits: Splits) -> float:
+def _temperature(every: Predictions, data: LabelledData, splits: Splits) -> float:
     """Chosen on ``select``, as every choice is."""
-    chosen = Predictions(data.labels, found.logits).take(splits.select)
-    return fit_temperature(chosen.logits, chosen.labels, data.weights[splits.select])
+    chosen = every.take(splits.select)
+    return fit_temperature(chosen.model_logits, chosen.labels, data.weights[splits.select])
 
 
 def interpret(run: Run, evidence: Evidence) -> list[Finding]:

@@ -127,6 +127,7 @@ def identify(run: Run, subject: Subject) -> None:
         config=config,
         model=_model_facts(classifier),
         label_map={str(i): name for i, name in enumerate(classifier.classes)},
+        **_decision(classifier),
         data=_data_facts(run, subject),
         splits={f.name: len(getattr(splits, f.name)) for f in fields(splits)},
         seed=run.config.seed,
@@ -203,6 +204,21 @@ def _extensions() -> dict[str, dict[str, str]]:
     """Hashes of rankings and operators that the caller added."""
     added = extensions()
     return {"extensions": added} if added else {}
+
+
+def _decision(classifier: Classifier) -> dict[str, Any]:
+    """The manifest's ``decision``, where it is another than the highest of several logits."""
+    decision, names = classifier.decision, classifier.classes
+    if not decision.one_output and not decision.thresholds:
+        return {}
+    return {
+        "decision": {
+            "rule": decision.in_words(names),
+            "outputs": 1 if decision.one_output else len(names),
+            "label": decision.label,
+            "thresholds": dict(zip(names, decision.thresholds or (0.5,) * len(names), strict=True)),
+        }
+    }
 
 
 def _windows(data: LabelledData) -> dict[str, dict[str, int]]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.config import AuditConfig
-from synapse_audit.data import load_data, split, split_weights
+from synapse_audit.data import OneOf, load_data, split, split_weights
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.extending import extensions
 from synapse_audit.guard.audited import guarded_classifier
@@ -85,9 +85,21 @@ def read_subject(config: AuditConfig) -> Subject:
         ModelError, DataError, UsageError: the message is one line.
     """
     classifier = read_classifier(config)
-    benign_index(config.benign, classifier)  # before the data is read
+    if not any(classifier.decision.unnamed):  # else the labels may name them
+        check_named_classes(config, classifier)  # before the data is read
     rows = read_data(config, classifier)
+    classifier = check_named_classes(config, replace(classifier, classes=rows.classes))
     return subject_of(classifier, rows, seed=config.seed, benign=config.benign)
+
+
+def check_named_classes(config: AuditConfig, classifier: Classifier) -> Classifier:
+    """The classifier at its thresholds, once every class that options name is known to exist.
+
+    Raises:
+        UsageError: one of them does not exist, or a threshold is none.
+    """
+    benign_index(config.benign, classifier)
+    return classifier.at_threshold(config.threshold)
 
 
 def subject_of(
@@ -134,7 +146,24 @@ def read_classifier(config: AuditConfig) -> Classifier:
             f"columns {', '.join(columns[:3])} given; model '{config.model}' reads "
             f"{classifier.reads}; expected --text-column"
         )
-    return classifier
+    return _with_names(classifier, config.class_names)
+
+
+def _with_names(classifier: Classifier, names: tuple[str, ...]) -> Classifier:
+    """The classifier with its two classes as the user calls them.
+
+    Raises:
+        UsageError: it has names of its own.
+    """
+    if not names:
+        return classifier
+    if not any(classifier.decision.unnamed):
+        raise UsageError(
+            f"class names {', '.join(names)} given; '{classifier.name}' has its own: "
+            f"{', '.join(classifier.classes)}; expected them for a model with one output only"
+        )
+    decision = replace(classifier.decision, unnamed=())
+    return replace(classifier, classes=names, decision=decision)
 
 
 def check_placed(config: AuditConfig, classifier: Classifier) -> None:
@@ -152,6 +181,7 @@ def check_placed(config: AuditConfig, classifier: Classifier) -> None:
 
 def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
     """The labelled data that a configuration names, in the classifier's own class order."""
+    decision = classifier.decision
     return load_data(
         config.data,
         config.reading,
@@ -161,4 +191,6 @@ def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
         seed=config.seed,
         vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,
         modality=classifier.modality,
+        one_of=OneOf(decision.label, decision.labels) if decision.label else None,
+        unnamed=decision.unnamed,
     )

@@ -20,6 +20,8 @@ FLAGS = {"exact": "--exact", "merge_adapter": "--no-merge"}
 """Fields that are switched from their default by a bare option."""
 BUNDLED = ("synapse_audit", "demo", "model")
 """Where the bundled classifier lies in the package."""
+JOINED = ("columns", "slice_columns", "class_names")
+"""Fields whose option takes all values at once, with commas between."""
 OWN = ("model", "data", "fit_data")
 """What the bundled classifier brings along."""
 NO_OPTION = ("grid", "resamples")
@@ -56,8 +58,10 @@ def _option(name: str, value: Any) -> list[str]:
     if name in FLAGS:
         return [FLAGS[name]]
     option = f"--{RENAMED.get(name, name).replace('_', '-')}"
-    if name in ("columns", "slice_columns"):
+    if name in JOINED:
         return [option, ",".join(map(str, value))]
+    if isinstance(value, Mapping):
+        return [option, ",".join(f"{key}={number}" for key, number in value.items())]
     if isinstance(value, list | tuple):
         return [part for one in value for part in (option, str(one))]
     return [option, str(value)]

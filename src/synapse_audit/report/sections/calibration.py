@@ -41,9 +41,9 @@ READING = (
     "equal width, weighted by how many answers fall in each. No sample is ever exactly on the "
     "diagonal: the level for chance is what a perfectly calibrated model with the same confidences "
     "would show on average.",
-    "A temperature divides all logits. It changes every probability and no prediction, so its "
-    "cells have the accuracy of the untouched model by construction. The best one is chosen by log "
-    "loss on the select split.",
+    "A temperature divides all logits. It changes every probability and, without a decision "
+    "threshold, no prediction, so that its cells have the accuracy of the untouched model by "
+    "construction. The best one is chosen by log loss on the select split.",
     "Bars are 95% bootstrap intervals; those of ECE are reflected, since resampling adds noise "
     "that can only raise it. The band is where one more random control would lie (95%).",
 )

@@ -1,0 +1,139 @@
+"""How classes are decided from a model's outputs: one output as two logits, and thresholds.
+
+A head with **one output** z (a sigmoid) is exactly the two-class head with the logits (0, z), since
+softmax(0, z) = (1 − σ(z), σ(z)). Its rows are (0, w) and its biases (0, b); only the second row is
+a weight of the model.
+
+A **threshold** τ of a class is a shift of its logit by −log(τ/(1 − τ)), after which the highest
+logit is predicted as ever. So a class c with threshold τ is predicted only where
+log(p_c/p_r) > log(τ/(1 − τ)) against every rival r without one, that is where p_c is more than the
+share τ of p_c + p_r. With two classes this is p_c > τ, the other one's threshold being 1 − τ; with
+more it is the rule of this package, and a threshold of 1/2 changes nothing.
+
+Limits: in half precision the shift is rounded as the logits are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from synapse_audit.errors import UsageError, choices
+
+Threshold = float | Mapping[str, float]
+"""One number for the second of two classes, or class name → number."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What turns a model's outputs into logits whose highest one is the prediction."""
+
+    one_output: bool = False
+    """Whether the model has one output z, read as the logits (0, z)."""
+    thresholds: tuple[float, ...] = ()
+    """One per class; empty where none was set, which is 1/2 throughout."""
+    label: str | None = None
+    """The label of a multi-label model whose presence is decided; None: the classes are its own."""
+    labels: tuple[str, ...] = ()
+    """All labels of that model."""
+    unnamed: tuple[bool, ...] = ()
+    """Which class names nobody gave, so that the labels of the data may."""
+
+    @property
+    def shift(self) -> Float[np.ndarray, " classes"] | None:
+        """What is added to the logits, float32; None where that is nothing."""
+        if not self.thresholds:
+            return None
+        share = np.array(self.thresholds, dtype=np.float64)
+        return np.asarray(-np.log(share / (1.0 - share)), dtype=np.float32)
+
+    def logits(self, outputs: Float[Tensor, "... outputs"]) -> Float[Tensor, "... classes"]:
+        """The outputs of the model as logits that decide."""
+        if self.one_output:
+            outputs = torch.cat([torch.zeros_like(outputs), outputs], dim=-1)
+        return self.shifted(outputs)
+
+    def shifted(self, logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
+        """The model's logits with the thresholds: their highest one is the prediction."""
+        shift = self.shift
+        return logits if shift is None else logits + torch.from_numpy(shift).to(logits)
+
+    def model_logits(self, logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
+        """The same without the thresholds: their softmax has the model's own probabilities."""
+        shift = self.shift
+        return logits if shift is None else logits - torch.from_numpy(shift).to(logits)
+
+    def rows(self, values: Float[np.ndarray, "outputs *features"]) -> np.ndarray:
+        """Weights or biases by output → the same by class: (0, w) for one output."""
+        return np.concatenate([np.zeros_like(values), values]) if self.one_output else values
+
+    def at(self, threshold: Threshold | None, classes: Sequence[str]) -> Decision:
+        """The same with thresholds.
+
+        Raises:
+            UsageError: a number without a class to belong to, an unknown class, a threshold that
+                is not between 0 and 1, or one for both of two classes.
+        """
+        if threshold is None:
+            return self
+        named = threshold if isinstance(threshold, Mapping) else _second(threshold, classes)
+        for name, value in named.items():
+            if name not in classes:
+                raise UsageError(f"threshold for '{name}' given; {choices(name, classes)}")
+            if not 0.0 < value < 1.0:
+                raise UsageError(
+                    f"threshold {value:g} for '{name}' given; expected a probability between 0 and "
+                    "1, both excluded"
+                )
+        if len(classes) == 2 and len(named) == 2:
+            raise UsageError(
+                f"thresholds for both classes given; expected one: that of '{classes[0]}' is 1 "
+                f"minus that of '{classes[1]}'"
+            )
+        return replace(self, thresholds=tuple(float(named.get(name, 0.5)) for name in classes))
+
+    def in_words(self, classes: Sequence[str]) -> str:
+        """The rule on one line; empty where the highest logit of several outputs is predicted."""
+        stated = dict(zip(classes, self.thresholds, strict=False))
+        named = {name: value for name, value in stated.items() if value != 0.5}
+        if len(classes) == 2 and (self.one_output or self.thresholds):
+            chosen = next(iter(named), classes[1])
+            other = classes[1 - classes.index(chosen)]
+            limit = stated.get(chosen, 0.5)
+            return f"'{chosen}' where its probability is above {limit:g}, else '{other}'"
+        if not named:
+            return ""
+        limits = ", ".join(f"'{name}' {value:g}" for name, value in named.items())
+        return (
+            "the class that leads once each has its threshold: one with threshold τ beats a rival "
+            f"where it has more than τ of their joint probability ({limits}; 0.5 for the others)"
+        )
+
+
+def _second(threshold: float, classes: Sequence[str]) -> Mapping[str, float]:
+    if len(classes) != 2:
+        raise UsageError(
+            f"threshold {threshold:g} given for {len(classes)} classes; expected "
+            f"CLASS={threshold:g}"
+        )
+    return {classes[1]: threshold}
+
+
+PLACEHOLDERS = ("negative", "positive")
+"""Names of the two classes of one output where nobody gives any."""
+
+
+def one_output_classes(name: str | None) -> tuple[tuple[str, str], tuple[bool, bool]]:
+    """The two classes of a head with one output, and which of them nobody named.
+
+    Args:
+        name: of its one output; None: ``config.json`` has none.
+    """
+    if name is None:
+        return PLACEHOLDERS, (True, True)
+    return (f"not {name}", name), (True, False)
