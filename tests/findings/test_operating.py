@@ -8,7 +8,8 @@ from scipy.special import logit, softmax
 from sklearn.metrics import precision_score, recall_score
 
 from synapse_audit.artifacts import Evidence, Predictions
-from synapse_audit.findings.operating import CURVE, GRID, highest_threshold, operating
+from synapse_audit.findings.operating import GRID, highest_threshold, operating
+from synapse_audit.tables.operating import CURVE
 
 from .evidence import make_evidence
 
@@ -33,7 +34,7 @@ def test_two_classes_against_scikit_learn() -> None:
     made = evidence(2, [0.0, -float(logit(0.8))], weights)
     found = operating(made)
     table = found.tables["curve"]
-    assert table.columns.tolist() == CURVE
+    assert table.columns.tolist() == CURVE.names
     assert table["class"].unique().tolist() == ["b"]
     assert sorted({*GRID, 0.8}) == pytest.approx(table["threshold"].tolist())
     assert table.loc[table["current"], "threshold"].tolist() == pytest.approx([0.8])

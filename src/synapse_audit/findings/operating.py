@@ -17,18 +17,14 @@ from jaxtyping import Bool, Float
 from scipy.special import expit
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import figure, unknown
 from synapse_audit.effects.estimates import proportion
 from synapse_audit.effects.exact_subsample import population
+from synapse_audit.summary import Figure
+from synapse_audit.tables.operating import CURVE, RATES
 
 GRID = (0.01, 0.02, *(round(0.05 * i, 2) for i in range(1, 20)), 0.98, 0.99)
 """Thresholds of every curve, besides the one that is set."""
 
-RATES = ("recall", "false_alarm", "precision")
-CURVE = [
-    *("class", "threshold", "current", "predicted"),
-    *(f"{name}{end}" for name in RATES for end in ("", "_low", "_high")),
-]
 NOT_SET = "no decision threshold was set (--threshold)"
 ABSENT = {
     "recall": "no example of the class",
@@ -40,11 +36,11 @@ ABSENT = {
 def operating(evidence: Evidence) -> Finding:
     """Recall, false alarms and precision of each class with a threshold, over all thresholds."""
     parts = [_curve(evidence, c) for c in decided(evidence)]
-    table = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=CURVE)
+    table = CURVE.joined(parts)
     current = table[table["current"].astype(bool)]
     figures = {str(row["class"]): _figures(row) for row in current.to_dict("records")}
-    found = figures or unknown(NOT_SET)
-    return Finding("operating", {"curve": table[CURVE]}, {"operating": found})
+    found = figures or Figure.unknown(NOT_SET)
+    return Finding("operating", {"curve": table}, {"operating": found})
 
 
 def decided(evidence: Evidence) -> list[int]:
@@ -100,9 +96,9 @@ def _rates(
 
 def _figures(row: dict[Any, Any]) -> dict[str, Any]:
     rates = {
-        name: unknown(ABSENT[name])
+        name: Figure.unknown(ABSENT[name])
         if pd.isna(row[name])
-        else figure(row[name], row[f"{name}_low"], row[f"{name}_high"])
+        else Figure(row[name], row[f"{name}_low"], row[f"{name}_high"])
         for name in RATES
     }
-    return {"threshold": figure(row["threshold"]), **rates}
+    return {"threshold": Figure(row["threshold"]), **rates}

@@ -23,6 +23,7 @@ from synapse_audit.tables import (
     inputs,
     membership,
     named_neurons,
+    operating,
     paper,
     pathways,
     redundancy,
@@ -40,8 +41,8 @@ __all__ = ["TABLES", "Column", "Table", "problem_of"]
 
 _MODULES = (
     *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
-    *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, detection),
-    *(seeds, slices, typed, membership, advice, guard),
+    *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, operating),
+    *(detection, seeds, slices, typed, membership, advice, guard),
 )
 
 TABLES: dict[str, Table] = {table.path: table for part in _MODULES for table in part.TABLES}

@@ -8,17 +8,13 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.contents import Figure, Group, Result, Section, Table
+from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import RATE_AXIS, Axes, Line, Mark, curves, legend
 from synapse_audit.report.kit.lines import Columns, banded
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, MATCHED, TOP
+from synapse_audit.tables.operating import CURVE, RATES
 
-RATES = ("recall", "false_alarm", "precision")
-CURVE = (
-    "class", "threshold", "current", "predicted",
-    *(f"{name}{end}" for name in RATES for end in ("", "_low", "_high")),
-)  # fmt: skip
 MOST = 6
 """Classes whose curves are drawn."""
 EMPTY = (
@@ -48,7 +44,7 @@ LIMITS = (
 
 def operating(result: Result) -> Section:
     """What other thresholds would do."""
-    table = saved.frame(result, "operating", "curve", CURVE).dropna(subset=["threshold"])
+    table = saved.frame(result, CURVE).dropna(subset=["threshold"])
     names = list(dict.fromkeys(table["class"].dropna()))
     figures = tuple(_figure(saved.rows(table, **{"class": name}), name) for name in names[:MOST])
     lines = [[Line(name, style, [], []) for name, style in STYLES.values()]]
@@ -91,7 +87,7 @@ def _at(result: Result, name: str) -> str:
     )
 
 
-def _figure(rows: pd.DataFrame, name: str) -> Figure:
+def _figure(rows: pd.DataFrame, name: str) -> Plot:
     lines = [
         banded(shown, style._replace(symbol="none"), rows, _columns(rate))
         for rate, (shown, style) in STYLES.items()
