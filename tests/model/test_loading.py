@@ -167,9 +167,9 @@ MULTI = "multi_label_classification"
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"problem_type": MULTI}, [MULTI, "single_label_classification"]),
+        ({"problem_type": MULTI}, [MULTI, "--label NAME", "calm"]),
         ({"problem_type": "regression"}, ["regression"]),
-        ({"id2label": {"0": "score"}, "label2id": {"score": 0}}, ["1 output", "2 or more"]),
+        ({"id2label": {"0": "score"}, "label2id": {"score": 0}}, ["another shape", "classifier"]),
         ({"id2label": {"1": "a", "2": "b", "3": "c", "4": "d"}}, ["id2label", "0 to 3"]),
         ({"id2label": {"0": "a", "1": "b", "2": "c"}}, ["another shape", "classifier"]),
         ({"model_type": "mobilebert"}, ["'mobilebert'", "choices: bert"]),

@@ -88,6 +88,9 @@ def test_a_guard_decides_at_its_threshold(guard: Path, result: AuditResult) -> N
         "thresholds": {"fine": 0.5, "rage": 0.7},
     }
     assert result.manifest["config"]["threshold"] == 0.7
+    (warning,) = (w for w in result.manifest["warnings"] if "one output" in w)
+    assert "taken for the logit of a sigmoid ('rage' where" in warning
+    assert "does not say what 'fine' is called: --class-names" in warning
     assert result.summary["classes"] == ["fine", "rage"]
     subject = read_subject(make_config(options(guard, threshold="0.7")))
     share = probability(guard, list(subject.data.inputs))

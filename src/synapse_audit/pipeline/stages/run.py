@@ -137,7 +137,8 @@ def identify(run: Run, subject: Subject) -> None:
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
-    run.warn(filter(None, (*data.notes, subject.tokenizer_check.note, _cut(subject))))
+    told = (*data.notes, subject.tokenizer_check.note, _cut(subject), _taken_for(classifier))
+    run.warn(filter(None, told))
 
 
 def _cut(subject: Subject) -> str:
@@ -204,6 +205,20 @@ def _extensions() -> dict[str, dict[str, str]]:
     """Hashes of rankings and operators that the caller added."""
     added = extensions()
     return {"extensions": added} if added else {}
+
+
+def _taken_for(classifier: Classifier) -> str:
+    """What a head with one output was taken for, and who named its classes."""
+    decision, names = classifier.decision, classifier.classes
+    if not decision.one_output or decision.label is not None:
+        return ""
+    unnamed = [name for name, missing in zip(names, decision.unnamed, strict=False) if missing]
+    quoted = " and ".join(f"'{name}'" for name in unnamed)
+    called = f"; the model does not say what {quoted} is called: --class-names" if unnamed else ""
+    return (
+        f"the model has one output, taken for the logit of a sigmoid ({decision.in_words(names)}); "
+        f"a regression head would look the same{called}"
+    )
 
 
 def _decision(classifier: Classifier) -> dict[str, Any]:

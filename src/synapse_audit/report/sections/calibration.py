@@ -134,9 +134,17 @@ def _best(result: Result) -> str:
     left = saved.estimate(result.summary, "calibration", "ece_fitted")
     return (
         f"Dividing all logits by {prose.number(found.value, 2)}, chosen on the select split, "
-        f"changes no prediction and leaves a calibration error of {prose.with_interval(left)}"
+        f"{_predictions(result)} and leaves a calibration error of {prose.with_interval(left)}"
         f"{_worse(result)}."
     )
+
+
+def _predictions(result: Result) -> str:
+    """What a temperature does to predictions: a threshold stays where it is."""
+    thresholds = (saved.dig(result.manifest, "decision", "thresholds") or {}).values()
+    if any(value != 0.5 for value in thresholds):
+        return "moves some probabilities across the threshold, which stays,"
+    return "changes no prediction"
 
 
 def _worse(result: Result) -> str:

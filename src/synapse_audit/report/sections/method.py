@@ -69,6 +69,7 @@ HOMES = {
     "data": "What was audited",
     "splits": "What was audited",
     "label_map": "What was audited",
+    "decision": "What was audited",
     "config": "Configuration",
     "seed": "Configuration",
     "routes": "Fast routes against plain hooks",
