@@ -19,6 +19,8 @@ from synapse_audit.pipeline.audit import audit
 from synapse_audit.pipeline.stages import read_subject
 from synapse_audit.store import AuditResult
 
+pytestmark = pytest.mark.unchecked
+
 GRID = {
     "fractions": (0.5,),
     "layer_fractions": (),

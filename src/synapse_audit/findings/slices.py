@@ -113,7 +113,8 @@ def _columns(
     evidence: Evidence, members: Bool[np.ndarray, "slices examples"]
 ) -> dict[str, Float[np.ndarray, " slices"]]:
     right = _right(evidence)
-    sure = measures.confidences(evidence.predictions.logits)
+    clean = evidence.predictions
+    sure = measures.answers(clean.model_logits, shift=clean.shift).confidence
     accuracy = part_means(evidence, right, members)
     over = part_means(evidence, sure - right, members)
     lost = _lost(evidence)
