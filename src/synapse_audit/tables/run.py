@@ -57,13 +57,17 @@ PREDICTIONS = Table(
         LABEL,
         Column("predicted", CLASS, "", "index of the predicted class"),
         number("probability", "probability", "softmax probability of the true class"),
-        number("margin", "logits", "logit of the true class minus the largest of the others"),
+        number(
+            "margin",
+            "logits",
+            "logit of the true class minus the largest of the others, thresholds included",
+        ),
         SPLIT,
         number("weight", "", "how much the example counts: classes as frequent as in the data"),
     ),
     (
         text("group", "what belongs together, such as a patient"),
-        number("logit_<i>", "logits", "logit of class i"),
+        number("logit_<i>", "logits", "the model's own logit of class i: thresholds are not in it"),
     ),
 )
 PROBES = Table(
