@@ -97,7 +97,8 @@ def check_audited(manifest: Mapping[str, Any], classifier: Classifier) -> None:
     """Refuses another model than the run's.
 
     Raises:
-        ModelError: other weights, or a run of a model that was guarded already.
+        ModelError: other weights, a run of a model that was guarded already, or one with one
+            output or a threshold.
     """
     model = manifest.get("model")
     known = model if isinstance(model, Mapping) else {}
@@ -105,6 +106,12 @@ def check_audited(manifest: Mapping[str, Any], classifier: Classifier) -> None:
         raise ModelError(
             f"the run audited '{known.get('name')}' behind a guard; expected a run of the plain "
             "model"
+        )
+    if "decision" in manifest:
+        raise ModelError(
+            "the run audited a model with one output or a decision threshold "
+            f"({manifest['decision'].get('rule')}); expected a run of a model with one output per "
+            "class and no threshold: a guard knows neither yet"
         )
     found = classifier.fingerprint()
     if known.get("sha256") != found:
