@@ -51,6 +51,7 @@ GIVEN: dict[str, tuple[list[object], object]] = {
     "position": (["--position", "mean"], "mean"),
     "output_layer": (["--head", "out"], "out"),
     "label": (["--label", "bad"], "bad"),
+    "guard": (["--guard", "g"], "g"),
     "batch_size": (["--batch-size", 4], 4),
     "time_budget": (["--time-budget", 9.5], 9.5),
     "precision": (["--precision", 0.02], 0.02),
