@@ -60,7 +60,8 @@ def represent(run: Run, subject: Subject) -> Extraction:
     check_label_map(data.labels, predicted, data.classes)
     run.warn(exchanged_classes(data.labels, predicted, data.classes))
     if classifier.origin.get("problem_type") != SINGLE:
-        run.warn(doubts_of_softmax(arrays["logits"]))
+        clean = Predictions(data.labels, arrays["logits"], classifier.decision.shift)
+        run.warn(doubts_of_softmax(clean.model_logits))
     return assemble(classifier, sites, arrays, statistics)
 
 
