@@ -66,9 +66,19 @@ def test_the_cheapest_edit_of_an_example_changes_fewest_characters() -> None:
     # 20 to 29 are all evaded by one or the other: 20 and 21 by appending alone, the rest cheaper.
     assert (row["evaded"], row["attack"], row["share"]) == (1.0, "delete", 0.8)
     assert row["characters"] == 4
-    assert row["queries"] == 4  # both kinds: 2 + 2 for most
+    assert row["queries"] == 14  # both kinds, chosen and random: 2 + 2 + 5 + 5 for most
     whole = _row(cheapest, **{"class": None})
     assert whole["evaded"] == pytest.approx(0.2 * 20 / 80 + 1.0 * 60 / 80)
+
+
+def test_a_random_edit_that_succeeds_evades_as_well() -> None:
+    evidence = _evidence()
+    assert evidence.typed is not None
+    lucky = (evidence.typed["selection"] == "random") & (evidence.typed["place"] == 5)
+    changed = evidence.typed.assign(evaded=evidence.typed["evaded"] | lucky)
+    changed.loc[lucky, ["size", "characters"]] = 1.0
+    row = _row(typed(replace(evidence, typed=changed)).tables["cheapest"], **{"class": "a"})
+    assert row["evaded"] == pytest.approx(0.3)  # 0, 1 and 5 of ten
 
 
 def test_success_by_size_is_cumulative() -> None:

@@ -105,15 +105,17 @@ def _size_rows(table: pd.DataFrame, sample: Sample) -> Iterator[dict[str, Any]]:
 def _cheapest_rows(
     evidence: Evidence, table: pd.DataFrame, sample: Sample
 ) -> Iterator[dict[str, Any]]:
-    """Per class: examples evaded by any kind, and what the one with fewest characters took."""
-    mine = _of(table, "chosen")
+    """Per class: examples evaded by any kind, and what the one with fewest characters took.
+
+    Random edits count too: whoever types one has evaded the model as well.
+    """
     places = np.unique(table["place"].to_numpy())
-    won = mine[mine["evaded"].to_numpy(dtype=bool)].sort_values(
+    won = table[table["evaded"].to_numpy(dtype=bool)].sort_values(
         ["place", "characters", "queries"], kind="stable"
     )
     best = won.drop_duplicates("place").set_index("place")
     hits = np.isin(places, best.index)
-    queries = mine.groupby("place")["queries"].sum()
+    queries = table.groupby("place")["queries"].sum()
     for name, among in _groups(evidence, sample):
         some = best[best.index.isin(places[among])]
         kinds = some["attack"].value_counts()

@@ -44,7 +44,8 @@ FAULTS_AND_INPUTS: tuple[Entry, ...] = (
     ),
     Entry(
         "typed.any",
-        "share of right examples that some kind of typed edit of up to 16 words evades",
+        "share of right examples that some kind of typed edit of up to 16 words evades, chosen or "
+        "random",
         "share",
         "lower",
     ),

@@ -60,7 +60,7 @@ CHEAPEST = of_finding(
     "the successful edit of each example that changes fewest characters, by class",
     CLASS_NAME,
     N,
-    *estimate("evaded", "share", "share that some kind evades"),
+    *estimate("evaded", "share", "share that some kind evades, chosen or random"),
     number("characters", "characters", "median of those that the cheapest edit changes"),
     number("queries", "queries", "median over examples, of all kinds together"),
     text("attack", "the kind that is cheapest most often"),

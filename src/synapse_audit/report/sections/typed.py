@@ -43,7 +43,8 @@ READING = (
     "others are those whose embedding helps most by one gradient. The control makes edits of the "
     "same kind and sizes with random words at random places; that of a cut-off end deletes as many "
     "random words.",
-    "The cheapest edit of an example is the successful one that changes fewest characters. A query "
+    "The cheapest edit of an example is the successful one that changes fewest characters, chosen "
+    "or random: whoever types a random one has evaded the model as well. A query "
     "is one edited text given to the model, those that order the words included; the gradient, and "
     "what was learned beforehand on fit and select, are not counted.",
 )
