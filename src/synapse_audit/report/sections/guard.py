@@ -28,8 +28,9 @@ READING = (
     "that the truth lies between.",
 )
 LIMITS = (
-    "An edit of the head leaves all states clean: no detector of states sees it. Whoever may edit "
-    "the weights may edit the guard's as well; checksums find that when the model is loaded.",
+    "An edit of the head leaves all states clean: no detector of states sees it. Anyone who can "
+    "edit the weights can edit the guard's as well; checksums find that when the model is "
+    "loaded.",
     "Adaptive rows are attacks that know the guard; others may do better than those tried.",
 )
 

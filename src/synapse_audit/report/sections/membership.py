@@ -25,11 +25,11 @@ READING = (
     "An attacker, a logistic regression on a layer's pooled states, is fitted on four fifths of "
     "the rows to tell training rows from held-out ones and judged on the rest, in turn. Both sides "
     "have as many rows of each class. AUC is the chance that a training row scores above a "
-    "held-out one: 0.5 tells nothing.",
+    "held-out one: 0.5 is no information.",
     "The share flagged at 1% is that of the training rows, where the threshold flags 1% of the "
-    "held-out ones: an attacker who must not accuse wrongly.",
-    "What the words alone tell is no memory of the model: the two files differ. Only what a layer "
-    "tells beyond that is.",
+    "held-out ones: the view of an attacker who must avoid false accusations.",
+    "What the words alone reveal is not memorised by the model: the two files differ. Only what a "
+    "layer reveals beyond that is.",
     "Silenced are the neurons of every block that tell most in other rows, held at their mean; "
     "what that changes reaches the blocks above. The refitted attacker sees the silenced model, as "
     "a real one would; the stale one was fitted before. Random sets are the control: the mean of "
@@ -38,9 +38,9 @@ READING = (
 LIMITS = (
     "The attackers are simple, and know the labels of four fifths of the rows. A stronger one, or "
     "one with shadow models, may tell more.",
-    "An interval holds over rows; it says nothing of a model trained again.",
+    "An interval holds over rows; it does not cover a model that is trained again.",
     "Where a file was put together otherwise than the other (another time, another source), every "
-    "layer may tell them apart without any memory.",
+    "layer may distinguish them without any memorisation.",
 )
 
 
@@ -75,7 +75,7 @@ def _worst(found: Figure) -> list[str]:
     rate = prose.with_interval(found)
     if found.low > CHANCE:
         ties = int(found.beside.get("tied", 0))
-        beside = f" ({prose.plural(ties, 'other layer')} cannot be told from it)" if ties else ""
+        beside = f" ({prose.plural(ties, 'other layer')} indistinguishable from it)" if ties else ""
         return [
             f"Layer {layer} tells training rows from held-out ones best{beside}: AUC {rate}, an "
             "interval that holds for whichever layer was picked."
@@ -137,7 +137,7 @@ def _stale(silenced: pd.DataFrame) -> list[str]:
     listed = prose.listing([prose.percent(share) for share in shares])
     return [
         f"At {listed} only an attacker fitted before the silencing falls to chance: one who is "
-        "fitted again still tells."
+        "fitted again still succeeds."
     ]
 
 

@@ -36,7 +36,7 @@ EMPTY = "This section is empty: no typed edits were asked for (--attack text)."
 READING = (
     "Each edit is one that a person can type. An attempt succeeds where the model's own decision "
     "becomes the benign class (of an attack, where a benign class was named) or any other class. "
-    "Only examples that the untouched model predicts right are attacked.",
+    "Only examples that the untouched model predicts correctly are attacked.",
     "The attacker tries 1, 2, 4, 8 and 16 words and stops at the first success. Words to edit are "
     "those whose absence helped most when each was left out once; words to add are typical of the "
     "wanted class in the fit split and were tried on the select split; words put in place of "
@@ -49,8 +49,9 @@ READING = (
     "what was learned beforehand on fit and select, are not counted.",
 )
 LIMITS = (
-    "Nobody checked that an edited text still means the same; replaced, deleted and cut-off words "
-    "often change it. Added words, spaced or look-alike letters and changes of case do not.",
+    "It was not checked whether an edited text still means the same; replaced, deleted and "
+    "cut-off words often change it. Added words, spaced or look-alike letters and changes of case "
+    "do not.",
     "The search is greedy: where it fails, another edit may succeed.",
     "The attacker knows the model's gradient and has texts like these.",
 )
@@ -93,7 +94,7 @@ def _any(row: pd.Series[Any]) -> str:
         )
     return (
         f"Some kind of typed edit evades the model on a share of {rate} of the examples that it "
-        f"predicts right ({prose.whole(row['n'])} attacked); the cheapest one changes "
+        f"predicts correctly ({prose.whole(row['n'])} attacked); the cheapest one changes "
         f"{prose.plural(round(row['characters']), 'character')} or fewer in half of these."
     )
 
@@ -110,7 +111,7 @@ def _worst(found: Figure, attacks: pd.DataFrame) -> list[str]:
         excess = prose.more(row["excess"], row["excess_low"], row["excess_high"])
         beside = f"; that is {excess} than random edits of the same kind and sizes"
     ties = int(found.beside.get("tied", 0))
-    among = f" ({prose.plural(ties, 'other kind')} cannot be told from it)" if ties else ""
+    among = f" ({prose.plural(ties, 'other kind')} indistinguishable from it)" if ties else ""
     return [
         f"The kind that succeeds most is “{_name(name)}”: {prose.with_interval(found)}, an "
         f"interval that holds for whichever kind was picked{among}{beside}."
