@@ -23,7 +23,7 @@ from synapse_audit.errors import DataError, UsageError, choices
 from synapse_audit.model.decision import Decision, Threshold
 from synapse_audit.model.discovery.discover import Discovered, NamedParts
 from synapse_audit.model.discovery.head_alone import logits_of
-from synapse_audit.model.discovery.locating import locate
+from synapse_audit.model.discovery.locating import Located, locate
 from synapse_audit.model.evaluation_mode import evaluating
 from synapse_audit.model.families.record import TEXT, Family
 from synapse_audit.model.hooks import HookPoint, Side
@@ -198,33 +198,8 @@ class Classifier:
                 family=family,
                 given=NamedParts(blocks, embeddings, output_layer, position, head),
             )
-        family, (stacks, start, output) = found.family, found.parts
-        check_outputs(name, output, names, one_output=one_output)
-        return cls(
-            name=name,
-            model=module,
-            classes=names,
-            architecture=family.name,
-            embeddings=start,
-            blocks=stacks.blocks,
-            output_layer=output,
-            position=family.position,
-            encoder=read.encoder,
-            collator=read.collator,
-            head_function=family.head,
-            inner=inner_hook_points(stacks.blocks, family),
-            dense=dense_layer(module, family),
-            device=str(device_of(module)),
-            whole_head=family.whole_head,
-            causal=family.causal,
-            resumable=stacks.resumable,
-            embeddings_side=family.embeddings_side,
-            notes=(*found.notes, *read.notes),
-            discovered=found.discovered,
-            modality=read.modality,
-            reads=read.reads,
-            decision=Decision(one_output),
-        )
+        check_outputs(name, found.parts.output_layer, names, one_output=one_output)
+        return replace(_assembled(module, name, names, read, found), decision=Decision(one_output))
 
     def __repr__(self) -> str:
         parts = f"{self.n_layers} blocks, {len(self.classes)} classes, on {self.device}"
@@ -388,3 +363,34 @@ class Classifier:
             ModelError: the weights differ, or a hook was left.
         """
         return unharmed(self.model, self.name)
+
+
+def _assembled(
+    module: nn.Module, name: str, classes: tuple[str, ...], read: Inputs, found: Located
+) -> Classifier:
+    """Parts that were found and inputs as they are read, behind one face."""
+    family, (stacks, embeddings, output) = found.family, found.parts
+    return Classifier(
+        name=name,
+        model=module,
+        classes=classes,
+        architecture=family.name,
+        embeddings=embeddings,
+        blocks=stacks.blocks,
+        output_layer=output,
+        position=family.position,
+        encoder=read.encoder,
+        collator=read.collator,
+        head_function=family.head,
+        inner=inner_hook_points(stacks.blocks, family),
+        dense=dense_layer(module, family),
+        device=str(device_of(module)),
+        whole_head=family.whole_head,
+        causal=family.causal,
+        resumable=stacks.resumable,
+        embeddings_side=family.embeddings_side,
+        notes=(*found.notes, *read.notes),
+        discovered=found.discovered,
+        modality=read.modality,
+        reads=read.reads,
+    )

@@ -29,7 +29,7 @@ READING = (
     "the headline curve.",
 )
 LIMITS = (
-    "A difference says that the slice is harder for this model, not why: its classes, its texts "
+    "A difference says that the slice is harder for this model, not why: its classes, its inputs "
     "or its labels may differ.",
     "The calibration error of few examples is large by chance: compare it with the level for "
     "chance beside it, not with other slices.",
