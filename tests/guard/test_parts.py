@@ -113,6 +113,18 @@ def test_p_values_are_conformal() -> None:
     assert_allclose(scores.p_values(scores([broken])), 1 / 401)
 
 
+def test_no_score_sets_the_threshold_alone() -> None:
+    states, predicted = _clusters(1200)
+    rows = np.arange(1200)
+    ranges = calibrated_ranges([states[:600]], predicted[:600], n_classes=3, quantile=0.0)
+    found = fit_detector([states], predicted, ranges, fit=rows[:600], calibrate=rows[600:],
+                         false_alarm_rate=0.05)  # fmt: skip
+    scores = Scores(found, ranges).scaled([torch.from_numpy(states[600:])]).numpy()
+    high = np.quantile(scores, 0.95, axis=0)
+    # Each is 1 where 1 in 20 of the unseen clean inputs of fit get; its estimate rests on 150.
+    assert (high > 0.4).all() and (high < 2.5).all()
+
+
 def test_a_rate_that_the_calibration_cannot_state_is_refused() -> None:
     states, predicted = _clusters(120)
     ranges = calibrated_ranges([states], predicted, n_classes=3, quantile=0.0)

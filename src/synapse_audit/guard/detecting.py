@@ -63,7 +63,10 @@ def fit_detector(
     unscaled = Detector(
         scorers, NEIGHBOURS, plain, plain + 1, ones, np.zeros(1, np.float32), false_alarm_rate
     )
-    raw = _raw(unscaled, ranges, [one[rest] for one in states])
+    # Ranges of all of fit hold the rest too, which would never leave them: theirs are the others'.
+    own = [(one[fitted].min(axis=0), one[fitted].max(axis=0)) for one in states]
+    others = Ranges(tuple(low for low, _ in own), tuple(high for _, high in own))
+    raw = _raw(unscaled, others, [one[rest] for one in states])
     centre = np.median(raw, axis=0)
     scale = np.maximum(np.quantile(raw, 0.9, axis=0) - centre, 1e-3 * np.abs(centre) + 1e-6)
     tail = np.maximum(np.quantile(((raw - centre) / scale).max(axis=1), TAIL, axis=0), 1.0)
