@@ -23,6 +23,7 @@ from synapse_audit.model.activations import Extraction, extract
 from synapse_audit.model.families.record import TEXT
 from synapse_audit.neurons import NeuronSet, count, random_draw, top
 from synapse_audit.pipeline.stages.run import Run, Subject
+from synapse_audit.pipeline.stages.subject import one_of
 from synapse_audit.probes.membership import (
     cross_fitted,
     folds_of,
@@ -113,6 +114,7 @@ def _trained_on(run: Run, subject: Subject) -> LabelledData:
         seed=config.seed,
         vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,
         modality=classifier.modality,
+        one_of=one_of(classifier),
     )
 
 
@@ -189,15 +191,21 @@ def _clean(
     for layer, states in enumerate(rows.states):
         ranks = cross_fitted(states, rows.member, fold)
         yield _table(rows, ranks, right, scope=str(layer), selection="clean")
-    yield _table(rows, _log_likelihood(rows), right, scope="loss", selection="clean")
+    likely = _log_likelihood(rows, subject.classifier.decision.shift)
+    yield _table(rows, likely, right, scope="loss", selection="clean")
     if subject.classifier.modality == TEXT and isinstance(rows.inputs[0], str | tuple):
         ranks = cross_fitted(hashed_words(rows.inputs), rows.member, fold)
         yield _table(rows, ranks, right, scope="inputs", selection="clean")
 
 
-def _log_likelihood(rows: Material) -> Float[np.ndarray, " rows"]:
-    """Of the row's own class: higher for rows that the model has fitted."""
-    z = rows.logits.astype(np.float64)
+def _log_likelihood(
+    rows: Material, shift: Float[np.ndarray, " classes"] | None
+) -> Float[np.ndarray, " rows"]:
+    """Of the row's own class: higher for rows that the model has fitted.
+
+    ``shift``: what decision thresholds added to the logits.
+    """
+    z = rows.logits.astype(np.float64) - (0.0 if shift is None else shift)
     z = z - z.max(axis=1, keepdims=True)
     own = z[np.arange(len(z)), rows.labels]
     return np.asarray(own - np.log(np.exp(z).sum(axis=1)))

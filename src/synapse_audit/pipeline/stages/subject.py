@@ -181,7 +181,6 @@ def check_placed(config: AuditConfig, classifier: Classifier) -> None:
 
 def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
     """The labelled data that a configuration names, in the classifier's own class order."""
-    decision = classifier.decision
     return load_data(
         config.data,
         config.reading,
@@ -191,6 +190,12 @@ def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
         seed=config.seed,
         vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,
         modality=classifier.modality,
-        one_of=OneOf(decision.label, decision.labels) if decision.label else None,
-        unnamed=decision.unnamed,
+        one_of=one_of(classifier),
+        unnamed=classifier.decision.unnamed,
     )
+
+
+def one_of(classifier: Classifier) -> OneOf | None:
+    """The label that is read of rows with several; None where each has one."""
+    decision = classifier.decision
+    return OneOf(decision.label, decision.labels) if decision.label else None
