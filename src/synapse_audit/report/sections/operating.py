@@ -22,9 +22,9 @@ EMPTY = (
     "than one output."
 )
 STYLES = {
-    "recall": ("recall", TOP),
-    "false_alarm": ("false alarms", BOTTOM),
-    "precision": ("precision", MATCHED),
+    "recall": ("recall", TOP._replace(symbol="none")),
+    "false_alarm": ("false alarms", BOTTOM._replace(symbol="none")),
+    "precision": ("precision", MATCHED._replace(symbol="none")),
 }
 READING = (
     "Recall is the share of the class that is predicted as it, false alarms the share of all other "
@@ -88,10 +88,7 @@ def _at(result: Result, name: str) -> str:
 
 
 def _figure(rows: pd.DataFrame, name: str) -> Plot:
-    lines = [
-        banded(shown, style._replace(symbol="none"), rows, _columns(rate))
-        for rate, (shown, style) in STYLES.items()
-    ]
+    lines = [banded(shown, style, rows, _columns(rate)) for rate, (shown, style) in STYLES.items()]
     current = rows[rows["current"].astype(bool)]["threshold"]
     marks = [Mark("set", float(value), vertical=True) for value in current]
     at = ", ".join(prose.number(mark.at) for mark in marks)
