@@ -139,8 +139,8 @@ def by_name(labels: Iterable[str], classes: Sequence[str]) -> _Reading:
     """Reads labels as class names, exactly or without regard to case, spaces and hyphens."""
     exact = {name: index for index, name in enumerate(classes)}
     loose_counts = Counter(map(loose, classes))
-    alike = {loose(name): i for name, i in exact.items() if loose_counts[loose(name)] == 1}
-    found = {label: exact.get(label, alike.get(loose(label))) for label in labels}
+    loosely = {loose(name): i for name, i in exact.items() if loose_counts[loose(name)] == 1}
+    found = {label: exact.get(label, loosely.get(loose(label))) for label in labels}
     return {label: index for label, index in found.items() if index is not None}
 
 

@@ -113,7 +113,8 @@ def _scorer(
         # In units of the spread: one loud neuron must not set the shrinkage of all others.
         unit = 1.0 / spread[varies]
         covariance = LedoitWolf(assume_centered=True).fit(residual[:, varies] * unit).covariance_
-        # Where a class is always alike some directions have no variance: a floor keeps them finite.
+        # Where a class has always the same states, some directions have no variance: a floor
+        # keeps them finite.
         size, direction = np.linalg.eigh(covariance)
         root = unit[:, None] * direction / np.sqrt(np.maximum(size, FLOOR))
         whitening[np.ix_(varies, varies)] = root

@@ -4,7 +4,7 @@ In: what the head's last layer reads over ``fit``, and what the host says there.
 :class:`LinearHead`. Three things are tried, and only what helps on ``select`` is kept:
 
 - inputs are *centred*: the head reads h − h̄. An edit of one row then moves the logit of inputs
-  on both sides of the mean in opposite directions; on plain inputs one direction moves all alike;
+  on both sides of the mean in opposite directions; on plain inputs one direction moves all of them;
 - *larger margins*: the multi-class support vector machine of Crammer and Singer (2001), which for a
   given smallest margin has the least weight norm, fitted to the host's own predictions;
 - *equal row norms*: no class is reached by a smaller edit because its row is short.

@@ -68,8 +68,8 @@ def measure_guard(
     curve = certified_curve(each, Sample(examples.weights, config.seed))
     cost = overhead(guarded, subject.encoded, rows)
     known = {"head": guard.head, "voters": guard.vote.n_voters, "n": len(rows), "draws": draws}
-    told = {"attacks": list(rows_of(table)), "certificate": list(rows_of(curve))}
-    write_json(folder / EVALUATION, {**known, "cost": cost, **told})
+    measured = {"attacks": list(rows_of(table)), "certificate": list(rows_of(curve))}
+    write_json(folder / EVALUATION, {**known, "cost": cost, **measured})
     keep(run, {"evaluation": table, "certificate": curve, "certified": each})
     return table
 

@@ -65,7 +65,7 @@ POSITIONS = of_finding(
 CONTROLS = of_finding(
     "redundancy",
     "controls",
-    "random sets of neurons drawn alike, read as one control",
+    "random sets of neurons drawn in the same way, read as one control",
     text("group", "what the sets are run for: removal, matched, keep, layer …"),
     OPERATOR,
     STRENGTH,

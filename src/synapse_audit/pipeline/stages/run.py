@@ -137,8 +137,8 @@ def identify(run: Run, subject: Subject) -> None:
         versions={name: version(name) for name in PACKAGES} | {"python": platform.python_version()},
     )
     run.folder.write_table("splits", splits_table(data, splits))
-    told = (*data.notes, subject.tokenizer_check.note, _cut(subject), _taken_for(classifier))
-    run.warn(filter(None, told))
+    noted = (*data.notes, subject.tokenizer_check.note, _cut(subject), _taken_for(classifier))
+    run.warn(filter(None, noted))
 
 
 def _cut(subject: Subject) -> str:

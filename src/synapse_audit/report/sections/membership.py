@@ -168,7 +168,7 @@ def _silencing_group(silenced: pd.DataFrame) -> tuple[Group, ...]:
     stale = saved.rows(silenced, attacker="stale").sort_values("fraction")
     if not len(fresh):
         return ()
-    told = [
+    areas = [
         line("telling neurons, attacker refitted", TOP, fresh, _columns("auc")),
         banded("random sets, attacker refitted", RANDOM, fresh, _columns("random")),
         line("telling neurons, stale attacker", BOTTOM, stale, _columns("auc")),
@@ -178,10 +178,10 @@ def _silencing_group(silenced: pd.DataFrame) -> tuple[Group, ...]:
         banded("random sets", MATCHED, fresh, _columns("random_accuracy")),
     ]
     figures = (
-        _panel("AUC of the last layer", told, "AUC"),
+        _panel("AUC of the last layer", areas, "AUC"),
         _panel("Accuracy on held-out rows", cost, "accuracy"),
     )
-    return (Group("With neurons silenced", figures, legend([told, cost]), columns=2),)
+    return (Group("With neurons silenced", figures, legend([areas, cost]), columns=2),)
 
 
 def _columns(name: str) -> Columns:

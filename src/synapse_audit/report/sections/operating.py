@@ -51,7 +51,7 @@ def operating(result: Result) -> Section:
     group = Group("Every threshold", figures, legend(lines), columns=min(2, len(figures)))
     return Section(
         label="Decision threshold",
-        heading="Where is the line drawn, and what would another one do?",
+        heading="Which threshold decides, and what would another one do?",
         answer=_answer(result, table, names) if len(table) else (EMPTY,),
         groups=(group,) if figures else (),
         tables=_tables(table),
