@@ -7,6 +7,7 @@ from synapse_audit.errors import DataError, UsageError
 from synapse_audit.statistics import (
     benjamini_yekutieli,
     bonett_price,
+    clopper_pearson,
     curve_test,
     draw_position,
     drawn_groups,
@@ -136,6 +137,19 @@ def test_paired_bootstrap_covers_a_known_bernoulli_difference():
 def test_wilson_matches_scipy(successes, n):
     expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
     assert wilson(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 12), (3, 12), (12, 12), (50, 240)])
+@pytest.mark.parametrize("level", [0.95, 0.99])
+def test_clopper_pearson_matches_scipy(successes, n, level):
+    expected = stats.binomtest(successes, n).proportion_ci(level, method="exact")
+    found = clopper_pearson(successes, n, level)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-12)
+
+
+def test_clopper_pearson_of_nothing_is_unknown():
+    low, high = clopper_pearson(np.zeros(2), np.array([0.0, np.nan]))
+    assert np.isnan(low).all() and np.isnan(high).all()
 
 
 def test_wilson_matches_a_published_value():

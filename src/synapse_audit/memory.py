@@ -11,6 +11,7 @@ then each tensor is zeroed page by page anew: in trials that cost half as much C
 from __future__ import annotations
 
 import ctypes
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache
 from time import monotonic
@@ -24,6 +25,16 @@ NUMBERS = 2**20
 PAUSE = 0.1
 """Seconds between two times that freed pages are given back among blocks. After each block it costs
 a tenth of the time of the findings, since the next one needs the same pages."""
+
+
+def peak_memory() -> int | None:
+    """Bytes that this process has held in memory at most; None where the system does not say."""
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most  # Linux counts in KiB
 
 
 def row_chunks(rows: int, each: int) -> Iterator[slice]:

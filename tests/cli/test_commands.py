@@ -93,7 +93,7 @@ def test_a_file_that_names_neither_model_nor_data_is_for_the_bundled_ones(
     cli: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[AuditConfig] = []
-    monkeypatch.setattr(run, "_audit", lambda config, out, *, dry_run, against: seen.append(config))
+    monkeypatch.setattr(run, "_audit", lambda config, out, *, against: seen.append(config))
     path = tmp_path / "mine.toml"
     path.write_text(cli("config", "--preset", "quick").stdout, encoding="utf-8")
     assert cli("run", "--config", path).code == 0
@@ -135,8 +135,8 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(
     assert (called.code, called.stdout) == (0, "")
     assert re.search(r"plan: \d+ cells, \d+ distinct", called.stderr)
     assert re.search(r"expected\s+time\s+\d+\s+s", called.stderr)
-    left = {path.name for path in out.iterdir()}
-    assert not left & {"outcomes", "effects.parquet", "summary.json", "report.html", "findings"}
+    assert re.search(r"disk\s+about\s+\d+\s+MiB", called.stderr)
+    assert not out.exists()
 
 
 def _files(folder: Path) -> dict[Path, bytes]:

@@ -76,7 +76,7 @@ neurons = ["3:4"]
 def asked(monkeypatch: pytest.MonkeyPatch) -> list[AuditConfig]:
     """What ``run`` would audit; nothing is audited."""
     seen: list[AuditConfig] = []
-    monkeypatch.setattr(run, "_audit", lambda config, out, *, dry_run, against: seen.append(config))
+    monkeypatch.setattr(run, "_audit", lambda config, out, *, against: seen.append(config))
     return seen
 
 

@@ -103,6 +103,41 @@ def test_draws_share_a_row():
     assert row["disagreement"] == pytest.approx(0.05)
 
 
+def test_draws_of_other_sites_targets_and_settings_are_rows_of_their_own():
+    half = {"selection": "random", "fraction": 0.5}
+    trials = [
+        (silence(**half, draw=d, **changes), wrong(n))
+        for changes, n in (
+            ({}, 10),
+            ({"site": "mlp_output"}, 30),
+            ({"setting": "drawn over all blocks"}, 50),
+            ({"operator": "translate", "target": "a"}, 20),
+            ({"operator": "translate", "target": "b"}, 40),
+        )
+        for d in range(2)
+    ]
+    evidence = make_evidence(LABELS, trials, stream=[(wrong(0), [True] * 400)] * len(trials))
+    table = pathways(evidence).tables["split"].set_index(["operator", "site", "target", "setting"])
+    assert table["draws"].tolist() == [2] * 5
+    drops = {tuple(x for x in key if isinstance(x, str)): row for key, row in
+             zip(table.index, table["drop"], strict=True)}  # fmt: skip
+    assert drops == {
+        ("mean", "block_output"): pytest.approx(10 / 200),
+        ("mean", "mlp_output"): pytest.approx(30 / 200),
+        ("mean", "block_output", "drawn over all blocks"): pytest.approx(50 / 200),
+        ("translate", "block_output", "a"): pytest.approx(20 / 200),
+        ("translate", "block_output", "b"): pytest.approx(40 / 200),
+    }
+
+
+def test_the_headline_is_of_block_outputs_alone():
+    trials = [(silence("top", 0.5), wrong(20)), (silence("top", 0.5, site="mlp_output"), wrong(90))]
+    evidence = make_evidence(LABELS, trials, stream=[(wrong(20), [True] * 400)] * 2)
+    largest = pathways(evidence).summary["pathways"]["mean"]["largest_indirect"]
+    assert largest.value == pytest.approx(0.0)
+    assert largest.beside["tried"] == 1
+
+
 def test_operators_are_compared_over_distinct_cells():
     top = silence("top", 0.5)
     trials = [(top, wrong(40)), (silence("top", 0.1), wrong(10))]

@@ -56,8 +56,28 @@ def test_whole_sublayers_are_listed_by_layer() -> None:
     table = finding.tables["sublayers"]
     assert table[["layer", "drop"]].to_numpy().tolist() == [[1, 0.0], [2, 0.25]]
     figure = finding.summary["sites"]["attention_output"]
-    assert figure["layer"] == 2
     assert figure["largest_drop"].value == pytest.approx(0.25)
+    assert figure["largest_drop"].beside == {"tried": 2, "tied": [1, 2]}, "5 of 20 name no layer"
+    assert figure["layer"] is None
+
+
+def test_the_interval_of_the_costliest_sublayer_holds_for_all_of_them() -> None:
+    labels = [0, 1] * 100
+    lost = [1 - y if i < 80 else y for i, y in enumerate(labels)]
+    trials = [
+        (silence("top", 1.0, site="mlp_output", layers=str(m)), lost if m == 3 else labels)
+        for m in range(1, 5)
+    ]
+    finding = sites(make_evidence(labels, trials))
+    row = finding.tables["sublayers"].set_index("layer").loc[3]
+    figure = finding.summary["sites"]["mlp_output"]
+    assert figure["layer"] == 3
+    assert figure["largest_drop"].beside["tied"] == [3]
+    # Four at once: z(1 - .025 / 4) / z(.975) = 2.4977 / 1.9600.
+    for end in ("low", "high"):
+        own = abs(row[f"drop_{end}"] - row["drop"])
+        wide = abs(getattr(figure["largest_drop"], end) - row["drop"])
+        assert wide / own == pytest.approx(2.4977 / 1.9600, abs=1e-3)
 
 
 def test_steering_is_set_beside_random_neurons_steered_as_far() -> None:
@@ -71,7 +91,22 @@ def test_steering_is_set_beside_random_neurons_steered_as_far() -> None:
     row = finding.tables["steering"].iloc[0]
     assert (row["target"], row["redirect_rate"], row["random_rate"]) == ("b", 0.5, 0.0)
     assert row["redirect_low"] < 0.5 < row["redirect_high"]
-    assert finding.summary["steering"]["translate"]["redirect"].value == 0.5
+    figure = finding.summary["steering"]["translate"]
+    assert figure["redirect"].value == 0.5
+    assert (figure["target"], figure["redirect"].beside) == ("b", {"tried": 1, "tied": ["b"]})
+
+
+def test_targets_that_are_indistinguishable_are_listed() -> None:
+    aimed = {"operator": "translate", "strength": 1.0}
+    to_b, to_a = [1] * 4 + [0] * 6 + [1] * 10, [0] * 10 + [0] * 5 + [1] * 5
+    trials = [
+        (silence("top", 0.5, ranked_for=name, target=name, **aimed), said)
+        for name, said in (("a", to_a), ("b", to_b))
+    ]
+    figure = sites(make_evidence(LABELS, trials)).summary["steering"]["translate"]
+    assert figure["redirect"].value == 0.5 and figure["target"] is None
+    assert figure["redirect"].beside["tied"] == ["a", "b"]
+    assert figure["redirect"].low >= 0.0
 
 
 def test_without_such_cells_the_reason_is_given() -> None:

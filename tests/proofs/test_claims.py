@@ -30,23 +30,12 @@ from synapse_audit.statistics import (
 )
 from synapse_audit.tables.vulnerability import BUDGETS
 
+from .judging import Tell, generators, judge
+
 pd = pytest.importorskip("pandas")
 pytestmark = pytest.mark.proof
 
-AUDITS = 200
 QUICK = (0.05, 0.1, 0.25, 0.5, 0.8)
-Tell = Callable[[str], None]
-
-
-def judge(sentence: str, wrong: Sequence[bool], nominal: float, tell: Tell) -> None:
-    """At most nominal, up to three standard errors of a share whose true value that is."""
-    share, n = float(np.mean(wrong)), len(wrong)
-    tell(f"| {sentence} | {nominal:.1%} | {share:.1%} | {n} |")
-    assert share <= nominal + 3 * np.sqrt(nominal * (1 - nominal) / n), sentence
-
-
-def generators(audits: int = AUDITS) -> list[np.random.Generator]:
-    return [np.random.default_rng([audit, 11]) for audit in range(audits)]
 
 
 # ---- curves --------------------------------------------------------------------------------------

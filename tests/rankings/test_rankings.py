@@ -73,6 +73,12 @@ def test_probeless_by_hand(plain: RankingContext) -> None:
     np.testing.assert_allclose(found.scores["c"][0], [3 * unit, 0])
 
 
+@pytest.mark.parametrize("method", DETERMINED)
+def test_only_those_listed_compare_across_layers(method: str, plain: RankingContext) -> None:
+    assert rank(method, plain).across == (method in ACROSS)
+    assert ACROSS == ("paper",), "which tests/rankings/test_paper.py ranks by"
+
+
 @pytest.mark.parametrize("method", RANKINGS)
 def test_a_class_without_fit_examples_is_not_ranked_for(method: str, plain: RankingContext) -> None:
     labels = np.where(plain.labels == 2, 1, plain.labels)

@@ -1,6 +1,7 @@
 """Tables of the findings ``sites`` and ``seeds`` with the columns that they write."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -35,6 +36,34 @@ def site_tables(classes: Sequence[str], layers: int) -> dict[str, pd.DataFrame]:
         "sublayers": pd.DataFrame(sublayers),
         "steering": pd.DataFrame(steering),
     }
+
+
+def site_summary(classes: Sequence[str], layers: int) -> dict[str, Any]:
+    """Attention of the last layer is named, no MLP output costs anything, MLP activations tie."""
+    several = list(range(1, layers + 1))
+    return {
+        "sites": {
+            "attention_output": _costliest(0.12, 0.05, several[-1:]) | {"layer": layers},
+            "mlp_output": _costliest(0.06, -0.01, several) | {"layer": None},
+            "mlp_activation": _costliest(0.04, 0.01, several[-2:]) | {"layer": None},
+            "head_input": _costliest(0.6, 0.58, [layers], tried=1) | {"layer": layers},
+        },
+        "steering": {
+            "class_mean": _easiest(list(classes[:2])) | {"target": None},
+            "translate": _easiest(list(classes[:1])) | {"target": classes[0]},
+        },
+    }
+
+
+def _costliest(value: float, low: float, tied: list[int], *, tried: int = 6) -> dict[str, Any]:
+    figure = {"value": value, "low": low, "high": 2 * value - low, "tried": tried, "tied": tied}
+    return {"largest_drop": figure}
+
+
+def _easiest(tied: list[str]) -> dict[str, Any]:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6, "tried": 10, "tied": tied}
+    random = {"value": 0.1, "low": None, "high": None}
+    return {"redirect": figure, "fraction": 0.5, "random": random}
 
 
 def seed_tables(classes: Sequence[str]) -> dict[str, pd.DataFrame]:

@@ -14,7 +14,7 @@ from .agreement_tables import agreement_summary, agreement_tables
 from .attack_tables import attack_tables, profile_tables
 from .fake_certificates import certificates, certificates_summary
 from .fake_guard import advice_tables, guard_tables
-from .fake_sites import seed_tables, site_tables
+from .fake_sites import seed_tables, site_summary, site_tables
 from .fault_tables import fault_rate_tables, fault_tables
 from .membership_tables import membership_summary, membership_tables
 from .named_neurons_tables import given_tables
@@ -47,7 +47,7 @@ def make_result(
     random = np.random.default_rng(seed)
     return FakeResult(
         manifest=_manifest(layers, tests),
-        summary=_summary(classes),
+        summary=_summary(classes) | site_summary(classes, layers),
         predictions=_predictions(classes, random),
         probes=_probes(layers),
         rankings=_rankings(classes, layers, random),

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+import zlib
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,7 +16,7 @@ import pytest
 from synapse_audit.report import SECTIONS, render
 from synapse_audit.report.kit.chapters import CHAPTERS
 from synapse_audit.report.kit.contents import Result, Section
-from synapse_audit.report.kit.page import embed
+from synapse_audit.report.kit.page import embed, pack
 from synapse_audit.tables import TABLES
 
 from .fakes import FakeResult, make_result
@@ -107,10 +108,24 @@ def test_nothing_is_loaded_from_elsewhere(page: Page) -> None:
     assert "script-src 'sha256-" in policy
 
 
+def bundle_of(page: Page) -> str:
+    """Plotly, as the page unpacks it."""
+    packed = next(text for a, text in page.scripts if a.get("id") == "plotly")
+    return zlib.decompress(base64.b64decode(packed), wbits=-15).decode()
+
+
+def test_plotly_is_packed_with_its_size(page: Page) -> None:
+    (given,) = [a for a, _ in page.scripts if a.get("id") == "plotly"]
+    assert given["data-size"] == str(len(bundle_of(page).encode()))
+    assert (
+        zlib.decompress(base64.b64decode(pack("aé</script>")), wbits=-15).decode() == "aé</script>"
+    )
+
+
 def test_policy_names_exactly_the_scripts_of_the_page(page: Page) -> None:
     policy = page.having("meta")[1]["content"] or ""
     # Plotly lies in the page as text and becomes a script when a first figure is near.
-    run = [t for a, t in page.scripts if "type" not in a or a.get("id") == "plotly"]
+    run = [bundle_of(page)] + [text for a, text in page.scripts if "type" not in a]
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in run]
     assert re.findall(r"'sha256-([^']+)'", policy) == digests
 
@@ -200,7 +215,7 @@ def test_an_empty_run_renders() -> None:
 
 
 def test_every_kind_of_trace_is_in_the_bundle(page: Page) -> None:
-    bundle = next(text for a, text in page.scripts if a.get("id") == "plotly")
+    bundle = bundle_of(page)
     kinds = {trace["type"] for spec in specs_of(page) for trace in json.loads(spec)["data"]}
     assert kinds == {"scatter", "heatmap"}
     assert all(f'moduleType:"trace",name:"{kind}"' in bundle for kind in kinds)

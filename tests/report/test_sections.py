@@ -158,6 +158,32 @@ def test_quick_says_that_it_reports_no_tests() -> None:
         assert "No test is reported" in answer(name, quick)
 
 
+def test_a_sublayer_is_named_only_where_it_differs_from_the_others(full: FakeResult) -> None:
+    attention, output, activations, head = SECTIONS["sites"](full).answer
+    assert attention == (
+        "With the whole attention output in layer 6 silenced, accuracy falls by 0.12 "
+        "(0.05 to 0.19), the most."
+    )
+    assert output == (
+        "The MLP output of no single layer is shown to cost accuracy "
+        "(at most 0.060 in this sample)."
+    )
+    assert "of the costliest layer silenced" in activations
+    assert activations.endswith("layers 5 and 6 are indistinguishable in that.")
+    assert head.startswith("With the whole head input silenced, accuracy falls by 0.60")
+
+
+def test_a_target_of_steering_is_named_only_where_it_differs_from_the_others(
+    full: FakeResult,
+) -> None:
+    tied, alone = SECTIONS["steering"](full).answer
+    assert "one class (“norm” and “sqli” are indistinguishable)" in tied
+    assert alone == (
+        "Shifted by the class's distance from the average, 50% of every block sends at most "
+        "0.50 (0.40 to 0.60) of the other examples to “norm”; as many random neurons send 0.100."
+    )
+
+
 def small(**tables: Any) -> FakeResult:
     return FakeResult(findings={"asymmetry": tables})
 

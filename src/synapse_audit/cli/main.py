@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
+from synapse_audit.cli.bad_options import Mistake, explained, shows_help
 from synapse_audit.cli.check import check
 from synapse_audit.cli.compare import compare
 from synapse_audit.cli.config import config
@@ -74,7 +75,7 @@ def main() -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     with noticed() as interrupts:
         try:
-            app()
+            sys.exit(app(standalone_mode=False) or 0)  # what it returns is an exit code
         except BaseException as end:
             if interrupts.explain(end):
                 _say("interrupted; the same command goes on from here")
@@ -82,7 +83,18 @@ def main() -> None:
             if isinstance(end, AuditError):
                 _say(" ".join(str(end).split()))
                 sys.exit(2)
+            if isinstance(end, Mistake):
+                _refuse(end)
             raise
+
+
+def _refuse(mistake: Exception) -> NoReturn:
+    """Ends with what was wrong about the options, or with the help where there were none."""
+    if shows_help(mistake):
+        mistake.show()  # type: ignore[attr-defined]
+    else:
+        _say(" ".join(explained(mistake).split()))
+    sys.exit(2)
 
 
 def _say(line: str) -> None:

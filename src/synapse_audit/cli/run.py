@@ -15,6 +15,8 @@ from synapse_audit.config import AuditConfig, make_config, read_toml
 from synapse_audit.errors import UsageError, choices
 
 if TYPE_CHECKING:
+    from synapse_audit.artifacts import Plan
+    from synapse_audit.pipeline.forecast import Forecast
     from synapse_audit.pipeline.stages import Prepared
     from synapse_audit.sweep import Cost
 
@@ -30,7 +32,10 @@ def run(
         Path | None, typer.Option(help="Run folder. Default: runs/MODEL-PRESET.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file; options win over it.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Stop after the plan.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Say what would be run, and what it takes; write nothing."),
+    ] = False,
     against: Annotated[
         Path | None, typer.Option(help="Run folder whose rows, splits and grid this model gets.")
     ] = None,
@@ -46,7 +51,10 @@ def run(
     if against is not None:
         asked = options_against(asked, against)
     settings = make_config(_with_bundled(asked, read_toml(config) if config else {}), config)
-    _audit(settings, out or _default_out(settings), dry_run=dry_run, against=against)
+    if dry_run:
+        _forecast(settings, against)
+    else:
+        _audit(settings, out or _default_out(settings), against=against)
 
 
 def _with_bundled(options: dict[str, Any], file: dict[str, Any]) -> dict[str, Any]:
@@ -74,10 +82,9 @@ def _default_out(config: AuditConfig) -> Path:
     return Path("runs") / f"{name}-{config.preset}"
 
 
-def _audit(config: AuditConfig, out: Path, *, dry_run: bool, against: Path | None) -> None:
+def _audit(config: AuditConfig, out: Path, *, against: Path | None) -> None:
     from synapse_audit.cli.closing import closing_lines
     from synapse_audit.cli.display import Terminal
-    from synapse_audit.pipeline.audit import Declined
     from synapse_audit.pipeline.seeds import audit_seeds
     from synapse_audit.pipeline.stages import check_names
     from synapse_audit.report import FORMATS, contents
@@ -90,14 +97,11 @@ def _audit(config: AuditConfig, out: Path, *, dry_run: bool, against: Path | Non
             terminal.note(line)
         if against is not None:
             check_same_examples(out, against)
-        return not dry_run
+        return True
 
     check_names(config)  # before the folder is made
     with RunFolder.claim(out).locked():
-        try:
-            result = audit_seeds(config, out, progress=terminal, approve=approve)
-        except Declined:
-            return
+        result = audit_seeds(config, out, progress=terminal, approve=approve)
         with terminal.stage("report", 1) as advance:
             found = contents(result)
             write_text(out / "report.html", FORMATS["html"](found))
@@ -107,12 +111,51 @@ def _audit(config: AuditConfig, out: Path, *, dry_run: bool, against: Path | Non
     show(f"{out / 'report.html'}")
 
 
+def _forecast(config: AuditConfig, against: Path | None) -> None:
+    from synapse_audit.cli.display import Terminal
+    from synapse_audit.pipeline.forecast import forecast
+
+    terminal = Terminal(config.seeds)
+
+    def check(folder: Path) -> None:
+        if against is not None:
+            check_same_examples(folder, against)
+
+    for line in forecast_lines(forecast(config, progress=terminal, check=check), config.seeds):
+        terminal.note(line)
+
+
+def forecast_lines(found: Forecast, seeds: int) -> list[str]:
+    """What would be run, and what that takes, for one seed of several."""
+    from synapse_audit.pipeline.forecast import FACTOR
+
+    cost, each = found.cost, f" for each of {seeds} seeds" if seeds > 1 else ""
+    groups = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in found.groups.items())
+    doubt = "; ".join(f"{name.replace('_', ' ')}: {why}" for name, why in found.uncertain.items())
+    memory = "" if found.memory is None else f"memory about {found.memory / 2**20:,.0f} MiB, "
+    return [
+        _counted(found.plan, cost),
+        f"      {groups}",
+        *([f"      may differ by some cells ({doubt})"] if doubt else []),
+        f"      expected time {cost.least / FACTOR:,.0f} s to {cost.most * FACTOR:,.0f} s for the "
+        f"interventions on {found.examples:,} examples{each} (one small batch was timed: within a "
+        f"factor of {FACTOR:g}), about {cost.clean:,.0f} s for their clean pass; probes, rankings "
+        "and findings come on top",
+        f"      {memory}disk about {found.disk / 2**20:,.0f} MiB",
+        *(f"      left out for the time budget: {name}" for name in found.left_out),
+    ]
+
+
+def _counted(plan: Plan, cost: Cost) -> str:
+    routes = ", ".join(f"{n:,} {route}" for route, n in sorted(cost.cells.items()))
+    return f"plan: {len(plan.cells):,} cells, {len(plan.actions):,} distinct ({routes})"
+
+
 def plan_lines(prepared: Prepared) -> list[str]:
     """The plan in words: cells, routes, work saved, expected time."""
     plan, cost = prepared.plan, prepared.cost
-    routes = ", ".join(f"{n:,} {route}" for route, n in sorted(cost.cells.items()))
     return [
-        f"plan: {len(plan.cells):,} cells, {len(plan.actions):,} distinct ({routes})",
+        _counted(plan, cost),
         f"      saves {cost.saved:.0%} of the blocks that a full pass per cell would run; "
         f"expected time {expected(cost)}",
         *(f"      left out for the time budget: {name}" for name in prepared.left_out),

@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from scipy import stats
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, REMOVAL_GROUPS, Cell, Group
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Cell, Group
+from synapse_audit.effects.questions import in_order
 from synapse_audit.statistics import (
     CurveTest,
     DrawPosition,
-    benjamini_yekutieli,
     curve_test,
     draw_position,
     least_p,
@@ -72,12 +72,10 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
     have), else the shared ones.
 
     Returns:
-        One row per curve: the columns CURVE, then area, t, df, p_value, and p_adjusted. The first
-        curve over all layers at the pooled position, ranked for all classes, is the one question
-        that was named beforehand, so its p stands as it is; all others are corrected together
-        (Benjamini-Yekutieli). With B draws p is at least 1 / (B + 1), so with 20 none of several
-        further curves can be significant: that takes more draws. A curve without random controls
-        has nulls.
+        One row per curve: the columns CURVE, then area, t, df, p_value, and p_adjusted, for which
+        the curves of one question are tested in an order set beforehand
+        (:mod:`synapse_audit.effects.questions`); the headline curve is the first of all, so its p
+        stands as it is. A curve without random controls has nulls.
     """
     mine = effects[effects["group"].isin(TESTED) & (effects["operator"] == HEADLINE_OPERATOR)]
     random_controls = dict(_curves(mine[mine["selection"] == "random"], CURVE))
@@ -89,23 +87,7 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
     tests = pd.DataFrame(rows, columns=[*CURVE, *CurveTest._fields[:-1], "p_value"])
     kinds = dict.fromkeys(CURVE, "str") | dict.fromkeys(["strength", "area", "t"], "float64")
     tests = tests.astype(kinds | {"df": "Int64", "p_value": "float64"})
-    p = tests["p_value"].to_numpy()
-    return tests.assign(p_adjusted=_corrected(p, _primary(tests)))
-
-
-def _primary(tests: pd.DataFrame) -> Bool[np.ndarray, " curves"]:
-    """Which curve is the question that was named beforehand: the first one over all layers."""
-    wide = (tests["layers"] == ALL_LAYERS) & (tests["position"] == "pooled")
-    there = (wide & tests["ranked_for"].isna()).to_numpy(dtype=bool)
-    return there & (np.cumsum(there) == 1)
-
-
-def _corrected(
-    p: Float[np.ndarray, " curves"], primary: Bool[np.ndarray, " curves"]
-) -> Float[np.ndarray, " curves"]:
-    adjusted = p.copy()
-    adjusted[~primary] = benjamini_yekutieli(p[~primary])
-    return adjusted
+    return tests.assign(p_adjusted=in_order(tests))
 
 
 def _own_random_controls(

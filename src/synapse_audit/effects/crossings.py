@@ -65,6 +65,32 @@ def crossing(fractions: Points, losses: Losses, level: float) -> Crossing:
     )
 
 
+class Enough(NamedTuple):
+    """The smallest size that is enough, from two sides; NaN where none is."""
+
+    value: float
+    """By what was measured."""
+    low: float
+    """Smallest size that may be enough: with 97.5 % confidence no smaller one tried is."""
+    high: float
+    """Smallest size that surely is, with 97.5 % confidence."""
+
+
+def smallest_enough(sizes: Points, reached: Losses, level: float) -> Enough:
+    """The smallest of the sizes tried at which at least ``level`` is reached.
+
+    Low errs only where the one that truly is the smallest looks too weak: one comparison. High
+    errs where any that is not enough looks so, and the smallest is taken of all that do; so those
+    bounds are widened for all sizes tried (Bonferroni).
+
+    Args:
+        sizes: of every experiment, in any order.
+    """
+    surely = widened(reached.value, reached.low, reached.high, among=len(sizes)).low
+    enough = [sizes[part >= level - ROUNDING] for part in (reached.value, reached.high, surely)]
+    return Enough(*(float(found.min()) if len(found) else float("nan") for found in enough))
+
+
 def interpolated(fractions: Points, losses: Points, level: float) -> float:
     """Where a straight line between grid points reaches the level; infinity where it never does.
 

@@ -80,16 +80,19 @@ def largest_of(
     value: Float[np.ndarray, " candidates"],
     low: Float[np.ndarray, " candidates"],
     high: Float[np.ndarray, " candidates"],
+    *,
+    least: float = -1.0,
 ) -> Largest:
     """The largest of values with 95 % intervals, its own widened to hold for all at once.
 
-    Two values are distinguished where they differ by more than their half widths added in squares,
-    as independent estimates would; paired ones rarely differ by less.
+    Values lie within [``least``, 1]; NaN is not among them. Two values are distinguished where
+    they differ by more than their half widths added in squares, as independent estimates would;
+    paired ones rarely differ by less.
     """
     wide = widened(value, low, high, among=len(value))
     place, half = int(np.argmax(value)), (wide.high - wide.low) / 2
     apart = value[place] - value > np.hypot(half[place], half)
-    ends = (float(wide.low[place]), float(wide.high[place]))
+    ends = (max(float(wide.low[place]), least), min(float(wide.high[place]), 1.0))
     return Largest(place, float(value[place]), *ends, ~apart)
 
 

@@ -16,9 +16,12 @@ import pandas as pd
 from jaxtyping import Float
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import TOLERANCE, draw_range, grid_band, where
+from synapse_audit.effects.breaking import effective_examples
+from synapse_audit.effects.crossings import Losses, smallest_enough
+from synapse_audit.effects.curves import draw_range, where
 from synapse_audit.effects.no_numbers import no_numbers
 from synapse_audit.effects.resampled import accuracy, chance, clean_accuracy
+from synapse_audit.statistics import paired_interval
 from synapse_audit.summary import Figure
 from synapse_audit.tables.faults import FLIPS, GAINS, HALVING, HEAD_ROWS, NOISE, SHAPED_PUSHES
 
@@ -64,18 +67,15 @@ def flips_table(flipped: pd.DataFrame) -> pd.DataFrame:
 def halving_table(evidence: Evidence, flipped: pd.DataFrame) -> pd.DataFrame:
     """The smallest number of bits at which half the distance from clean to chance is lost.
 
-    Only numbers that were tried count; null where even ``most`` bits do not suffice. Random
-    choices: of the mean accuracy over draws. Targeted searches are left out.
+    Only numbers that were tried count; null where even ``most`` bits do not suffice. ``low`` and
+    ``high``: see :func:`synapse_audit.effects.crossings.smallest_enough`. Random choices: of the
+    mean accuracy over draws. Targeted searches are left out.
     """
     rows = []
     keys = ["format", "kind", "part", "layer", "selection"]
     for key, group in _groups(flipped[flipped["target"].isna()], keys):
-        bits, samples = _by_bits(evidence, group)
-        smallest = _first(evidence, bits, samples)
-        band = grid_band(smallest[1:])
-        ends = [smallest[0], float(band.low), float(band.high)]
-        finite = [end if np.isfinite(end) else None for end in ends]
-        rows.append((*key, *finite, bits[-1]))
+        bits, short = _by_bits(evidence, group)
+        rows.append((*key, *smallest_enough(bits, short, 0.0), bits[-1]))
     table = pd.DataFrame(rows, columns=HALVING.names)
     return table.astype(dict.fromkeys(["layer", "bits", "low", "high", "most"], "float64"))
 
@@ -103,24 +103,20 @@ def _crashed(evidence: Evidence, actions: Sequence[str]) -> Float[np.ndarray, " 
 
 def _by_bits(
     evidence: Evidence, group: pd.DataFrame
-) -> tuple[list[float], Float[np.ndarray, "counts samples"]]:
-    """Numbers of bits, ascending, and accuracy at each: the value, then every resample."""
-    bits = sorted({float(n) for n in group["strength"]})
-    found = accuracy(evidence, list(group["action"]))
-    both = np.concatenate([found.value[:, None], found.samples], axis=1)
+) -> tuple[Float[np.ndarray, " counts"], Losses]:
+    """Numbers of bits, ascending, and how far beyond half of the way to chance each one is."""
+    bits = np.unique(group["strength"].to_numpy(dtype=np.float64))
+    found, clean, floor = (
+        accuracy(evidence, list(group["action"])),
+        clean_accuracy(evidence),
+        chance(evidence),
+    )
     places = [(group["strength"] == n).to_numpy() for n in bits]
-    return bits, np.stack([both[place].mean(axis=0) for place in places])
-
-
-def _first(
-    evidence: Evidence, bits: Sequence[float], accuracies: Float[np.ndarray, "counts samples"]
-) -> Float[np.ndarray, " samples"]:
-    clean, floor = clean_accuracy(evidence), chance(evidence)
-    middle = [
-        np.concatenate([part.value, part.samples[0]]) for part in (clean, floor)
-    ]  # values first
-    lost = accuracies <= (middle[0] + middle[1]) / 2 + TOLERANCE
-    return np.where(lost.any(axis=0), np.asarray(bits)[lost.argmax(axis=0)], np.inf)
+    value, samples = (
+        (one + other) / 2 - np.stack([part[place].mean(axis=0) for place in places])
+        for one, other, part in zip(clean, floor, found, strict=True)
+    )
+    return bits, Losses(value, *paired_interval(value, samples, effective_examples(evidence)))
 
 
 def _figures(halving: pd.DataFrame) -> dict[str, Any] | Figure:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence, Finding
+from synapse_audit.effects.crossings import Losses, smallest_enough
 from synapse_audit.effects.curves import draw_range
 from synapse_audit.summary import Figure
 from synapse_audit.tables.inputs import ATTACKS
@@ -66,11 +67,12 @@ def _figures(table: pd.DataFrame) -> dict[str, Any]:
 
 
 def _half(rows: pd.DataFrame) -> Figure:
-    """Smallest strength that changes half of the predictions; its ends by those of the rates."""
-    ends = [
-        float(rows.loc[rows[column] >= HALF, "strength"].min())
-        for column in ("flip_rate", "flip_rate_high", "flip_rate_low")
-    ]
-    if np.isnan(ends[0]):
+    """Smallest strength tried that changes half of the predictions, and what a sample leaves open.
+
+    See :func:`synapse_audit.effects.crossings.smallest_enough`.
+    """
+    rates = Losses(*(rows[f"flip_rate{end}"].to_numpy(dtype=float) for end in ENDS))
+    found = smallest_enough(rows["strength"].to_numpy(dtype=float), rates, HALF)
+    if np.isnan(found.value):
         return Figure.unknown("no strength tried changes half of the predictions")
-    return Figure(ends[0], ends[1], ends[2])
+    return Figure(found.value, found.low, found.high)

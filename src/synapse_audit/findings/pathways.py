@@ -30,7 +30,14 @@ from synapse_audit.artifacts import (
 )
 from synapse_audit.effects.curves import draw_range, where
 from synapse_audit.effects.resampled import accuracy, direct_accuracy
-from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wilson
+from synapse_audit.effects.selection import widened
+from synapse_audit.statistics import (
+    Z_975,
+    Interval,
+    bonett_price,
+    clopper_pearson,
+    paired_interval,
+)
 from synapse_audit.summary import Figure
 from synapse_audit.tables.pathways import OPERATORS, SPLIT
 
@@ -50,7 +57,13 @@ ALL_DIRECT = (
     "direct by construction"
 )
 NO_CURVE = "the route along the pooled row alone was not run on this operator's headline curve"
-KEYS = ["operator", "strength", "layers", "selection", "ranking", "ranked_for", "fraction"]
+KEYS = [
+    *("operator", "strength", "site", "layers", "selection", "ranking", "ranked_for"),
+    *("target", "setting", "fraction"),
+]
+"""What the draws of one row share: all but the draw."""
+
+HEADLINE = {"site": "block_output", "target": None, "setting": None}
 SHORT = {
     "accuracy_drop": "drop",
     "accuracy_drop_low": "drop_low",
@@ -88,7 +101,8 @@ def cells_table(evidence: Evidence) -> pd.DataFrame:
 def split_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     """One row per ranked cell; draws of one random selection share a row.
 
-    A ranked row's through interval is the paired bootstrap over both phases. Where correctness
+    A ranked row's through interval is the paired bootstrap over both phases, with one example lost
+    and one won added to the exact ones. Where correctness
     differs on fewer than five exactly run examples it is Bonett and Price's instead, which counts
     examples as if unweighted, with the error that the pilot lets expect of the second phase; both
     are approximate. A drawn row is the mean over its draws with the band of one more, and the
@@ -119,7 +133,8 @@ def indirect_interval(evidence: Evidence, cells: pd.DataFrame) -> Interval:
     n = np.full(len(rows), float(len(labels)))
     closed, seen = bonett_price(lost, won, n), (lost - won) / n
     beside = Z_975 * direct.error[rows]
-    low, high = interval(samples)
+    exact = cells["n_exact"].to_numpy(dtype=np.float64)
+    low, high = paired_interval(value, samples, exact)
     few = (before != after).sum(axis=1) < FEW
     low = np.where(few, value - np.hypot(seen - closed.low, beside), low)
     high = np.where(few, value + np.hypot(closed.high - seen, beside), high)
@@ -146,8 +161,11 @@ def operators_table(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str, Any]:
-    """The headline curve's largest through part and largest disagreement."""
-    wanted = {"operator": operator, "layers": ALL_LAYERS, "selection": "top"}
+    """The headline curve's largest through part and largest disagreement.
+
+    Each was picked among the curve's points, so its interval holds for all of them at once.
+    """
+    wanted = {"operator": operator, "layers": ALL_LAYERS, "selection": "top", **HEADLINE}
     curve = where(split, wanted | {"ranking": evidence.grid.rankings[0], "ranked_for": GLOBAL})
     if curve.empty:
         why = NO_CURVE if len(split) else _why(evidence)
@@ -158,16 +176,19 @@ def _figures(evidence: Evidence, split: pd.DataFrame, operator: str) -> dict[str
     # Rounded, so that rounding errors of no effect at all do not choose.
     most = curve.iloc[int(curve["indirect_drop"].abs().round(9).to_numpy().argmax())]
     apart = curve.iloc[int(curve["disagreement"].to_numpy().argmax())]
-    bounds = wilson(apart["disagreement"] * apart["n_exact"], float(apart["n_exact"]))
+    n, points = float(apart["n_exact"]), len(curve)
+    bounds = clopper_pearson(apart["disagreement"] * n, n, level=1 - 0.05 / points)
     found: dict[str, Any] = {
         name: float(most[name]) for name in ("fraction", "drop", "direct_drop", "n_exact")
     }
     differ: dict[str, Any] = {name: float(apart[name]) for name in ("fraction", "n_exact")}
-    low, high = bounds.low.item(), bounds.high.item()
-    indirect = (most["indirect_drop"], most["indirect_low"], most["indirect_high"])
+    through, *ends = (np.asarray(most[f"indirect_{name}"]) for name in ("drop", "low", "high"))
+    wide = widened(through, *ends, among=points)
+    low, high = np.maximum(wide.low, -1.0).item(), np.minimum(wide.high, 1.0).item()
+    share = (apart["disagreement"], bounds.low.item(), bounds.high.item())
     return {
-        "largest_indirect": Figure(*indirect, beside=found),
-        "largest_disagreement": Figure(apart["disagreement"], low, high, beside=differ),
+        "largest_indirect": Figure(through.item(), low, high, beside={"tried": points, **found}),
+        "largest_disagreement": Figure(*share, beside={"tried": points, **differ}),
     }
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.effects.curves import draw_range, where
+from synapse_audit.effects.selection import largest_of
 from synapse_audit.summary import Figure
 from synapse_audit.tables.sites import REMOVAL, STEERING, SUBLAYERS
 
@@ -23,6 +24,8 @@ SHORT = {
     "redirect_rate_low": "redirect_low",
     "redirect_rate_high": "redirect_high",
 }
+ENDS = ("drop_low", "drop_high")
+RATE_ENDS = ("redirect_low", "redirect_high")
 SETTING = ["site", "operator", "position", "fraction"]
 
 
@@ -85,21 +88,39 @@ def steering_table(evidence: Evidence) -> pd.DataFrame:
 
 
 def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any] | Figure:
-    """Per site, the layer whose whole sublayer costs most."""
+    """Per site, the layer whose whole sublayer costs most.
+
+    The interval holds for all layers of the site at once, since the largest was picked. ``tied``:
+    layers whose loss is indistinguishable from it, itself included; ``layer``: the one that costs
+    most, null where several are tied, or the largest loss is not shown to be above 0.
+    """
     figures: dict[str, Any] = {}
-    for site, rows in sublayers.groupby("site"):
-        worst = rows.sort_values("drop", kind="stable").iloc[-1]
-        cost = Figure(worst["drop"], worst["drop_low"], worst["drop_high"])
-        figures[str(site)] = {"largest_drop": cost, "layer": int(worst["layer"])}
+    for site, rows in sublayers.dropna(subset=["drop"]).groupby("site"):
+        found = largest_of(*(rows[n].to_numpy(dtype=float) for n in ("drop", *ENDS)))
+        tied = sorted(int(layer) for layer in rows["layer"][found.tied])
+        among = {"tried": len(rows), "tied": tied}
+        shown = len(rows) == 1 or (found.low > 0 and len(tied) == 1)
+        layer = int(rows["layer"].iloc[found.place]) if shown else None
+        cost = Figure(found.value, found.low, found.high, beside=among)
+        figures[str(site)] = {"largest_drop": cost, "layer": layer}
     return figures or Figure.unknown("no site besides the block output was swept")
 
 
 def _steering_figures(steering: pd.DataFrame) -> dict[str, Any] | Figure:
-    """Per operator, the target that most examples can be steered to."""
+    """Per operator, the target that most examples can be steered to.
+
+    The interval holds for all targets and shares of neurons at once, since the largest was picked.
+    ``tied``: targets whose largest rate is indistinguishable from it; ``target`` is null where
+    those are several.
+    """
     figures: dict[str, Any] = {}
     for operator, rows in steering.dropna(subset=["redirect_rate"]).groupby("operator"):
-        best = rows.sort_values("redirect_rate", kind="stable").iloc[-1]
-        rate = Figure(best["redirect_rate"], best["redirect_low"], best["redirect_high"])
-        at = {"target": str(best["target"]), "fraction": float(best["fraction"])}
+        rates = (rows[n].to_numpy(dtype=float) for n in ("redirect_rate", *RATE_ENDS))
+        found = largest_of(*rates, least=0.0)
+        best, tied = rows.iloc[found.place], sorted(set(rows["target"][found.tied]))
+        among = {"tried": len(rows), "tied": tied}
+        rate = Figure(found.value, found.low, found.high, beside=among)
+        named = str(best["target"]) if len(tied) == 1 else None
+        at = {"target": named, "fraction": float(best["fraction"])}
         figures[str(operator)] = {"redirect": rate, **at, "random": Figure(best["random_rate"])}
     return figures or Figure.unknown("no aimed operator was swept")

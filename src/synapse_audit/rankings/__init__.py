@@ -25,7 +25,7 @@ from synapse_audit.rankings.probe import rank_probe
 from synapse_audit.rankings.probeless import rank_probeless
 from synapse_audit.rankings.random import rank_random
 
-__all__ = ["ATTRIBUTED", "RANKINGS", "RankingContext", "rank", "ranking_table"]
+__all__ = ["ACROSS", "ATTRIBUTED", "RANKINGS", "RankingContext", "rank", "ranking_table"]
 
 RANKINGS: dict[str, Callable[[RankingContext], Ranking]] = {
     "probe": rank_probe,
@@ -40,6 +40,9 @@ RANKINGS: dict[str, Callable[[RankingContext], Ranking]] = {
 
 ATTRIBUTED = ("activation_gradient", "conductance")
 """Rankings that need gradients of the model."""
+
+ACROSS = ("paper",)
+"""Rankings whose scores compare across layers."""
 
 
 def rank(method: str, context: RankingContext) -> Ranking:

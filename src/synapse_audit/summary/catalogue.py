@@ -209,9 +209,11 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     Entry(
         "profile.reach.<class>.<space>.<share>",
-        "smallest size tried, in this space, that redirects 10 or 50 % to this class",
+        "smallest size tried, in this space, that redirects 10 or 50 % to this class; high: that "
+        "surely does",
         "size",
         "higher",
+        "picked",
     ),
     Entry(
         "profile.agreement.<role>.<spaces>",

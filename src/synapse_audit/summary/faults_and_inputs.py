@@ -7,9 +7,11 @@ from synapse_audit.summary.entry import Entry
 FAULTS_AND_INPUTS: tuple[Entry, ...] = (
     Entry(
         "faults.halving_bits.<format>",
-        "searched bit flips of the head that take half of the accuracy above chance",
+        "fewest searched bit flips of the head that take half of the accuracy above chance; high: "
+        "that surely do",
         "bits",
         "higher",
+        "picked",
     ),
     Entry(
         "fault_rate.all.<share>",
@@ -38,9 +40,10 @@ FAULTS_AND_INPUTS: tuple[Entry, ...] = (
     ),
     Entry(
         "inputs.<attack>.changes_half",
-        "smallest strength tried that changes half of the predictions",
+        "smallest strength tried that changes half of the predictions; high: that surely does",
         "size",
         "higher",
+        "picked",
     ),
     Entry(
         "typed.any",

@@ -8,7 +8,7 @@ from synapse_audit.sweep.attention import (
 )
 from synapse_audit.sweep.bfloat16 import in_bfloat16, may_be_bfloat16, multiplies_bfloat16
 from synapse_audit.sweep.clean import CleanStates, clean_pass
-from synapse_audit.sweep.cost import Cost, estimate
+from synapse_audit.sweep.cost import Cost, Timing, estimate
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.intervening import intervene
 from synapse_audit.sweep.resuming import answers_from
@@ -54,6 +54,7 @@ __all__ = [
     "Site",
     "Subsampling",
     "Tap",
+    "Timing",
     "Unit",
     "UnitStore",
     "Work",

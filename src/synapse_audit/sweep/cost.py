@@ -14,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int
@@ -46,6 +47,16 @@ ENOUGH = 0.4
 """Seconds after which a route is timed on no further batch."""
 
 
+class Timing(NamedTuple):
+    """How much is run to time a plan."""
+
+    batches: int = BATCHES
+    cells: int = SAMPLE
+    """Per slow route and batch."""
+    tokens: int | None = None
+    """Padded tokens that a batch is cut to; None: a whole batch."""
+
+
 @dataclass(frozen=True)
 class Cost:
     """Expected seconds of a sweep."""
@@ -62,6 +73,8 @@ class Cost:
     """Route → distinct actions."""
     saved: float
     """Share of the blocks of a full pass per distinct action that do not run, all being exact."""
+    clean: float = float("nan")
+    """Seconds of one clean pass over the examples."""
 
     def on_part(self, shares: Mapping[str, float]) -> Cost:
         """The same where some actions run on a share of the examples only."""
@@ -100,6 +113,7 @@ def estimate(
     rows: Int[np.ndarray, " evaluate"],
     chosen: Subsampling,
     batch_size: int | None = None,
+    timing: Timing = Timing(),  # noqa: B008 (frozen)
 ) -> Cost:
     """Times a few cells of each route on a few batches and extrapolates."""
     batches = length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
@@ -107,9 +121,11 @@ def estimate(
     groups = _by_route(plan)
     trials = [Trial(route, tuple(cells)) for route, cells in groups.items()]
     trials += [Trial(STREAM, tuple(estimated), first_phase=True)] if estimated else []
-    for clean in _clean_states(engine, encoded, batches):
+    passes_timed: list[float] = []
+    for clean, took in _clean_states(engine, encoded, batches, timing):
+        passes_timed.append(took / clean.tokens)
         for trial in trials:
-            trial.run(engine, clean)
+            trial.run(engine, clean, timing.cells)
         release_memory()
         if all(trial.known for trial in trials):
             break
@@ -129,6 +145,7 @@ def estimate(
         pilot=tried * chosen.pilot / max(1, len(rows)),
         cells={route: len(cells) for route, cells in groups.items()},
         saved=_saved(plan, layers),
+        clean=float(np.median(passes_timed)) * padded if passes_timed else float("nan"),
     )
 
 
@@ -158,11 +175,11 @@ class Trial:
         """The median over batches."""
         return float(np.median(self.rates))
 
-    def run(self, engine: Engine, clean: CleanStates) -> None:
+    def run(self, engine: Engine, clean: CleanStates, cells: int = SAMPLE) -> None:
         """Times some cells on a batch, unless enough time was spent on others."""
         if self.known:
             return
-        sample = _spread(self.cells, SAMPLE if self.slow else stack_size(self.route, clean))
+        sample = _spread(self.cells, cells if self.slow else stack_size(self.route, clean))
         took = _time(engine, clean, self.route, sample)
         size = clean.tokens if self.slow else len(clean.examples)
         self.rates.append(took / size / _work(sample, self.route, engine.classifier.n_layers))
@@ -175,14 +192,18 @@ def _saved(plan: Plan, n_layers: int) -> float:
 
 
 def _clean_states(
-    engine: Engine, encoded: Encoded, batches: Sequence[Int[np.ndarray, " _"]]
-) -> Iterator[CleanStates]:
-    """Of batches from short to long, the middling one first; each made when it is asked for."""
-    places = np.linspace(0, len(batches) - 1, min(BATCHES, len(batches)) + 2)[1:-1]
+    engine: Engine, encoded: Encoded, batches: Sequence[Int[np.ndarray, " _"]], timing: Timing
+) -> Iterator[tuple[CleanStates, float]]:
+    """Of batches from short to long, the middling one first, each with the seconds it took."""
+    places = np.linspace(0, len(batches) - 1, min(timing.batches, len(batches)) + 2)[1:-1]
     chosen = np.unique(places.round().astype(int))
     for i in sorted(chosen, key=lambda place: abs(place - len(batches) // 2)):
-        batch = engine.classifier.collate(encoded, batches[i])
-        yield clean_pass(engine.classifier, batch, batches[i], engine.tap)
+        rows = batches[i]
+        if timing.tokens is not None:
+            rows = rows[: max(1, timing.tokens // max(1, int(encoded.lengths[rows].max())))]
+        batch, start = engine.classifier.collate(encoded, rows), time.perf_counter()
+        states = clean_pass(engine.classifier, batch, rows, engine.tap)
+        yield states, time.perf_counter() - start
 
 
 def blocks(cell: Cell, route: str, n_layers: int) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synapse_audit.tables.column import EITHER, count, estimate, number
+from synapse_audit.tables.column import EITHER, count, estimate, number, text
 from synapse_audit.tables.shared import (
     ACCURACY_LOST,
     DRAWS,
@@ -13,7 +13,9 @@ from synapse_audit.tables.shared import (
     RANKED_FOR,
     RANKING,
     SELECTION,
+    SITE,
     STRENGTH,
+    TARGET,
 )
 from synapse_audit.tables.table import of_finding
 
@@ -23,10 +25,13 @@ SPLIT = of_finding(
     "a set at the pooled position, its effect split in two; draws share a row",
     OPERATOR,
     STRENGTH,
+    SITE,
     LAYERS,
     SELECTION,
     RANKING,
     RANKED_FOR,
+    TARGET,
+    text("setting", "the paper's name of the setting; null: none of its own"),
     FRACTION,
     count("n_exact", "examples", "examples that were run exactly; of draws the smallest number"),
     *DROP,

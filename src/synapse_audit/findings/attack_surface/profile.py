@@ -11,7 +11,7 @@ own examples are easily lost. Spaces are complementary where they disagree on th
 from __future__ import annotations
 
 from itertools import combinations, permutations
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,8 @@ from jaxtyping import Float
 from scipy.stats import rankdata, spearmanr
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.curves import TOLERANCE, grid_band
+from synapse_audit.effects.crossings import Losses, smallest_enough
+from synapse_audit.effects.curves import TOLERANCE
 from synapse_audit.findings.attack_surface.experiments_by_space import (
     SPACES,
     SpaceExperiments,
@@ -55,9 +56,8 @@ def profile(evidence: Evidence) -> Finding:
     points, reach = [], []
     for target in range(len(evidence.classes)):
         for experiments in spaces.values():
-            rows, redirects = _toward(experiments, target)
-            points.append(rows)
-            reach.append(_reach(rows, redirects))
+            points.append(_toward(experiments, target))
+            reach.append(_reach(points[-1]))
     weak = {role: _weaknesses(evidence, spaces, role) for role in ROLES}
     tables = {
         "points": POINTS.joined(points),
@@ -73,16 +73,8 @@ def profile(evidence: Evidence) -> Finding:
 # ---- redirects -------------------------------------------------------------------------------
 
 
-class TargetExperiments(NamedTuple):
-    """One space seen from one class."""
-
-    rows: pd.DataFrame
-    """``POINTS``, one row per act."""
-    redirects: Float[np.ndarray, "acts resamples"]
-
-
-def _toward(experiments: SpaceExperiments, target: int) -> TargetExperiments:
-    """What the acts of one space that aim at the target, or at no class, do toward it."""
+def _toward(experiments: SpaceExperiments, target: int) -> pd.DataFrame:
+    """``POINTS``: what a space's experiments that aim at the target, or at none, do toward it."""
     name = experiments.evidence.classes[target]
     chosen = experiments.toward(name)
     rows = experiments.table.iloc[chosen].reset_index(drop=True).assign(target=name)
@@ -91,22 +83,23 @@ def _toward(experiments: SpaceExperiments, target: int) -> TargetExperiments:
         short = {"redirect_rate": "redirect", "accuracy_drop": "drop"}.get(column, column)
         ends = {f"{short}_low": estimate.low, f"{short}_high": estimate.high}
         rows = rows.assign(**{column: estimate.value}, **ends)
-    return TargetExperiments(rows.reindex(columns=POINTS.names), found["redirect_rate"].samples)
+    return rows.reindex(columns=POINTS.names)
 
 
-def _reach(rows: pd.DataFrame, redirects: Float[np.ndarray, "acts resamples"]) -> pd.DataFrame:
-    """The smallest budget that redirects enough, with the range of budgets over resamples."""
-    known = rows["budget"].notna().to_numpy(dtype=bool)
-    rows, redirects = rows[known], redirects[known]
+def _reach(rows: pd.DataFrame) -> pd.DataFrame:
+    """The smallest budget that redirects enough, and what the sample leaves open about it.
+
+    See :func:`synapse_audit.effects.crossings.smallest_enough`.
+    """
+    rows = rows.dropna(subset=["budget"])
     if rows.empty:
         return REACH.empty()
-    budgets = rows["budget"].to_numpy(dtype=np.float64)[:, None]
+    budgets = rows["budget"].to_numpy(dtype=np.float64)
+    rates = Losses(*(rows[name].to_numpy(dtype=np.float64) for name in RATES[:3]))
     found = []
     for level in LEVELS:
         row: dict[Any, Any] = rows.iloc[0][["target", "space", "unit"]].to_dict() | {"level": level}
-        reached = np.where(redirects >= level - TOLERANCE, budgets, np.inf).min(axis=0)
-        ends = grid_band(reached)
-        row["low"], row["high"] = (float(e) if np.isfinite(e) else np.nan for e in ends)
+        _, row["low"], row["high"] = smallest_enough(budgets, rates, level)
         enough = rows[rows["redirect_rate"] >= level - TOLERANCE]
         if len(enough):
             best = enough.sort_values(["budget", "redirect_rate"], ascending=[True, False])

@@ -30,6 +30,7 @@ from synapse_audit.effects.exact_subsample import (
     samples,
     whole,
 )
+from synapse_audit.effects.selection import widened
 from synapse_audit.findings.detection.alarms import (
     CURVE,
     FAILURES,
@@ -263,14 +264,21 @@ def _too_few(limit: float, size: float) -> str:
     )
 
 
-def _at(row: pd.Series, name: str) -> Figure:
+def _at(row: pd.Series, name: str, *, among: int) -> Figure:
+    """A rate whose interval holds for as many rows as it was picked from."""
     if pd.isna(row[name]):
         return Figure.unknown(f"too few benign examples among the {int(row['n'])} that are exact")
-    return Figure(row[name], row[f"{name}_low"], row[f"{name}_high"])
+    value, low, high = (np.array(float(row[f"{name}{end}"])) for end in ("", "_low", "_high"))
+    wide = widened(value, low, high, among=among)
+    ends = np.maximum(wide.low, 0.0).item(), np.minimum(wide.high, 1.0).item()
+    return Figure(value.item(), *ends)
 
 
 def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
-    """Where the headline curve lets most attacks pass by prediction."""
+    """Where the headline curve lets most attacks pass by prediction.
+
+    Intervals hold for all its points at once.
+    """
     curve = where(removal, {"operator": operator, "selection": "top"})
     curve = curve.dropna(subset=["missed_alarm"])
     if curve.empty:
@@ -279,5 +287,5 @@ def _worst(removal: pd.DataFrame, operator: str) -> dict[str, Any]:
     return {
         "fraction": Figure(float(row["fraction"])),
         "n": Figure(float(row["n"])),
-        **{name: _at(row, name) for name in SPREAD},
+        **{name: _at(row, name, among=len(curve)) for name in SPREAD},
     }

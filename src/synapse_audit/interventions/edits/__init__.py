@@ -17,6 +17,7 @@ from synapse_audit.interventions.edits.bit_choice import (
     counts_of,
     formats_of,
     kinds_of,
+    placeholder_flips,
 )
 from synapse_audit.interventions.edits.bit_flips import (
     ChosenFlips,
@@ -97,6 +98,7 @@ __all__ = [
     "linf",
     "noisy_share",
     "paper_push",
+    "placeholder_flips",
     "push",
     "random_flips",
     "ranked_flips",

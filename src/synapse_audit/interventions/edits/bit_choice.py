@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from synapse_audit.interventions.edits.bit_flips import ChosenFlips, ranked_flips
+from synapse_audit.interventions.edits.bit_flips import ChosenFlips, random_flips, ranked_flips
 from synapse_audit.interventions.edits.bit_search import (
     Astray,
     Objective,
@@ -94,6 +94,30 @@ def choose_flips(
         for index, name in enumerate(attacked.classifier.classes):
             aimed = _victim(attacked, part, away_from=index)
             yield _searched(aimed, Toward(index), part, formats[0], max(counts), name)
+
+
+def placeholder_flips(
+    part: Part, formats: Sequence[str], counts: Sequence[int], classes: Sequence[str]
+) -> Iterator[ChosenFlips]:
+    """As many flips as :func:`choose_flips` takes at most, of arbitrary bits: for a plan's size.
+
+    A search that has nothing left to gain takes fewer.
+    """
+    if part.name not in (HEAD, ATTENTION, MLP):
+        return
+    most, steps = max(counts_of(counts, part.name)), max(counts)
+    steps = steps if part.name == HEAD else min(steps, BLOCK_STEPS)
+    generator = np.random.default_rng(0)
+    for format in formats_of(formats, part.name):
+        kinds = kinds_of(format, part.name)
+        bits = FORMATS[format].bits(kinds[0])
+        flips = random_flips(part.weights, bits, max(most, steps), generator)
+        for kind in kinds:
+            yield ChosenFlips("top", format, kind, part.name, part.layer, None, flips[:most])
+        aims = classes if part.name == HEAD and format == formats[0] else ()
+        for target in (None, *aims):
+            found = flips[:steps]
+            yield ChosenFlips("searched", format, "any", part.name, part.layer, target, found)
 
 
 def _searched(

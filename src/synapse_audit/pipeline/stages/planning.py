@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -35,6 +36,7 @@ from synapse_audit.sweep import (
     RouteCheck,
     Sampled,
     Subsampling,
+    Timing,
     available_routes,
     draw_blocks,
     draw_sample,
@@ -93,30 +95,53 @@ def prepare(
     Args:
         logits: of the untouched model.
     """
-    encoded, rows = subject.encoded, subject.evaluated
     with run.progress.stage("checking routes", 1) as advance:
         plan, checks = _checked(engine, subject, build_cells(source))
         advance(1)
-    if run.config.grid.pooled_controls and not run.config.exact:
+    priced = price(run.config, subject, engine, plan, logits=logits)
+    plan, left_out = _trimmed(run, priced.plan, priced.cost)
+    run.folder.update_manifest(routes=_route_facts(checks))
+    return Prepared(plan, tuple(checks), priced.cost, priced.chosen, left_out, priced.sampled)
+
+
+class Priced(NamedTuple):
+    """A plan, on whom its cells run, and what that costs."""
+
+    plan: Plan
+    chosen: Subsampling
+    sampled: tuple[Sampled, ...]
+    cost: Cost
+
+
+def price(
+    config: AuditConfig,
+    subject: Subject,
+    engine: Engine,
+    plan: Plan,
+    *,
+    logits: Float[np.ndarray, "examples classes"],
+    timing: Timing = Timing(),  # noqa: B008 (frozen)
+) -> Priced:
+    """Pools random controls, chooses who is run exactly, draws samples, and times the plan."""
+    rows = subject.evaluated
+    if config.grid.pooled_controls and not config.exact:
         estimated = [cell for cell in plan.cells if plan.routes[cell.action] == SUFFIX]
         plan = replace(plan, pools=pools(estimated, plan.tiers))
-    chosen = _subsampling(run.config, plan, subject)
+    chosen = _subsampling(config, plan, subject)
     cost = estimate(
         engine,
-        encoded,
+        subject.encoded,
         plan,
         rows=rows,
         chosen=chosen,
-        batch_size=run.config.batch_size,
+        batch_size=config.batch_size,
+        timing=timing,
     )
     sampled = (
         *draw_blocks(chosen, subject.data.labels[rows], logits[rows]),
-        *_sampled(run.config, plan, subject, chosen, logits),
+        *_sampled(config, plan, subject, chosen, logits),
     )
-    cost = cost.on_part(_shares(sampled, subject))
-    plan, left_out = _trimmed(run, plan, cost)
-    run.folder.update_manifest(routes=_route_facts(checks))
-    return Prepared(plan, tuple(checks), cost, chosen, left_out, sampled)
+    return Priced(plan, chosen, sampled, cost.on_part(_shares(sampled, subject)))
 
 
 def _checked(

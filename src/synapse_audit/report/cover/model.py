@@ -94,14 +94,14 @@ def _silent(result: Result) -> str:
 
 
 def _most_missed(result: Result) -> str:
-    """The most attacks that any one experiment let through: picked, so without an interval."""
+    """The most attacks that any one experiment let through; its interval holds for all of them."""
     found = {space: saved.estimate(result.summary, "weakest", space, "missed") for space in SPACES}
     known = {space: figure for space, figure in found.items() if figure.known}
     if not known:
         return ""
     space = max(known, key=lambda name: known[name].value)
     how = prose.plain(known[space].beside.get("operator") or "")
-    share = prose.number(known[space].value, 2)
+    share = prose.with_interval(known[space])
     return f" At worst {share} pass ({space_name(space)}{f', {how}' if how else ''})."
 
 
@@ -148,7 +148,11 @@ def _half(half: Figure) -> str:
             f"{prose.percent(half.low)} and {prose.percent(half.high)}."
         )
     if half.known:
-        return f"Half of the accuracy above chance is gone at about {prose.percent(half.value)}."
+        after, by = half.beside.get("between") or (half.low, half.value)
+        return (
+            f"Half of the accuracy above chance is gone between {prose.percent(after)} and "
+            f"{prose.percent(by)} in this sample, not shown beyond it."
+        )
     if half.reason.startswith("never"):
         return "Half of the accuracy above chance is never lost in what was tried."
     return ""

@@ -1,7 +1,8 @@
 """The row about tampering: the smallest change found that breaks the model, over every space.
 
 Sizes of different spaces are not the same effort, so that each stands with its unit. The smallest
-of many tried carries no interval; beside it stands what is proved impossible.
+of many that seemed enough may seem so by luck: unless it is certain for all tried at once, it is
+said to be so in this sample. Beside it stands what is proved impossible.
 """
 
 from __future__ import annotations
@@ -47,9 +48,27 @@ class Found(NamedTuple):
     @property
     def size(self) -> str:
         """With its unit."""
+        return self.written(self.figure.value)
+
+    def written(self, size: float) -> str:
+        """Any size in this space's unit."""
         if self.space == BITS:
-            return prose.plural(int(self.figure.value), "flipped bit")
-        return prose.percent(self.figure.value, 2)
+            return prose.plural(int(size), "flipped bit")
+        return prose.percent(size, 2)
+
+    @property
+    def shown(self) -> bool:
+        """Whether it is certain, for all experiments of the space at once, that this is enough."""
+        return self.figure.high <= self.figure.value + TINY
+
+    @property
+    def doubt(self) -> str:
+        """What the sample leaves open: the smallest of many tried was picked."""
+        if self.shown:
+            return ""
+        if self.figure.high == self.figure.high:
+            return f" So in this sample; for certain with {self.written(self.figure.high)}."
+        return " So in this sample, not shown beyond it."
 
     @property
     def clause(self) -> str:
@@ -70,12 +89,13 @@ def cheapest(result: Result) -> Row | None:
     return Row(
         label="cheapest tampering",
         question=QUESTION,
-        answer=f"{_sentence(first.clause)}{f' Elsewhere: {others}.' if others else ''}"
-        f"{_impossible(proved)}",
-        figure=f"at most {first.size}{bound if proved == proved else ''}",
+        answer=f"{_sentence(first.clause)}{first.doubt}"
+        f"{f' Elsewhere: {others}.' if others else ''}{_impossible(proved)}",
+        figure=f"{'at most' if first.shown else 'about'} {first.size}"
+        f"{bound if proved == proved else ''}",
         evidence=joined(examples(result), f"smallest of {prose.whole(tried)} tried"),
         link="faults" if first.space == BITS else "profile",
-        brief=first.clause,
+        brief=first.clause if first.shown else f"{first.clause} in this sample",
     )
 
 

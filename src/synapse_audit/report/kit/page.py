@@ -5,7 +5,7 @@ content security policy forbids the network, event attributes and any script oth
 carries (by hash), so even text that escaped its escaping could not run.
 
 Plotly is its own smaller bundle for Cartesian charts, which holds every kind of trace used here;
-``vendor/`` has it with its licence, unchanged.
+``vendor/`` has it with its licence, unchanged. The page carries it packed and unpacks it itself.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import zlib
 from importlib import resources
 from typing import Any
 
@@ -44,7 +45,7 @@ SYMBOLS = {
 """Marker shapes as SVG paths around (0, 0)."""
 
 
-SCRIPTS = ("figures.js", "tables.js", "reading.js")
+SCRIPTS = ("inflate.js", "figures.js", "tables.js", "reading.js")
 """Scripts of the page besides Plotly, in order."""
 
 
@@ -62,11 +63,18 @@ def as_html(contents: Contents) -> str:
             anchors={name for chapter in contents.chapters.values() for name in chapter.sections},
             terms={anchor(term): (term, said) for term, said in sorted(TERMS.items())},
             style=Markup(_source("style.css")),
-            plotly=Markup(plotly),
+            plotly=Markup(pack(plotly)),
+            size=len(plotly.encode()),
             scripts=[Markup(script) for script in scripts],
             policy=_policy((plotly, *scripts)),
         )
     )
+
+
+def pack(script: str) -> str:
+    """A script as raw deflate in base64, which ``inflate.js`` unpacks."""
+    packer = zlib.compressobj(9, wbits=-zlib.MAX_WBITS)
+    return base64.b64encode(packer.compress(script.encode()) + packer.flush()).decode()
 
 
 def embed(value: Any) -> Markup:

@@ -95,6 +95,11 @@ def span(low: Any, high: Any, decimals: int = 3) -> str:
     return f"{number(low, decimals)} to {number(high, decimals)}"
 
 
+def span_of_shares(low: Any, high: Any) -> str:
+    """``25% to 50%``."""
+    return f"{percent(low)} to {percent(high)}"
+
+
 def spans(lows: Iterable[Any], highs: Iterable[Any]) -> list[str]:
     """Intervals of two columns."""
     return [span(low, high) for low, high in zip(lows, highs, strict=True)]

@@ -41,7 +41,8 @@ READING = (
     "value is the shared part of that set and the ranking's own (a Jaccard index).",
     "What a ranking is worth is measured, not argued: the accuracy that silencing its top costs "
     "beyond random sets of the same size, averaged over the shares of the sweep. Bars are 95% "
-    "intervals over examples and draws.",
+    "intervals over draws and examples. Where half is lost is known between two shares that were "
+    "tried: the interval holds that gap, and “near” is a straight line between them.",
     "Steadiness is the share of a layer's top tenth that a bootstrap of the fitting examples finds "
     "again.",
 )
@@ -51,8 +52,8 @@ LIMITS = (
     "gradients is chosen by a linear estimate of the very thing that is then measured.",
     "Conductance depends on where its path begins (here: the average embedding) and gradient "
     "rankings are made from at most a few hundred examples.",
-    "The random sets are the same for all rankings, and the best of several rankings is "
-    "quoted, with an interval that holds for all of them.",
+    "The random sets are the same for all rankings. The best of several rankings is quoted, which "
+    "leans upwards; its interval holds for all of them at once.",
 )
 
 
@@ -296,7 +297,7 @@ def _half_span(low: object, high: object) -> str | None:
     if math.isnan(prose.as_float(low)):
         return None
     upper = prose.as_float(high)
-    return f"{prose.percent(low)} to {'never' if math.isnan(upper) else prose.percent(high)}"
+    return f"after {prose.percent(low)}" if math.isnan(upper) else prose.span_of_shares(low, high)
 
 
 WORTH_TABLE = (
@@ -309,8 +310,8 @@ WORTH_TABLE = (
     Column("band of one more draw", "random_interval", text),
     Column("beyond random", "excess"),
     Column("95% interval", "excess_interval", text),
-    Column("half lost at", "half_fraction", SHARE),
-    Column("95% interval", "half_interval", text),
+    Column("half lost near", "half_fraction", SHARE),
+    Column("between (95%)", "half_interval", text),
 )
 VOTE_TABLE = (
     Column("ranking", "method", text),

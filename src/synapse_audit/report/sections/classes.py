@@ -25,8 +25,8 @@ EMPTY = "This section is empty: the run compared no classes (tables asymmetry.fr
 READING = (
     "Recall is the share of a class's examples that are still recognised. The same neurons are "
     "silenced for every class: mean, all blocks, headline ranking.",
-    "Fragility is the mean loss of recall over all shares tried; the half point is the first share "
-    "at which a class has lost half of its recall.",
+    "Fragility is the mean loss of recall over all shares tried. Half is lost by the first share "
+    "tried at which a class has lost half of its recall, so between the share before and that one.",
 )
 LIMITS = (
     "A model that has lost everything always predicts one class. That class looks robust although "
@@ -163,7 +163,7 @@ FRAGILITY_TABLE = (
     Column("clean recall", "recall"),
     Column("mean loss", "mean_drop"),
     Column("95% interval", "mean_drop_interval", text),
-    Column("half lost at", "half_fraction", SHARE),
+    Column("half lost by", "half_fraction", SHARE),
 )
 CURVE_TABLE = (
     Column("class", "class", text),

@@ -27,14 +27,19 @@ READING = (
     "pooled position is the token that the head reads, or the mean of those it reads.",
     "Random controls: sets of the same size in each layer, from one permutation per draw, so that "
     "they are nested over shares. Norm-matched controls also share the profile of activation size.",
-    "Plateau: the largest share up to which the measured drop stays within 0.02 at every share "
-    "tried. Half point: the share at which half of the distance from clean accuracy to the "
-    "best constant answer is lost, interpolated between the shares tried.",
+    "Plateau: the largest share up to which accuracy was measured to stay within 0.02 at every "
+    "share tried; shown up to where the upper 97.5% bound of the loss does. Half point: half of "
+    "the distance from clean accuracy to the best constant answer is lost between two of the "
+    "shares tried; its interval holds the gap between them. A single number there is a straight "
+    "line between the two, by convention.",
     "Redirect rate: share of examples not predicted as the target when clean that are afterwards. "
     "Collateral: share of examples outside the classes aimed at that were right and become wrong.",
     "Intervals: 95% percentile bootstrap over examples (or groups), paired with clean; where the "
     "bootstrap degenerates Wilson's for a share, Bonett and Price's for a drop. Tests of curves: t "
-    "over the random draws, adjusted after Benjamini and Yekutieli (2001).",
+    "over the random draws. Curves of one question (rankings, layers, classes) are tested in an "
+    "order set beforehand, each at 5% as long as all before it were significant, so one false "
+    "finding in a question has a chance of at most 5%; adjusted is the largest p up to there "
+    "(Maurer, Hothorn and Lehmacher 1995). With 20 draws no p is below 0.048.",
     "Two-phase: a cell at the pooled position may be run along the pooled row alone on every "
     "example, and exactly on a random part of them, denser where the answer is in doubt (a pilot "
     "says how dense, per kind of cell); the effect is then a difference estimate from both. "

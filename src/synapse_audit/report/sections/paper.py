@@ -5,6 +5,8 @@ Reads every table of the finding ``paper``, and its figures in the summary.
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
@@ -22,6 +24,7 @@ from synapse_audit.report.kit.figures import (
 from synapse_audit.report.kit.lines import Columns, banded, line, styles
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, RANDOM, SERIES, TOP, Style
+from synapse_audit.summary import Figure
 from synapse_audit.tables import Table as Declared
 from synapse_audit.tables.paper import (
     CLASSES,
@@ -123,11 +126,20 @@ def _shape(result: Result, operator: str) -> str:
         else "even the smallest share may cost more than 0.02 of accuracy"
     )
     lost = (
-        f"half of the accuracy above chance is gone at {prose.percent(half.value)}"
+        f"half of the accuracy above chance is gone {_between(half)}"
         if half.known
-        else "half of the accuracy above chance is never gone"
+        else "half of the accuracy above chance is not gone at any share tried"
     )
     return f"{flat}, and {lost}"
+
+
+def _between(half: Figure) -> str:
+    """Between two shares that were tried; the interval adds what the sample leaves open."""
+    if math.isnan(half.low):
+        return f"near {prose.percent(half.value)}"
+    if math.isnan(half.high):
+        return f"beyond {prose.percent(half.low)}"
+    return f"between {prose.percent(half.low)} and {prose.percent(half.high)}"
 
 
 def _asymmetry(result: Result) -> list[str]:

@@ -9,6 +9,7 @@ import math
 
 import pandas as pd
 
+from synapse_audit.neurons.addresses import DEFAULT_SITE
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Group, Plot, Result, Section, Table
 from synapse_audit.report.kit.figures import SHARE_AXIS, Axes, Line, curves, legend
@@ -45,7 +46,8 @@ LIMITS = (
     "the routes differ on fewer than five exactly run examples, its interval is a closed form "
     "with the error expected from the pilot, so it can be wider than that of the whole drop.",
     "The band of random controls shows how draws differ, not what few exact examples may hide.",
-    "The largest of several parts is quoted, so it leans away from 0.",
+    "The largest of several parts is quoted, so it leans away from 0; its interval holds for all "
+    "shares tried at once.",
 )
 
 
@@ -143,8 +145,13 @@ def _apart(row: pd.Series) -> str:
 
 
 def _curves_of_all(result: Result, split: pd.DataFrame) -> pd.DataFrame:
-    """All layers, ranked for all classes at once, and the random controls of that."""
-    rows = saved.headline(saved.rows(split, layers="all"), saved.facts(result).ranking)
+    """Block outputs of all layers, ranked for all classes at once, and their random controls.
+
+    Runs made before the table had ``site`` have no other column to go by.
+    """
+    wanted = saved.rows(split.fillna({"site": DEFAULT_SITE}), layers="all", site=DEFAULT_SITE)
+    wanted = saved.rows(wanted, target=None, setting=None)
+    rows = saved.headline(wanted, saved.facts(result).ranking)
     rows = rows[rows["ranked_for"].isna()]
     return rows.sort_values(["operator", "selection", "fraction"], kind="stable")
 

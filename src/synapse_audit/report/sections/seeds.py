@@ -33,6 +33,8 @@ READING = (
     "with them the rankings, the random controls and the noise. The model is the same.",
     "The dot is the mean over seeds, the bar runs from the smallest to the largest value. The "
     "half width is that of one run's own 95% interval: what other examples would do.",
+    "A half point lies somewhere between two of the shares tried, under every seed: seeds that "
+    "agree on it to less than that gap agree on no more than those two shares.",
     "Agreement of rankings is the share of a layer's top tenth that two seeds have in common, "
     "averaged over all pairs of seeds; chance is what two random orders share.",
 )

@@ -31,6 +31,7 @@ STYLES: dict[str, Style] = {
 
 DROP = Columns("layer", "drop", "drop_low", "drop_high")
 EMPTY = "This section is empty: the run swept no site besides the block output (grid: sites)."
+NO_FIGURE = "Which layer costs most is not in the summary of this run; the table has every loss."
 READING = (
     "A block adds to the residual stream twice: the attention output and the MLP output. The "
     "MLP activations are the neurons inside the MLP. Silencing a whole sublayer at the pooled "
@@ -42,8 +43,8 @@ LIMITS = (
     "A sublayer that can be silenced alone at no cost may still be needed together with others: "
     "the residual stream carries the same information past it.",
     "The same share means different numbers of neurons at different sites.",
-    "The largest of several figures is quoted, so it is likely to be overestimated; the table has "
-    "all of them.",
+    "The largest of several losses is quoted, so it leans upward; its interval holds for all "
+    "layers of that site at once. The table has all of them, each with its own.",
 )
 
 
@@ -56,7 +57,7 @@ def sites(result: Result) -> Section:
     return Section(
         label="Attention and MLP",
         heading="Which part of a block matters?",
-        answer=_answer(sublayers) if len(sublayers) else (EMPTY,),
+        answer=_answer(result, sublayers) if len(sublayers) else (EMPTY,),
         groups=(Group("", (_figure(lines),), legend([lines]), columns=1),) if lines else (),
         tables=_tables(removal, sublayers),
         reading=READING,
@@ -64,20 +65,33 @@ def sites(result: Result) -> Section:
     )
 
 
-def _answer(sublayers: pd.DataFrame) -> tuple[str, ...]:
-    sentences = []
-    for site, name in NAMES.items():
-        rows = sublayers[sublayers["site"] == site]
-        if not len(rows):
-            continue
-        worst = saved.extreme(rows, "drop")
-        where = "" if site == "head_input" else f" in layer {prose.whole(worst['layer'])}"
-        sentences.append(
-            f"With the whole {name}{where} silenced, accuracy {prose.change(worst)}"
-            + ("" if len(rows) == 1 else "; no other layer costs more")
-            + "."
+def _answer(result: Result, sublayers: pd.DataFrame) -> tuple[str, ...]:
+    swept = [site for site in NAMES if (sublayers["site"] == site).any()]
+    return tuple(filter(None, (_costliest(result, site) for site in swept))) or (NO_FIGURE,)
+
+
+def _costliest(result: Result, site: str) -> str:
+    """What the sublayer that costs most costs; it is named where it differs from the others."""
+    found = saved.estimate(result.summary, "sites", site, "largest_drop")
+    if not found.known:
+        return ""
+    tried, tied = prose.as_float(found.beside.get("tried")), found.beside.get("tied") or ()
+    layer = saved.dig(result.summary, "sites", site, "layer")
+    falls = f"accuracy {prose.falls(found.value, found.low, found.high)}"
+    if tried == 1:
+        return f"With the whole {NAMES[site]} silenced, {falls}."
+    if not found.low > 0:
+        most = f"at most {prose.number(found.value)} in this sample"
+        return f"The {NAMES[site]} of no single layer is shown to cost accuracy ({most})."
+    if layer is None:
+        several = prose.listing([prose.whole(one) for one in tied])
+        return (
+            f"With the whole {NAMES[site]} of the costliest layer silenced, {falls}; layers "
+            f"{several} are indistinguishable in that."
         )
-    return tuple(sentences)
+    return (
+        f"With the whole {NAMES[site]} in layer {prose.whole(layer)} silenced, {falls}, the most."
+    )
 
 
 def _line(site: str, sublayers: pd.DataFrame) -> Line:

@@ -28,6 +28,7 @@ EMPTY = (
     "This section is empty: the run moved no neurons toward a class (grid: other_operators with "
     "class_mean, translate or patch)."
 )
+NO_FIGURE = "The easiest class is not in the summary of this run; the table has every rate."
 READING = (
     "A share of every block's neurons, those ranked highest for a class, is moved toward that "
     "class at the pooled position. Redirected are the examples that were predicted as another "
@@ -39,8 +40,8 @@ LIMITS = (
     "Steering neurons needs access to the running model; the head's weights and the logits "
     "are easier to reach.",
     "Rates say nothing of how natural the moved states are: layers above may never have seen them.",
-    "The largest of several figures is quoted, so it is likely to be overestimated; the table has "
-    "all of them.",
+    "The largest of several rates is quoted, so it leans upward; its interval holds for all "
+    "classes and shares at once. The table has all of them, each with its own.",
 )
 
 
@@ -53,7 +54,7 @@ def steering(result: Result) -> Section:
     return Section(
         label="Steering neurons",
         heading="Can neurons be steered to a class?",
-        answer=_answer(table) if len(table) else (EMPTY,),
+        answer=_answer(result, table) if len(table) else (EMPTY,),
         groups=groups,
         tables=_tables(table),
         reading=READING,
@@ -61,21 +62,28 @@ def steering(result: Result) -> Section:
     )
 
 
-def _answer(table: pd.DataFrame) -> tuple[str, ...]:
-    sentences = []
-    for operator, name in SHOWN.items():
-        rows = table[table["operator"] == operator]
-        if not len(rows):
-            continue
-        best = saved.extreme(rows, "redirect_rate")
-        sentences.append(
-            f"{name}, {prose.percent(best['fraction'])} of every block sends "
-            f"{prose.number(best['redirect_rate'])} "
-            f"({prose.span(best['redirect_low'], best['redirect_high'])}) of the other examples to "
-            f"{prose.quoted(best['target'])}; as many random neurons send "
-            f"{prose.number(best['random_rate'])}."
-        )
-    return tuple(sentences)
+def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
+    swept = [operator for operator in SHOWN if (table["operator"] == operator).any()]
+    return tuple(filter(None, (_easiest(result, operator) for operator in swept))) or (NO_FIGURE,)
+
+
+def _easiest(result: Result, operator: str) -> str:
+    """The most that any class draws; it is named where it differs from the others."""
+    found = saved.estimate(result.summary, "steering", operator, "redirect")
+    if not found.known:
+        return ""
+    target, fraction, random = (
+        saved.dig(result.summary, "steering", operator, name)
+        for name in ("target", "fraction", "random")
+    )
+    tied = [prose.quoted(name) for name in found.beside.get("tied") or ()]
+    to = prose.quoted(target) if target else f"one class ({prose.some(tied)} are indistinguishable)"
+    drawn = saved.estimate(random)
+    beside = f"; as many random neurons send {prose.number(drawn.value)}" if drawn.known else ""
+    return (
+        f"{SHOWN[operator]}, {prose.percent(fraction)} of every block sends at most "
+        f"{prose.with_interval(found)} of the other examples to {to}{beside}."
+    )
 
 
 def _figure(table: pd.DataFrame, operator: str) -> tuple[Plot, list[Line]]:
