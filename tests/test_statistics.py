@@ -3,11 +3,11 @@ import pytest
 from scipy import stats
 
 from synapse_audit import memory, statistics
+from synapse_audit.effects.estimates import clopper_pearson
 from synapse_audit.errors import DataError, UsageError
 from synapse_audit.statistics import (
     benjamini_yekutieli,
     bonett_price,
-    clopper_pearson,
     curve_test,
     draw_position,
     drawn_groups,

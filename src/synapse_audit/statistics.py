@@ -210,22 +210,6 @@ def wilson(successes: Numbers, n: Numbers, level: float = 0.95) -> Interval:
     return Interval(low, np.clip(np.maximum(centre + half, share), 0.0, 1.0))
 
 
-def clopper_pearson(successes: Numbers, n: Numbers, level: float = 0.95) -> Interval:
-    """Exact interval of a proportion, for tails so small that Wilson's are too short near 0 and 1.
-
-    n may be fractional. NaN where n is 0 or unknown. Source: Clopper & Pearson 1934, Biometrika 26.
-    """
-    size = np.where(np.asarray(n) > 0, n, np.nan)
-    hits = np.clip(successes, 0.0, size)
-    tail = (1.0 - level) / 2.0
-    # The beta distribution has no first parameter of 0: none seen (all seen) has a bound of 0 (1).
-    low = stats.beta.ppf(tail, np.where(hits > 0, hits, np.nan), size - hits + 1)
-    high = stats.beta.isf(tail, hits + 1, np.where(hits < size, size - hits, np.nan))
-    unknown = np.isnan(size)
-    low = np.where(unknown, np.nan, np.nan_to_num(low, nan=0.0))
-    return Interval(low, np.where(unknown, np.nan, np.nan_to_num(high, nan=1.0)))
-
-
 def bonett_price(
     losses: Numbers,
     gains: Numbers,

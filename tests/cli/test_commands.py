@@ -1,6 +1,5 @@
 """What each command says when all is well."""
 
-import json
 import re
 import shutil
 from importlib.metadata import version
@@ -198,14 +197,14 @@ def test_options_win_over_the_file(cli: CommandLine, single: Path, tmp_path: Pat
 
 
 def test_the_preset_of_the_file_holds_where_no_option_is_given(
-    cli: CommandLine, single: Path, tmp_path: Path
+    cli: CommandLine, single: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path, out = tmp_path / "run.toml", tmp_path / "run"
+    path, seen = tmp_path / "run.toml", list[AuditConfig]()
     path.write_text('preset = "quick"\nresamples = 100\n', encoding="utf-8")
+    monkeypatch.setattr(run, "_forecast", lambda config, against: seen.append(config))
     model = ("run", single / "model", "--data", single / "rows.csv")
-    assert cli(*model, "--config", path, "--out", out, "--dry-run").code == 0
-    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-    assert (manifest["config"]["preset"], manifest["config"]["resamples"]) == ("quick", 100)
+    assert cli(*model, "--config", path, "--dry-run").code == 0
+    assert [(config.preset, config.resamples) for config in seen] == [("quick", 100)]
 
 
 def test_a_file_may_name_model_and_data(
@@ -215,6 +214,6 @@ def test_a_file_may_name_model_and_data(
     named = f'model = "{single / "model"}"\ndata = "{single / "rows.csv"}"\n'
     path.write_text(named + tiny_grid.read_text(encoding="utf-8"), encoding="utf-8")
     out = tmp_path / "run"
-    called = cli("run", "--config", path, "--out", out, "--dry-run")
+    called = cli("run", "--config", path, "--out", out)
     assert (called.code, called.errors) == (0, [])
     assert len(pd.read_parquet(out / "splits.parquet")) == 240

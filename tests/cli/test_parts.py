@@ -27,7 +27,7 @@ def test_a_run_takes_what_was_given(
     cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
 ) -> None:
     where = ("--data", single / "rows.csv", "--config", tiny_grid, "--out", tmp_path)
-    called = cli("run", single / "model", *where, "--dry-run", *NAMED)
+    called = cli("run", single / "model", *where, *NAMED)
     assert (called.code, called.errors) == (0, [])
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     parts = {name: manifest["config"][name] for name in ("blocks", "position", "output_layer")}

@@ -29,13 +29,13 @@ from synapse_audit.artifacts import (
     Finding,
 )
 from synapse_audit.effects.curves import draw_range, where
+from synapse_audit.effects.estimates import clopper_pearson
 from synapse_audit.effects.resampled import accuracy, direct_accuracy
 from synapse_audit.effects.selection import widened
 from synapse_audit.statistics import (
     Z_975,
     Interval,
     bonett_price,
-    clopper_pearson,
     paired_interval,
 )
 from synapse_audit.summary import Figure
