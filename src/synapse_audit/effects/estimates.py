@@ -19,9 +19,10 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Shaped
+from scipy import stats
 
 from synapse_audit.effects.scored import Scored, ratio
-from synapse_audit.statistics import Z_975, Interval, bonett_price, interval, wilson
+from synapse_audit.statistics import Z_975, Interval, Numbers, bonett_price, interval, wilson
 
 FEW = 5.0
 """Effective examples below which the bootstrap is not trusted (the usual np ≥ 5)."""
