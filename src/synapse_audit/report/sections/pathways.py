@@ -149,8 +149,8 @@ def _curves_of_all(result: Result, split: pd.DataFrame) -> pd.DataFrame:
 
     Runs made before the table had ``site`` have no other column to go by.
     """
-    wanted = saved.rows(split.fillna({"site": DEFAULT_SITE}), layers="all", site=DEFAULT_SITE)
-    wanted = saved.rows(wanted, target=None, setting=None)
+    blocks = split[split["site"].isna() | (split["site"] == DEFAULT_SITE)]
+    wanted = saved.rows(blocks, layers="all", target=None, setting=None)
     rows = saved.headline(wanted, saved.facts(result).ranking)
     rows = rows[rows["ranked_for"].isna()]
     return rows.sort_values(["operator", "selection", "fraction"], kind="stable")
