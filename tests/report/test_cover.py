@@ -177,7 +177,7 @@ def test_classes_that_cannot_be_ordered_are_all_named_and_none_wins() -> None:
     assert "“a” and “b”" in found.brief
 
 
-def test_the_worst_leak_is_taken_over_every_space_without_an_interval() -> None:
+def test_the_worst_leak_is_taken_over_every_space_with_an_interval_for_all() -> None:
     detection = {"benign": "norm", "missed_alarm": {"value": 0.03, "low": 0.01, "high": 0.05}}
     spaces = {
         "weight": {"missed": {"value": 0.9, "low": 0.8, "high": 1.0, "operator": "push"}},
@@ -185,7 +185,7 @@ def test_the_worst_leak_is_taken_over_every_space_without_an_interval() -> None:
     }
     found = row("alarms", FakeResult(summary={"detection": detection, "weakest": spaces}))
     assert found.figure == "missed 0.03 (0.01 to 0.05)"
-    assert "At worst 0.95 pass (logits, shift)." in found.answer
+    assert "At worst 0.95 (0.90 to 1.00) pass (logits, shift)." in found.answer
 
 
 def test_small_classes_weaken_trust_and_make_a_step(full: FakeResult) -> None:
