@@ -15,6 +15,7 @@ from synapse_audit.errors import UsageError
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import Extraction, extract
 from synapse_audit.pipeline.stages import Run, Subject, attack_texts, check_attacks, subject_of
+from synapse_audit.pipeline.stages.typed import _Asked
 from synapse_audit.probes import layer_statistics
 from synapse_audit.progress import Silent
 from synapse_audit.store import RunFolder
@@ -98,6 +99,16 @@ def test_a_benign_text_is_given_the_word_of_another_class(attacked: Attacked) ->
         assert (benign.loc[attack, "size"] == 1).all()
     for attack in ("case", "delete", "truncate", "zero_width"):  # no word, no other class
         assert not benign.loc[attack, "evaded"].any()
+
+
+def test_the_answer_is_what_is_decided_at_the_threshold(attacked: Attacked) -> None:
+    plain = attacked.subject.classifier
+    texts = [str(text) for text in attacked.subject.data.inputs[:24]]
+    of = np.arange(len(texts))
+    for classifier, same in ((plain, True), (plain.at_threshold({"alpha": 0.6}), False)):
+        answers = _Asked(classifier, texts)(texts, of).argmax(axis=1)
+        assert [classifier.classes[i] for i in answers] == classifier.predict(texts)
+        assert (classifier.predict(texts) == plain.predict(texts)) == same
 
 
 def test_no_text_is_kept(attacked: Attacked) -> None:

@@ -160,7 +160,11 @@ def _wanted(
 
 
 class _Asked:
-    """The classifier, asked about edited texts; of a pair the first text is edited."""
+    """The classifier, asked about edited texts; of a pair the first text is edited.
+
+    What it answers are probabilities, each times what the decision threshold of its class makes of
+    it: the largest is the class decided on.
+    """
 
     def __init__(self, classifier: Classifier, texts: Sequence[Any]) -> None:
         self.classifier, self.texts = classifier, texts
@@ -169,7 +173,8 @@ class _Asked:
         self, edited: Sequence[str], of: Int[np.ndarray, " texts"]
     ) -> Float[np.ndarray, "texts classes"]:
         whole = [_with(self.texts[i], text) for text, i in zip(edited, of, strict=True)]
-        return self.classifier.predict_proba(whole)
+        shares, shift = self.classifier.predict_proba(whole), self.classifier.decision.shift
+        return shares if shift is None else shares * np.exp(shift)
 
 
 def _with(original: TextInput, edited: str) -> TextInput:
