@@ -176,7 +176,8 @@ def test_intervals_of_samples_cover(name: str, size: int, tell: Callable[[str], 
         error = values[..., 0] - true
         z = np.nanmean(error, axis=0) / (np.nanstd(error, axis=0) / np.sqrt(AUDITS) + 1e-12)
         width = np.nanmean(values[..., 2] - values[..., 1], axis=0) / 2
-        shares[metric] = held.mean(axis=0)
+        reported = ~np.isnan(values[..., 0])
+        shares[metric] = held.sum(axis=0) / reported.sum(axis=0)
         tell(
             f"  {metric}: covered {shares[metric].mean():.1%} ({shares[metric].min():.1%} to "
             f"{shares[metric].max():.1%}), half widths {np.round(width, 3)}, "

@@ -61,6 +61,14 @@ def test_with_many_classes_strata_are_those_of_the_clean_answer() -> None:
     assert len(np.unique(strata)) * LEAST_STRATUM <= 100
 
 
+def test_halves_go_before_classes_where_a_sample_is_small() -> None:
+    labels = np.repeat([0, 1, 2], 60)
+    margin = np.tile(np.concatenate([[-1.0] * 4, np.linspace(1, 2, 56)]), 3)
+    sizes = [len(np.unique(strata_of(labels, _logits(labels, margin), n))) for n in (60, 40, 30)]
+    # Wrong answers of all classes; rights of three in halves, of three whole, of all in halves.
+    assert sizes == [7, 4, 3]
+
+
 def test_allocation_by_hand() -> None:
     """Roots 20, 10, 2 and 1 of 33: 60.6, 30.3, 6.1 and 3.0 of a hundred; eight at least."""
     assert allocation(np.array([400, 100, 4, 1]), 100).tolist() == [61, 30, 4, 1]

@@ -157,16 +157,29 @@ def allocation(members: Int[np.ndarray, " strata"], size: int) -> Int[np.ndarray
 def strata_of(
     labels: Int[np.ndarray, " evaluate"], logits: Float[np.ndarray, "evaluate classes"], size: int
 ) -> Int[np.ndarray, " evaluate"]:
-    """Strata by class and clean answer, numbered from 0, few enough for a sample of ``size``."""
+    """Strata by class and clean answer, numbered from 0, few enough for a sample of ``size``.
+
+    The finest of three that is: classes with halves, classes without, and halves without classes.
+    """
     state = _states(labels, logits)
+    whole = np.where(state == DOUBTFUL, SURE, state)
+    for code in (_joined(labels, state), _joined(labels, whole), state):
+        found, strata = np.unique(code, return_inverse=True)
+        if len(found) * LEAST_STRATUM <= size:
+            break
+    return np.asarray(strata.reshape(-1))
+
+
+def _joined(
+    labels: Int[np.ndarray, " evaluate"], state: Int[np.ndarray, " evaluate"]
+) -> Int[np.ndarray, " evaluate"]:
+    """Class and state in one number; small ones of all classes joined, rights and wrongs apart."""
     code = labels * 3 + state
     for joined in (WRONG, SURE):
         mine = (state == WRONG) == (joined == WRONG)
         sizes = np.bincount(code[mine], minlength=code.max() + 1)
         code = np.where(mine & (sizes[code] < LEAST_STRATUM), -1 - joined, code)
-    if len(np.unique(code)) * LEAST_STRATUM > size:
-        code = state
-    return np.unique(code, return_inverse=True)[1].reshape(-1)
+    return np.asarray(code)
 
 
 def _states(
