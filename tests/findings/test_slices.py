@@ -41,7 +41,7 @@ def row_of(finding, value):
 def test_accuracy_difference_and_calibration_by_hand():
     found = slices(two_languages())
     en, de = row_of(found, "en"), row_of(found, "de")
-    assert found.tables["slices"].columns.tolist() == SLICES
+    assert found.tables["slices"].columns.tolist() == SLICES.names
     assert (en["n"], de["n"], en["reason"]) == (60, 40, "")
     assert en["accuracy"] == pytest.approx(0.9) and de["accuracy"] == pytest.approx(0.5)
     assert de["difference"] == pytest.approx(-0.4) and en["difference"] == pytest.approx(0.4)
@@ -62,7 +62,7 @@ def test_accuracy_difference_and_calibration_by_hand():
 def test_recall_of_a_class_in_a_slice():
     found = slices(two_languages())
     recalls = found.tables["recalls"]
-    assert recalls.columns.tolist() == RECALLS
+    assert recalls.columns.tolist() == RECALLS.names
     by_class = recalls[recalls["value"] == "de"].set_index("class")
     assert by_class["recall"].to_dict() == pytest.approx({"a": 0.5, "b": 0.5})
     assert by_class["support"].tolist() == [20, 20]
