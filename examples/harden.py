@@ -138,7 +138,7 @@ def train(
             loss.backward()
             nn.utils.clip_grad_norm_(weights, 1.0)
             optimizer.step()
-            total += float(loss) * len(rows)
+            total += float(loss.detach()) * len(rows)
         print(f"epoch {epoch + 1}: loss {total / len(data):.4f}")
     keep.remove()
     model.eval()

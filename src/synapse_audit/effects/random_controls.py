@@ -73,7 +73,7 @@ def combined(
     (Welch–Satterthwaite). NaN with fewer than two draws.
     """
     variance = examples**2 + draws**2
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0: nothing varied
         df = np.asarray(variance**2 / (draws**4 / max(count - 1, 1)))
     known = count > 1
     return Combined(
