@@ -62,7 +62,7 @@ def top_neurons(result: sa.AuditResult, share: float) -> dict[int, Tensor]:
     found = {}
     for layer, rows in table[table["layer"] > 0].groupby("layer"):
         kept = rows[rows["rank"] <= max(1, round(share * len(rows)))]
-        found[int(layer)] = torch.from_numpy(kept["neuron"].to_numpy(dtype=np.int64))
+        found[int(layer)] = torch.from_numpy(kept["neuron"].to_numpy(dtype=np.int64, copy=True))
     return found
 
 
