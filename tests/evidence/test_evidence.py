@@ -76,6 +76,7 @@ def test_the_card_states_figures_gaps_hashes_and_the_command(run: AuditResult) -
     assert f"| summary.json | {digest} |" in text
     assert "synapse-audit run m --preset quick --seed 0" in text
     assert "does not claim conformity" in text and "Signature" in text
+    assert "Asks about (paraphrased)" in text and "is paraphrased here" in text
     assert "complies" not in text and "compliant" not in text
     assert "run \\| &lt;b>" in text
 

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from synapse_audit.check.policy import BASELINE
 from synapse_audit.compare import Comparable, answers, changes, comparable, difference, flips
+from synapse_audit.compare.figures import paired_differences
 from synapse_audit.compare.paired import Change
 from synapse_audit.errors import UsageError
 from synapse_audit.store import AuditResult
@@ -79,7 +80,8 @@ class Against:
         mine, theirs = (dict(walk(each.summary)).get(keys) for each in (self.run, self.baseline))
         if mine is None or theirs is None:
             return Figure.unknown("the baseline has no such figure")
-        change = difference(theirs, mine)
+        both = paired_differences(self.baseline, self.run, [keys])
+        change = both.get(keys) or difference(theirs, mine)
         return -change if entry.better == "higher" else change
 
     def why_refused(self, keys: Keys) -> str:

@@ -8,21 +8,27 @@ from typing import Annotated
 import typer
 
 from synapse_audit.cli.printing import show
-from synapse_audit.errors import UsageError
+from synapse_audit.errors import UsageError, choices
 
 
 def evidence(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
     out: Annotated[Path | None, typer.Option(help="Folder. Default: RUN/evidence.")] = None,
+    log: Annotated[
+        str | None,
+        typer.Option(help="Log the run too: mlflow, where MLFLOW_TRACKING_URI says."),
+    ] = None,
 ) -> None:
     """Write model-card.md and a CycloneDX model card from a finished run.
 
     They state measurements with their intervals and what is not covered; they never claim
     conformity. No model is needed.
     """
-    from synapse_audit.evidence import FILES
+    from synapse_audit.evidence import FILES, LOGS
     from synapse_audit.store import finished, write_text
 
+    if log is not None and log not in LOGS:
+        raise UsageError(f"log '{log}' given; {choices(log, LOGS)}")
     found = finished(run)
     folder = out or run / "evidence"
     for name, make in FILES.items():
@@ -34,3 +40,5 @@ def evidence(
                 f"output '{folder / name}' cannot be written: {error.strerror}"
             ) from error
         show(str(folder / name))
+    if log is not None:
+        show(f"{log}: run {LOGS[log](found)}")

@@ -4,7 +4,9 @@
 |---|---|
 | comparable | what runs have in common, and what is not compared for that reason |
 | answers, paired, swapping | changes on the same examples, with intervals and tests |
-| unpaired | differences of all other figures |
+| per_example, joint | other figures as sums over examples, resampled and swapped together |
+| unpaired | differences where examples are not the same or not stored |
+| figures | rows of figures, paired where they can be |
 | comparison | all of it for several runs |
 | sentences, tables, texts, page | the same for readers and programs |
 """

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from synapse_audit.compare.comparable import Comparable, comparable
+from synapse_audit.compare.figures import Row, rows_of
 from synapse_audit.compare.paired import Change, Flips, changes, flips
 from synapse_audit.compare.saved_answers import answers
-from synapse_audit.compare.unpaired import difference
 from synapse_audit.store import AuditResult
-from synapse_audit.summary import Entry, Figure, Keys, entry_of, fits, walk
+from synapse_audit.summary import entry_of, fits, walk
 
 NORMALISED = (
     *("redundancy.plateau", "redundancy.half_point", "calibration.ece"),
+    *("calibration.overconfidence", "clean.margin", "asymmetry.fragility.<class>"),
     *("certificates.l2.<budget>", "detection.missed_alarm", "detection.false_alarm"),
     *("certificates.fewest_silenced.<operator>", "vulnerability.<class>.redirect.<budget>"),
     "silenced.accuracy.<share>",
@@ -26,25 +27,6 @@ FREE_OF_TASK = (
     "certificates.l2.<budget>",
 )
 """Those that mean the same for other classes too."""
-
-
-class Row(NamedTuple):
-    """One figure of every run."""
-
-    keys: Keys
-    entry: Entry
-    values: tuple[Figure, ...]
-    differences: tuple[Figure, ...]
-    """Of each later run, minus the first; intervals hold jointly over all rows."""
-
-    def verdict(self, later: int) -> str:
-        """Which run is better in it, if that is shown."""
-        found = self.differences[later]
-        if not found.bounded or found.low <= 0.0 <= found.high:
-            return "not shown"
-        if self.entry.better == "neither":
-            return "higher" if found.low > 0 else "lower"
-        return "better" if (found.low > 0) == (self.entry.better == "higher") else "worse"
 
 
 class Pair(NamedTuple):
@@ -102,15 +84,7 @@ def _rows(runs: Sequence[AuditResult], pairs: Sequence[Pair]) -> list[Row]:
         if (entry := entry_of(keys)) is not None and any(fits(path, keys) for path in wanted)
         if figure.known and all(keys in other and other[keys].known for other in figures[1:])
     ]
-    return [
-        Row(
-            keys,
-            entry,
-            tuple(each[keys] for each in figures),
-            tuple(difference(figures[0][keys], o[keys], of=len(kept)) for o in figures[1:]),
-        )
-        for keys, entry in kept
-    ]
+    return rows_of(runs, kept, [pair.common.paired for pair in pairs])
 
 
 def _notes(pairs: Sequence[Pair]) -> list[str]:

@@ -19,6 +19,12 @@ from synapse_audit.report.kit.theme import SERIES
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Figure, walk
 
+
+def _yes(value: Any) -> str:
+    """A truth value in words; a dash for the first run, which is compared with nothing."""
+    return prose.UNKNOWN if value is None else ("yes" if value else "no")
+
+
 CHANGES = (
     *(Column("run", "run", text), Column("figure", "figure", text), Column("class", "class", text)),
     *(Column("first", "first"), Column("second", "second"), Column("change", "change")),
@@ -33,7 +39,8 @@ FLIPS = (
 FIGURES = (
     *(Column("figure", "figure", text), Column("run", "run", text), Column("value", "value")),
     *(Column("95% interval", "interval", text), Column("difference", "difference")),
-    *(Column("joint interval", "difference_interval", text), Column("shown", "verdict", text)),
+    *(Column("joint interval", "difference_interval", text), Column("paired", "paired", _yes)),
+    Column("shown", "verdict", text),
 )
 READING = (
     "Changes are the later run's figure minus the first run's. Paired: both models answered the "
@@ -42,8 +49,9 @@ READING = (
     "random and are corrected over classes (Holm).",
 )
 LIMITS = (
-    "Differences of all other figures take the two runs as independent. On the same examples "
-    "their intervals are wider than necessary, so “not shown” does not mean “equal”.",
+    "Differences of figures that the run folders do not hold example by example (paired: no) take "
+    "the two runs as independent. On the same examples their intervals are wider than "
+    "necessary. “Not shown” does not mean “equal”.",
     "A comparison says what differs between these two models on these examples, not why.",
 )
 
@@ -116,6 +124,7 @@ def _class_panels(changes: pd.DataFrame) -> Iterator[tuple[Plot, list[Line]]]:
 def _beside(found: Comparison) -> Section:
     table = figures_table(found)
     shown = with_intervals(table, "difference")
+    shown["paired"] = shown["paired"].astype(object)
     shown["interval"] = prose.spans(table["low"], table["high"])
     panels = [panel for make in PANELS for panel in make(found)]
     return Section(
@@ -123,7 +132,8 @@ def _beside(found: Comparison) -> Section:
         heading="More robust in which sense, and how surely?",
         answer=(
             "Shares of neurons, of the accuracy above chance and of the head's norm, so that "
-            "models of other sizes and tasks stand on the same axes. Lines are not paired.",
+            "models of other sizes and tasks stand on the same axes. The table says which "
+            "differences are paired example by example; lines are each run's own.",
         ),
         groups=(Group("", tuple(p for p, _ in panels), legend([x for _, x in panels])),),
         tables=(table_of("Figures", shown, FIGURES),),

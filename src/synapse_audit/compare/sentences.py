@@ -88,7 +88,9 @@ def _figures(found: Comparison, pair: Pair, later: int) -> str:
         return f"No other figure of {prose.plain(pair.name)} can be compared."
     parts = [f"{name} in {prose.some(rows, 4)}" for name, rows in by_verdict.items() if rows]
     said = prose.listing(parts) if parts else "shown to be neither better nor worse in any"
+    together = sum(row.paired[later] for row in found.rows)
+    how = f"{prose.whole(together)} paired example by example" if together else "unpaired intervals"
     return (
         f"Of {prose.plural(len(found.rows), 'other figure')} {prose.plain(pair.name)} is {said} "
-        "(unpaired intervals, corrected over all of them)."
+        f"({how}, corrected over all of them)."
     )

@@ -52,8 +52,11 @@ def figures_table(found: Comparison) -> pd.DataFrame:
                     "difference": against.value if against else None,
                     "difference_low": against.low if against else None,
                     "difference_high": against.high if against else None,
+                    "paired": row.paired[i - 1] if i else None,
                     "verdict": row.verdict(i - 1) if i else None,
                 }
             )
     columns = ["figure", "meaning", "run", "value", "low", "high", "difference"]
-    return pd.DataFrame(rows, columns=[*columns, "difference_low", "difference_high", "verdict"])
+    return pd.DataFrame(
+        rows, columns=[*columns, "difference_low", "difference_high", "paired", "verdict"]
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from synapse_audit.evidence.mapping import CLAUSES, Clause
+from synapse_audit.evidence.mapping import CLAUSES, PARAPHRASED, Clause
 from synapse_audit.evidence.provenance import command, facts, table_hashes
 from synapse_audit.report.kit import prose
 from synapse_audit.store import AuditResult
@@ -44,7 +44,9 @@ def model_card(run: AuditResult) -> str:
         "",
         "### What these figures speak to",
         "",
-        *_table(("Document", "Asks about", "Figures", "Limits"), _clauses(figures)),
+        PARAPHRASED,
+        "",
+        *_table(("Document", "Asks about (paraphrased)", "Figures", "Limits"), _clauses(figures)),
         "",
         "### Provenance",
         "",

@@ -44,6 +44,7 @@ def asymmetry(evidence: Evidence) -> Finding:
         "curves": curves_table(evidence, kept),
     }
     summary = _extremes(evidence, kept, drops) | {"fraction": _fraction_figure(evidence)}
+    summary["fragility"] = _fragilities(tables["fragility"])
     return Finding("asymmetry", tables, {"asymmetry": summary})
 
 
@@ -255,6 +256,18 @@ def _extremes(
     name = None if answer is None else evidence.classes[answer]
     apart = difference(given, most.place, int(other))
     return found | {"gap": Figure(*apart, beside={"between": between, "collapses_to": name})}
+
+
+def _fragilities(table: pd.DataFrame) -> dict[str, Figure] | Figure:
+    """Of every class, each for itself."""
+    if table.empty:
+        return unknown(NO_CURVE)
+    return {
+        str(row["class"]): Figure(
+            row["mean_drop"], row["mean_drop_low"], row["mean_drop_high"], n=int(row["support"])
+        )
+        for row in table.to_dict("records")
+    }
 
 
 def _named(

@@ -24,6 +24,12 @@ CATALOGUE: tuple[Entry, ...] = (
     # ---- clean -----------------------------------------------------------------------------------
     Entry("clean.accuracy", "accuracy of the untouched model", "share", "higher"),
     Entry("clean.macro_f1", "mean of the classes' F1 of the untouched model", "share", "higher"),
+    Entry(
+        "clean.margin",
+        "mean over examples of the true class's logit minus the largest other logit",
+        "logits",
+        "higher",
+    ),
     Entry("clean.recall.<class>", "share of the class that is recognised", "share", "higher"),
     Entry(
         "clean.precision.<class>",
@@ -138,6 +144,12 @@ CATALOGUE: tuple[Entry, ...] = (
         "difference of shares",
         "lower",
         "picked",
+    ),
+    Entry(
+        "asymmetry.fragility.<class>",
+        "recall that the class loses, mean over the shares silenced of the headline curve",
+        "difference of shares",
+        "lower",
     ),
     Entry(
         "asymmetry.fraction",

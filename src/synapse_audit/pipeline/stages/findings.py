@@ -34,7 +34,7 @@ from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons
 from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets
 from synapse_audit.plan.random_faults import bits_of, fault_format, fault_strata
 from synapse_audit.probes import participation_ratio, probe_table
-from synapse_audit.statistics import resampled_weights
+from synapse_audit.statistics import interval, resampled_weights, weighted_shares
 from synapse_audit.summary import SCHEMA, Figure, to_json
 
 
@@ -244,6 +244,7 @@ def _clean(evidence: Evidence) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for name in ("accuracy", "macro_f1"):
         figures[name] = Figure(*(ends[0] for ends in METRICS[name](scored)))
+    figures["margin"] = _margin(evidence)
     predicted = evidence.predictions.predicted
     counted = {"recall": evidence.predictions.labels, "precision": predicted}
     for name, rates in class_rates(scored).items():
@@ -252,6 +253,17 @@ def _clean(evidence: Evidence) -> dict[str, Any]:
             for c, class_name in enumerate(evidence.classes)
         }
     return figures
+
+
+def _margin(evidence: Evidence) -> Figure:
+    """Mean logit of the true class minus the largest other one."""
+    logits = evidence.predictions.logits.astype(np.float64)
+    rows = np.arange(len(logits))
+    own = logits[rows, evidence.predictions.labels]
+    logits[rows, evidence.predictions.labels] = -np.inf
+    margins = (own - logits.max(axis=1))[None, :]
+    low, high = interval(weighted_shares(margins, evidence.resampled))
+    return Figure(weighted_shares(margins, evidence.weights)[0], low[0], high[0])
 
 
 def _rate(rates: Estimates, c: int, n: int) -> Figure:

@@ -1,0 +1,217 @@
+"""What each example contributes to a figure, read from a run folder.
+
+In: a run. Out: columns of numbers per example whose weighted sums give the figure, so that the
+figure can be had again in any resample of the examples, or with the answers of two models swapped.
+A figure without an entry in ``CONTRIBUTIONS`` is compared as if runs were independent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int, Shaped
+
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS
+from synapse_audit.compare.saved_answers import evaluated
+from synapse_audit.effects import calibration as measures
+from synapse_audit.effects.curves import PLATEAU_LOSS, TOLERANCE, where
+from synapse_audit.effects.minimum_edit_norms import minimum_edit_norms, with_bias
+from synapse_audit.effects.two_phase import phases
+from synapse_audit.store import AuditResult
+from synapse_audit.summary import Keys, fits
+
+Column = Shaped[np.ndarray, " examples"]
+Sums = Float[np.ndarray, "columns draws"]
+
+
+class Contribution(NamedTuple):
+    """A figure as a function of weighted sums over examples; the last column marks who counts."""
+
+    columns: Float[np.ndarray, "examples columns"]
+    value: Callable[[Sums], Float[np.ndarray, " draws"]]
+    gap: float = 0.0
+    """How far above the value the truth may lie for the grid's sake."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The evaluated examples of one run."""
+
+    run: AuditResult
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """Clean predictions."""
+        return evaluated(self.run)
+
+    @cached_property
+    def labels(self) -> Int[np.ndarray, " examples"]:
+        """True classes."""
+        return self.table["label"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def predicted(self) -> Int[np.ndarray, " examples"]:
+        """Classes that the untouched model names."""
+        return self.table["predicted"].to_numpy(dtype=np.int64)
+
+    @cached_property
+    def right(self) -> Bool[np.ndarray, " examples"]:
+        """Where that is the true class."""
+        return np.asarray(self.predicted == self.labels)
+
+    @cached_property
+    def logits(self) -> Float[np.ndarray, "examples classes"]:
+        """Of the untouched model."""
+        names = [f"logit_{c}" for c in range(len(self.run.summary["classes"]))]
+        return self.table[names].to_numpy()
+
+    @cached_property
+    def curve(self) -> pd.DataFrame:
+        """Cells of the headline removal curve, by share."""
+        rows = self.run.effects
+        ranking = self.run.manifest["config"]["grid"]["rankings"][0]
+        named = {"selection": "top", "ranking": ranking, "ranked_for": GLOBAL, "operator": "mean"}
+        return where(rows[rows["group"].isin(REMOVAL_GROUPS)], named).sort_values("fraction")
+
+    def after(
+        self, cells: pd.DataFrame, mark: Callable[[np.ndarray], np.ndarray]
+    ) -> Float[np.ndarray, "cells examples"]:
+        """What predictions under these cells count as; corrected where they are estimates."""
+        outcomes = self.run.outcomes
+        return phases(outcomes, outcomes.rows(list(cells["action"]))).of(mark)
+
+    @cached_property
+    def silenced(self) -> Float[np.ndarray, "shares examples"]:
+        """Who is right along the curve."""
+        return self.after(self.curve, lambda predicted: predicted == self.labels)
+
+    @cached_property
+    def edit_norms(self) -> Float[np.ndarray, " examples"]:
+        """Least edit of the head that changes each answer, relative to the head's own norm."""
+        inputs = self.run._run.read_array("activations/head_input")
+        norms = minimum_edit_norms(
+            self.logits, with_bias(np.asarray(inputs)[self.table["example"].to_numpy()])
+        ).rows_l2
+        norms[np.arange(len(norms)), self.predicted] = np.inf
+        pushes = where(self.run.effects, {"group": "push", "operator": "push"})
+        pushes = pushes[pushes["strength"] > 0]
+        return np.asarray(norms.min(axis=1) / (pushes["budget_l2"] / pushes["strength"]).median())
+
+
+# ---- figures -------------------------------------------------------------------------------------
+
+
+def contribution(examples: Examples, keys: Keys) -> Contribution | None:
+    """The figure with these keys; None where the run's folder does not hold what it takes."""
+    found = next((make for path, make in CONTRIBUTIONS.items() if fits(path, keys)), None)
+    if found is None:
+        return None
+    try:
+        return found(examples, keys)
+    except (KeyError, IndexError, ValueError, OSError):
+        return None  # tables of an older run, or of one written by hand
+
+
+def _rate(values: Column, among: Column | None = None) -> Contribution:
+    """A weighted mean of values over all or some examples."""
+    kept = np.ones(len(values)) if among is None else among.astype(np.float64)
+    return Contribution(np.stack([values * kept, kept], axis=1), _quotient)
+
+
+def _quotient(sums: Sums) -> Float[np.ndarray, " draws"]:
+    nothing = np.full(sums.shape[1], np.nan)
+    return np.divide(sums[0], sums[-1], out=nothing, where=sums[-1] > 0)
+
+
+def _margin(examples: Examples, keys: Keys) -> Contribution:
+    return _rate(examples.table["margin"].to_numpy(dtype=np.float64))
+
+
+def _calibration_error(examples: Examples, keys: Keys) -> Contribution:
+    sure = measures.confidences(examples.logits)
+    bins = measures.equal_width(sure[None, :])[0]
+    marked = bins[:, None] == np.arange(measures.BINS)
+    gaps = marked * (examples.right - sure)[:, None]
+    columns = np.concatenate([gaps, np.ones((len(sure), 1))], axis=1)
+    return Contribution(columns, lambda sums: np.abs(sums[:-1]).sum(axis=0) / sums[-1])
+
+
+def _overconfidence(examples: Examples, keys: Keys) -> Contribution:
+    return _rate(measures.confidences(examples.logits) - examples.right)
+
+
+def _silenced_accuracy(examples: Examples, keys: Keys) -> Contribution:
+    return _rate(examples.silenced[_place(examples.curve["fraction"], keys[2])])
+
+
+def _fragility(examples: Examples, keys: Keys) -> Contribution:
+    lost = examples.right - examples.silenced.mean(axis=0)
+    return _rate(lost, examples.labels == _class(examples, keys[2]))
+
+
+def _plateau(examples: Examples, keys: Keys) -> Contribution:
+    lost = examples.right - examples.silenced
+    shares = np.concatenate([[0.0], examples.curve["fraction"].to_numpy(dtype=float)])
+    ahead = np.append(np.diff(shares), 0.0)
+
+    def steps(sums: Sums) -> Int[np.ndarray, " draws"]:
+        held = sums[:-1] / sums[-1] <= PLATEAU_LOSS + TOLERANCE
+        return np.cumprod(held, axis=0).sum(axis=0).astype(np.int64)
+
+    columns = np.concatenate([lost, np.ones((1, lost.shape[1]))]).T
+    weights = examples.table["weight"].to_numpy(dtype=np.float64)
+    reached = int(steps((weights @ columns)[:, None])[0])
+    return Contribution(columns, lambda sums: shares[steps(sums)], float(ahead[reached]))
+
+
+def _redirect(examples: Examples, keys: Keys) -> Contribution:
+    target = _class(examples, keys[1])
+    pushes = where(examples.run.effects, {"group": "push", "operator": "push", "selection": "top"})
+    pushes = where(pushes, {"target": keys[1], "source": None})
+    pushes = pushes[pushes["fraction"] == pushes["fraction"].max()]
+    cell = pushes.iloc[[_place(pushes["strength"], keys[3])]]
+    there = examples.after(cell, lambda predicted: predicted == target)[0]
+    return _rate(there, examples.predicted != target)
+
+
+def _certified(examples: Examples, keys: Keys) -> Contribution:
+    return _rate(examples.right & (examples.edit_norms > float(keys[2])))
+
+
+def _missed(examples: Examples, keys: Keys) -> Contribution:
+    benign = _class(examples, examples.run.manifest["config"]["benign"])
+    return _rate(examples.predicted == benign, examples.labels != benign)
+
+
+def _false_alarm(examples: Examples, keys: Keys) -> Contribution:
+    benign = _class(examples, examples.run.manifest["config"]["benign"])
+    return _rate(examples.predicted != benign, examples.labels == benign)
+
+
+def _class(examples: Examples, name: Any) -> int:
+    return int(list(examples.run.summary["classes"]).index(name))
+
+
+def _place(sizes: pd.Series, written: str) -> int:
+    """Where the size is that is written so in the figure's path."""
+    return [f"{size:g}" for size in sizes].index(written)
+
+
+CONTRIBUTIONS: Mapping[str, Callable[[Examples, Keys], Contribution]] = {
+    "clean.margin": _margin,
+    "calibration.ece": _calibration_error,
+    "calibration.overconfidence": _overconfidence,
+    "redundancy.plateau": _plateau,
+    "silenced.accuracy.<share>": _silenced_accuracy,
+    "asymmetry.fragility.<class>": _fragility,
+    "vulnerability.<class>.redirect.<budget>": _redirect,
+    "certificates.l2.<budget>": _certified,
+    "detection.missed_alarm": _missed,
+    "detection.false_alarm": _false_alarm,
+}
+"""Path of an entry → what gives its contributions."""
