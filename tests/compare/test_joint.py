@@ -51,7 +51,7 @@ def test_swaps_of_a_figure_that_is_no_mean_are_those_of_brute_force() -> None:
     for flips in product((False, True), repeat=4):
         moved = np.array(flips)[units]
         mine, theirs = (
-            (np.where(moved, one[1 - i], one[i]) for one in (sure, right)) for i in (0, 1)
+            [np.where(moved, one[1 - i], one[i]) for one in (sure, right)] for i in (0, 1)
         )
         expected.append(ece(*theirs, weights) - ece(*mine, weights))
     assert {round(value, 9) for value in found} == {round(value, 9) for value in expected}
@@ -67,7 +67,7 @@ def test_pairing_shows_what_independent_intervals_cannot() -> None:
     alone = difference(*figures)
     assert alone.low < 0 < alone.high
     (joint,) = joint_differences({HELD: (rate(before), rate(after))}, sample_of(400), among=500)
-    assert joint.low < found.low and joint.high == 0.0, "no swap test reaches .05 / 500"
+    assert joint.low < found.low and joint.high >= 0.0, "no swap test reaches .05 / 500"
 
 
 def test_equal_models_are_not_shown_to_be_equal() -> None:
