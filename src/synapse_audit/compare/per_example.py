@@ -22,6 +22,7 @@ from synapse_audit.effects import calibration as measures
 from synapse_audit.effects.curves import PLATEAU_LOSS, TOLERANCE, where
 from synapse_audit.effects.minimum_edit_norms import minimum_edit_norms, with_bias
 from synapse_audit.effects.two_phase import phases
+from synapse_audit.errors import AuditError
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Keys, fits
 
@@ -113,7 +114,7 @@ def contribution(examples: Examples, keys: Keys) -> Contribution | None:
         return None
     try:
         return found(examples, keys)
-    except (KeyError, IndexError, ValueError, OSError):
+    except (AuditError, KeyError, IndexError, TypeError, ValueError, OSError):
         return None  # tables of an older run, or of one written by hand
 
 
