@@ -261,7 +261,7 @@ def _extremes(
 def _fragilities(table: pd.DataFrame) -> dict[str, Figure] | Figure:
     """Of every class, each for itself."""
     if table.empty:
-        return unknown(NO_CURVE)
+        return Figure.unknown(NO_CURVE)
     return {
         str(row["class"]): Figure(
             row["mean_drop"], row["mean_drop_low"], row["mean_drop_high"], n=int(row["support"])
