@@ -134,7 +134,7 @@ def _margin(examples: Examples, keys: Keys) -> Contribution:
 
 
 def _calibration_error(examples: Examples, keys: Keys) -> Contribution:
-    sure = measures.confidences(examples.logits)
+    sure = measures.answers(examples.logits).confidence
     bins = measures.equal_width(sure[None, :])[0]
     marked = bins[:, None] == np.arange(measures.BINS)
     gaps = marked * (examples.right - sure)[:, None]
@@ -143,7 +143,7 @@ def _calibration_error(examples: Examples, keys: Keys) -> Contribution:
 
 
 def _overconfidence(examples: Examples, keys: Keys) -> Contribution:
-    return _rate(measures.confidences(examples.logits) - examples.right)
+    return _rate(measures.answers(examples.logits).confidence - examples.right)
 
 
 def _silenced_accuracy(examples: Examples, keys: Keys) -> Contribution:
