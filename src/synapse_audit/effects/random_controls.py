@@ -61,7 +61,9 @@ class Combined(NamedTuple):
 
     def p(self, value: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
         """Two-sided p of value / sd; NaN where the sd is unknown."""
-        return np.asarray(2 * stats.t.sf(np.abs(value) / self.sd, self.df))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = np.abs(value) / self.sd  # 0 / 0, nothing seen to vary: NaN, no test
+        return np.asarray(2 * stats.t.sf(ratio, self.df))
 
 
 def combined(
@@ -75,6 +77,7 @@ def combined(
     variance = examples**2 + draws**2
     with np.errstate(divide="ignore", invalid="ignore"):  # 0 / 0: nothing varied
         df = np.asarray(variance**2 / (draws**4 / max(count - 1, 1)))
+    df = np.where(draws == 0, np.inf, df)  # draws that agree leave the examples' variance alone
     known = count > 1
     return Combined(
         np.where(known, np.sqrt(variance), np.nan), np.where(known, np.minimum(df, 1e9), np.nan)
