@@ -103,7 +103,7 @@ def paired_drop(
     losing, winning = before * (1 - now), ~before * now
     lost, won = ((part @ scored.weights)[:, 0] / total for part in (losing, winning))
     change = before.astype(np.float32) - now
-    samples = (change @ scored.resampled) / _sums(everyone, scored.resampled)
+    samples = ratio(change @ scored.resampled, _sums(everyone, scored.resampled))
     size = np.broadcast_to(effective_size(scored, everyone), lost.shape)
     few = _too_few((np.maximum(lost, 0) + np.maximum(won, 0)) * size)
     closed = bonett_price(np.maximum(lost, 0) * size, np.maximum(won, 0) * size, size)
