@@ -11,8 +11,10 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Evidence
+from synapse_audit.effects.breaking import effective_examples
 from synapse_audit.effects.random_controls import combined
 from synapse_audit.effects.resampled import accuracy, clean_accuracy
+from synapse_audit.statistics import Z_975
 from synapse_audit.tables.redundancy import CONTROLS
 
 DRAWN = ("random", "matched", "keep_random")
@@ -31,6 +33,7 @@ def pooled_controls(evidence: Evidence) -> pd.DataFrame:
     effects = evidence.effects
     drawn = effects[effects["selection"].isin(DRAWN) & (effects["space"] == "neuron")]
     clean = clean_accuracy(evidence)
+    unseen = Z_975 * np.sqrt(2.0) / (effective_examples(evidence) + 2.0)
     rows = []
     for key, draws in drawn.groupby(KEYS, dropna=False, sort=False):
         found = accuracy(evidence, list(draws["action"]))
@@ -42,7 +45,8 @@ def pooled_controls(evidence: Evidence) -> pd.DataFrame:
         known = combined(
             np.asarray(np.nanstd(samples)), np.asarray(between / np.sqrt(count)), count
         )
-        mean, half = float(drops.mean()), float(known.half)
+        # One loss and one gain that no example showed (Bonett & Price 2012), as of single drops.
+        mean, half = float(drops.mean()), float(np.hypot(known.half, unseen))
         rows.append((*key, count, mean, mean - half, mean + half, between, noise))
     return pd.DataFrame(rows, columns=CONTROLS.names).astype(CONTROLS.types)
 
