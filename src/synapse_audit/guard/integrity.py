@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 from synapse_audit.errors import AuditError, ModelError
 from synapse_audit.guard.parts import Canaries
 from synapse_audit.model import Classifier, logits_of, vocabulary_size
+from synapse_audit.model.loading.weights import stored_bytes
 
 CANARIES, TOKENS = 16, 12
 """How many canaries there are, and how long they are at most."""
@@ -30,10 +32,11 @@ def tensor_hashes(model: nn.Module) -> dict[str, str]:
     return {name: _hash(tensor) for name, tensor in sorted(model.state_dict().items())}
 
 
-def _hash(tensor: Tensor) -> str:
-    held = tensor.detach().cpu().contiguous()
-    found = hashlib.sha256(f"{held.dtype} {tuple(held.shape)}".encode())
-    found.update(held.flatten().view(torch.uint8).numpy().data)
+def _hash(state: Any) -> str:
+    kind = f"{state.dtype} {tuple(state.shape)}" if isinstance(state, Tensor) else "packed"
+    found = hashlib.sha256(kind.encode())
+    for part in stored_bytes(state):
+        found.update(part)
     return found.hexdigest()
 
 

@@ -138,8 +138,32 @@ def digest(model: nn.Module) -> str:
     found = hashlib.sha256()
     for name, tensor in sorted(model.state_dict().items()):
         found.update(name.encode())
-        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        for part in stored_bytes(tensor):
+            found.update(part)
     return found.hexdigest()
+
+
+def stored_bytes(state: Any) -> Iterator[bytes | memoryview]:
+    """What an entry of a state dict holds; modules of torch.ao pack several values into one."""
+    if isinstance(state, torch.Tensor):
+        if state.is_quantized:
+            yield from _scales(state)
+            state = state.int_repr()
+        yield state.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data
+    elif isinstance(state, (tuple, list)):
+        for part in state:
+            yield from stored_bytes(part)
+    else:
+        yield repr(state).encode()
+
+
+def _scales(quantized: torch.Tensor) -> Iterator[bytes | memoryview]:
+    """The scale and zero point of the whole tensor, or of each channel."""
+    if quantized.qscheme() in (torch.per_tensor_affine, torch.per_tensor_symmetric):
+        yield repr((quantized.q_scale(), quantized.q_zero_point())).encode()
+    else:
+        yield from stored_bytes(quantized.q_per_channel_scales())
+        yield from stored_bytes(quantized.q_per_channel_zero_points())
 
 
 def _check_attention(source: str, config: Any, loading: Loading) -> None:
