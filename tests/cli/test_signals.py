@@ -22,11 +22,6 @@ FACTS = {
     "audio": "sounds, 16,000 samples per second, by Wav2Vec2FeatureExtractor",
     "series": "series, 16 steps of 2 channels (of longer ones the last)",
 }
-TO_THE_END = [
-    "image",
-    pytest.param("audio", marks=pytest.mark.proof),
-    pytest.param("series", marks=pytest.mark.proof),
-]
 
 
 ATTACKS = """
@@ -65,17 +60,6 @@ def _check(run: Path, modality: str) -> None:
     assert {data[name] for name in ("n_rows", "n_rows_used", "n_examples", "n_used")} == {60}
 
 
-@pytest.mark.parametrize("modality", ["audio", "series"], indirect=True)
-def test_a_folder_of_classes_is_planned_for(
-    saved: Saved, modality: str, cli: CommandLine, tiny_grid: Path, tmp_path: Path
-) -> None:
-    where = ("--data", saved.data, "--config", tiny_grid, "--out", tmp_path)
-    called = cli("run", saved.model, *where, "--dry-run")
-    assert (called.code, called.errors) == (0, [])
-    _check(tmp_path, modality)
-
-
-@pytest.mark.parametrize("modality", TO_THE_END, indirect=True)
 def test_a_folder_of_classes_is_audited(
     saved: Saved, modality: str, cli: CommandLine, tiny_grid: Path, tmp_path: Path
 ) -> None:

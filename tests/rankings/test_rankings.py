@@ -6,7 +6,7 @@ import pytest
 from synapse_audit import memory, neurons
 from synapse_audit.artifacts import Activations, Ranking, Splits
 from synapse_audit.errors import UsageError
-from synapse_audit.rankings import ATTRIBUTED, RANKINGS, RankingContext, rank, ranking_table
+from synapse_audit.rankings import ACROSS, ATTRIBUTED, RANKINGS, RankingContext, rank, ranking_table
 
 from .problems import CLASSES, PLANTED, WIDTH, N, build, context
 

@@ -124,9 +124,9 @@ def _rising(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _summary(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Drops of the summary turned likewise; all of ``agreement`` and ``pathways`` are drops."""
+    """Drops of the summary turned likewise; all of these parts are drops."""
     turned = dict(given)
-    for part in ("agreement", "pathways"):
+    for part in ("agreement", "pathways", "sites"):
         turned[part] = _negative(given[part])
     return turned
 

@@ -81,7 +81,7 @@ def _costliest(result: Result, site: str) -> str:
     if tried == 1:
         return f"With the whole {NAMES[site]} silenced, {falls}."
     if not found.low > 0:
-        most = f"at most {prose.number(found.value)} in this sample"
+        most = f"with the costliest silenced, accuracy {prose.falls(found.value)} in this sample"
         return f"The {NAMES[site]} of no single layer is shown to cost accuracy ({most})."
     if layer is None:
         several = prose.listing([prose.whole(one) for one in tied])
