@@ -10,8 +10,6 @@ from synapse_audit.store import finished
 
 from .calling import CommandLine, quietly
 
-pytestmark = pytest.mark.unchecked
-
 
 @pytest.fixture(scope="module")
 def first(

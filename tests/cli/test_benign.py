@@ -11,8 +11,6 @@ from sklearn.metrics import roc_auc_score
 from cli.calling import CommandLine
 from synapse_audit.store import AuditResult
 
-pytestmark = pytest.mark.unchecked
-
 
 def test_a_class_that_is_none_is_refused_with_the_choices(
     cli: CommandLine, single: Path, tmp_path: Path

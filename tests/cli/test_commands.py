@@ -14,8 +14,6 @@ from synapse_audit.config import AuditConfig, Grid, make_config
 from synapse_audit.demo import bundled_model
 from synapse_audit.interventions.operators import OPERATORS
 
-pytestmark = pytest.mark.unchecked
-
 RUN_OPTIONS = (
     *("--data", "--text-column", "--text-pair-column", "--label-column", "--group-column"),
     *("--fit-data", "--out", "--preset", "--config", "--seed", "--device", "--batch-size"),

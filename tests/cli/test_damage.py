@@ -13,8 +13,6 @@ from cli.calling import CommandLine
 from synapse_audit.cli import main
 from synapse_audit.store import RunFolder
 
-pytestmark = pytest.mark.unchecked
-
 REWRITTEN = ("splits", "effects", "class_effects", "findings", "summary")
 """What every run writes, resumed or not."""
 

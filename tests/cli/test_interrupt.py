@@ -50,7 +50,6 @@ def _wait_for_a_unit(running: subprocess.Popen[str], out: Path) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.unchecked
 def test_ctrl_c_leaves_a_run_that_the_same_command_finishes(
     cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
 ) -> None:

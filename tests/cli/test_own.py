@@ -15,8 +15,6 @@ import torch
 
 from cli.calling import Called, CommandLine
 
-pytestmark = pytest.mark.unchecked
-
 NET = """
 from dataclasses import dataclass
 

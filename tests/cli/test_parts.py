@@ -8,8 +8,6 @@ import pytest
 
 from cli.calling import CommandLine
 
-pytestmark = pytest.mark.unchecked
-
 NAMED = ("--blocks", "bert.encoder.layer", "--position", "first", "--head", "classifier")
 
 

@@ -13,8 +13,6 @@ from cli.calling import Called, CommandLine
 from synapse_audit.config import make_config
 from synapse_audit.pipeline.stages import Subject, read_subject
 
-pytestmark = pytest.mark.unchecked
-
 
 def _refused(called: Called, *words: str) -> None:
     assert called.code == 2, called.stderr

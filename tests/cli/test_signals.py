@@ -15,8 +15,6 @@ from cli.signal_data import IMAGES, KIND, Saved, save_signals
 from synapse_audit.data import load_data
 from synapse_audit.model import Classifier
 
-pytestmark = pytest.mark.unchecked
-
 FACTS = {
     "image": f"images, RGB, 12 × 12 pixels after {type(IMAGES).__name__}",
     "audio": "sounds, 16,000 samples per second, by Wav2Vec2FeatureExtractor",
