@@ -89,8 +89,10 @@ def test_an_unknown_plateau_is_not_zero() -> None:
 
 def test_a_plateau_carries_the_limit_that_it_has() -> None:
     shown = {"value": 0.25, "low": 0.1, "high": 0.5}
+    whole = {"value": 0.5, "low": 0.5, "high": None}
     bare = {"value": 0.25, "low": None, "high": None}
     assert spare(plateau=shown).figure == "25% (at least 10%)"
+    assert spare(plateau=whole).figure == "50% (at least 50%)"
     assert spare(plateau=bare).figure == "25%"
 
 
@@ -175,6 +177,8 @@ def test_classes_that_cannot_be_ordered_are_all_named_and_none_wins() -> None:
         found.answer == "Not shown which: “a” and “b” lose most recall and are indistinguishable."
     )
     assert "“a” and “b”" in found.brief
+    every = row("fragile", replace(result, summary={**result.summary, "classes": ["a", "b"]}))
+    assert every.answer == "Not shown: no class loses clearly more recall than another."
 
 
 def test_the_worst_leak_is_taken_over_every_space_with_an_interval_for_all() -> None:

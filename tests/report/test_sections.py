@@ -166,7 +166,7 @@ def test_a_sublayer_is_named_only_where_it_differs_from_the_others(full: FakeRes
     )
     assert output == (
         "The MLP output of no single layer is shown to cost accuracy "
-        "(at most 0.060 in this sample)."
+        "(with the costliest silenced, accuracy falls by 0.060 in this sample)."
     )
     assert "of the costliest layer silenced" in activations
     assert activations.endswith("layers 5 and 6 are indistinguishable in that.")
@@ -223,6 +223,20 @@ def test_confusion_matches_a_hand_count() -> None:
         ("yes", "1", "0.500", "1.000", "0.667"),
     )
     assert "0.750 of the rows" in section.answer[0]
+
+
+def test_no_class_is_lowest_where_recalls_tie() -> None:
+    def said(labels: list[int], predicted: list[int]) -> str:
+        table = pd.DataFrame({"label": labels, "predicted": predicted})
+        result = FakeResult(summary={"classes": ["a", "b", "c"]}, predictions=table)
+        return SECTIONS["clean"](result).answer[1]
+
+    assert said([0, 1, 2], [0, 1, 2]) == "Every class has a recall of 1.000."
+    two, one = said([0, 0, 1, 1, 2], [0, 1, 1, 2, 2]), said([0, 0, 1, 2], [0, 1, 1, 2])
+    lowest = "Recall is lowest for “a” and “b”: 0.500 each."
+    assert two == f"{lowest} The commonest mistakes occur 1 time each."
+    lowest = "Recall is lowest for “a”: 0.500 of 2 examples."
+    assert one == f"{lowest} The commonest mistake is “b” for “a” (1 time)."
 
 
 def test_confusion_uses_the_weights() -> None:

@@ -138,7 +138,7 @@ def _at_least(plateau: Figure) -> str:
     """The confidence limit, where the sample shows one."""
     if np.isnan(plateau.low):
         return ""
-    return "" if plateau.low >= plateau.value else f" (at least {prose.percent(plateau.low)})"
+    return f" (at least {prose.percent(min(plateau.low, plateau.value))})"
 
 
 def _half(half: Figure) -> str:
@@ -177,6 +177,10 @@ def fragile(result: Result) -> Row | None:
     )
 
 
+NONE_STANDS_OUT = (
+    "Not shown: no class loses clearly more recall than another.",
+    "no class is shown to lose more recall than another when neurons are silenced",
+)
 NOTHING_LOST = (
     "None is shown to be: no class lost recall in what was silenced.",
     "no class lost recall when neurons were silenced",
@@ -188,6 +192,8 @@ def _fragile_words(result: Result, first: pd.DataFrame) -> tuple[str, str]:
     found = saved.estimate(result.summary, "asymmetry", "most_fragile")
     tied = [prose.quoted(name) for name in found.beside.get("tied") or ()]
     named = prose.some([prose.quoted(name) for name in first["class"]], MOST)
+    if len(tied) > 1 and len(tied) == len(result.summary.get("classes") or ()):
+        return NONE_STANDS_OUT
     if len(tied) > 1:
         several = prose.some(tied, MOST)
         return (

@@ -24,6 +24,9 @@ LIMITS = (
     "table and in the sentences are plain counts.",
 )
 
+ROUNDING = 1e-9
+"""Recalls that differ by less are equal but for the rounding of weights."""
+
 
 def clean(result: Result) -> Section:
     """What the model does when nothing is touched."""
@@ -80,12 +83,21 @@ def _answer(result: Result, scores: pd.DataFrame, counts: np.ndarray) -> tuple[s
     known = scores.dropna(subset=["recall"])
     if not len(known):
         return (start,)
+    return start, _lowest(known) + _confused(counts, list(scores["class"]))
+
+
+def _lowest(known: pd.DataFrame) -> str:
+    """The class of least recall; where several share it, none of them is picked."""
     worst = saved.extreme(known, "recall", largest=False)
-    return start, (
-        f"Recall is lowest for {prose.quoted(worst['class'])}: {prose.number(worst['recall'])} of "
-        f"{prose.plural(int(worst['support']), 'example')}."
-        + _confused(counts, list(scores["class"]))
-    )
+    recall = prose.number(worst["recall"])
+    tied = known[known["recall"] <= worst["recall"] + ROUNDING]
+    if len(tied) == len(known) > 1:
+        return f"Every class has a recall of {recall}."
+    names = prose.some([prose.quoted(name) for name in tied["class"]])
+    if len(tied) > 1:
+        return f"Recall is lowest for {names}: {recall} each."
+    examples = prose.plural(int(worst["support"]), "example")
+    return f"Recall is lowest for {names}: {recall} of {examples}."
 
 
 def _confused(counts: np.ndarray, names: list[str]) -> str:
@@ -93,6 +105,8 @@ def _confused(counts: np.ndarray, names: list[str]) -> str:
     if not off.sum():
         return ""
     i, j = np.unravel_index(int(off.argmax()), off.shape)
+    if (off == off[i, j]).sum() > 1:
+        return f" The commonest mistakes occur {prose.plural(int(off[i, j]), 'time')} each."
     return (
         f" The commonest mistake is {prose.quoted(names[int(j)])} for "
         f"{prose.quoted(names[int(i)])} ({prose.plural(int(off[i, j]), 'time')})."
