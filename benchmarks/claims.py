@@ -46,8 +46,13 @@ def adjusted_p(run: AuditResult) -> str:
 def fragile(run: AuditResult) -> str:
     """Which class breaks first and which last, and the gap in recall lost."""
     found = run.summary["asymmetry"]
-    names = f"{found['most_fragile']['value']}, {found['least_fragile']['value']}"
+    names = ", ".join(class_or_tied(found[end]) for end in ("most_fragile", "least_fragile"))
     return f"{names}; {figure(found['gap'])}"
+
+
+def class_or_tied(found: Mapping[str, Any]) -> str:
+    """The class, or those it is indistinguishable from."""
+    return str(found["value"] or " or ".join(found.get("tied") or ()) or found.get("reason"))
 
 
 def best_push(run: AuditResult) -> str:
