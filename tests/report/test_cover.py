@@ -127,7 +127,7 @@ def test_the_smallest_change_is_taken_over_every_space() -> None:
     assert found.figure == "at most 40%"
     assert found.answer == (
         "Editing the head by 40% of its norm sends half of the other examples to “a”. "
-        "Elsewhere: logits 63%."
+        "Smallest found elsewhere: logits 63%."
     )
     assert found.evidence.endswith("smallest of 9 tried")
 
@@ -167,15 +167,16 @@ def test_what_is_proved_impossible_stands_beside_what_was_found() -> None:
     found = row("cheapest", replace(result, summary={**result.summary, "head_edit": edit}))
     assert found.figure == "at most 30%, impossible below 27%"
     assert "No edit of the head up to 27% of its norm can redirect half" in found.answer
+    halved = weakest(weight={"halves": 0.3})
+    found = row("cheapest", replace(halved, summary={**halved.summary, "head_edit": edit}))
+    assert found.figure == "at most 30%", "the bound is about redirecting, not about accuracy"
 
 
 def test_classes_that_cannot_be_ordered_are_all_named_and_none_wins() -> None:
     tied = {**UNKNOWN, "reason": "indistinguishable: a, b", "tied": ["a", "b"]}
     result = replace(fragility(a=0.3, b=0.25), summary={"asymmetry": {"most_fragile": tied}})
     found = row("fragile", result)
-    assert (
-        found.answer == "Not shown which: “a” and “b” lose most recall and are indistinguishable."
-    )
+    assert found.answer == "“a” and “b” lose most recall; which of them loses most is not shown."
     assert "“a” and “b”" in found.brief
     every = row("fragile", replace(result, summary={**result.summary, "classes": ["a", "b"]}))
     assert every.answer == "Not shown: no class loses clearly more recall than another."

@@ -236,7 +236,7 @@ def test_no_class_is_lowest_where_recalls_tie() -> None:
     lowest = "Recall is lowest for “a” and “b”: 0.500 each."
     assert two == f"{lowest} The commonest mistakes occur 1 time each."
     lowest = "Recall is lowest for “a”: 0.500 of 2 examples."
-    assert one == f"{lowest} The commonest mistake is “b” for “a” (1 time)."
+    assert one == f"{lowest} The commonest mistake is to call “a” “b” (1 time)."
 
 
 def test_confusion_uses_the_weights() -> None:

@@ -30,7 +30,7 @@ def advised(result: Result) -> Row | None:
         label="advice",
         question="What should be done?",
         answer=_sentence(names),
-        figure=f"{measured} of {len(known)} measured" if known else "",
+        figure=f"gain measured for {measured} of {len(known)}" if known else "",
         evidence="rules on the findings shown" if known else "",
         link="advice" if known else "method",
         brief="; ".join(names),

@@ -130,7 +130,8 @@ def _flat(plateau: Figure) -> str:
     if plateau.value <= 0:
         return "The smallest share of neurons tried already costs more than 2 points of accuracy."
     return (
-        "Accuracy stays within 2 points up to this share of the neurons silenced, top-ranked first."
+        "Accuracy stays within 2 points up to this share of the neurons silenced, highest ranked "
+        "first."
     )
 
 
@@ -197,8 +198,8 @@ def _fragile_words(result: Result, first: pd.DataFrame) -> tuple[str, str]:
     if len(tied) > 1:
         several = prose.some(tied, MOST)
         return (
-            f"Not shown which: {several} lose most recall and are indistinguishable.",
-            f"{several} lose most recall when neurons are silenced, and are indistinguishable",
+            f"{several} lose most recall; which of them loses most is not shown.",
+            f"{several} lose most recall when neurons are silenced (which of them is not shown)",
         )
     if len(first) > 1:
         return (

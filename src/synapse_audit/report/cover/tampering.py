@@ -39,6 +39,8 @@ class Found(NamedTuple):
     space: str
     figure: Figure
     does: str
+    redirects: bool
+    """Whether half is redirected; otherwise half of the accuracy is lost."""
 
     @property
     def order(self) -> tuple[bool, float]:
@@ -84,19 +86,25 @@ def cheapest(result: Result) -> Row | None:
     first, rest = found[0], found[1:]
     others = prose.listing([f"{space_name(one.space)} {one.size}" for one in rest])
     proved = saved.estimate(result.summary, "head_edit").low
-    bound = f", impossible below {prose.percent(proved, 2)}" if first.space == "weight" else ""
+    # What is proved is about redirecting half, by edits of the head.
+    bound = f", impossible below {prose.percent(proved, 2)}" if comparable(first) else ""
     tried = first.figure.beside.get("tried")
     return Row(
         label="cheapest tampering",
         question=QUESTION,
         answer=f"{_sentence(first.clause)}{first.doubt}"
-        f"{f' Elsewhere: {others}.' if others else ''}{_impossible(proved)}",
+        f"{f' Smallest found elsewhere: {others}.' if others else ''}{_impossible(proved)}",
         figure=f"{'at most' if first.shown else 'about'} {first.size}"
         f"{bound if proved == proved else ''}",
         evidence=joined(examples(result), f"smallest of {prose.whole(tried)} tried"),
         link="faults" if first.space == BITS else "profile",
         brief=first.clause if first.shown else f"{first.clause} in this sample",
     )
+
+
+def comparable(found: Found) -> bool:
+    """Whether the bound that is proved is about what was found."""
+    return found.space == "weight" and found.redirects
 
 
 def _sentence(clause: str) -> str:
@@ -127,10 +135,10 @@ def _of_space(result: Result, space: str) -> Iterator[Found]:
     if redirects.known and not halves.value < redirects.value - TINY:
         targets = _any_of(_targets(result, space, redirects))
         verb = "send" if _several(space, redirects) else "sends"
-        yield Found(space, redirects, f"{verb} half of the other examples to {targets}")
+        yield Found(space, redirects, f"{verb} half of the other examples to {targets}", True)
     elif halves.known:
         verb = "take" if _several(space, halves) else "takes"
-        yield Found(space, halves, f"{verb} half of the accuracy above chance")
+        yield Found(space, halves, f"{verb} half of the accuracy above chance", False)
 
 
 def _several(space: str, found: Figure) -> bool:

@@ -52,7 +52,7 @@ def _routes(result: Result) -> str:
         return (
             f"The fast route {prose.listing(refused)} differed from plain hooks and was not used."
         )
-    return "Every fast route gave the predictions of plain hooks in this run."
+    return "Every shortcut of the computation gave the predictions of plain hooks in this run."
 
 
 def _gap(result: Result) -> str:

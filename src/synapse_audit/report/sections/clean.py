@@ -108,8 +108,8 @@ def _confused(counts: np.ndarray, names: list[str]) -> str:
     if (off == off[i, j]).sum() > 1:
         return f" The commonest mistakes occur {prose.plural(int(off[i, j]), 'time')} each."
     return (
-        f" The commonest mistake is {prose.quoted(names[int(j)])} for "
-        f"{prose.quoted(names[int(i)])} ({prose.plural(int(off[i, j]), 'time')})."
+        f" The commonest mistake is to call {prose.quoted(names[int(i)])} "
+        f"{prose.quoted(names[int(j)])} ({prose.plural(int(off[i, j]), 'time')})."
     )
 
 
