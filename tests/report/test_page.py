@@ -159,7 +159,7 @@ def test_every_colour_token_is_defined_in_both_schemes(source: str, page: Page) 
 
 
 def test_size_stays_within_reason(source: str) -> None:
-    assert len(source.encode()) < 2.7e6
+    assert len(source.encode()) < 2.5e6
 
 
 @pytest.fixture(scope="module")
