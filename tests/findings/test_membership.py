@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 
 from synapse_audit.artifacts import Evidence
 from synapse_audit.findings.membership import FOLDS, WIDER, membership
+from synapse_audit.probes.membership import FOLDS as FITTED_FOLDS
 from synapse_audit.probes.membership import cross_fitted, folds_of
 
 from .evidence import make_evidence
@@ -52,6 +53,7 @@ def test_a_score_that_was_fitted_to_nothing_needs_no_wider_interval() -> None:
     arms = [row["auc_high"] - row["auc"] for row in (fitted, loss)]
     assert arms[0] == pytest.approx(WIDER * arms[1])
     assert pytest.approx(np.sqrt(1 + FOLDS / (FOLDS - 1))) == WIDER
+    assert FOLDS == FITTED_FOLDS, "the margin is for as many folds as attackers are fitted in"
 
 
 def test_few_rows_show_no_rate_of_one_percent() -> None:

@@ -27,6 +27,7 @@ GRID = {
     "bit_formats": ["fp32"],
     "bit_counts": [1, 2],
     "attacks": ["fgsm", "deletion"],
+    "faults": 40,
     "draws": 2,
 }
 

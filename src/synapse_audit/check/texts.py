@@ -7,6 +7,7 @@ from typing import Any
 
 from synapse_audit.check.checking import Answer, Report
 from synapse_audit.check.decide import Verdict
+from synapse_audit.report.kit import prose
 
 MARKS: dict[Verdict, str] = {"supported": "✓", "contradicted": "✗", "not shown": "?"}
 
@@ -73,5 +74,4 @@ def _is_warning(answer: Answer) -> bool:
 
 
 def _cell(text: str) -> str:
-    plain = " ".join(text.split())
-    return plain.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return prose.markdown(" ".join(text.split()))

@@ -16,8 +16,8 @@ from synapse_audit.report.kit import prose
 
 def markdown(found: Comparison) -> str:
     """Sentences, then the tables."""
-    lines = [f"# {_plain(' and '.join(found.names))}", ""]
-    lines += [f"- {_plain(text)}" for text in sentences(found)]
+    lines = [f"# {prose.markdown(' and '.join(found.names))}", ""]
+    lines += [f"- {prose.markdown(text)}" for text in sentences(found)]
     for title, table in _tables(found).items():
         if len(table):
             lines += ["", f"## {title}", "", *_rows(table)]
@@ -66,11 +66,7 @@ def _cell(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return prose.number(value)
-    return prose.UNKNOWN if value is None else _plain(str(value))
-
-
-def _plain(text: str) -> str:
-    return prose.plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
+    return prose.UNKNOWN if value is None else prose.markdown(value)
 
 
 def _json(value: Any) -> Any:

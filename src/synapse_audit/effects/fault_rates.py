@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import stats
 
+from synapse_audit.effects.estimates import clopper_pearson
 from synapse_audit.summary import Figure
 
 TAIL = 0.025
@@ -35,9 +36,8 @@ def sampled_share(broken: int, drawn: int, population: int) -> Figure:
     if not drawn:
         return Figure.unknown("no fault was drawn")
     if population > MANY * drawn:
-        low = stats.beta.ppf(TAIL, broken, drawn - broken + 1) if broken else 0.0
-        high = stats.beta.ppf(1 - TAIL, broken + 1, drawn - broken) if broken < drawn else 1.0
-        return Figure(broken / drawn, float(low), float(high), n=drawn)
+        ends = clopper_pearson(broken, drawn, level=1 - 2 * TAIL)
+        return Figure(broken / drawn, float(ends.low), float(ends.high), n=drawn)
 
     def possible_low(marked: int) -> bool:
         return bool(stats.hypergeom.sf(broken - 1, population, marked, drawn) > TAIL)

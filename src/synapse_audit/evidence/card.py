@@ -101,9 +101,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     return [
         f"| {' | '.join(head)} |",
         "|" + "---|" * len(head),
-        *(f"| {' | '.join(map(_cell, row))} |" for row in rows),
+        *(f"| {' | '.join(map(prose.markdown, row))} |" for row in rows),
     ]
-
-
-def _cell(text: str) -> str:
-    return prose.plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")

@@ -89,8 +89,12 @@ CLAUSES: tuple[Clause, ...] = (
     Clause(
         "AI Act, Article 15(5)",
         "adversarial examples, model evasion",
-        ("inputs.<attack>.drop.<strength>", "inputs.<attack>.changes_half"),
-        "attacks on embeddings and deletions; no search over texts",
+        (
+            *("inputs.<attack>.drop.<strength>", "inputs.<attack>.changes_half"),
+            *("typed.any", "typed.attack.<attack>"),
+        ),
+        "attacks on embeddings and deletions need the preset standard, typed edits --attack text; "
+        "the search over texts is greedy, so a stronger one may find more",
     ),
     Clause(
         "AI Act, Article 15(5)",
@@ -98,7 +102,12 @@ CLAUSES: tuple[Clause, ...] = (
         (),
         "neither training data nor the origin of weights is examined",
     ),
-    Clause("AI Act, Article 15(5)", "attacks on confidentiality", (), "not examined"),
+    Clause(
+        "AI Act, Article 15(5)",
+        "attacks on confidentiality",
+        ("membership.auc.<reads>", "membership.worst"),
+        "only whether rows were trained on, with --membership; nothing that recovers their content",
+    ),
     Clause(
         "NIST AI RMF 1.0, MEASURE 2.6",
         "safety: residual risk within tolerance, failing safely; metrics that reflect reliability "

@@ -24,7 +24,7 @@ from synapse_audit.guard.attacks import Attack, Attacked, all_attacks
 from synapse_audit.guard.guarded import GuardedModel
 from synapse_audit.guard.head_edits import head_edits
 from synapse_audit.guard.heads import head_module
-from synapse_audit.guard.measuring import UNKNOWN, Rate, Sample, of_draws
+from synapse_audit.guard.measuring import UNKNOWN, Rate, Sample, named_rates, of_draws
 from synapse_audit.guard.parts import SCORES
 from synapse_audit.model import Batch, Encoded, logits_of
 from synapse_audit.model.activations import length_batches
@@ -183,16 +183,6 @@ def _row(
         for i, name in enumerate(SCORES)
     }
     return facts | named_rates(rates) | areas
-
-
-def named_rates(rates: Mapping[str, Rate]) -> dict[str, float]:
-    """Value, low and high under the table's names."""
-    ends = ("", "_low", "_high")
-    return {
-        f"{name}{end}": part
-        for name, rate in rates.items()
-        for end, part in zip(ends, rate, strict=True)
-    }
 
 
 def _answer(

@@ -89,11 +89,6 @@ def read_guard(folder: str | Path) -> Guard:
         raise _damaged(path, f"does not fit together: {first_line(error)[:200]}") from error
 
 
-def facts_of(folder: str | Path) -> dict[str, Any]:
-    """``guard.json`` as it is."""
-    return read_json(Path(folder) / FACTS)
-
-
 def _damaged(path: Path, reason: str) -> RunFolderError:
     return RunFolderError(
         f"guard '{path}' {reason}; expected the files that `synapse-audit guard` wrote"

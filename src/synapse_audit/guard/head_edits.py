@@ -20,14 +20,13 @@ from synapse_audit.guard.building import host_head
 from synapse_audit.guard.guarded import GuardedModel
 from synapse_audit.guard.hardening import linear_logits
 from synapse_audit.guard.heads import CentredHead
-from synapse_audit.guard.measuring import UNKNOWN, Rate, Sample, of_draws
+from synapse_audit.guard.measuring import UNKNOWN, Sample, named_rates, of_draws
 from synapse_audit.guard.parts import LinearHead, Vote
 from synapse_audit.guard.voting import counted, votes
 from synapse_audit.interventions.edits import EDITS, HeadView, applied
 
 SETTINGS = (("push", 0.1), ("push", 0.3), ("universal", 0.3), ("bias", 0.1))
 """Edit and size; see ``EDITS``."""
-ENDS = ("", "_low", "_high")
 
 
 class EditedHead(NamedTuple):
@@ -63,19 +62,11 @@ def head_edits(
         base = {"measure": "redirect", "draws": len(classes), "n": len(evaluate)}
         setting = f"{name}, {size:g} of the norm"
         facts = base | {"kind": "head edit", "setting": setting, "adaptive": False}
-        yield facts | _named({**rates, "ranges": rates["host"], "canaries": canaries})
+        yield facts | named_rates({**rates, "ranges": rates["host"], "canaries": canaries})
         both = np.stack(hits["hardened"]) & np.stack(hits["vote"])
         at_once = sample.rate(both, np.stack(away["hardened"]) & np.stack(away["vote"]))
         kind = {"kind": "adaptive, head and vote at once", "setting": setting, "adaptive": True}
-        yield base | kind | _named({"hardened": at_once, "vote": at_once, "host": UNKNOWN})
-
-
-def _named(rates: Mapping[str, Rate]) -> dict[str, float]:
-    return {
-        f"{name}{end}": part
-        for name, rate in rates.items()
-        for end, part in zip(ENDS, rate, strict=True)
-    }
+        yield base | kind | named_rates({"hardened": at_once, "vote": at_once, "host": UNKNOWN})
 
 
 def _edit(view: HeadView, name: str, target: int, size: float) -> HeadEdit:

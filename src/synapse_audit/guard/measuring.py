@@ -8,6 +8,7 @@ variance between them, with Student's t for how few they are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,16 @@ class Rate(NamedTuple):
 
 
 UNKNOWN = Rate(np.nan, np.nan, np.nan)
+
+
+def named_rates(rates: Mapping[str, Rate]) -> dict[str, float]:
+    """Value, low and high under the table's names."""
+    ends = ("", "_low", "_high")
+    return {
+        f"{name}{end}": part
+        for name, rate in rates.items()
+        for end, part in zip(ends, rate, strict=True)
+    }
 
 
 class Sample:

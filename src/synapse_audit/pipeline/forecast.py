@@ -23,7 +23,7 @@ from jaxtyping import Int
 
 from synapse_audit.artifacts import GLOBAL, LayerStatistics, Plan, Ranking, Splits
 from synapse_audit.config import AuditConfig
-from synapse_audit.interventions.edits import HeadView, find_parts, placeholder_flips
+from synapse_audit.interventions.edits import HeadView, every_weight, find_parts, placeholder_flips
 from synapse_audit.memory import peak_memory
 from synapse_audit.model import BLOCK_OUTPUT, Encoded
 from synapse_audit.model.activations import TOKENS_PER_BATCH, Extraction, extract
@@ -202,18 +202,23 @@ def _inputs(
 
 def _weights(run: stages.Run, subject: stages.Subject) -> dict[str, Any]:
     grid, classifier = run.config.grid, subject.classifier
+    sources: dict[str, Any] = {}
+    if grid.faults:
+        sources["every"] = every_weight(
+            classifier.model, classifier.output_layer, classifier.blocks
+        )
     if not grid.bit_formats and not ON_PARTS & {*grid.edits}:
-        return {}
+        return sources
     ends = (1, classifier.n_layers)
     parts = find_parts(classifier.model, classifier.output_layer, classifier.blocks, ends)
     if not grid.bit_formats:
-        return {"parts": parts}
+        return sources | {"parts": parts}
     flips = [
         chosen
         for part in parts
         for chosen in placeholder_flips(part, grid.bit_formats, grid.bit_counts, classifier.classes)
     ]
-    return {"parts": parts, "flips": tuple(flips)}
+    return sources | {"parts": parts, "flips": tuple(flips)}
 
 
 # ---- memory and disk -----------------------------------------------------------------------------

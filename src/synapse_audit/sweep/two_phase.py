@@ -175,7 +175,6 @@ def _run(
     if part.sample is None:
         stage(title, part.cells, chosen.rows, route, onto=onto)
     elif part.cells:
-        onto["predicted"][:] = part.sample.predicted
         found = stage(f"{title} on a sample", part.cells, part.sample.rows, route)
         for name, values in onto.items():
             values[:] = (

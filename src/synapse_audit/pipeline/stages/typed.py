@@ -95,13 +95,13 @@ def _attacked(run: Run, subject: Subject, engine: Engine, found: Extraction) -> 
     texts = [subject.data.inputs[row] for row in rows]
     labels = subject.data.labels[rows]
     targets = _targets(subject, found.logits[rows], labels)
+    wanted = _wanted(subject, labels, targets)
     ask = _Asked(subject.classifier, texts)
     parts = []
     with run.progress.stage("typed edits", 2 * len(TYPED) * len(rows)) as advance:
         for choice in _choices(run, subject, engine, (rows, targets), ask):
             for name in TYPED:
                 kind = CONTROLS.get(name, name) if choice.selection == "random" else name
-                wanted = _wanted(subject, labels, targets)
                 victims = Victims(choice.materials, labels, wanted)
                 tried = evade(victims, TYPED[kind], ask, SIZES)
                 parts.append(_rows(name, choice.selection, rows, victims, tried))
