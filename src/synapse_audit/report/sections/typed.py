@@ -107,9 +107,9 @@ def _worst(found: Figure, attacks: pd.DataFrame) -> list[str]:
     rows = attacks[attacks["class"].isna() & (attacks["attack"] == name)]
     beside = ""
     if len(rows):
-        row = rows.iloc[0]
-        excess = prose.more(row["excess"], row["excess_low"], row["excess_high"])
-        beside = f"; that is {excess} than random edits of the same kind and sizes"
+        # No interval of the excess: it is that of a kind named beforehand; this one was picked.
+        random = prose.number(rows.iloc[0]["random"])
+        beside = f"; random edits of the same kind and sizes: {random} in this sample"
     ties = int(found.beside.get("tied", 0))
     among = f" ({prose.plural(ties, 'other kind')} indistinguishable from it)" if ties else ""
     return [
