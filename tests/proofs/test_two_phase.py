@@ -17,8 +17,8 @@ from synapse_audit.effects import measure
 from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE, make_plan
 from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import subsampling
+from synapse_audit.sweep.second_phase import draw
 from synapse_audit.sweep.subsample import pilot_cells
-from synapse_audit.sweep.two_phase import draw
 
 from .bundled import Ready
 

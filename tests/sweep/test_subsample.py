@@ -7,6 +7,7 @@ from synapse_audit import memory
 from synapse_audit.artifacts import Cell, Outcomes, Pooled
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import Z_975
+from synapse_audit.sweep.second_phase import draw
 from synapse_audit.sweep.subsample import (
     LEAST_OF_POOL,
     LEAST_SAMPLE,
@@ -22,7 +23,6 @@ from synapse_audit.sweep.subsample import (
     stratum_rates,
     subsampling,
 )
-from synapse_audit.sweep.two_phase import draw
 
 ROWS = np.arange(100, 1100)
 LABELS = np.array([0] * 700 + [1] * 280 + [2] * 20)

@@ -107,30 +107,29 @@ def load_data(
         DataError: the data cannot be read, or cannot be audited; one line says why.
     """
     reading, medium = _with(reading, options), MEDIA.get(modality)
-    pair = reading.text_pair_column
-    inputs = the_input_column(reading.text_column, reading.input_column, pair, medium)
+    inputs = _input_column(reading, medium)
     tables = [_table(one, medium) for one in (source, fit_data) if one is not None]
     if one_of is not None:
         tables = with_presence(tables, reading.label_column, one_of)
         reading, classes = replace(reading, label_column=PRESENCE), one_of.classes
     if reading.columns or modality == TABLE:
-        _check_columns(reading.columns, inputs or pair, modality, vocabulary)
+        _check_columns(reading, inputs, modality, vocabulary)
         medium, read = ROW, _vectors(tables, reading)
     else:
         refuse_one_column_per_class(tables[0], reading.label_column, classes or ())
         read = _single_inputs(tables, reading, inputs, medium)
-    for table in read.tables[1:]:
-        require_columns(table, read.columns)
-    if vocabulary is not None:
-        tables = [ids_as_texts(table, read.columns, vocabulary) for table in read.tables]
-        read = read._replace(tables=tables)
-    names = names_in_labels(read.tables, read.columns) if classes is None else classes
-    if any(unnamed):
-        names = two_names(read.tables, read.columns, names, unnamed)
-    slices = read_slices(tables, reading.slice_columns)
+    read = _as_one_kind(read, vocabulary)
+    names = _class_names(read, classes, unnamed)
+    slices = read_slices(read.tables, reading.slice_columns)
     pool = replace(validate(read.tables, read.columns, names, medium), slices=slices)
     data = _labelled(pool, names, tables[0].source, max_examples, seed)
     return replace(data, source=_sources(read.tables), columns=read.numbers)
+
+
+def _input_column(reading: DataOptions, medium: Medium | None) -> str | None:
+    """The column of the inputs, where one is named; of a contradiction, before a file is read."""
+    pair = reading.text_pair_column
+    return the_input_column(reading.text_column, reading.input_column, pair, medium)
 
 
 def _table(source: Source, medium: Medium | None) -> Table:
@@ -163,6 +162,25 @@ def _single_inputs(
         medium=medium,
     )
     return Rows(tables, chosen)
+
+
+def _as_one_kind(read: Rows, vocabulary: int | None) -> Rows:
+    """The same rows, whose every table has the columns; token ids are written as texts."""
+    for table in read.tables[1:]:
+        require_columns(table, read.columns)
+    if vocabulary is None:
+        return read
+    return read._replace(
+        tables=[ids_as_texts(table, read.columns, vocabulary) for table in read.tables]
+    )
+
+
+def _class_names(
+    read: Rows, classes: Sequence[str] | None, unnamed: Sequence[bool]
+) -> Sequence[str]:
+    """Those of the model, or of the labels where nobody named them."""
+    names = names_in_labels(read.tables, read.columns) if classes is None else classes
+    return two_names(read.tables, read.columns, names, unnamed) if any(unnamed) else names
 
 
 def _labelled(
@@ -199,8 +217,10 @@ def _with(reading: DataOptions, options: DataFields) -> DataOptions:
 
 
 def _check_columns(
-    columns: Sequence[str], other: str | None, modality: str, vocabulary: int | None
+    reading: DataOptions, inputs: str | None, modality: str, vocabulary: int | None
 ) -> None:
+    """Checks that columns of numbers are named, and nothing beside them."""
+    columns, other = reading.columns, inputs or reading.text_pair_column
     if not columns:
         raise DataError(
             "no columns given; the model reads rows of numbers; expected --columns a,b,c in the "

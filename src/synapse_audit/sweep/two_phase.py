@@ -18,25 +18,20 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Cell, Direct, Outcomes, Plan
-from synapse_audit.memory import Allocate, in_memory, row_chunks
+from synapse_audit.memory import Allocate, in_memory
 from synapse_audit.model import Encoded
-from synapse_audit.plan import STREAM, SUFFIX, TWO_PHASE
+from synapse_audit.plan import STREAM, SUFFIX
 from synapse_audit.progress import Progress
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.pairs import may_pair
 from synapse_audit.sweep.running import Execute, UnitStore, blank, sweep
-from synapse_audit.sweep.sampling import Sample, Sampled, sample_numbers
+from synapse_audit.sweep.sampling import Sampled, sample_numbers
 from synapse_audit.sweep.score import Scores
-from synapse_audit.sweep.subsample import (
-    Subsampling,
-    edges_of,
-    pilot_cells,
-    strata_of,
-    stratum_rates,
-)
+from synapse_audit.sweep.second_phase import NOTHING, Part, SecondPhase, draw
+from synapse_audit.sweep.subsample import Subsampling, pilot_cells
 
 
 def eligible(plan: Plan, cell: Cell) -> bool:
@@ -70,60 +65,65 @@ def sweep_two_phase(
         The plan with route ``two-phase`` for the cells that were estimated, and the outcomes.
     """
     groups = _groups(plan, chosen, sampled)
-    first = groups.first
     options = {"batch_size": batch_size, "unit_store": unit_store, "execute": execute}
     stage = _Stage(engine, encoded, labels, plan.routes, progress, options)
     board = blank(len(plan.actions), len(chosen.rows), engine.benign, allocate)
-    upper = _part(board, slice(len(first)))
-
     for part in groups.exact:
-        _run(stage, "exact cells", part, _part(board, part.where), chosen)
-    if not first and all(part.sample is None for part in groups.exact):
-        actions = tuple(cell.action for cell in groups.cells)
-        return plan, _outcomes(actions, board)
+        _run(stage, "exact cells", part, board, chosen)
+    if groups.exact_throughout:
+        return plan, _outcomes(groups.cells, board)
     cheap = replace(stage, engine=first_phase or engine)
     for part in groups.estimated:
-        _run(cheap, "first phase", part, _part(board, part.where), chosen, STREAM)
+        _run(cheap, "first phase", part, board, chosen, STREAM)
     design_weight = allocate("direct_design_weight", board["predicted"].shape, np.float32)
-    second = NOTHING
-    if first:
-        pilot = stage("pilot", pilot_cells(first), chosen.tail)
-        stream = _outcomes(tuple(cell.action for cell in first), upper)
-        mine = design_weight[: len(first)]
-        second = draw(chosen, first, stream, pilot, onto=mine, parts=groups.estimated)
+    second = _draw_second_phase(stage, groups, board, chosen, design_weight)
     direct = _direct(board, design_weight, second, groups.alone, allocate)
+    # From here on exact outcomes are written over the stream's.
+    _run_second_phase(stage, groups, board, chosen, second)
+    _weigh(design_weight, groups)
+    direct = replace(direct, **_samples(sampled, groups.cells))
+    found = replace(_outcomes(groups.cells, board), direct=direct)
+    return second.routed(plan, groups.first), found
+
+
+def _draw_second_phase(
+    stage: _Stage,
+    groups: _Groups,
+    board: Scores,
+    chosen: Subsampling,
+    design_weight: Float[np.ndarray, "actions evaluate"],
+) -> SecondPhase:
+    """Runs the pilot and decides by it who is run exactly; writes that on ``design_weight``."""
+    first = groups.first
+    if not first:
+        return NOTHING
+    pilot = stage("pilot", pilot_cells(first), chosen.tail)
+    stream = _outcomes(first, _rows(board, slice(len(first))))
+    mine = design_weight[: len(first)]
+    return draw(chosen, first, stream, pilot, onto=mine, parts=groups.estimated)
+
+
+def _run_second_phase(
+    stage: _Stage, groups: _Groups, board: Scores, chosen: Subsampling, second: SecondPhase
+) -> None:
+    """Runs the pairs that were drawn, if any cell is estimated."""
+    first = groups.first
     if first:
-        # From here on exact outcomes are written over the stream's.
-        wanted = second.design_weight
-        stage("second phase", first, chosen.rows, wanted=wanted, onto=upper)
-    design_weight[len(first) :] = 1
+        upper = _rows(board, slice(len(first)))
+        stage("second phase", first, chosen.rows, wanted=second.design_weight, onto=upper)
+
+
+def _weigh(design_weight: Float[np.ndarray, "actions evaluate"], groups: _Groups) -> None:
+    """Completes the design weights: exact cells have 1, members of a sample stand for others."""
+    design_weight[len(groups.first) :] = 1
     for part in (*groups.estimated, *groups.exact):
         if part.sample is not None:
             design_weight[part.where] *= part.sample.design_weight
-    partial = {first[i].action: TWO_PHASE for i in np.flatnonzero(second.partial)}
-    actions = tuple(cell.action for cell in groups.cells)
-    direct = replace(direct, **_samples(sampled, actions))
-    found = replace(_outcomes(actions, board), direct=direct)
-    return replace(plan, routes={**plan.routes, **partial}), found
 
 
-def _outcomes(actions: tuple[str, ...], scores: Scores) -> Outcomes:
+def _outcomes(cells: Sequence[Cell], scores: Scores) -> Outcomes:
     fields: dict[str, Any] = {**scores}
-    return Outcomes(actions, **fields)
-
-
-class Part(NamedTuple):
-    """Cells that run on the same examples, and their rows among the outcomes."""
-
-    cells: list[Cell]
-    where: slice
-    sample: Sample | None = None
-    """None: all examples."""
-
-    @property
-    def columns(self) -> Int[np.ndarray, " met"] | None:
-        """Places of the examples among all; None for all."""
-        return None if self.sample is None else np.flatnonzero(self.sample.design_weight)
+    return Outcomes(tuple(cell.action for cell in cells), **fields)
 
 
 class _Groups(NamedTuple):
@@ -132,6 +132,11 @@ class _Groups(NamedTuple):
     estimated: list[Part]
     """In two phases: on all examples, then on each sample."""
     exact: list[Part]
+
+    @property
+    def exact_throughout(self) -> bool:
+        """Whether every action runs exactly on all examples."""
+        return not self.first and all(part.sample is None for part in self.exact)
 
     @property
     def alone(self) -> int:
@@ -167,11 +172,12 @@ def _run(
     stage: _Stage,
     title: str,
     part: Part,
-    onto: Scores,
+    board: Scores,
     chosen: Subsampling,
     route: str | None = None,
 ) -> None:
     """Runs a part; where it has a sample, the clean answer or nothing stands elsewhere."""
+    onto = _rows(board, part.where)
     if part.sample is None:
         stage(title, part.cells, chosen.rows, route, onto=onto)
     elif part.cells:
@@ -183,12 +189,12 @@ def _run(
             values[:, part.columns] = getattr(found, name)
 
 
-def _samples(sampled: Sequence[Sampled], actions: Sequence[str]) -> dict[str, np.ndarray]:
+def _samples(sampled: Sequence[Sampled], cells: Sequence[Cell]) -> dict[str, np.ndarray]:
     """Which action ran on which sample; empty where none did."""
     if not sampled:
         return {}
     return {
-        "sample": sample_numbers(sampled, actions),
+        "sample": sample_numbers(sampled, [cell.action for cell in cells]),
         "strata": np.stack([one.sample.strata for one in sampled]).astype(np.int32),
         "inclusion": np.stack([one.sample.design_weight for one in sampled]),
     }
@@ -232,84 +238,14 @@ class _Stage:
             )
 
 
-def _part(board: Scores, rows: slice) -> Scores:
+def _rows(board: Scores, rows: slice) -> Scores:
     """Some rows of every array: views, on which a sweep writes."""
     return {name: values[rows] for name, values in board.items()}
 
 
-class SecondPhase(NamedTuple):
-    """Which pairs of cell and example the second phase runs."""
-
-    design_weight: Float[np.ndarray, "cells evaluate"]
-    """1 over the chance of a pair to be run exactly, where it is run; 0 elsewhere; float32."""
-    partial: Bool[np.ndarray, " cells"]
-    """Cells that are estimated."""
-    disagreement: Float[np.ndarray, " cells"]
-    """Expected share of examples on which the routes name different classes."""
-    error: Float[np.ndarray, " cells"]
-    """Standard error of accuracy to be expected of the second phase."""
-
-
-NOTHING = SecondPhase(np.zeros((0, 0), np.float32), np.zeros(0, bool), np.zeros(0), np.zeros(0))
-"""The second phase where no cell is estimated."""
-
 ELSEWHERE = {"kl": 0.0}
 """What stands where a sampled cell did not run: the untouched model has no divergence from itself;
 other numbers are unknown."""
-
-
-def draw(
-    chosen: Subsampling,
-    cells: Sequence[Cell],
-    stream: Outcomes,
-    pilot: Outcomes,
-    onto: Float[np.ndarray, "cells evaluate"] | None = None,
-    *,
-    parts: Sequence[Part] = (),
-) -> SecondPhase:
-    """Who is run exactly, from what the stream said of all and the exact route of the pilot.
-
-    Args:
-        cells: those that may be estimated, in the order of ``stream``.
-        pilot: exact outcomes of some of them on ``chosen.tail``.
-        onto: zeros on which the design weight is written; a new array where None.
-        parts: those of the cells that met some of the examples only; all met all where empty.
-    """
-    known = {cell.action: cell for cell in cells}
-    tail = np.searchsorted(chosen.rows, chosen.tail)
-    edges = edges_of(stream.margin[:, tail])
-    tried = np.ix_(stream.rows(pilot.actions), tail)
-    rates = stratum_rates(
-        cells,
-        [known[action] for action in pilot.actions],
-        strata_of(stream.margin[tried], edges),
-        pilot.predicted != stream.predicted[tried],
-    )
-    # (cells, strata) → (cells, strata · bands): doubt decides the rate, length only the cost.
-    rates = np.repeat(rates, len(chosen.costs), axis=1)
-    pooled = [chosen.pools.get(cell.action) for cell in cells]
-    design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
-    partial, disagreement, error = [], [], []
-    for part in parts or (Part(list(cells), slice(0, len(cells))),):
-        columns = np.arange(len(chosen.rows)) if part.columns is None else part.columns
-        met = chosen if part.columns is None else chosen.take(columns)
-        for some in row_chunks(len(part.cells), len(columns)):
-            mine = np.arange(part.where.start, part.where.stop)[some]
-            # places (cells, examples); sizes and shares (cells, places).
-            places = met.places(strata_of(stream.margin[np.ix_(mine, columns)], edges))
-            sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
-            sets = [pooled[i] for i in mine]
-            shares, expected = met.shares(sizes, rates[mine], sets), sizes * rates[mine]
-            weight = met.design_weight(shares, places, sets)
-            design_weight[np.ix_(mine, columns)] = weight
-            partial.append((weight != 1).any(axis=1))
-            total = max(1, len(columns))
-            disagreement.append(expected.sum(axis=1) / total)
-            # Σ n · rate · (1/share − 1): see Subsampling.shares.
-            error.append(np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total)
-    return SecondPhase(
-        design_weight, *(np.concatenate(column) for column in (partial, disagreement, error))
-    )
 
 
 def _direct(
