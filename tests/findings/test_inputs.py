@@ -52,11 +52,18 @@ def test_rows_by_hand() -> None:
 
 def test_figures() -> None:
     figures = _table().summary["inputs"]
-    assert set(figures) == {"fgsm", "deletion", "deletion_random"}
+    assert set(figures) == {"fgsm", "deletion", "deletion_random", "aimed"}
     assert figures["fgsm"]["drop"]["0.1"].value == pytest.approx(1 / 8)
     assert figures["fgsm"]["changes_half"].value == 0.2
     assert np.isnan(figures["fgsm"]["changes_half"].high)
     assert "changes half" in figures["deletion"]["changes_half"].reason
+    # One attack is aimed: nothing was picked, so its interval is its own.
+    aimed = _table().tables["attacks"].query("target == 'b'").iloc[0]
+    found = figures["aimed"]
+    assert (found.value, found.low, found.high) == pytest.approx(
+        (3 / 4, aimed["redirect_low"], aimed["redirect_high"])
+    )
+    assert (found.beside["target"], found.beside["tried"]) == ("b", 1)
 
 
 def test_no_attack_is_said() -> None:

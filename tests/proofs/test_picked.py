@@ -8,15 +8,22 @@ about four minutes on one core; -s prints rows of docs/proofs.md's table.
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from findings.evidence import make_evidence, silence
 from findings.test_faults import flip
+from findings.test_inputs import FGSM
+from findings.test_vulnerability import push
 
+from synapse_audit.artifacts import HeadEdit
 from synapse_audit.effects.crossings import Losses, smallest_enough
 from synapse_audit.findings.detection.detection import detection
 from synapse_audit.findings.faults import faults
+from synapse_audit.findings.inputs import inputs
+from synapse_audit.findings.paper import class_sets
 from synapse_audit.findings.pathways import pathways
 from synapse_audit.findings.sites import sites
+from synapse_audit.findings.vulnerability import vulnerability
 from synapse_audit.statistics import wilson
 
 from .judging import Tell, generators, judge
@@ -116,6 +123,55 @@ def test_where_most_alarms_are_missed(tell: Tell) -> None:
         found = detection(evidence).summary["detection"]["removal"]["mean"]["missed_alarm"]
         missed.append(not found.low <= 0.2 <= found.high)
     judge("most missed alarms of a curve (5 alike): misses the truth of .20", missed, 0.05, tell)
+
+
+# ---- attacks and edits aimed at classes ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.55])
+def test_targets_that_are_alike(rate: float, tell: Tell) -> None:
+    """Four targets at three sizes, by an attack on the input and by an edit of the head."""
+    attacked, edited = [], []
+    labels = np.arange(240) % 4
+    for generator in generators():
+        trials = []
+        for target, name in enumerate("abcd"):
+            for size in (0.1, 0.2, 0.3):
+                moved = (generator.random(240) < rate) & (labels != target)
+                after = np.where(moved, target, labels).tolist()
+                attack = replace(FGSM, operator="pgd", strength=size, target=name, steps=10)
+                edit = HeadEdit(np.full((4, 2), size + target), np.zeros(4))
+                pushed = replace(push("ranked", size, 1.0), target=name, edit=edit)
+                trials += [(attack, after), (pushed, after)]
+        evidence = make_evidence(labels.tolist(), trials)
+        found = inputs(evidence).summary["inputs"]["aimed"]
+        attacked.append(not found.low <= rate <= found.high)
+        found = vulnerability(evidence).summary["head_edit"].beside.get("rate")
+        if found is not None:
+            edited.append(not found.low <= rate <= found.high)
+    what = f"misses the truth of {rate:g}"
+    judge(f"easiest target of an attack (12 alike): {what}", attacked, 0.05, tell)
+    # At a rate of .05 no edit redirects half, so there is none to quote.
+    assert len(edited) == (len(attacked) if rate > 0.5 else 0)
+    if edited:
+        judge(f"rate of the smallest edit that is enough (12 alike): {what}", edited, 0.05, tell)
+
+
+def test_class_sets_that_are_alike(tell: Tell) -> None:
+    """The least and the most F1 of six classes, each measured on 150 examples of its own."""
+    missed, apart = [], []
+    for generator in generators(1000):
+        hits = generator.binomial(150, 0.7, size=6)
+        low, high = wilson(hits, np.full(6, 150))
+        table = pd.DataFrame({
+            "operator": "zero", "fraction": 0.5, "ranked_for": list("abcdef"), "f1": hits / 150,
+            "f1_low": low, "f1_high": high,
+        })  # fmt: skip
+        least, most = class_sets(table).values()
+        missed.append(not (least.low <= 0.7 <= least.high and most.low <= 0.7 <= most.high))
+        apart.append(least.high < most.low)
+    judge("least and most F1 of 6 classes alike: either misses the truth", missed, 0.05, tell)
+    judge("their intervals do not overlap", apart, 0.05, tell)
 
 
 # ---- the smallest size that is enough ------------------------------------------------------------

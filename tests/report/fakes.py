@@ -142,6 +142,17 @@ def _summary(classes: Sequence[str]) -> dict[str, Any]:
             "sufficient_k": {"value": 24, "low": None, "high": None},
             "disjoint_sets": {"value": 5, "low": None, "high": None, "capped": False},
             "chance": {"value": CHANCE, "low": None, "high": None},
+            "costliest_layer": _figure(0.2, 0.1) | {"layer": 1, "fraction": 0.5, "tied": [1]},
+        },
+        "head_edit": _figure(0.2, 0.1)
+        | {"targets": [classes[0]], "tried": 90, "rate": _figure(0.6, 0.12)},
+        "inputs": {
+            "aimed": _figure(0.04, 0.03)
+            | {"target": "xss", "strength": 0.05, "collateral": 0.1, "tied": ["xss"]}
+        },
+        "faults": {
+            "paper_push": _figure(0.2, 0.1)
+            | {"setting": "paper malware a", "target": "norm", "budget": 1.0}
         },
         "pathways": {
             operator: {

@@ -103,4 +103,17 @@ def paper_summary() -> dict[str, Any]:
         "random_f1_at_half": figure(0.89) | {"fraction": 0.5},
     }
     last = {"value": 0.7, "low": None, "high": None, "even": 0.5}
-    return {"clean": figure(0.95), "zero": curve, "mean": curve, "last_blocks": last}
+    sets = {
+        "least": figure(0.5) | {"ranked_for": "xss", "tried": 3, "tied": ["xss"]},
+        "most": figure(0.7) | {"ranked_for": "norm", "tried": 3, "tied": ["norm"]},
+    }
+    pushed = {"value": 0.32, "low": 0.2, "high": 0.7, "setting": "paper malware a", "target": "xss"}
+    return {
+        "clean": figure(0.95),
+        "zero": curve,
+        "mean": curve,
+        "last_blocks": last,
+        "class_sets": sets,
+        "exclusive": {"value": -0.01, "low": -0.03, "high": 0.005, "ranked_for": "norm"},
+        "redirects": {"weight": pushed, "logit": pushed | {"setting": "logit +8"}},
+    }

@@ -42,7 +42,18 @@ def test_attacks_are_compared_at_one_size() -> None:
     assert "by 5% of their size, accuracy falls by 0.040 (0.030 to 0.050) under PGD" in said
     assert "Without the 4 positions that matter most, accuracy falls by 0.080 (0.070" in said
     assert "without as many random ones it falls by 0.040" in said
-    assert "redirects most to “xss”: 0.040 (0.030 to 0.050)" in said
+
+
+def test_the_easiest_target_carries_the_interval_of_all_of_them() -> None:
+    table = attack_tables(NAMES)["attacks"]
+    best = {"value": 0.4, "low": 0.2, "high": 0.6, "strength": 0.05, "target": "xss",
+            "collateral": 0.25, "tied": ["sqli", "xss"]}  # fmt: skip
+    result = FakeResult(
+        findings={"inputs": {"attacks": table}}, summary={"inputs": {"aimed": best}}
+    )
+    said = " ".join(SECTIONS["inputs"](result).answer)
+    assert "redirects most to “xss”: 0.4 (0.2 to 0.6) of the other examples" in said
+    assert "with collateral 0.250; indistinguishable: “sqli” and “xss”" in said
 
 
 def test_absolute_sizes_do_not_mix_with_relative_ones() -> None:

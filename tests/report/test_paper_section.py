@@ -35,11 +35,21 @@ def test_a_curve_among_its_controls_is_called_so(full: FakeResult) -> None:
 
 
 def test_harmless_sets_are_called_harmless(full: FakeResult) -> None:
-    assert "do no harm: at worst accuracy rises by 0.01 (−0.01" in said(full)
-    tables = full.findings["paper"]
-    harmful = tables["exclusive"].assign(drop=0.3, drop_high=0.35)
-    findings = {**full.findings, "paper": {**tables, "exclusive": harmful}}
-    assert "can do harm: at worst accuracy falls by 0.30" in said(replace(full, findings=findings))
+    assert "do no harm: at worst accuracy rises by 0.010 (−0.005" in said(full)
+    harmful = paper_summary() | {"exclusive": {"value": 0.3, "low": 0.25, "high": 0.35}}
+    changed = replace(full, summary={**full.summary, "paper": harmful})
+    assert "can do harm: at worst accuracy falls by 0.30" in said(changed)
+
+
+def test_classes_are_told_apart_only_where_their_intervals_do_not_overlap(full: FakeResult) -> None:
+    assert "0.50 (0.48 to 0.52), ranked for “xss”, and 0.70 (0.68 to 0.72), for “norm”" in said(
+        full
+    )
+    assert "which hold for all classes at once, do not overlap." in said(full)
+    sets = paper_summary()["class_sets"]
+    sets["most"] |= {"value": 0.51, "low": 0.49, "high": 0.53}
+    changed = full.summary | {"paper": paper_summary() | {"class_sets": sets}}
+    assert "overlap, so which class is which is not shown" in said(replace(full, summary=changed))
 
 
 def test_published_numbers_are_named_as_others(full: FakeResult) -> None:

@@ -278,14 +278,16 @@ def test_no_candidate_is_not_the_same_as_not_tried(full: FakeResult) -> None:
     assert "tested no single neuron" in answer("constants", FakeResult())
 
 
-def test_easiest_target_is_the_one_with_the_smallest_enough_budget() -> None:
-    rows = [
-        {"space": "weight", "target": t, "columns": 1.0, "budget": b, "redirect_rate": r}
-        for t, b, r in [("a", 0.1, 0.4), ("a", 0.2, 0.6), ("b", 0.1, 0.5), ("b", 0.2, 0.55)]
-    ]
-    rows.append({**rows[0], "space": "random", "budget": 0.01, "redirect_rate": 1.0})
-    result = FakeResult(findings={"vulnerability": {"budgets": pd.DataFrame(rows)}})
-    assert "“b” is the easiest target: an edit of 10%" in answer("redirect", result)
+def test_the_smallest_edit_names_every_class_that_it_reaches(full: FakeResult) -> None:
+    edit = {"value": 0.4, "low": 0.3, "high": 0.7, "targets": ["a", "b"], "tried": 62,
+            "rate": {"value": 0.6, "low": 0.45, "high": 0.75}}  # fmt: skip
+    said = answer("redirect", with_summary(full, head_edit=edit))
+    assert "has 40% of the head's weight norm (to “a” and “b”, at most 0.60 (0.45 to 0.75)" in said
+    assert "An edit of 70% surely redirects half of such examples, whichever of the 62" in said
+    unsure = answer("redirect", with_summary(full, head_edit=edit | {"high": None}))
+    assert "No edit tried is shown to redirect half of such examples" in unsure
+    none = answer("redirect", with_summary(full, head_edit={"value": None, "low": 0.3}))
+    assert none.startswith("No edit tried redirects half of the examples to any class.")
 
 
 def with_summary(result: FakeResult, **figures: Any) -> FakeResult:

@@ -64,23 +64,25 @@ def test_an_excess_is_more_or_less(excess: tuple[float, ...], said: str) -> None
     assert prose.more(*excess) == said
 
 
-def test_a_section_on_a_rise_says_that_it_rises() -> None:
+def test_no_layer_is_named_where_none_is_shown_to_cost() -> None:
     layers = pd.DataFrame([
-        {"operator": "mean", "layer": 2, "fraction": 0.5, "drop": -0.027, "drop_low": -0.041,
-         "drop_high": -0.01, "random_drop": -0.004, "random_low": -0.01, "random_high": 0.002},
-        {"operator": "mean", "layer": 1, "fraction": 0.5, "drop": -0.05, "drop_low": -0.06,
-         "drop_high": -0.04, "random_drop": 0.0, "random_low": 0.0, "random_high": 0.0},
+        {"operator": "mean", "layer": layer, "fraction": 0.5, "drop": drop, "drop_low": drop - 0.01,
+         "drop_high": drop + 0.01, "random_drop": 0.0, "random_low": 0.0, "random_high": 0.0}
+        for layer, drop in ((1, -0.05), (2, -0.027))
     ])  # fmt: skip
-    section = SECTIONS["layers"](FakeResult(findings={"redundancy": {"layers": layers}}))
-    assert section.answer[0] == (
-        "The single layer that costs most under mean silencing is layer 2: with 50% of its neurons "
-        "silenced accuracy rises by 0.027 (0.010 to 0.041), with random ones of the same layer it "
-        "rises by 0.004."
+    unknown = {"value": None, "largest": -0.027, "reason": "not shown"}
+    result = FakeResult(
+        findings={"redundancy": {"layers": layers}},
+        summary={"redundancy": {"costliest_layer": unknown}},
+    )
+    assert SECTIONS["layers"](result).answer[0] == (
+        "No single layer is shown to cost accuracy under mean silencing: with the one that costs "
+        "most it rises by 0.027, the largest of 2 cells."
     )
 
 
 TURNED = (
-    "removal", "layers", "sites", "constants", "faults", "inputs", "pathways", "given",
+    "removal", "sites", "constants", "faults", "inputs", "pathways", "given",
 )  # fmt: skip
 """Sections that say how far accuracy or recall falls, where the fake run loses some."""
 

@@ -8,7 +8,7 @@ fires where the sample shows its finding, not where a point estimate is large:
 - *costly_layer*: silencing one layer's top neurons costs more than 2 points at the lower end of an
   interval that holds over all layers;
 - *head_edit*: an edit of at most half of the head's norm redirects at least half of the examples
-  to a class, at the lower end of its interval;
+  to a class, at the lower end of an interval that holds over all edits tried;
 - *constants*: a neuron is load-bearing, zeroing it harms and its mean does not, and no guard is
   there already;
 - *bits*: a search found bits of a tensor that halve the accuracy above chance.
@@ -24,6 +24,7 @@ import pandas as pd
 
 from synapse_audit.advice.gains import RETRAINING, guarded, unmeasured
 from synapse_audit.advice.recommendation import Gain, Recommendation, Saved
+from synapse_audit.effects.selection import widened
 from synapse_audit.summary import Figure
 
 TOLERANCE = 0.02
@@ -89,11 +90,8 @@ def costly_layer(saved: Saved) -> Recommendation | None:
 def head_edit(saved: Saved) -> Recommendation | None:
     """A hardened head where a small edit of it redirects most inputs."""
     table = saved.table("vulnerability", "budgets", BUDGETS)
-    table = table[
-        table["space"].isin(["weight", "universal"])
-        & (table["budget"] <= SMALL)
-        & (table["redirect_low"] >= HALF)
-    ]
+    table = _held_for_all(table[table["space"].isin(["weight", "universal"])])
+    table = table[(table["budget"] <= SMALL) & (table["redirect_low"] >= HALF)]
     if table.empty:
         return None
     first = table.sort_values(["budget", "redirect_rate"]).groupby("target", sort=False).head(1)
@@ -108,6 +106,13 @@ def head_edit(saved: Saved) -> Recommendation | None:
         f"{'; '.join(said)}{more}.",
         *_head_remedy(saved),
     )
+
+
+def _held_for_all(edits: pd.DataFrame) -> pd.DataFrame:
+    """Intervals that hold for all edits at once: the ones named are picked by their rates."""
+    rates = (edits[name].to_numpy(dtype=float) for name in BUDGETS[-3:])
+    wide = widened(*rates, among=len(edits))
+    return edits.assign(redirect_low=wide.low.clip(0, 1), redirect_high=wide.high.clip(0, 1))
 
 
 def _head_remedy(saved: Saved) -> tuple[str, Gain]:

@@ -15,6 +15,7 @@ import pandas as pd
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.crossings import Losses, smallest_enough
 from synapse_audit.effects.curves import draw_range
+from synapse_audit.effects.picked_rows import PickedBy, picked_figure
 from synapse_audit.summary import Figure
 from synapse_audit.tables.inputs import ATTACKS
 
@@ -63,7 +64,25 @@ def _figures(table: pd.DataFrame) -> dict[str, Any]:
             for row in rows.to_dict("records")
         }
         found[name] = {"drop": drops, "changes_half": _half(rows)}
+    if found or table["target"].notna().any():
+        found["aimed"] = aimed(table)
     return found or {"attacks": Figure.unknown(NOT_RUN)}
+
+
+def aimed(table: pd.DataFrame) -> Figure:
+    """What the attack aimed at one class that redirects most redirects to it.
+
+    The interval holds for all such attacks, sizes and classes at once, since the largest was
+    picked. ``tied``: classes whose largest rate is indistinguishable from it.
+    """
+    rows = table[table["target"].notna() & (table["selection"] != "random")]
+    return picked_figure(
+        rows,
+        PickedBy("redirect", least=0.0),
+        tied="target",
+        beside=("attack", "target", "strength", "unit", "collateral"),
+        reason="no attack was aimed at a class",
+    )
 
 
 def _half(rows: pd.DataFrame) -> Figure:

@@ -27,6 +27,7 @@ from synapse_audit.effects import METRICS, untouched
 from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
 from synapse_audit.effects.crossings import Losses
 from synapse_audit.effects.curves import draw_range, random_controls, where
+from synapse_audit.effects.picked_rows import PickedBy, picked_figure
 from synapse_audit.neurons import top_across
 from synapse_audit.summary import Figure
 from synapse_audit.tables.paper import (
@@ -195,7 +196,55 @@ def layers_table(evidence: Evidence) -> pd.DataFrame:
 
 def _figures(evidence: Evidence, tables: dict[str, pd.DataFrame]) -> dict[str, Any]:
     curves = {o: _curve_figures(evidence, tables["curve"], o) for o in OPERATORS}
-    return {"clean": _clean(evidence), **curves, "last_blocks": _last(tables["layers"])}
+    return {
+        "clean": _clean(evidence),
+        **curves,
+        "last_blocks": _last(tables["layers"]),
+        "class_sets": class_sets(tables["classes"]),
+        "exclusive": largest_exclusive_loss(tables["exclusive"]),
+        "redirects": {
+            space: picked_figure(
+                where(tables["redirects"], {"space": space}),
+                PickedBy("redirect", least=0.0),
+                tied="target",
+                beside=("setting", "target"),
+            )
+            for space in ("weight", "logit")
+        },
+    }
+
+
+def class_sets(classes: pd.DataFrame) -> dict[str, Figure]:
+    """The least and the most F1 that is left with the half ranked for one class set to 0.
+
+    Both intervals hold for all classes at once, since the two classes were picked by their F1.
+    """
+    rows = where(classes, {"operator": "zero"}).dropna(subset=["f1"])
+    if len(rows):
+        half = rows["fraction"].iloc[int((rows["fraction"] - HALF).abs().to_numpy().argmin())]
+        rows = where(rows, {"fraction": half})
+    return {
+        name: picked_figure(
+            rows,
+            PickedBy("f1", least=0.0, smallest=name == "least"),
+            tied="ranked_for",
+            beside=("ranked_for", "fraction"),
+            reason="no such set was silenced",
+        )
+        for name in ("least", "most")
+    }
+
+
+def largest_exclusive_loss(exclusive: pd.DataFrame) -> Figure:
+    """The largest loss of accuracy when a tenth of one class's weight mass, its alone, is set to 0.
+
+    The interval holds for all classes at once, since the largest was picked.
+    """
+    rows = where(exclusive, {"operator": "zero", "kind": "mass"})
+    return picked_figure(
+        rows, PickedBy("drop"), tied="ranked_for", beside=("ranked_for", "k"),
+        reason="no such set was silenced",
+    )  # fmt: skip
 
 
 def _curve_figures(evidence: Evidence, table: pd.DataFrame, operator: str) -> dict[str, Any]:

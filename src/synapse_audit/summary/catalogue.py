@@ -192,6 +192,13 @@ CATALOGUE: tuple[Entry, ...] = (
         "picked",
     ),
     Entry(
+        "head_edit.rate",
+        "share of the other examples that this edit redirects",
+        "share",
+        "lower",
+        "picked",
+    ),
+    Entry(
         "weakest.<space>.halves",
         "smallest size tried, in this space, that takes half of the accuracy above chance",
         "size",
@@ -316,6 +323,28 @@ CATALOGUE: tuple[Entry, ...] = (
         "share of the top 2.5 % of the paper's ranking in the last three blocks",
         "share",
         interval="fact",
+    ),
+    Entry(
+        "paper.class_sets.<end>",
+        "weighted F1 with the half ranked for one class set to 0: the class with the least and "
+        "the one with the most",
+        "share",
+        "higher",
+        "picked",
+    ),
+    Entry(
+        "paper.exclusive",
+        "largest accuracy lost with a tenth of one class's weight mass, its alone, set to 0",
+        "difference of shares",
+        "lower",
+        "picked",
+    ),
+    Entry(
+        "paper.redirects.<space>",
+        "share redirected by the published head push, or logit constant, that redirects most",
+        "share",
+        "lower",
+        "picked",
     ),
     *CERTAINTY,
     *SLICES,

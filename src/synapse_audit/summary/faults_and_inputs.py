@@ -14,6 +14,13 @@ FAULTS_AND_INPUTS: tuple[Entry, ...] = (
         "picked",
     ),
     Entry(
+        "faults.paper_push",
+        "share redirected by the paper's setting of the head push that redirects most",
+        "share",
+        "lower",
+        "picked",
+    ),
+    Entry(
         "fault_rate.all.<share>",
         "chance that one random bit flip, anywhere in the model, changes more than this share of "
         "the predictions or makes a logit no number; 95 % over which bits were drawn",
@@ -43,6 +50,13 @@ FAULTS_AND_INPUTS: tuple[Entry, ...] = (
         "smallest strength tried that changes half of the predictions; high: that surely does",
         "size",
         "higher",
+        "picked",
+    ),
+    Entry(
+        "inputs.aimed",
+        "share redirected by the attack on the input, aimed at one class, that redirects most",
+        "share",
+        "lower",
         "picked",
     ),
     Entry(

@@ -29,6 +29,7 @@ LINES: tuple[tuple[str, Style, str, tuple[str, ...]], ...] = (
     ("ranked top bits", BOTTOM, "top", TOP_BITS),
     ("searched, any bit", TOP, "searched", ("any",)),
 )
+PICKED = "picked as the largest of {} tried, so without an interval"
 EMPTY = "This section is empty: the run flipped no bit of a weight (table faults.flips)."
 READING = (
     "A weight is stored as bits. Flipping the highest bit of its exponent multiplies it by up to "
@@ -146,7 +147,8 @@ def _others(noise: pd.DataFrame, gains: pd.DataFrame) -> Iterator[str]:
             worst = saved.extreme(rows, "drop")
             yield (
                 f"Gaussian noise on {name} costs most at {prose.number(worst[size], 1)} times the "
-                f"weight's root mean square: accuracy {prose.change(worst)}."
+                f"weight's root mean square: accuracy {prose.falls(worst['drop'])} on average over "
+                f"the draws ({PICKED.format(len(rows))})."
             )
     if len(gains):
         worst = saved.extreme(gains, "drop")
@@ -154,7 +156,7 @@ def _others(noise: pd.DataFrame, gains: pd.DataFrame) -> Iterator[str]:
             f"Scaling gains of a block's last norm costs most by factor "
             f"{prose.number(worst['factor'], 1)} on {prose.percent(worst['share'])} of layer "
             f"{prose.whole(worst['layer'])} ({_chosen(worst['selection'])}): accuracy "
-            f"{prose.change(worst)}."
+            f"{prose.falls(worst['drop'])} ({PICKED.format(len(gains))})."
         )
 
 

@@ -39,7 +39,7 @@ def inputs(result: Result) -> Section:
     return Section(
         label="Attacks on the input",
         heading="What do attacks on the input do?",
-        answer=_answer(table, kind) if len(table) else (EMPTY,),
+        answer=_answer(result, table, kind) if len(table) else (EMPTY,),
         groups=tuple(group for group in groups if group.figures),
         tables=_tables(table, kind),
         reading=_reading(kind),
@@ -71,8 +71,8 @@ def _limits(kind: Kind) -> tuple[str, ...]:
 # ---- sentences -------------------------------------------------------------------------------
 
 
-def _answer(table: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
-    said = (_gradients(table, kind), _deletions(table, kind), _easiest(table))
+def _answer(result: Result, table: pd.DataFrame, kind: Kind) -> tuple[str, ...]:
+    said = (_gradients(table, kind), _deletions(table, kind), _easiest(result))
     return tuple(s for s in said if s) or ("Only attacks in absolute units were run.",)
 
 
@@ -118,16 +118,17 @@ def _deletions(table: pd.DataFrame, kind: Kind) -> str:
     return said + "."
 
 
-def _easiest(table: pd.DataFrame) -> str:
-    rows = table[table["target"].notna() & table["redirect"].notna()]
-    if rows.empty:
+def _easiest(result: Result) -> str:
+    """The attack aimed at one class that redirects most; its interval is that of all of them."""
+    found = saved.estimate(result.summary, "inputs", "aimed")
+    if not found.known:
         return ""
-    best = saved.extreme(rows, "redirect")
-    bounds = prose.span(best["redirect_low"], best["redirect_high"])
+    tied = [prose.quoted(name) for name in found.beside.get("tied") or ()]
+    others = f"; indistinguishable: {prose.some(tied)}" if len(tied) > 1 else ""
     return (
-        f"Aimed at one class, an attack of {prose.percent(best['strength'])} redirects most to "
-        f"{prose.quoted(best['target'])}: {prose.number(best['redirect'])} ({bounds}) of the other "
-        f"examples, with collateral {prose.number(best['collateral'])}."
+        f"Aimed at one class, an attack of {prose.percent(found.beside.get('strength'))} redirects "
+        f"most to {prose.quoted(found.beside.get('target'))}: {prose.with_interval(found)} of the "
+        f"other examples, with collateral {prose.number(found.beside.get('collateral'))}{others}."
     )
 
 

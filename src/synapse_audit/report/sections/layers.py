@@ -33,7 +33,7 @@ def layers(result: Result) -> Section:
     return Section(
         label="Each layer alone",
         heading="Does any single layer matter on its own?",
-        answer=_answer(table) if len(table) else (EMPTY,),
+        answer=_answer(result, table) if len(table) else (EMPTY,),
         groups=_groups(table),
         tables=_tables(table),
         reading=READING,
@@ -41,24 +41,40 @@ def layers(result: Result) -> Section:
     )
 
 
-def _answer(table: pd.DataFrame) -> tuple[str, ...]:
+def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
     operators = saved.in_order(table["operator"].tolist(), ("mean", "zero"))
     rows = saved.rows(table, operator=operators[0])
-    worst = saved.extreme(rows, "drop")
     outside = _outside(rows)
-    first = (
-        f"The single layer that costs most under {operators[0]} silencing is layer "
-        f"{prose.plain(worst['layer'])}: with {prose.percent(worst['fraction'])} of its neurons "
-        f"silenced accuracy {prose.change(worst)}, "
-        f"with random ones of the same layer it {prose.falls(worst['random_drop'])}."
-    )
     above = int((outside & (rows["excess"] > 0)).sum())
     second = (
         f"In {above} of {len(rows)} cells the top-ranked neurons cost more than another random "
         f"draw from the same layer would with 97.5% certainty; by chance {len(rows) / 40:.1f} "
         "would."
     )
-    return first, second
+    return _costliest(result, table), second
+
+
+def _costliest(result: Result, table: pd.DataFrame) -> str:
+    """Picked of all layers and shares, so its interval holds for all of them at once."""
+    found = saved.estimate(result.summary, "redundancy", "costliest_layer")
+    if not found.known:
+        largest = prose.falls(found.beside.get("largest"))
+        cells = prose.plural(len(saved.rows(table, operator="mean")), "cell")
+        return (
+            "No single layer is shown to cost accuracy under mean silencing: with the one that "
+            f"costs most it {largest}, the largest of {cells}."
+        )
+    at = {"layer": found.beside.get("layer"), "fraction": found.beside.get("fraction")}
+    row = saved.rows(table, operator="mean", **at)
+    random = f", with random ones of the same layer it {prose.falls(row.iloc[0]['random_drop'])}"
+    tied = [prose.whole(layer) for layer in found.beside.get("tied") or ()]
+    others = f" Indistinguishable from it: layers {prose.some(tied)}." if len(tied) > 1 else ""
+    return (
+        f"The single layer that costs most under mean silencing is layer "
+        f"{prose.whole(at['layer'])}: with {prose.percent(at['fraction'])} of its neurons silenced "
+        f"accuracy {prose.falls(found.value, found.low, found.high)}"
+        f"{random if len(row) else ''}.{others}"
+    )
 
 
 def _outside(rows: pd.DataFrame) -> pd.Series:

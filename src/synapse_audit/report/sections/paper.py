@@ -143,48 +143,44 @@ def _between(half: Figure) -> str:
 
 
 def _asymmetry(result: Result) -> list[str]:
-    rows = _at_half(saved.frame(result, CLASSES), "zero")
-    if len(rows) < 2:
+    """The two classes were picked by their F1: each interval holds for all classes."""
+    least, most = (
+        saved.estimate(result.summary, "paper", "class_sets", end) for end in ("least", "most")
+    )
+    if not (least.known and most.known) or int(least.beside.get("tried") or 0) < 2:
         return []
-    worst = saved.extreme(rows, "f1", largest=False)
-    best = saved.extreme(rows, "f1")
-    apart = worst["f1_high"] < best["f1_low"]
-    verdict = "the intervals do not overlap" if apart else "the intervals overlap"
+    apart = least.high < most.low
+    verdict = "do not overlap" if apart else "overlap, so which class is which is not shown"
     return [
-        f"Silencing the half ranked for one class leaves F1 between {prose.number(worst['f1'])} "
-        f"({prose.span(worst['f1_low'], worst['f1_high'])}, ranked for "
-        f"{prose.quoted(worst['ranked_for'])}) and {prose.number(best['f1'])} "
-        f"({prose.span(best['f1_low'], best['f1_high'])}, {prose.quoted(best['ranked_for'])}); "
-        f"{verdict}."
+        f"Silencing the half ranked for one class leaves F1 between {prose.with_interval(least)}, "
+        f"ranked for {prose.quoted(least.beside.get('ranked_for'))}, and "
+        f"{prose.with_interval(most)}, for {prose.quoted(most.beside.get('ranked_for'))}; the "
+        f"intervals, which hold for all classes at once, {verdict}."
     ]
 
 
 def _exclusive(result: Result) -> list[str]:
-    table = saved.rows(saved.frame(result, EXCLUSIVE), operator="zero")
-    mass = saved.rows(table, kind="mass")
-    if not len(mass):
+    worst = saved.estimate(result.summary, "paper", "exclusive")
+    mass = saved.rows(saved.frame(result, EXCLUSIVE), operator="zero", kind="mass")
+    if not worst.known or not len(mass):
         return []
-    worst = saved.extreme(mass, "drop")
-    harm = "do no harm" if worst["drop_high"] <= HARMLESS else "can do harm"
+    harm = "do no harm" if worst.high <= HARMLESS else "can do harm"
     size = f"{prose.whole(mass['k'].min())} to {prose.whole(mass['k'].max())}"
     return [
         f"Sets of one class alone, a tenth of its weight mass ({size} neurons), set to 0, "
-        f"{harm}: at worst accuracy {prose.change(worst)}."
+        f"{harm}: at worst accuracy {prose.falls(worst.value, worst.low, worst.high)}."
     ]
 
 
 def _redirection(result: Result) -> list[str]:
-    table = saved.frame(result, REDIRECTS).dropna(subset=["redirect"])
     said = []
     for space, name in (("weight", "head push"), ("logit", "logit constant")):
-        rows = saved.rows(table, space=space)
-        if len(rows):
-            best = saved.extreme(rows, "redirect")
+        best = saved.estimate(result.summary, "paper", "redirects", space)
+        if best.known:
             said.append(
-                f"the published {name} that redirects most ({prose.plain(best['setting'])}) moves "
-                f"{prose.number(best['redirect'])} "
-                f"({prose.span(best['redirect_low'], best['redirect_high'])}) to "
-                f"{prose.quoted(best['target'])}"
+                f"the published {name} that redirects most "
+                f"({prose.plain(best.beside.get('setting'))}) moves {prose.with_interval(best)} to "
+                f"{prose.quoted(best.beside.get('target'))}"
             )
     # Class names keep their own capitals.
     joined = "; ".join(said)
@@ -320,13 +316,6 @@ def _layers(result: Result) -> Group:
 
 
 # ---- tables --------------------------------------------------------------------------------------
-
-
-def _at_half(rows: pd.DataFrame, operator: str) -> pd.DataFrame:
-    rows = saved.rows(rows, operator=operator).dropna(subset=["f1"])
-    if not len(rows):
-        return rows
-    return saved.rows(rows, fraction=saved.nearest(rows["fraction"].tolist(), HALF))
 
 
 def _tables(result: Result, curve: pd.DataFrame) -> tuple[Table, ...]:

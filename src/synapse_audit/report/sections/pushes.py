@@ -60,7 +60,7 @@ def pushes(result: Result) -> Section:
     order = _order(result, shapes)
     every = pd.concat([_plain(result, shapes), shapes], ignore_index=True)
     group = _group(every, order[:PANELS])
-    answer = [*_reach(every), *_paper(table), *_rows(rows)]
+    answer = [*_reach(every), *_paper(result), *_rows(rows)]
     return Section(
         label="Shapes of edit",
         heading="Which shape of edit redirects most?",
@@ -111,22 +111,22 @@ def _reach(table: pd.DataFrame) -> Iterator[str]:
         )
 
 
-def _paper(table: pd.DataFrame) -> Iterator[str]:
-    rows = saved.rows(table[table["selection"] != "random"], operator="paper_push")
-    if len(rows):
-        best = saved.extreme(rows, "redirect")
-        bounds = prose.span(best["redirect_low"], best["redirect_high"])
-        if best["redirect"] < NONE:
-            yield (
-                "None of the SYNAPSE paper's settings redirects anything here (at most "
-                f"{prose.number(best['redirect'])}, {bounds}): their sizes are absolute."
-            )
-            return
+def _paper(result: Result) -> Iterator[str]:
+    """The paper's setting that redirects most; its interval is that of all settings at once."""
+    found = saved.estimate(result.summary, "faults", "paper_push")
+    if not found.known:
+        return
+    if found.value < NONE:
         yield (
-            f"Of the SYNAPSE paper's settings, {prose.plain(best['setting'])} redirects most: "
-            f"{prose.number(best['redirect'])} ({bounds}) to {prose.quoted(best['target'])}, with "
-            f"a length of {prose.percent(best['budget'])}."
+            "None of the SYNAPSE paper's settings redirects anything here (at most "
+            f"{prose.with_interval(found)}): their sizes are absolute."
         )
+        return
+    yield (
+        f"Of the SYNAPSE paper's settings, {prose.plain(found.beside.get('setting'))} redirects "
+        f"most: {prose.with_interval(found)} to {prose.quoted(found.beside.get('target'))}, with a "
+        f"length of {prose.percent(found.beside.get('budget'))}."
+    )
 
 
 def _rows(rows: pd.DataFrame) -> Iterator[str]:

@@ -5,6 +5,8 @@ Reads ``vulnerability.budgets`` and ``vulnerability.floor``.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -16,6 +18,7 @@ from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import BOTTOM, BOUND, MATCHED, RANDOM, REFERENCE, TOP, Style
 from synapse_audit.report.quoted.easiest_target import edits, first_budget, targets
+from synapse_audit.summary import Figure
 from synapse_audit.tables.vulnerability import BUDGETS, CEILING
 
 RATE = Columns("budget", "redirect_rate", "redirect_low", "redirect_high")
@@ -54,7 +57,7 @@ def redirect(result: Result) -> Section:
     return Section(
         label="Redirecting edits",
         heading="How small an edit of the head redirects it?",
-        answer=_answer(table, order) if len(table) else (EMPTY,),
+        answer=_answer(result, table, order) if len(table) else (EMPTY,),
         groups=tuple(g for g in groups if g.figures),
         tables=_tables(saved.frame(result, BUDGETS), measured),
         reading=READING,
@@ -62,24 +65,35 @@ def redirect(result: Result) -> Section:
     )
 
 
-def _answer(table: pd.DataFrame, order: list[str]) -> tuple[str, ...]:
-    easiest = first_budget(table, order[0])
-    if easiest is None:
-        start = "No edit tried redirects half of the examples to any class."
-    else:
-        bounds = prose.span(easiest["redirect_low"], easiest["redirect_high"])
-        start = (
-            f"{prose.quoted(order[0])} is the easiest target: an edit of "
-            f"{prose.percent(easiest['budget'])} of the head's weight norm redirects "
-            f"{prose.number(easiest['redirect_rate'])} ({bounds}) of the examples to it, with "
-            f"collateral {prose.number(easiest['collateral'])}."
-        )
+def _answer(result: Result, table: pd.DataFrame, order: list[str]) -> tuple[str, ...]:
+    start = _smallest(saved.estimate(result.summary, "head_edit"))
     reached = [t for t in order if first_budget(table, t) is not None]
     many = (
         f"{len(reached)} of {prose.plural(len(order), 'target')} can be reached for at least half "
     )
     return start, many + "of the examples within the budgets tried." + _against_random(
         table, order[0]
+    )
+
+
+def _smallest(found: Figure) -> str:
+    """The smallest edit that was found, and the smallest that surely redirects half."""
+    if not found.known:
+        return "No edit tried redirects half of the examples to any class."
+    names = prose.some([prose.quoted(name) for name in found.beside.get("targets") or ()])
+    rate = saved.estimate(found.beside, "rate")
+    # The edit was picked by its size and rate: the interval is that of every edit tried.
+    most = f", at most {prose.with_interval(rate)} of them" if rate.known else ""
+    sure = (
+        f"An edit of {prose.percent(found.high)} surely redirects half"
+        if not math.isnan(found.high)
+        else "No edit tried is shown to redirect half"
+    )
+    tried = prose.plural(int(found.beside.get("tried") or 0), "edit")
+    return (
+        f"The smallest edit found that redirects half of the other examples has "
+        f"{prose.percent(found.value)} of the head's weight norm (to {names}{most}). {sure} of "
+        f"such examples, whichever of the {tried} tried is looked at."
     )
 
 
