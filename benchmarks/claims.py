@@ -12,10 +12,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from synapse_audit.findings.faults import paper_push
 from synapse_audit.report.kit import prose
 from synapse_audit.store import AuditResult
-
-HALF = 0.5
 
 
 def figure(node: Mapping[str, Any] | None, decimals: int = 3) -> str:
@@ -56,24 +55,20 @@ def class_or_tied(found: Mapping[str, Any]) -> str:
 
 
 def best_push(run: AuditResult) -> str:
-    """The published setting of the head push that redirects most."""
-    rows = run.findings["faults"]["pushes"]
-    rows = rows[rows["setting"].notna() & (rows["selection"] != "random")]
-    if not len(rows):
-        return "not run"
-    best = rows.sort_values("redirect", kind="stable").iloc[-1]
-    bounds = {"value": best["redirect"], "low": best["redirect_low"], "high": best["redirect_high"]}
-    return f"{figure(bounds)} to {best['target']}"
+    """The published setting of the head push that redirects most, of all settings and targets."""
+    found = paper_push(run.findings["faults"]["pushes"])
+    if not found.known:
+        return found.reason
+    return f"{figure(found.to_json())} to {found.beside['target']}"
 
 
-def half_budget(run: AuditResult) -> str:
-    """Smallest budget of the head push, ranked columns, that redirects half, and to which class."""
-    rows = run.findings["vulnerability"]["budgets"]
-    rows = rows[(rows["space"] == "weight") & (rows["redirect_rate"] >= HALF)]
-    if not len(rows):
-        return "none tried"
-    best = rows.sort_values(["budget", "redirect_rate"], ascending=[True, False]).iloc[0]
-    return f"{prose.percent(best['budget'])}, to {best['target']}"
+def head_edit(run: AuditResult) -> str:
+    """The smallest edit of the head found that redirects half, and below which size none can."""
+    found = run.summary["head_edit"]
+    proved = f"none below {prose.percent(found['low'])} can"
+    if found.get("value") is None:
+        return f"none found; {proved}"
+    return f"{prose.percent(found['value'])}, to {prose.listing(found['targets'])}; {proved}"
 
 
 def half_constant(run: AuditResult) -> str:
@@ -101,7 +96,7 @@ ROWS: dict[str, Callable[[AuditResult], str]] = {
     "top 2.5 % in the last three blocks": lambda run: figure(run.summary["paper"]["last_blocks"]),
     "**B** breaks first, last; gap in recall": fragile,
     "**C** best published push redirects": best_push,
-    "head push that redirects half (L2)": half_budget,
+    "head edit that redirects half (L2)": head_edit,
     "logit constant that redirects half": half_constant,
 }
 """Line of the table → what stands in it."""

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from synapse_audit import audit
+from synapse_audit.config import make_config
 from synapse_audit.plan import HEAD, STREAM, SUFFIX
 from synapse_audit.sweep import Engine, tapped
 from synapse_audit.sweep.clean import clean_pass
@@ -98,3 +100,29 @@ def test_a_benchmark_runs_in_small(
     importlib.import_module(name).main()
     file = tmp_path / f"{FILES.get(name, name.removeprefix('bench_'))}.json"
     assert set(json.loads(file.read_text())) > {"machine", "load_average_at_end"}
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the folder benchmarks of the repository")
+def test_the_claims_of_the_paper_are_printed_from_a_run(
+    tiny_folder: Path,
+    tiny_csv: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    grid = {"draws": 2, "operators": ("zero", "mean"), "fractions": (0.5,), "layer_fractions": ()}
+    small = {"rankings": ("paper", "probe"), "budgets": (0.5, 5.0), "constants": (1.0,)}
+    folder = tmp_path / "run"
+    what = {"model": str(tiny_folder), "data": str(tiny_csv), "preset": "paper"}
+    result = audit(make_config({**what, "grid": {**grid, **small}}), out=folder)
+    monkeypatch.syspath_prepend(str(FOLDER))
+    capsys.readouterr()
+    claims = importlib.import_module("claims")
+    claims.main([str(folder)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "| | " + Path(str(tiny_folder)).name + " |"
+    assert len(lines) == 2 + len(claims.ROWS)
+    cells = dict(line.strip("| ").split(" | ") for line in lines[2:])
+    assert cells["evaluated examples"] == str(result.summary["n_evaluate"])
+    assert "to " in cells["**C** best published push redirects"]
+    assert "none below" in cells["head edit that redirects half (L2)"]
