@@ -86,6 +86,11 @@ def test_the_least_of_all_is_named() -> None:
     assert "The least of all is 10%, in input toward “b”, with collateral 0.250" in said
 
 
+def test_of_targets_that_are_as_easy_none_is_picked() -> None:
+    said = _answer("profile", reach=_reach(("a", "weight", 0.1), ("b", "weight", 0.1)))
+    assert "The least of all is 10%, in head weights toward “a” and “b”, with collateral" in said
+
+
 def test_bits_are_counted_apart() -> None:
     rows = [("a", "bits", 1.0), ("b", "bits", 3.0), ("a", "weight", 2.0)]
     said = _answer("profile", reach=_reach(*rows))

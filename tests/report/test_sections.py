@@ -290,6 +290,24 @@ def test_the_smallest_edit_names_every_class_that_it_reaches(full: FakeResult) -
     assert none.startswith("No edit tried redirects half of the examples to any class.")
 
 
+def test_no_candidate_that_bears_load_is_named_a_constant(full: FakeResult) -> None:
+    tables = full.findings["redundancy"]
+    none = {**tables, "constants": tables["constants"].assign(load_bearing=False)}
+    said = answer("constants", replace(full, findings={**full.findings, "redundancy": none}))
+    assert said.startswith("None of ")
+    assert "is shown to bear load" in said
+
+
+def test_no_alarm_missed_is_no_place_where_most_are_missed(full: FakeResult) -> None:
+    removal = full.summary["detection"]["removal"]
+    missed = {"value": 0.0, "low": 0.0, "high": 0.39}
+    unseen = {name: {**found, "missed_alarm": missed} for name, found in removal.items()}
+    detection = {**full.summary["detection"], "removal": unseen}
+    said = answer("detection", with_summary(full, detection=detection))
+    assert "silencing is not seen to let an attack pass at any share tried; 0.390 of them" in said
+    assert "lets most attacks pass" not in said
+
+
 def with_summary(result: FakeResult, **figures: Any) -> FakeResult:
     return replace(result, summary={**result.summary, **figures})
 

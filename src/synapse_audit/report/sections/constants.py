@@ -58,6 +58,12 @@ def _why_empty(result: Result) -> str:
 def _answer(table: pd.DataFrame) -> tuple[str, ...]:
     bearing = table[table["load_bearing"].fillna(False).astype(bool)]
     worst = table.iloc[0]
+    if not len(bearing):
+        return (
+            f"None of {prose.plural(len(table), 'candidate')} is shown to bear load: with "
+            f"{prose.plain(worst['address'])} set to 0, which costs most of them, accuracy "
+            f"{prose.falls(worst['zero_drop'])}.",
+        )
     found = (
         f"{prose.plural(len(bearing), 'load-bearing constant was', 'load-bearing constants were')} "
         f"found among {prose.plural(len(table), 'candidate')}."

@@ -129,6 +129,11 @@ def _damaged(result: Result, operator: str) -> str:
     missed, false = (saved.estimate(result.summary, *path, n) for n in BY_ANSWER)
     if not missed.known:
         return ""
+    if prose.number(missed.value) == prose.number(0):
+        return (
+            f"{operator.capitalize()} silencing is not seen to let an attack pass at any share "
+            f"tried; {prose.number(missed.high)} of them may, for all shares at once."
+        )
     at = saved.estimate(result.summary, *path, "fraction").value
     return (
         f"{operator.capitalize()} silencing lets most attacks pass at {prose.percent(at)} of every "

@@ -89,12 +89,7 @@ def _weakest(reach: pd.DataFrame) -> str:
         return "No space redirects half of the other examples to any class within what was tried."
     best = known.sort_values("budget", kind="stable").drop_duplicates("target")
     counts = best["space"].value_counts()
-    easiest = best.iloc[0]
-    least = (
-        f"The least of all is {prose.percent(easiest['budget'])}, in "
-        f"{space_name(easiest['space'])} toward {prose.quoted(easiest['target'])}, with collateral "
-        f"{prose.number(easiest['collateral'])}."
-    )
+    least = _least(best)
     found = "The smallest relative change that redirects half of the other examples"
     if len(counts) == 1:
         several = f"{prose.whole(len(best))} of {prose.plural(targets, 'class', 'classes')}"
@@ -102,6 +97,21 @@ def _weakest(reach: pd.DataFrame) -> str:
         return f"{found} lies in {space_name(counts.index[0])} for {which}. {least}"
     parts = [f"{space_name(space)} for {prose.whole(n)}" for space, n in counts.items()]
     return f"{found} lies in {prose.listing(parts)} of {prose.whole(targets)} classes. {least}"
+
+
+def _least(best: pd.DataFrame) -> str:
+    """The smallest budget of all, and every class that it reaches: none of them is picked."""
+    easiest = best[best["budget"] == best["budget"].min()]
+    places = [
+        f"{space_name(space)} toward {prose.some([prose.quoted(name) for name in rows['target']])}"
+        for space, rows in easiest.groupby("space", sort=False)
+    ]
+    collateral = easiest["collateral"]
+    low, high = prose.number(collateral.min()), prose.number(collateral.max())
+    return (
+        f"The least of all is {prose.percent(easiest['budget'].iloc[0])}, in "
+        f"{prose.listing(places)}, with collateral {low if low == high else f'{low} to {high}'}."
+    )
 
 
 def _bits(reach: pd.DataFrame) -> str:
