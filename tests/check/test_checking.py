@@ -4,73 +4,16 @@ import json
 import re
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 from cli.calling import CommandLine
 from compare.saved_runs import CLASSES, save_run
-from junitparser import JUnitXml
 
 from synapse_audit.check import check, read_policy, suggested_policy
 from synapse_audit.summary import Figure, dotted, walk
 
-FIGURES = {
-    "redundancy": {
-        "plateau": Figure(0.25, 0.1, 0.3),
-        "half_point": Figure(0.5, 0.4, 0.6),
-        "disjoint_sets": Figure(10.0),
-    },
-    "sites": Figure.unknown("no site besides the block output was swept"),
-    "asymmetry": {"gap": Figure(0.2, 0.1, 0.3), "most_fragile": Figure.unknown("one class")},
-    "vulnerability": {"d.e f": {"redirect": {"0.1": Figure(0.02, 0.01, 0.04, n=400)}}},
-    "silenced": {"recall": {"rare": {"0.1": Figure(0.8, 0.6, 0.9, n=40)}}},
-}
-
-POLICY = """on_not_shown = "warn"
-[[rule]]
-figure = "redundancy.plateau"
-at_least = 0.1
-[[rule]]
-figure = 'vulnerability."d.e f".redirect."0.1"'
-at_most = 0.005
-[[rule]]
-figure = "silenced.recall.rare.'0.1'"
-at_least = 0.7
-[[rule]]
-name = "sites | <b>, 100 %: all"
-figure = "sites.mlp_output.largest_drop"
-at_most = 0.1
-on_not_shown = "fail"
-[[rule]]
-figure = "clean.accuracy"
-at_least = 0.5
-tests = true
-"""
-VERDICTS = ["supported", "contradicted", "not shown", "not shown", "not shown"]
-
-
-@pytest.fixture
-def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> CommandLine:
-    monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    return CommandLine(monkeypatch, capsys)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return save_run(tmp_path / "run", figures=FIGURES).folder
-
-
-def policy_of(folder: Path, text: str = POLICY) -> Path:
-    path = folder / "policy.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def rule(figure: str, **bounds: float) -> str:
-    lines = [f"{name} = {value}" for name, value in bounds.items()]
-    return "\n".join(["[[rule]]", f"figure = '''{figure}'''", *lines, ""])
+from .policies import FIGURES, VERDICTS, policy_of, rule
 
 
 def test_three_answers_and_exit_code_1(cli: CommandLine, run: Path, tmp_path: Path) -> None:
@@ -97,33 +40,6 @@ def test_exit_code_0_where_every_rule_is_supported_or_warns(
     assert (
         cli("check", run, "--policy", policy_of(tmp_path, text.replace("warn", "fail"))).code == 1
     )
-
-
-def test_junit_is_read_by_others(cli: CommandLine, run: Path, tmp_path: Path) -> None:
-    file = tmp_path / "junit.xml"
-    cli("check", run, "--policy", policy_of(tmp_path), "--junit", file)
-    suite = next(iter(JUnitXml.fromfile(str(file))))
-    assert (suite.tests, suite.failures, suite.errors, suite.skipped) == (5, 2, 0, 2)
-    kinds = [[type(result).__name__ for result in case.result] for case in suite]
-    assert kinds == [[], ["Failure"], ["Skipped"], ["Failure"], ["Skipped"]]
-    cases = ET.parse(file).getroot().iter("testcase")
-    assert [case.get("line") for case in cases] == ["2", "5", "8", "11", "16"]
-
-
-def test_sarif_points_at_the_rules(cli: CommandLine, run: Path, tmp_path: Path) -> None:
-    file = tmp_path / "found.sarif"
-    policy = policy_of(tmp_path)
-    cli("check", run, "--policy", policy, "--sarif", file)
-    found = json.loads(file.read_text(encoding="utf-8"))
-    assert (found["version"], len(found["runs"])) == ("2.1.0", 1)
-    results = found["runs"][0]["results"]
-    assert [r["level"] for r in results] == ["none", "error", "warning", "error", "warning"]
-    assert [r["kind"] for r in results] == ["pass", *["fail"] * 4]
-    places = [r["locations"][0]["physicalLocation"] for r in results]
-    assert [place["region"]["startLine"] for place in places] == [2, 5, 8, 11, 16]
-    assert {place["artifactLocation"]["uri"] for place in places} == {policy.as_uri()}
-    rules = found["runs"][0]["tool"]["driver"]["rules"]
-    assert [rules[r["ruleIndex"]]["id"] for r in results] == [r["ruleId"] for r in results]
 
 
 def test_github_gets_annotations_and_a_summary(

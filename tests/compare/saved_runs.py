@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from synapse_audit.artifacts import GLOBAL
 from synapse_audit.store import AuditResult, finished
 from synapse_audit.summary import SCHEMA, Figure, to_json
+from synapse_audit.tables.run import EFFECTS
 
 CLASSES = ("a", "b", "rare", "d.e f")
 
@@ -61,4 +63,22 @@ def save_run(
     summary = to_json({**facts, "clean": clean_figures(), **(figures or {})})
     for name, value in (("manifest", manifest), ("summary", summary)):
         (folder / f"{name}.json").write_text(json.dumps(value), encoding="utf-8")
+    return finished(folder)
+
+
+def add_curve(folder: Path, curve: dict[float, Sequence[int]]) -> AuditResult:
+    """Writes what the headline curve of a run answered, share by share, to its folder."""
+    actions = [f"silenced {share:g}" for share in curve]
+    facts = {"group": "removal", "selection": "top", "ranking": "probe", "operator": "mean"}
+    cells = [{"action": a, "fraction": f} | facts for a, f in zip(actions, curve, strict=True)]
+    effects = pd.DataFrame(cells).reindex(columns=EFFECTS.names)
+    effects["ranked_for"] = GLOBAL
+    effects.to_parquet(folder / "effects.parquet")
+    (folder / "outcomes").mkdir()
+    table = pd.DataFrame({"action": actions, "route": "full"})
+    table.to_parquet(folder / "outcomes" / "actions.parquet")
+    predicted = np.array(list(curve.values()), dtype=np.uint16)
+    np.save(folder / "outcomes" / "predicted.npy", predicted)
+    for name in ("probability", "margin", "kl", "confidence"):
+        np.save(folder / "outcomes" / f"{name}.npy", np.zeros(predicted.shape, np.float32))
     return finished(folder)

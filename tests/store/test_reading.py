@@ -16,6 +16,7 @@ import pytest
 from synapse_audit.errors import RunFolderError
 from synapse_audit.store import reading
 from synapse_audit.store.reading import read_array, read_arrays, read_json, read_table, using
+from synapse_audit.tables import TABLES
 
 
 def _refused(words: str, call: Any, *arguments: Any) -> None:
@@ -90,6 +91,14 @@ def test_a_table_of_a_finding_lacks_no_column(tmp_path: Path) -> None:
     path = _parquet(tmp_path / "x.parquet", pd.DataFrame({"layer": [1], "neurons": [8]}))
     words = r"has no column 'participation_ratio'; expected"
     _refused(words, read_table, path, "findings/redundancy.participation")
+
+
+def test_a_run_written_before_a_column_was_added_is_read(tmp_path: Path) -> None:
+    name = "findings/pathways.split"
+    older = TABLES[name].empty().drop(columns=["site", "setting"])
+    found = read_table(_parquet(tmp_path / "x.parquet", older), name)
+    assert {"site", "setting"} <= {*found.columns}
+    assert found.attrs["absent"] == ["site", "setting"]
 
 
 def test_a_table_says_how_large_it_is_before_memory_is_taken(

@@ -12,9 +12,19 @@ from report.fakes import make_result
 
 from synapse_audit.report import sections
 from synapse_audit.tables import TABLES, problem_of
-from synapse_audit.tables.column import CLASS, FLAG, NUMBER, TEXT, estimate, share, text
+from synapse_audit.tables.column import (
+    CLASS,
+    FLAG,
+    NUMBER,
+    TEXT,
+    count,
+    estimate,
+    later,
+    share,
+    text,
+)
 from synapse_audit.tables.page import columns_page
-from synapse_audit.tables.table import Table, of_finding
+from synapse_audit.tables.table import ABSENT, Table, of_finding
 
 from . import publish
 from .asked import asked, known
@@ -101,3 +111,20 @@ def test_values_are_judged_by_what_is_known_of_them() -> None:
     assert FLAG.problem(pd.Series([True, None], dtype=object)) == ""
     assert FLAG.problem(pd.Series([0, 1])) == "holds other than true and false"
     assert problem_of("findings/any", pd.DataFrame({"x": [1]})) == ""
+
+
+def test_a_column_added_later_is_missing_in_older_runs_and_refused_in_none() -> None:
+    added = later(text("tier", "which")), later(count("n", "examples", "how many"))
+    table = of_finding("f", "t", "a set", text("kind", ""), *added)
+    old = pd.DataFrame({"kind": ["a", "b"]})
+    assert table.problem(old) == ""
+    found = table.completed(old)
+    assert found.columns.tolist() == table.names
+    assert found["tier"].isna().all() and found["n"].isna().all()
+    assert found.attrs[ABSENT] == ["tier", "n"]
+    new = pd.DataFrame({"kind": ["a"], "tier": ["x"], "n": [3]})
+    assert table.completed(new) is new and ABSENT not in new.attrs
+    assert table.problem(new.assign(n=-1)) == "column 'n' holds -1 to -1; expected 0 to 1e+12"
+    assert "has no column 'kind'" in table.problem(new.drop(columns="kind"))
+    page = columns_page([table])
+    assert "| `tier` | text |  | which (null in runs written before it was added) |" in page

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from synapse_audit.check.policy import BASELINE
@@ -14,8 +14,8 @@ from synapse_audit.errors import UsageError
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Figure, Keys, dotted, entry_of, walk
 
-EXPERIMENT_FREE = {"clean", "calibration", "detection", "slices", "worst_slice"}
-"""Top-level keys whose figures do not depend on the grid, fragility aside."""
+UNPAIRED = "not_paired"
+"""Key beside a figure: why its interval takes the two runs as independent."""
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,13 @@ class Against:
         if mine is None or theirs is None:
             return Figure.unknown("the baseline has no such figure")
         both = paired_differences(self.baseline, self.run, [keys])
-        change = both.get(keys) or difference(theirs, mine)
+        change = both.paired.get(keys) or unpaired(theirs, mine, both.why_not[keys])
         return -change if entry.better == "higher" else change
 
     def why_refused(self, keys: Keys) -> str:
         """Why the comparison would mislead; empty where it does not."""
-        if keys[0] == BASELINE or (keys[0] in EXPERIMENT_FREE and keys[-1] != "fragility"):
-            return self.common.why_not_paired()
-        return self.common.why_not_paired() or self.common.why_not_same_grid()
+        settings = "" if keys[0] == BASELINE else self.common.other_settings(keys)
+        return self.common.why_not_paired() or settings
 
     def _paired(self, keys: Keys) -> Figure | None:
         """The paired drop of a figure that is paired."""
@@ -97,3 +96,8 @@ class Against:
         if keys[:1] == ("clean",) and keys[1] in ("recall", "precision"):
             return self.figures.get((BASELINE, f"{keys[1]}_drop", keys[2]))
         return None
+
+
+def unpaired(first: Figure, second: Figure, why: str) -> Figure:
+    """The difference of two figures as if runs were independent; ``beside`` says why."""
+    return replace(difference(first, second), beside={UNPAIRED: why})

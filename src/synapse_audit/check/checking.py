@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from synapse_audit.check.baseline import Against
+from synapse_audit.check.baseline import UNPAIRED, Against
 from synapse_audit.check.decide import Verdict, decide
 from synapse_audit.check.policy import BASELINE, Policy, Rule
 from synapse_audit.errors import UsageError
@@ -83,11 +83,17 @@ def _answer(
             n=n,
             of=_whose(rule, run.summary["classes"]),
         )
-        verdict, why = decision.verdict, decision.why
+        verdict, why = decision.verdict, decision.why + _unpaired(figure)
     fails = verdict == "contradicted" or (
         verdict == "not shown" and policy.fails_when_not_shown(rule)
     )
     return Answer(rule, line, verdict, figure, why, fails)
+
+
+def _unpaired(figure: Figure) -> str:
+    """That an interval is wider than necessary, and why."""
+    why = figure.beside.get(UNPAIRED)
+    return f"; not paired, so with a wider interval: {why}" if why else ""
 
 
 def _whose(rule: Rule, classes: Sequence[str]) -> str:
@@ -130,6 +136,8 @@ def _unknown_group(keys: Keys, figures: dict[Keys, Figure]) -> Figure | None:
     """The unknown figure that stands for the group which these keys are of."""
     if entry_of(keys) is None:
         return None
+    if not any(one[0] == keys[0] for one in figures):
+        return Figure.unknown(f"the run was written before '{keys[0]}' was added: audit again")
     above = (figures.get(keys[:depth]) for depth in range(len(keys) - 1, 0, -1))
     return next((figure for figure in above if figure is not None and not figure.known), None)
 

@@ -1,4 +1,8 @@
-"""SARIF 2.1.0: one result per rule, at the rule's line in the policy."""
+"""SARIF 2.1.0: one result per rule that is not supported, at the rule's line in the policy.
+
+GitHub's code scanning shows every result as an alert, also one of kind ``pass``; so supported rules
+stand among the tool's rules and in the run's properties, and no result is made of them.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +19,34 @@ SCHEMA = (
 
 
 def sarif(report: Report) -> str:
-    """Errors fail the check, warnings do not, and what is supported is a pass."""
+    """Errors fail the check, warnings do not."""
     rules = [_descriptor(answer) for answer in report.answers]
     driver = {"name": "synapse-audit", "version": version("synapse-audit"), "rules": rules}
+    supported = [_id(answer) for answer in report.answers if answer.verdict == "supported"]
     run = {
         "tool": {"driver": driver},
-        "results": [_result(answer, i, report) for i, answer in enumerate(report.answers)],
+        "results": [
+            _result(answer, i, report)
+            for i, answer in enumerate(report.answers)
+            if answer.verdict != "supported"
+        ],
         "columnKind": "unicodeCodePoints",
+        "properties": {"supported": supported},
     }
     found = {"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}
     return json.dumps(found, indent=2, ensure_ascii=False) + "\n"
 
 
+def _id(answer: Answer) -> str:
+    """Figure and kind of bound: no policy has two rules of both."""
+    return f"{answer.rule.figure}/{answer.rule.bound[0]}"
+
+
 def _descriptor(answer: Answer) -> dict[str, Any]:
-    kind, _ = answer.rule.bound
-    return {"id": f"{answer.rule.figure}/{kind}", "shortDescription": {"text": answer.rule.title}}
+    return {"id": _id(answer), "shortDescription": {"text": answer.rule.title}}
 
 
 def _result(answer: Answer, index: int, report: Report) -> dict[str, Any]:
-    supported = answer.verdict == "supported"
-    failing = {True: "error", False: "warning"}[answer.fails]
     uri = PurePath(report.policy.path).as_posix()
     location = {
         "physicalLocation": {
@@ -43,10 +55,10 @@ def _result(answer: Answer, index: int, report: Report) -> dict[str, Any]:
         }
     }
     return {
-        "ruleId": f"{answer.rule.figure}/{answer.rule.bound[0]}",
+        "ruleId": _id(answer),
         "ruleIndex": index,
-        "kind": "pass" if supported else "fail",
-        "level": "none" if supported else failing,
+        "kind": "fail",
+        "level": "error" if answer.fails else "warning",
         "message": {"text": f"{answer.rule.title}: {answer.verdict}: {answer.why}"},
         "locations": [location],
     }

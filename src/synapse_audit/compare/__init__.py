@@ -8,7 +8,7 @@
 | unpaired | differences where examples are not the same or not stored |
 | figures | rows of figures, paired where they can be |
 | comparison | all of it for several runs |
-| sentences, tables, texts, page | the same for readers and programs |
+| sentences, figure_sentences, tables, texts, page | the same for readers and programs |
 """
 
 from synapse_audit.compare.answers import Answers

@@ -9,6 +9,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import SLICE
 from synapse_audit.store import AuditResult
+from synapse_audit.summary import Keys
 
 SAME_EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "data": ("data", "sha256"),
@@ -17,6 +18,9 @@ SAME_EXAMPLES: Mapping[str, tuple[str, ...]] = {
     "rows kept": ("data", "n_used"),
 }
 """What must be equal for answers to be paired → where it stands in the manifest; splits too."""
+
+SETTING_FREE = {"clean", "calibration", "detection", "slices", "worst_slice"}
+"""Top-level keys of figures that no setting of the experiments changes, slices' fragility aside."""
 
 
 class Comparable(NamedTuple):
@@ -33,6 +37,11 @@ class Comparable(NamedTuple):
     def why_not_paired(self) -> str:
         """The first reason why nothing is paired; empty where all is."""
         return self._first(*SAME_EXAMPLES, "splits")
+
+    def other_settings(self, keys: Keys) -> str:
+        """What differs in the settings that a figure comes from; empty where nothing does."""
+        free = keys[0] in SETTING_FREE and keys[-1] != "fragility"
+        return "" if free else self.different.get("grid", "")
 
     def why_not_same_grid(self) -> str:
         """The first reason why figures of experiments are not compared; empty where they are."""

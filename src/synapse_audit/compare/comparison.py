@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +10,10 @@ from synapse_audit.compare.comparable import Comparable, comparable
 from synapse_audit.compare.figures import Row, rows_of
 from synapse_audit.compare.paired import Change, Flips, changes, flips
 from synapse_audit.compare.saved_answers import answers
+from synapse_audit.compare.task_free import HELD, LEFT, task_free
+from synapse_audit.report.kit import prose
 from synapse_audit.store import AuditResult
-from synapse_audit.summary import entry_of, fits, walk
+from synapse_audit.summary import Entry, Figure, Keys, dotted, entry_of, fits, walk
 
 NORMALISED = (
     *("redundancy.plateau", "redundancy.half_point", "calibration.ece"),
@@ -24,9 +26,15 @@ NORMALISED = (
 
 FREE_OF_TASK = (
     *("redundancy.plateau", "redundancy.half_point", "calibration.ece"),
-    "certificates.l2.<budget>",
+    *(LEFT.path, HELD.path),
 )
-"""Those that mean the same for other classes too."""
+"""Those that mean the same for other classes too, and what is made of a run for that."""
+
+LISTED = 4
+"""Figures named where they are not compared; a run may lack many for one reason."""
+
+Known = Mapping[Keys, tuple[Figure, Entry]]
+"""Figures of one run with what is known of them beforehand."""
 
 
 class Pair(NamedTuple):
@@ -49,6 +57,11 @@ class Comparison(NamedTuple):
     notes: tuple[str, ...]
     """What is not compared, and why."""
 
+    @property
+    def same_task(self) -> bool:
+        """Whether all runs have the classes of the first."""
+        return same_task(self.pairs)
+
 
 def compare(runs: Sequence[AuditResult]) -> Comparison:
     """Compares every run with the first, from saved tables alone."""
@@ -56,7 +69,23 @@ def compare(runs: Sequence[AuditResult]) -> Comparison:
     pairs = tuple(
         _pair(name, runs[0], other) for name, other in zip(names[1:], runs[1:], strict=True)
     )
-    return Comparison(names, tuple(runs), pairs, tuple(_rows(runs, pairs)), tuple(_notes(pairs)))
+    same = same_task(pairs)
+    figures = [_figures(run, own=not same) for run in runs]
+    wanted = _wanted(figures, NORMALISED if same else FREE_OF_TASK)
+    kept = {keys: entry for keys, entry in wanted.items() if _everywhere(figures, keys)}
+    rows = rows_of(
+        runs,
+        [{keys: each[keys][0] for keys in kept} for each in figures],
+        list(kept.items()),
+        [pair.common for pair in pairs],
+    )
+    notes = (*_notes(pairs), *_left_out(names, figures, [k for k in wanted if k not in kept]))
+    return Comparison(names, tuple(runs), pairs, tuple(rows), notes)
+
+
+def same_task(pairs: Sequence[Pair]) -> bool:
+    """Whether all runs have the classes of the first."""
+    return not any("classes" in pair.common.different for pair in pairs)
 
 
 def _names(runs: Sequence[AuditResult]) -> tuple[str, ...]:
@@ -73,18 +102,43 @@ def _pair(name: str, first: AuditResult, other: AuditResult) -> Pair:
     return Pair(name, common, tuple(changes(both)), tuple(flips(both)))
 
 
-def _rows(runs: Sequence[AuditResult], pairs: Sequence[Pair]) -> list[Row]:
-    """Figures that all runs have and that mean the same in all of them."""
-    figures = [dict(walk(run.summary)) for run in runs]
-    same_classes = not any("classes" in pair.common.different for pair in pairs)
-    wanted = NORMALISED if same_classes else FREE_OF_TASK
-    kept = [
-        (keys, entry)
-        for keys, figure in figures[0].items()
-        if (entry := entry_of(keys)) is not None and any(fits(path, keys) for path in wanted)
-        if figure.known and all(keys in other and other[keys].known for other in figures[1:])
-    ]
-    return rows_of(runs, kept, [pair.common.paired for pair in pairs])
+def _figures(run: AuditResult, *, own: bool) -> Known:
+    """Figures of a run with their entries, those made for other tasks included."""
+    found = {
+        keys: (figure, entry)
+        for keys, figure in walk(run.summary)
+        if (entry := entry_of(keys)) is not None
+    }
+    return found | (dict(task_free(run)) if own else {})
+
+
+def _wanted(figures: Sequence[Known], paths: Sequence[str]) -> dict[Keys, Entry]:
+    """What is compared, as far as any run has it."""
+    return {
+        keys: entry
+        for each in figures
+        for keys, (figure, entry) in each.items()
+        if figure.known and any(fits(path, keys) for path in paths)
+    }
+
+
+def _everywhere(figures: Sequence[Known], keys: Keys) -> bool:
+    return all(keys in each and each[keys][0].known for each in figures)
+
+
+def _left_out(
+    names: Sequence[str], figures: Sequence[Known], keys: Sequence[Keys]
+) -> Iterator[str]:
+    """Figures that some runs have and others lack, by the run that lacks them and the reason."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for one in keys:
+        for name, each in zip(names, figures, strict=True):
+            if one not in each or not each[one][0].known:
+                reason = each[one][0].reason if one in each else ""
+                found.setdefault((name, reason), []).append(dotted(one))
+    for (name, reason), some in found.items():
+        why = f"{name} has none{f': {reason}' if reason else ''}"
+        yield f"{prose.some(some, LISTED)} not compared, as {why}"
 
 
 def _notes(pairs: Sequence[Pair]) -> list[str]:
@@ -98,6 +152,6 @@ def _notes(pairs: Sequence[Pair]) -> list[str]:
         if grid := pair.common.different.get("grid"):
             found.append(
                 f"{pair.name}: figures of experiments come from other settings, as {grid}; only "
-                "those that both runs have are listed"
+                "those that both runs have are listed, and they are marked"
             )
     return found

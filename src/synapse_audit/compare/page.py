@@ -37,10 +37,12 @@ FLIPS = (
     *(Column("wrong → right", "won", COUNT), Column("McNemar p, corrected", "p", prose.p_value)),
 )
 FIGURES = (
-    *(Column("figure", "figure", text), Column("run", "run", text), Column("value", "value")),
+    *(Column("figure", "figure", text), Column("meaning", "meaning", text)),
+    *(Column("run", "run", text), Column("value", "value")),
     *(Column("95% interval", "interval", text), Column("difference", "difference")),
     *(Column("joint interval", "difference_interval", text), Column("paired", "paired", _yes)),
-    Column("shown", "verdict", text),
+    *(Column("shown", "verdict", text), Column("not paired, as", "why_not_paired", text)),
+    Column("other settings", "other_settings", text),
 )
 READING = (
     "Changes are the later run's figure minus the first run's. Paired: both models answered the "
@@ -145,7 +147,9 @@ Panel = tuple[Plot, list[Line]]
 
 def _lines(found: Comparison, points: Callable[[AuditResult], dict[float, float]]) -> list[Line]:
     lines = []
-    for i, (name, run) in enumerate(zip(found.names, found.runs, strict=True)):
+    marks = ["", *(" (other settings)" * ("grid" in p.common.different) for p in found.pairs)]
+    names = [name + mark for name, mark in zip(found.names, marks, strict=True)]
+    for i, (name, run) in enumerate(zip(names, found.runs, strict=True)):
         at = dict(sorted(points(run).items()))
         if at:
             lines.append(Line(name, SERIES[i % len(SERIES)], list(at), list(at.values())))
@@ -170,11 +174,18 @@ def _left(run: AuditResult) -> dict[float, float]:
 
 
 def _certified(run: AuditResult) -> dict[float, float]:
+    """Size of the edit → guaranteed accuracy."""
     return {
         float(keys[2]): figure.value
         for keys, figure in walk(run.summary)
         if keys[:2] == ("certificates", "l2") and len(keys) == 3 and figure.known
     }
+
+
+def _certified_of_right(run: AuditResult) -> dict[float, float]:
+    """Size of the edit → share of the right answers that it cannot change."""
+    clean = dict(walk(run.summary)).get(("clean", "accuracy"), Figure.unknown("")).value
+    return {size: share / clean for size, share in _certified(run).items()} if clean > 0 else {}
 
 
 def _by_depth(run: AuditResult) -> dict[float, float]:
@@ -201,8 +212,14 @@ def _removal_panel(found: Comparison) -> Iterator[Panel]:
 
 
 def _certified_panel(found: Comparison) -> Iterator[Panel]:
-    axes = Axes("edit, share of the head's norm", "guaranteed accuracy", SHARE_AXIS, RATE_AXIS)
-    return _panel("Guaranteed accuracy", _lines(found, _certified), axes)
+    x = "edit, share of the head's norm"
+    if found.same_task:
+        axes = Axes(x, "guaranteed accuracy", SHARE_AXIS, RATE_AXIS)
+        return _panel("Guaranteed accuracy", _lines(found, _certified), axes)
+    axes = Axes(x, "share of the right answers", SHARE_AXIS, RATE_AXIS)
+    return _panel(
+        "Right answers that no such edit changes", _lines(found, _certified_of_right), axes
+    )
 
 
 def _depth_panel(found: Comparison) -> Iterator[Panel]:

@@ -2,7 +2,8 @@
 
 In: a run. Out: columns of numbers per example whose weighted sums give the figure, so that the
 figure can be had again in any resample of the examples, or with the answers of two models swapped.
-A figure without an entry in ``CONTRIBUTIONS`` is compared as if runs were independent.
+A figure without an entry in ``CONTRIBUTIONS``, or whose files a folder lacks, is compared as if
+runs were independent; :class:`NotPaired` says why.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,12 +23,18 @@ from synapse_audit.effects import calibration as measures
 from synapse_audit.effects.curves import PLATEAU_LOSS, TOLERANCE, where
 from synapse_audit.effects.minimum_edit_norms import minimum_edit_norms, with_bias
 from synapse_audit.effects.two_phase import phases
-from synapse_audit.errors import AuditError
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Keys, fits
 
 Column = Shaped[np.ndarray, " examples"]
 Sums = Float[np.ndarray, "columns draws"]
+
+
+NO_CONTRIBUTION = "runs do not hold it example by example"
+
+
+class NotPaired(Exception):  # noqa: N818 (nobody's mistake: the figure is compared otherwise)
+    """Why a figure cannot be had example by example from a run's folder."""
 
 
 class Contribution(NamedTuple):
@@ -69,12 +76,40 @@ class Examples:
     def logits(self) -> Float[np.ndarray, "examples classes"]:
         """Of the untouched model."""
         names = [f"logit_{c}" for c in range(len(self.run.summary["classes"]))]
+        if not {*names} <= {*self.table}:
+            raise NotPaired("predictions.parquet holds no logits")
         return self.table[names].to_numpy()
+
+    @cached_property
+    def effects(self) -> pd.DataFrame:
+        """One row per cell."""
+        self.need("effects.parquet")
+        return self.run.effects
+
+    @property
+    def benign(self) -> int:
+        """Number of the class that means no alarm."""
+        name = self.run.manifest["config"].get("benign")
+        if name is None:
+            raise NotPaired("no benign class is recorded in manifest.json")
+        return self.number(name)
+
+    def need(self, file: str) -> None:
+        """Stops where the folder lacks a file, such as one deleted to save space."""
+        if not (self.run.folder / file).is_file():
+            raise NotPaired(f"a run folder has no {file}")
+
+    def number(self, name: str) -> int:
+        """Number of a class."""
+        names = list(self.run.summary["classes"])
+        if name not in names:
+            raise NotPaired(f"a run has no class {name!r}")
+        return names.index(name)
 
     @cached_property
     def curve(self) -> pd.DataFrame:
         """Cells of the headline removal curve, by share."""
-        rows = self.run.effects
+        rows = self.effects
         ranking = self.run.manifest["config"]["grid"]["rankings"][0]
         named = {"selection": "top", "ranking": ranking, "ranked_for": GLOBAL, "operator": "mean"}
         return where(rows[rows["group"].isin(REMOVAL_GROUPS)], named).sort_values("fraction")
@@ -83,48 +118,57 @@ class Examples:
         self, cells: pd.DataFrame, mark: Callable[[np.ndarray], np.ndarray]
     ) -> Float[np.ndarray, "cells examples"]:
         """What predictions under these cells count as; corrected where they are estimates."""
+        self.need("outcomes/predicted.npy")
         outcomes = self.run.outcomes
         return phases(outcomes, outcomes.rows(list(cells["action"]))).of(mark)
 
     @cached_property
     def silenced(self) -> Float[np.ndarray, "shares examples"]:
         """Who is right along the curve."""
+        if not len(self.curve):
+            raise NotPaired("a run has no headline removal curve")
         return self.after(self.curve, lambda predicted: predicted == self.labels)
 
     @cached_property
     def edit_norms(self) -> Float[np.ndarray, " examples"]:
         """Least edit of the head that changes each answer, relative to the head's own norm."""
+        self.need("activations/head_input.npy")
         inputs = self.run._run.read_array("activations/head_input")
         norms = minimum_edit_norms(
             self.logits, with_bias(np.asarray(inputs)[self.table["example"].to_numpy()])
         ).rows_l2
         norms[np.arange(len(norms)), self.predicted] = np.inf
-        pushes = where(self.run.effects, {"group": "push", "operator": "push"})
+        pushes = where(self.effects, {"group": "push", "operator": "push"})
         pushes = pushes[pushes["strength"] > 0]
+        if not len(pushes):
+            raise NotPaired("a run has no edits of the head, which say how large its head is")
         return np.asarray(norms.min(axis=1) / (pushes["budget_l2"] / pushes["strength"]).median())
 
 
 # ---- figures -------------------------------------------------------------------------------------
 
 
-def contribution(examples: Examples, keys: Keys) -> Contribution | None:
-    """The figure with these keys; None where the run's folder does not hold what it takes."""
-    found = next((make for path, make in CONTRIBUTIONS.items() if fits(path, keys)), None)
-    if found is None:
-        return None
-    try:
-        return found(examples, keys)
-    except (AuditError, KeyError, IndexError, TypeError, ValueError, OSError):
-        return None  # tables of an older run, or of one written by hand
+def contribution(examples: Examples, keys: Keys) -> Contribution:
+    """The figure with these keys.
+
+    Raises:
+        NotPaired: no figure of its kind is a sum over examples here, or the folder lacks what it
+            takes. Files that are there but damaged are a ``RunFolderError``.
+    """
+    make = next((make for path, make in CONTRIBUTIONS.items() if fits(path, keys)), None)
+    if make is None:
+        raise NotPaired(NO_CONTRIBUTION)
+    return make(examples, keys)
 
 
 def _rate(values: Column, among: Column | None = None) -> Contribution:
     """A weighted mean of values over all or some examples."""
     kept = np.ones(len(values)) if among is None else among.astype(np.float64)
-    return Contribution(np.stack([values * kept, kept], axis=1), _quotient)
+    return Contribution(np.stack([values * kept, kept], axis=1), quotient)
 
 
-def _quotient(sums: Sums) -> Float[np.ndarray, " draws"]:
+def quotient(sums: Sums) -> Float[np.ndarray, " draws"]:
+    """The first sum per unit of the last; NaN where that is 0."""
     nothing = np.full(sums.shape[1], np.nan)
     return np.divide(sums[0], sums[-1], out=nothing, where=sums[-1] > 0)
 
@@ -152,7 +196,7 @@ def _silenced_accuracy(examples: Examples, keys: Keys) -> Contribution:
 
 def _fragility(examples: Examples, keys: Keys) -> Contribution:
     lost = examples.right - examples.silenced.mean(axis=0)
-    return _rate(lost, examples.labels == _class(examples, keys[2]))
+    return _rate(lost, examples.labels == examples.number(keys[2]))
 
 
 def _plateau(examples: Examples, keys: Keys) -> Contribution:
@@ -171,8 +215,8 @@ def _plateau(examples: Examples, keys: Keys) -> Contribution:
 
 
 def _redirect(examples: Examples, keys: Keys) -> Contribution:
-    target = _class(examples, keys[1])
-    pushes = where(examples.run.effects, {"group": "push", "operator": "push", "selection": "top"})
+    target = examples.number(keys[1])
+    pushes = where(examples.effects, {"group": "push", "operator": "push", "selection": "top"})
     pushes = where(pushes, {"target": keys[1], "source": None})
     pushes = pushes[pushes["fraction"] == pushes["fraction"].max()]
     cell = pushes.iloc[[_place(pushes["strength"], keys[3])]]
@@ -185,22 +229,21 @@ def _certified(examples: Examples, keys: Keys) -> Contribution:
 
 
 def _missed(examples: Examples, keys: Keys) -> Contribution:
-    benign = _class(examples, examples.run.manifest["config"]["benign"])
+    benign = examples.benign
     return _rate(examples.predicted == benign, examples.labels != benign)
 
 
 def _false_alarm(examples: Examples, keys: Keys) -> Contribution:
-    benign = _class(examples, examples.run.manifest["config"]["benign"])
+    benign = examples.benign
     return _rate(examples.predicted != benign, examples.labels == benign)
-
-
-def _class(examples: Examples, name: Any) -> int:
-    return int(list(examples.run.summary["classes"]).index(name))
 
 
 def _place(sizes: pd.Series, written: str) -> int:
     """Where the size is that is written so in the figure's path."""
-    return [f"{size:g}" for size in sizes].index(written)
+    found = [f"{size:g}" for size in sizes]
+    if written not in found:
+        raise NotPaired(f"a run has no experiment of size {written}")
+    return found.index(written)
 
 
 CONTRIBUTIONS: Mapping[str, Callable[[Examples, Keys], Contribution]] = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from synapse_audit.compare.comparison import Comparison, Pair
+from synapse_audit.compare.figure_sentences import figure_sentences
 from synapse_audit.compare.paired import Change
 from synapse_audit.report.kit import prose
-from synapse_audit.summary import dotted
 
 HARDLY = 0.02
 """Accuracy that moves by less hardly moves."""
@@ -29,16 +29,20 @@ def _pair(found: Comparison, pair: Pair, later: int) -> Iterator[str]:
         yield _flips(pair, first)
         yield from _accuracy(pair)
         yield _classes(pair)
-    yield _figures(found, pair, later)
+    yield from figure_sentences(found, pair, later)
 
 
 def _flips(pair: Pair, first: str) -> str:
     every = pair.flips[0]
     rate, p = prose.with_interval(every.rate), _p(every.p)
+    weighted = abs(every.rate.value - every.flips / every.n) > 1e-9
+    how = ", weighted to the data's class shares" if weighted else ""
+    others = every.flips - every.lost - every.won
     return (
         f"{prose.plain(pair.name)} names another class than {prose.plain(first)} for {rate} of the "
-        f"examples ({prose.whole(every.flips)} of {prose.whole(every.n)}): {every.lost} right "
-        f"answers became wrong, {every.won} wrong ones right (McNemar {p})."
+        f"examples{how} ({prose.whole(every.flips)} of {prose.whole(every.n)} evaluated): "
+        f"{every.lost} right answers became wrong, {every.won} wrong ones right (McNemar {p}), "
+        f"{others} went from one wrong class to another."
     )
 
 
@@ -76,21 +80,3 @@ def _moves(change: Change) -> str:
     drop = -change.difference
     sure = "" if change.significant else ", which may be chance"
     return f"{prose.falls(drop.value, drop.low, drop.high)}{sure}"
-
-
-def _figures(found: Comparison, pair: Pair, later: int) -> str:
-    by_verdict: dict[str, list[str]] = {"better": [], "worse": []}
-    for row in found.rows:
-        verdict = row.verdict(later)
-        if verdict in by_verdict:
-            by_verdict[verdict].append(prose.plain(dotted(row.keys)))
-    if not found.rows:
-        return f"No other figure of {prose.plain(pair.name)} can be compared."
-    parts = [f"{name} in {prose.some(rows, 4)}" for name, rows in by_verdict.items() if rows]
-    said = prose.listing(parts) if parts else "shown to be neither better nor worse in any"
-    together = sum(row.paired[later] for row in found.rows)
-    how = f"{prose.whole(together)} paired example by example" if together else "unpaired intervals"
-    return (
-        f"Of {prose.plural(len(found.rows), 'other figure')} {prose.plain(pair.name)} is {said} "
-        f"({how}, corrected over all of them)."
-    )

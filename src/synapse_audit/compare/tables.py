@@ -52,11 +52,13 @@ def figures_table(found: Comparison) -> pd.DataFrame:
                     "difference": against.value if against else None,
                     "difference_low": against.low if against else None,
                     "difference_high": against.high if against else None,
-                    "paired": row.paired[i - 1] if i else None,
+                    "paired": not row.unpaired[i - 1] if i else None,
+                    "why_not_paired": (row.unpaired[i - 1] or None) if i else None,
+                    "other_settings": (row.settings[i - 1] or None) if i else None,
                     "verdict": row.verdict(i - 1) if i else None,
                 }
             )
     columns = ["figure", "meaning", "run", "value", "low", "high", "difference"]
-    return pd.DataFrame(
-        rows, columns=[*columns, "difference_low", "difference_high", "paired", "verdict"]
-    )
+    columns += ["difference_low", "difference_high", "paired", "why_not_paired"]
+    columns += ["other_settings", "verdict"]
+    return pd.DataFrame(rows, columns=columns)

@@ -62,7 +62,9 @@ def _rows(table: pd.DataFrame) -> list[str]:
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, bool | int):
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
         return str(value)
     if isinstance(value, float):
         return prose.number(value)

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from synapse_audit.errors import BROKEN, AuditError, RunFolderError, first_line
-from synapse_audit.tables import problem_of
+from synapse_audit.tables import completed, problem_of
 
 LARGEST_JSON = 2**26
 """Bytes of ``manifest.json`` and ``summary.json``."""
@@ -103,7 +103,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_table(path: Path, name: str) -> pd.DataFrame:
-    """A Parquet table, held against its declared columns.
+    """A Parquet table, held against its declared columns; those added since are missing values.
 
     Args:
         name: in :data:`synapse_audit.tables.TABLES`; others may have any columns.
@@ -116,7 +116,7 @@ def read_table(path: Path, name: str) -> pd.DataFrame:
         reason = problem_of(name, table)
     if reason:
         raise refused(path, reason)
-    return table
+    return completed(name, table)
 
 
 def _check_size(path: Path, file: pq.ParquetFile) -> None:

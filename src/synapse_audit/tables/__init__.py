@@ -37,7 +37,7 @@ from synapse_audit.tables import (
 from synapse_audit.tables.column import Column
 from synapse_audit.tables.table import Table
 
-__all__ = ["TABLES", "Column", "Table", "problem_of"]
+__all__ = ["TABLES", "Column", "Table", "completed", "problem_of"]
 
 _MODULES = (
     *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
@@ -52,3 +52,8 @@ TABLES: dict[str, Table] = {table.path: table for part in _MODULES for table in 
 def problem_of(path: str, table: pd.DataFrame) -> str:
     """What a table lacks or holds amiss, in words; empty where it is fine, or not declared."""
     return TABLES[path].problem(table) if path in TABLES else ""
+
+
+def completed(path: str, table: pd.DataFrame) -> pd.DataFrame:
+    """A table of an older run of this schema with the columns added since, missing throughout."""
+    return TABLES[path].completed(table) if path in TABLES else table

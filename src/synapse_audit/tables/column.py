@@ -71,10 +71,17 @@ class Column(NamedTuple):
     unit: str
     """Empty for text, and for numbers without one."""
     meaning: str
+    later: bool = False
+    """Whether runs of this schema were written before it was added; in those it is missing."""
 
     def named(self, name: str) -> Column:
         """The same under another name."""
         return self._replace(name=name)
+
+
+def later(column: Column) -> Column:
+    """The same, added after the first runs of this schema."""
+    return column._replace(later=True)
 
 
 def text(name: str, meaning: str) -> Column:

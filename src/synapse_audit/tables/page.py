@@ -17,6 +17,8 @@ a row is the mean of random draws, its ends are the band in which one more draw 
 This page is made from `synapse_audit.tables` (`python -m tables.publish`, in `tests`).
 """
 
+LATER = " (null in runs written before it was added)"
+
 
 def columns_page(tables: Iterable[Table]) -> str:
     """The page, as Markdown."""
@@ -31,7 +33,8 @@ def _section(table: Table) -> str:
 
 def _rows(columns: Iterable[Column], note: str = "") -> Iterator[str]:
     for column in columns:
-        cells = (f"`{column.name}`", _kind(column.values), column.unit, f"{column.meaning}{note}")
+        said = f"{column.meaning}{LATER if column.later else note}"
+        cells = (f"`{column.name}`", _kind(column.values), column.unit, said)
         escaped = (cell.replace("|", r"\|") for cell in cells)
         yield f"| {' | '.join(escaped)} |"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synapse_audit.tables.column import EITHER, count, estimate, number, text
+from synapse_audit.tables.column import EITHER, count, estimate, later, number, text
 from synapse_audit.tables.shared import (
     ACCURACY_LOST,
     DRAWS,
@@ -25,13 +25,13 @@ SPLIT = of_finding(
     "a set at the pooled position, its effect split in two; draws share a row",
     OPERATOR,
     STRENGTH,
-    SITE,
+    later(SITE),
     LAYERS,
     SELECTION,
     RANKING,
     RANKED_FOR,
-    TARGET,
-    text("setting", "the paper's name of the setting; null: none of its own"),
+    later(TARGET),
+    later(text("setting", "the paper's name of the setting; null: none of its own")),
     FRACTION,
     count("n_exact", "examples", "examples that were run exactly; of draws the smallest number"),
     *DROP,

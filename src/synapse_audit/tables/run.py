@@ -9,6 +9,7 @@ from synapse_audit.tables.column import (
     count,
     estimate,
     flag,
+    later,
     number,
     share,
     text,
@@ -216,8 +217,10 @@ EFFECTS = Table(
         number("direct_drop", ACCURACY_LOST, "accuracy lost along the pooled row alone"),
         text("action", "hash of what is physically done: cells that share it share outcomes"),
         number("phase_se", ACCURACY_LOST, "standard error that a two-phase estimate adds"),
-        text("tier", "how much was spent on it: headline, comparator or exact-only"),
-        number("half_width", ACCURACY_LOST, "half the width of the interval of accuracy_drop"),
+        later(text("tier", "how much was spent on it: headline, comparator or exact-only")),
+        later(
+            number("half_width", ACCURACY_LOST, "half the width of the interval of accuracy_drop")
+        ),
     ),
 )
 CLASS_EFFECTS = Table(

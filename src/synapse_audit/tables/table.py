@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from synapse_audit.tables.column import PANDAS, Column
 
 FINDINGS = "findings"
+
+ABSENT = "absent"
+"""Key under which a frame's ``attrs`` name columns that its run was written without."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +71,34 @@ class Table:
     def problem(self, table: pd.DataFrame) -> str:
         """What a table lacks or holds amiss, in words; empty where it is fine.
 
-        Further columns are fine: a later version may have added them.
+        Further columns are fine: a later version may have added them. So is the absence of those
+        that were added later than the table.
         """
         for column in self.columns:
             if column.name not in table.columns:
+                if column.later:
+                    continue
                 return f"has no column '{column.name}'"
             amiss = column.values.problem(table[column.name])
             if amiss:
                 return f"column '{column.name}' {amiss}"
         return ""
+
+    def completed(self, table: pd.DataFrame) -> pd.DataFrame:
+        """The table with the columns that were added later, missing throughout where it has none.
+
+        ``attrs["absent"]`` names those: they are unknown because the run was written before.
+        """
+        absent = [c for c in self.columns if c.later and c.name not in table.columns]
+        if not absent:
+            return table
+        # As Parquet gives what is null throughout.
+        unknown: dict[str, Any] = {
+            c.name: np.nan if c.values.kind in ("number", "integer") else None for c in absent
+        }
+        found = table.assign(**unknown)
+        found.attrs[ABSENT] = [c.name for c in absent]
+        return found
 
 
 def of_finding(finding: str, name: str, row: str, *columns: Column) -> Table:

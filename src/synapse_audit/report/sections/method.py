@@ -17,6 +17,7 @@ from synapse_audit.report.kit.input_words import kind_of
 from synapse_audit.report.kit.tables import facts_table
 from synapse_audit.tables.asymmetry import FRAGILITY
 from synapse_audit.tables.run import EFFECTS
+from synapse_audit.tables.table import ABSENT
 
 READING = (
     "Splits: neurons are ranked and averages taken on fit, every choice is made on select, and "
@@ -132,6 +133,7 @@ def _answer(result: Result) -> tuple[str, ...]:
         f"bootstrap resamples, {tests}."
     )
     read = (*_rows(result), *_cut(result), *_indistinguishable(result), *_warnings(result))
+    read = (*read, *_absent(result))
     return made, *read, _routes(result), *_estimated(result), *_pooled(result), *_sampled(result)
 
 
@@ -139,6 +141,18 @@ def _warnings(result: Result) -> tuple[str, ...]:
     """What was shown while the run went on."""
     given = result.manifest.get("warnings")
     return tuple(f"Warning: {prose.plain(text)}." for text in given) if given else ()
+
+
+def _absent(result: Result) -> tuple[str, ...]:
+    """Columns that the run was written without, so that nobody looks for them."""
+    tables = {"effects": result.effects}
+    for finding, some in result.findings.items():
+        tables |= {f"{finding}.{name}": table for name, table in some.items()}
+    names = [f"{name}.{c}" for name, table in tables.items() for c in table.attrs.get(ABSENT, ())]
+    if not names:
+        return ()
+    listed = prose.listing([prose.plain(name) for name in sorted(names)])
+    return (f"The run was written before these columns were added, so they are unknown: {listed}.",)
 
 
 def _rows(result: Result) -> tuple[str, ...]:
@@ -255,9 +269,8 @@ def _pooled(result: Result) -> tuple[str, ...]:
 
 def _sampled(result: Result) -> tuple[str, ...]:
     """How many cells ran on a sample, of how many examples, and how precisely."""
-    if not {"tier", "half_width"} <= {*result.effects.columns}:
-        return ()
-    cells = result.effects[result.effects["tier"] == "exact-only"]
+    cells = saved.frame(result, EFFECTS)
+    cells = cells[cells["tier"] == "exact-only"]
     cells = cells[cells["n_exact"] < cells["n"]]
     if not len(cells):
         return ()
