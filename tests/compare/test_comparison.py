@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from cli.calling import CommandLine
 
-from synapse_audit.compare import compare, page, sentences
+from synapse_audit.compare import compare, markdown, page, sentences
 from synapse_audit.compare.comparable import comparable
 from synapse_audit.summary import Figure, dotted
 
@@ -64,7 +64,8 @@ def test_a_class_that_accuracy_hides_is_named(cli: CommandLine, pair: tuple[Path
     assert "its precision goes from 0.833 to 0.490" in called.stdout
     assert "recall of “rare” rises by 0.20" in called.stdout
     assert "52 right answers became wrong, 18 wrong ones right" in called.stdout
-    assert "int8 is worse in redundancy.plateau" in called.stdout
+    # Of four figures: ±.05 twice, as roots of squares, times z(1 − .025/4) / z(.975).
+    assert "Worse: redundancy.plateau 0.500 → 0.200 (change −0.390 to −0.210)" in called.stdout
 
 
 def test_json_holds_the_numbers(cli: CommandLine, pair: tuple[Path, Path]) -> None:
@@ -125,21 +126,24 @@ def test_other_classes_leave_what_is_free_of_the_task(tmp_path: Path) -> None:
     one = save_run(tmp_path / "one", figures=figures(0.5))
     other = save_run(tmp_path / "two", figures=figures(0.5), classes=("k", "l", "m", "n"))
     found = compare([one, other])
-    assert {dotted(row.keys) for row in found.rows} == {
-        "redundancy.plateau",
-        'certificates.l2."0.1"',
-    }
+    assert [dotted(row.keys) for row in found.rows] == ["redundancy.plateau"]
     assert "classes differ" in found.notes[0]
-    assert [row.verdict(0) for row in found.rows] == ["not shown"] * 2
+    assert [row.verdict(0) for row in found.rows] == ["not shown"]
 
 
 def test_another_grid_is_marked_and_answers_are_still_paired(tmp_path: Path) -> None:
     labels = LABELS.tolist()
-    one = save_run(tmp_path / "one", labels, before().tolist(), fractions=(0.1,))
-    other = save_run(tmp_path / "two", labels, after().tolist(), fractions=(0.2,))
+    figured = {"figures": figures(0.5)}, {"figures": figures(0.2)}
+    one = save_run(tmp_path / "one", labels, before().tolist(), fractions=(0.1,), **figured[0])
+    other = save_run(tmp_path / "two", labels, after().tolist(), fractions=(0.2,), **figured[1])
     found = compare([one, other])
     assert found.pairs[0].flips
-    assert "grid differs: fractions [0.1] against [0.2]" in found.notes[0]
+    differ = "grid differs: fractions [0.1] against [0.2]"
+    assert differ in found.notes[0]
+    assert {row.settings for row in found.rows} == {(differ,)}
+    assert any("(change −0.390 to −0.210, other settings)" in text for text in sentences(found))
+    assert "two (other settings)" in page(found)
+    assert differ in markdown(found)
 
 
 def test_other_splits_are_found_out(tmp_path: Path) -> None:

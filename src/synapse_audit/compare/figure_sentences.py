@@ -64,7 +64,8 @@ def _unpaired(rows: Sequence[Row], later: int) -> Iterator[str]:
     if not reasons:
         yield "All of them are paired example by example."
         return
-    yield f"{prose.whole(paired)} of them are paired example by example."
+    many = prose.whole(paired) if paired else "None"
+    yield f"{many} of them {'is' if paired < 2 else 'are'} paired example by example."
     for reason, names in reasons.items():
         yield (
             f"Not paired, so with intervals wider than necessary: {prose.some(names, LISTED)} "
