@@ -161,13 +161,9 @@ def test_an_untrained_head_is_refused(
     assert ("BertModel" if architectures else "head would be untrained") in message
 
 
-MULTI = "multi_label_classification"
-
-
 @pytest.mark.parametrize(
     ("config", "words"),
     [
-        ({"problem_type": MULTI}, [MULTI, "--label NAME", "calm"]),
         ({"problem_type": "regression"}, ["regression"]),
         ({"id2label": {"0": "score"}, "label2id": {"score": 0}}, ["another shape", "classifier"]),
         ({"id2label": {"1": "a", "2": "b", "3": "c", "4": "d"}}, ["id2label", "0 to 3"]),

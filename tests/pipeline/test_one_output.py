@@ -13,7 +13,7 @@ from tiny import CLASSES, Tiny, save, tiny_classifier, tiny_rows
 from torch import nn
 
 from synapse_audit.config import make_config
-from synapse_audit.errors import AuditError, DataError, ModelError, UsageError
+from synapse_audit.errors import DataError, ModelError, UsageError
 from synapse_audit.model import Classifier
 from synapse_audit.pipeline.audit import audit
 from synapse_audit.pipeline.stages import read_subject
@@ -231,18 +231,9 @@ def test_one_label_is_an_audit_of_one_output(tagger: Path, how: str) -> None:
     assert found.logits(batch)[:, 1].numpy() == pytest.approx(expected.numpy() + shift, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("label", "error", "said"),
-    [
-        (None, ModelError, r"expected --label NAME.*labels: calm, cheer, rage, woe"),
-        ("rge", UsageError, "did you mean 'rage'"),
-    ],
-)
-def test_labels_that_are_not_there(
-    tagger: Path, label: str | None, error: type[AuditError], said: str
-) -> None:
-    with pytest.raises(error, match=said):
-        Classifier.load(str(tagger / "model"), label=label)
+def test_a_label_that_is_not_there(tagger: Path) -> None:
+    with pytest.raises(UsageError, match="did you mean 'rage'"):
+        Classifier.load(str(tagger / "model"), label="rge")
 
 
 def test_a_label_of_a_model_with_one_per_input(

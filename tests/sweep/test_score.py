@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import rel_entr, softmax
+from scipy.special import expit, rel_entr, softmax
 
+from synapse_audit.artifacts.label_sets import encoded
+from synapse_audit.model.decision import Decision
 from synapse_audit.sweep.score import FIELDS, score
 
 CELLS, EXAMPLES, CLASSES = 3, 20, 5
@@ -55,3 +57,32 @@ def test_huge_logits_stay_finite() -> None:
 def test_types_are_those_promised() -> None:
     found = _score(LOGITS, CLEAN, LABELS)
     assert {name: values.dtype.type for name, values in found.items()} == FIELDS
+
+
+def test_sets_of_labels_against_numpy() -> None:
+    """Labels decided one by one: everything by sigmoids, in float64."""
+    decision = Decision(several=True, thresholds=(0.5, 0.2, 0.5, 0.9, 0.5))
+    shift = np.asarray(decision.shift, dtype=np.float64)
+    true = RNG.random((EXAMPLES, CLASSES)) < 0.4
+    found = score(*map(torch.from_numpy, (LOGITS, CLEAN, encoded(true))), decision=decision)
+    exact, clean = LOGITS.astype(np.float64), CLEAN.astype(np.float64)
+    said, own, before = exact > 0, expit(exact - shift), expit(clean - shift)
+    assert found["predicted"].dtype == np.int64
+    assert (found["predicted"] == encoded(said)).all()
+    assert (said == (own > np.array(decision.thresholds))).all()
+    right = np.where(true, own, 1 - own)
+    np.testing.assert_allclose(found["probability"], right.prod(-1), atol=1e-6)
+    np.testing.assert_allclose(
+        found["confidence"], np.where(said, own, 1 - own).prod(-1), atol=1e-6
+    )
+    np.testing.assert_allclose(found["margin"], np.where(true, exact, -exact).min(-1), atol=1e-6)
+    assert ((found["margin"] > 0) == (said == true).all(-1)).all()
+    each = rel_entr(before, own) + rel_entr(1 - before, 1 - own)
+    np.testing.assert_allclose(found["kl"], each.sum(-1), rtol=1e-4, atol=1e-4)
+
+
+def test_a_label_without_a_number_is_absent() -> None:
+    logits = torch.tensor([[[float("nan"), float("inf"), -1.0]]])
+    found = score(logits, torch.zeros(1, 3), torch.tensor([2]), decision=Decision(several=True))
+    assert found["predicted"].tolist() == [[2]]
+    assert all(np.isfinite(values).all() for values in found.values())

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from synapse_audit.artifacts.brief import Brief, brief
+from synapse_audit.artifacts.label_sets import decided
 
 MOST_CLASSES = 5_000
 """A table of class by class must fit in memory (200 MB)."""
@@ -57,10 +58,12 @@ class Windows(Brief):
 
 @dataclass(frozen=True, repr=False)
 class LabelledData(Brief):
-    """Inputs with one label each, in the model's own class order."""
+    """Inputs with one label each, or with a set of labels, in the model's own class order."""
 
     inputs: tuple[Input, ...]
     labels: Int[np.ndarray, " examples"]
+    """Class of each example; of sets the stratum that it is drawn and weighted by, see ``strata``.
+    """
     classes: tuple[str, ...]
     """Class names; position = the model's output index."""
     weights: Float[np.ndarray, " examples"]
@@ -85,6 +88,19 @@ class LabelledData(Brief):
     """How labels were read, where a reader of results should know it."""
     slices: Mapping[str, Shaped[np.ndarray, " examples"]] = field(default_factory=dict)
     """Slice column → each example's value there as text, None where it has none."""
+    sets: Int[np.ndarray, " examples"] | None = None
+    """The labels of each example as a set (:mod:`artifacts.label_sets`); None where each has one
+    class."""
+
+    @property
+    def truth(self) -> Int[np.ndarray, " examples"]:
+        """What a prediction is compared with: the class, or the set of labels."""
+        return self.labels if self.sets is None else self.sets
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """What ``labels`` counts: the classes; of sets their rarest labels, and the other rows."""
+        return self.classes if self.sets is None else (*self.classes, "any other labels")
 
     def __len__(self) -> int:
         return len(self.inputs)
@@ -112,10 +128,13 @@ class Predictions(Brief):
     """What the untouched model says, for every example."""
 
     labels: Int[np.ndarray, " examples"]
+    """Class of each example, or its set of labels."""
     logits: Float[np.ndarray, "examples classes"]
     """Thresholds included: what the decision is made by."""
     shift: Float[np.ndarray, " classes"] | None = None
     """What the thresholds added to the model's own logits; None where there are none."""
+    several: bool = False
+    """Whether every label is decided by itself, so that a set of labels is predicted."""
 
     @property
     def model_logits(self) -> Float[np.ndarray, "examples classes"]:
@@ -124,9 +143,9 @@ class Predictions(Brief):
 
     @property
     def predicted(self) -> Int[np.ndarray, " examples"]:
-        """Class with the highest logit; ties go to the lower index."""
-        return self.logits.argmax(axis=1)
+        """Class with the highest logit (ties: the lower index), or the labels with one above 0."""
+        return decided(self.logits, several=self.several)
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> Predictions:
         """The predictions of some examples, in the order given."""
-        return Predictions(self.labels[rows], self.logits[rows], self.shift)
+        return replace(self, labels=self.labels[rows], logits=self.logits[rows])

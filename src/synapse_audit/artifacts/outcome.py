@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float32, Int, UInt16
+from jaxtyping import Bool, Float, Float32, Int, Int64, UInt16
 
 from synapse_audit.artifacts.brief import Brief
 from synapse_audit.artifacts.data import Predictions
@@ -30,8 +30,8 @@ class Direct(Brief):
     design_weight: Float[np.ndarray, "actions examples"]
     """How many examples each exact one stands for: 1 over its chance to be run exactly, 0 where
     it was not, 1 throughout where all were; float32."""
-    predicted: UInt16[np.ndarray, "actions examples"]
-    """Predicted class of the stream route; equals the outcomes' where no stream was run."""
+    predicted: UInt16[np.ndarray, "actions examples"] | Int64[np.ndarray, "actions examples"]
+    """Predicted class or set of the stream route; equals the outcomes' where no stream was run."""
     kl: Float[np.ndarray, "actions examples"]
     disagreement: Float[np.ndarray, " actions"]
     """Share of examples on which the pilot lets expect that the routes name different classes; NaN
@@ -73,7 +73,8 @@ class Outcomes(Brief):
     """What the model says under each action, on the ``evaluate`` examples in ascending order."""
 
     actions: tuple[str, ...]
-    predicted: UInt16[np.ndarray, "actions examples"]
+    predicted: UInt16[np.ndarray, "actions examples"] | Int64[np.ndarray, "actions examples"]
+    """Class, or set of labels (:mod:`artifacts.label_sets`)."""
     probability: Float[np.ndarray, "actions examples"]
     """Probability of the true class, float32."""
     margin: Float[np.ndarray, "actions examples"]
@@ -154,6 +155,8 @@ class Evidence(Brief):
     """Slice column → each example's value, of all that the data have; missing where it has none."""
     groups: Int[np.ndarray, " examples"] | None = None
     """Examples with the same number were resampled together."""
+    label_strata: Int[np.ndarray, " examples"] | None = None
+    """By what examples with sets of labels were resampled; None where each has one class."""
 
     def cells(self, *groups: Group) -> pd.DataFrame:
         """The rows of ``effects`` that were run for any of these purposes."""

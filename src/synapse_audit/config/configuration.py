@@ -59,6 +59,8 @@ class Grid(BaseModel):
     """For each layer alone (mean and zero)."""
     position_fractions: tuple[float, ...] = ()
     """For the same rewrite at every token position (mean)."""
+    class_fractions: tuple[float, ...] | None = None
+    """For per-class sets over all layers (mean and zero); None = ``fractions``."""
     class_layer_fractions: tuple[float, ...] = ()
     """For per-class sets in each layer alone (mean and zero)."""
     draws: int = Field(ge=2)

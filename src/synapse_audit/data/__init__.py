@@ -24,7 +24,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
+import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.config import DataFields, DataOptions
@@ -35,12 +37,26 @@ from synapse_audit.data.label_map import check_label_map, exchanged_classes
 from synapse_audit.data.labels import refuse_one_column_per_class
 from synapse_audit.data.media import MEDIA, Medium
 from synapse_audit.data.rows import ROW, TABLE, Rows, as_rows
-from synapse_audit.data.several_labels import PRESENCE, OneOf, with_presence
+from synapse_audit.data.several_labels import (
+    LEAST_STRATUM,
+    PRESENCE,
+    SETS,
+    OneOf,
+    label_strata,
+    with_presence,
+    with_sets,
+)
 from synapse_audit.data.slices import read_slices
 from synapse_audit.data.splitting import split, split_weights
 from synapse_audit.data.table_files import read_table
 from synapse_audit.data.tables import DATA, Pool, Table, listing
-from synapse_audit.data.thinning import cap, class_weights, drop_repeats, require_two_classes
+from synapse_audit.data.thinning import (
+    MIN_KEPT,
+    cap,
+    class_weights,
+    drop_repeats,
+    require_two_classes,
+)
 from synapse_audit.data.token_ids import ids_as_texts, read_ids
 from synapse_audit.data.validating import validate
 from synapse_audit.data.windows import windowed
@@ -73,6 +89,7 @@ def load_data(
     vocabulary: int | None = None,
     modality: str = "text",
     one_of: OneOf | None = None,
+    several: bool = False,
     unnamed: Sequence[bool] = (),
     **options: Unpack[DataFields],
 ) -> LabelledData:
@@ -101,6 +118,7 @@ def load_data(
         modality: what the model reads: ``text``, or one of :data:`media.MEDIA`. Inputs that are no
             texts are handed on as :class:`Signal`, not yet decoded.
         one_of: the one of several labels per row whose presence is the class.
+        several: whether rows hold sets of labels: lists, ``a|b``, or a column of 0 and 1 per label.
         unnamed: which of two ``classes`` nobody named, so that the labels of the rows may.
 
     Raises:
@@ -112,6 +130,9 @@ def load_data(
     if one_of is not None:
         tables = with_presence(tables, reading.label_column, one_of)
         reading, classes = replace(reading, label_column=PRESENCE), one_of.classes
+    if several:
+        tables = with_sets(tables, reading.label_column, _known(classes))
+        reading = replace(reading, label_column=SETS)
     if reading.columns or modality == TABLE:
         _check_columns(reading, inputs, modality, vocabulary)
         medium, read = ROW, _vectors(tables, reading)
@@ -121,7 +142,8 @@ def load_data(
     read = _as_one_kind(read, vocabulary)
     names = _class_names(read, classes, unnamed)
     slices = read_slices(read.tables, reading.slice_columns)
-    pool = replace(validate(read.tables, read.columns, names, medium), slices=slices)
+    pool = validate(read.tables, read.columns, names, medium, sets=several)
+    pool = replace(pool, slices=slices)
     data = _labelled(pool, names, tables[0].source, max_examples, seed)
     return replace(data, source=_sources(read.tables), columns=read.numbers)
 
@@ -130,6 +152,12 @@ def _input_column(reading: DataOptions, medium: Medium | None) -> str | None:
     """The column of the inputs, where one is named; of a contradiction, before a file is read."""
     pair = reading.text_pair_column
     return the_input_column(reading.text_column, reading.input_column, pair, medium)
+
+
+def _known(classes: Sequence[str] | None) -> Sequence[str]:
+    if classes is None:
+        raise DataError("several labels per row read without classes; expected the model's labels")
+    return classes
 
 
 def _table(source: Source, medium: Medium | None) -> Table:
@@ -187,9 +215,14 @@ def _labelled(
     rows: Pool, classes: Sequence[str], source: str, max_examples: int | None, seed: int
 ) -> LabelledData:
     """Rows without repeats, as many as asked for, with weights for those left out."""
-    whole = drop_repeats(rows)
-    require_two_classes(whole.labels[whole.origin == DATA], classes, source)
-    kept = cap(whole, max_examples, seed=seed)
+    whole, least = drop_repeats(rows), MIN_KEPT
+    if whole.sets is None:
+        require_two_classes(whole.labels[whole.origin == DATA], classes, source)
+    else:
+        _require_two_sets(whole.sets[whole.origin == DATA], source)
+        whole = replace(whole, labels=label_strata(whole.sets, len(classes), whole.origin))
+        least = LEAST_STRATUM
+    kept = cap(whole, max_examples, seed=seed, least=least)
     return LabelledData(
         inputs=kept.inputs,
         labels=kept.labels,
@@ -203,7 +236,15 @@ def _labelled(
         n_repeats=len(rows.inputs) - len(whole.inputs),
         notes=rows.notes,
         slices=kept.slices,
+        sets=kept.sets,
     )
+
+
+def _require_two_sets(sets: Int[np.ndarray, " rows"], source: str) -> None:
+    if len(np.unique(sets)) < 2:
+        raise DataError(
+            f"'{source}' holds the same labels in every row; expected at least two sets"
+        )
 
 
 def _with(reading: DataOptions, options: DataFields) -> DataOptions:

@@ -1,8 +1,9 @@
-"""One label of several: rows that hold sets of labels, read as "present" or "absent".
+"""Rows that hold several labels each: as sets, or one label of them as "present" or "absent".
 
 In: tables whose rows have several labels each, as lists, as ``a|b``, or one column of 0 and 1 per
-label. Out: the same tables with one more column, which holds the label or its absence, so that all
-that follows reads them as it does any two classes.
+label. Out: the same tables with one more column. For all labels it holds each row's set as a whole
+number (:mod:`synapse_audit.artifacts.label_sets`); for one it holds the label or its absence, so
+that all that follows reads them as it does any two classes.
 """
 
 from __future__ import annotations
@@ -13,14 +14,22 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int
 
+from synapse_audit.artifacts.label_sets import MOST_LABELS, decoded, encoded
 from synapse_audit.data.columns import LABEL_NAMES, require_column
 from synapse_audit.data.labels import by_id, by_name
 from synapse_audit.data.tables import Table, brief, is_missing, listing
 from synapse_audit.errors import DataError
 
 PRESENCE = "label present or absent"
-"""The column that is added."""
+"""The column that is added for one label."""
+
+SETS = "set of labels"
+"""The column that is added for all."""
+
+LEAST_STRATUM = 15
+"""Rows of a stratum: 5 for each split. The cap leaves so many of each alone."""
 
 _BETWEEN = re.compile(r"\s*[|,;]\s*")
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")
@@ -52,18 +61,83 @@ def with_presence(tables: Sequence[Table], column: str | None, one: OneOf) -> li
     return [_added(table, column, one) for table in tables]
 
 
+def with_sets(tables: Sequence[Table], column: str | None, labels: Sequence[str]) -> list[Table]:
+    """Adds the column :data:`SETS`; the columns that hold the labels are left out.
+
+    Args:
+        column: as in :func:`with_presence`.
+
+    Raises:
+        DataError: as in :func:`with_presence`; or the labels are too many for a whole number.
+    """
+    if len(labels) > MOST_LABELS:
+        raise DataError(
+            f"{len(labels)} labels given; at most {MOST_LABELS} can be audited together; expected "
+            "--label NAME, for the audit of one"
+        )
+    found = []
+    for table in tables:
+        source = _source(table, column, labels)
+        held = [_one_hot(table, name) for name in source] if len(source) > 1 else None
+        rows = np.array(held).T if held else _memberships(table, source[0], labels)
+        frame = table.frame.drop(columns=source).assign(**{SETS: encoded(rows)})
+        found.append(replace(table, frame=frame))
+    return found
+
+
+def label_strata(
+    sets: Int[np.ndarray, " rows"], labels: int, origin: Int[np.ndarray, " rows"]
+) -> Int[np.ndarray, " rows"]:
+    """By what rows with sets are drawn, divided and weighted: the rarest label of each.
+
+    So rare labels occur in every split. A label that is the rarest of fewer than
+    :data:`LEAST_STRATUM` rows, of the data or of the file to fit on, has no stratum; its rows go to
+    the next rarer label that they hold, those that are left to stratum ``labels``, and where these
+    are too few as well, to the largest.
+    """
+    present = decoded(sets, labels)
+    found = np.full(len(sets), labels, dtype=np.int64)
+    free, sides = np.ones(len(sets), dtype=bool), np.unique(origin)
+
+    def enough(mine: Bool[np.ndarray, " rows"]) -> bool:
+        return all((mine & (origin == side)).sum() >= LEAST_STRATUM for side in sides)
+
+    for label in np.argsort(present.sum(axis=0), kind="stable").tolist():
+        mine = free & present[:, label]
+        if enough(mine):
+            found[mine], free = label, free & ~mine
+    if free.any() and not free.all() and not enough(free):
+        found[free] = np.bincount(found[~free]).argmax()
+    return found
+
+
 def _added(table: Table, column: str | None, one: OneOf) -> Table:
-    names = [str(name) for name in table.frame.columns]
-    usual = [name for name in names if name.strip().casefold() in LABEL_NAMES]
-    if column is None and len(usual) != 1 and {*one.labels} <= {*names}:
-        present = _one_hot(table, one.label)
+    source = _source(table, column, one.labels)
+    if len(source) > 1:
+        present = np.array(_one_hot(table, one.label))
     else:
-        column = column or _the_usual(table, usual, names)
-        require_column(table, "label", column)
-        present = [one.label in held for held in _sets(table, column, one.labels)]
+        present = _memberships(table, source[0], one.labels)[:, one.labels.index(one.label)]
     absent, there = one.classes
     values = [there if yes else absent for yes in present]
     return replace(table, frame=table.frame.assign(**{PRESENCE: values}))
+
+
+def _source(table: Table, column: str | None, labels: Sequence[str]) -> list[str]:
+    """The column that holds the labels, or one column for each of several labels."""
+    names = [str(name) for name in table.frame.columns]
+    usual = [name for name in names if name.strip().casefold() in LABEL_NAMES]
+    if column is None and len(usual) != 1 and {*labels} <= {*names} and len(labels) > 1:
+        return [*labels]
+    column = column or _the_usual(table, usual, names)
+    require_column(table, "label", column)
+    return [column]
+
+
+def _memberships(
+    table: Table, column: str, labels: Sequence[str]
+) -> Bool[np.ndarray, "rows labels"]:
+    held = [[name in row for name in labels] for row in _sets(table, column, labels)]
+    return np.array(held, dtype=bool).reshape(-1, len(labels))
 
 
 def _the_usual(table: Table, usual: Sequence[str], names: Sequence[str]) -> str:

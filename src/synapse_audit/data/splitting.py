@@ -58,10 +58,10 @@ def split_weights(data: LabelledData, splits: Splits) -> Float[np.ndarray, " exa
     that a split lacks leave their share to the others.
     """
     mine = data.origin == DATA
-    shares = np.bincount(data.labels[mine], data.weights[mine], minlength=len(data.classes))
+    shares = np.bincount(data.labels[mine], data.weights[mine], minlength=len(data.strata))
     weights = np.array(data.weights, dtype=np.float64)
     for rows in (splits.fit, splits.select, splits.evaluate):
-        counts = np.bincount(data.labels[rows], minlength=len(data.classes))
+        counts = np.bincount(data.labels[rows], minlength=len(data.strata))
         scale = np.divide(shares, counts, out=np.zeros_like(shares), where=counts > 0)
         found = scale[data.labels[rows]]
         weights[rows] = found / found.mean() if len(rows) else found
@@ -74,7 +74,7 @@ def _divide(
     """Rows of each part, ascending; ``names`` has fit and select, and perhaps evaluate."""
     _check_counts(data, rows, names)
     labels = data.labels[rows]
-    counts = np.bincount(labels, minlength=len(data.classes))
+    counts = np.bincount(labels, minlength=len(data.strata))
     wanted = np.array([part_sizes(int(n), len(names)) for n in counts]).T
     if data.groups is None:
         part = _deal_examples(labels, wanted, seed)
@@ -129,7 +129,7 @@ def _deal_groups(
         if not len(lacking):
             return deal.part
         short.update(lacking.tolist())
-    names = [f"'{data.classes[i]}'" for i in sorted(short)]
+    names = [f"'{data.strata[i]}'" for i in sorted(short)]
     raise DataError(
         f"whole groups of '{data.source}' cannot be dealt out so that every split holds "
         f"{MIN_PER_CLASS} examples of each class ({len(table)} groups, {_TRIES} orders tried); "
@@ -155,11 +155,11 @@ def _deal_in_order(
 
 
 def _check_counts(data: LabelledData, rows: Int[np.ndarray, " rows"], names: Sequence[str]) -> None:
-    counts = np.bincount(data.labels[rows], minlength=len(data.classes))
-    occurs = np.bincount(data.labels, minlength=len(data.classes)) > 0
+    counts = np.bincount(data.labels[rows], minlength=len(data.strata))
+    occurs = np.bincount(data.labels, minlength=len(data.strata)) > 0
     needed = MIN_PER_CLASS * len(names)
     short = [
-        f"'{data.classes[i]}' has {counts[i]}" for i in np.flatnonzero(occurs & (counts < needed))
+        f"'{data.strata[i]}' has {counts[i]}" for i in np.flatnonzero(occurs & (counts < needed))
     ]
     if short:
         raise DataError(
@@ -174,7 +174,7 @@ def _check_groups(
 ) -> None:
     holding = (table > 0).sum(axis=0)
     short = [
-        f"'{data.classes[i]}' occurs in {holding[i]}"
+        f"'{data.strata[i]}' occurs in {holding[i]}"
         for i in np.flatnonzero((holding > 0) & (holding < len(names)))
     ]
     if short:

@@ -18,6 +18,7 @@ import pandas as pd
 from jaxtyping import Int, Shaped
 
 from synapse_audit.artifacts import Input, Signal
+from synapse_audit.artifacts.label_sets import decoded
 from synapse_audit.errors import DataError
 
 MIN_PER_CLASS = 5
@@ -67,13 +68,21 @@ class Pool:
     """How labels were read, where a reader of results should know it."""
     slices: Mapping[str, Shaped[np.ndarray, " examples"]] = field(default_factory=dict)
     """Slice column → values as text, None where a row has none."""
+    sets: Int[np.ndarray, " examples"] | None = None
+    """The labels of each row, where it may have several; ``labels`` are then strata."""
+
+    @property
+    def truth(self) -> Int[np.ndarray, " examples"]:
+        """What is known of each row: its class, or its set of labels."""
+        return self.labels if self.sets is None else self.sets
 
     def take(self, rows: Int[np.ndarray, " chosen"]) -> Pool:
         """Some of the rows, in the order given."""
         groups = None if self.groups is None else self.groups[rows]
         inputs = tuple(self.inputs[i] for i in rows.tolist())
         slices = {name: values[rows] for name, values in self.slices.items()}
-        return Pool(inputs, self.labels[rows], self.origin[rows], groups, self.notes, slices)
+        sets = None if self.sets is None else self.sets[rows]
+        return Pool(inputs, self.labels[rows], self.origin[rows], groups, self.notes, slices, sets)
 
     def digest(self, classes: Sequence[str]) -> str:
         """SHA-256 over every row in order: input, name of its class, group, origin.
@@ -82,7 +91,10 @@ class Pool:
         """
         hashed = hashlib.sha256()
         groups = [None] * len(self.inputs) if self.groups is None else self.groups.tolist()
-        names = [classes[label] for label in self.labels.tolist()]
+        names: list[object] = [classes[label] for label in self.labels.tolist()]
+        if self.sets is not None:
+            names = [[n for n, yes in zip(classes, row, strict=True) if yes]
+                     for row in decoded(self.sets, len(classes)).tolist()]  # fmt: skip
         for row in zip(self.inputs, names, groups, self.origin.tolist(), strict=True):
             hashed.update(written(row) + b"\n")
         return hashed.hexdigest()

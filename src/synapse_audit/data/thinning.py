@@ -49,7 +49,7 @@ def distinct(pool: Pool) -> Int[np.ndarray, " rows"]:
     copies: dict[Input, list[int]] = defaultdict(list)
     for row in fresh.tolist():
         copies[pool.inputs[row]].append(row)
-    kept = [_choose(text, rows, pool.labels) for text, rows in copies.items()]
+    kept = [_choose(text, rows, pool.truth) for text, rows in copies.items()]
     return np.array(sorted(kept), dtype=np.int64)
 
 
@@ -93,13 +93,14 @@ def _choose(given_input: Input, rows: list[int], labels: Int[np.ndarray, " examp
     return next(row for row in rows if labels[row] == label)
 
 
-def cap(pool: Pool, max_examples: int | None, *, seed: int) -> Pool:
+def cap(pool: Pool, max_examples: int | None, *, seed: int, least: int = MIN_KEPT) -> Pool:
     """At most ``max_examples`` rows, chosen at random within each class.
 
-    Every class keeps 30 rows (or all it has), the others share the rest in proportion to their
-    size, so many small classes can exceed the cap. With a separate file to fit on, it gets 60 %
-    of the cap and the data 40 %, each with its own 30; what one does not need goes to the other.
-    Groups are thinned rather than dropped: many small groups tell more than few large ones.
+    Every class keeps ``least`` rows (or all it has), the others share the rest in proportion to
+    their size, so many small classes can exceed the cap. With a separate file to fit on, it gets
+    60 % of the cap and the data 40 %, each with its own ``least``; what one does not need goes to
+    the other. Groups are thinned rather than dropped: many small groups tell more than few large
+    ones.
     """
     if max_examples is None:
         return pool
@@ -108,7 +109,7 @@ def cap(pool: Pool, max_examples: int | None, *, seed: int) -> Pool:
     for_data = max_examples - for_fit
     for_fit = max(for_fit, max_examples - len(sides[DATA])) if len(sides[FIT_DATA]) else 0
     kept = [
-        _thin(pool.labels, rows, limit, np.random.SeedSequence([seed, side]))
+        _thin(pool.labels, rows, limit, np.random.SeedSequence([seed, side]), least)
         for side, (rows, limit) in enumerate(zip(sides, (for_data, for_fit), strict=True))
     ]
     return pool.take(np.sort(np.concatenate(kept)))
@@ -119,23 +120,26 @@ def _thin(
     rows: Int[np.ndarray, " rows"],
     limit: int,
     seed: np.random.SeedSequence,
+    least: int,
 ) -> Int[np.ndarray, " kept"]:
     sizes = np.bincount(labels[rows])
     generator = np.random.default_rng(seed)
     chosen = [
         generator.permutation(rows[labels[rows] == label])[:quota]
-        for label, quota in enumerate(quotas(sizes, limit))
+        for label, quota in enumerate(quotas(sizes, limit, least))
     ]
     return np.concatenate([*chosen, rows[:0]])
 
 
-def quotas(sizes: Int[np.ndarray, " classes"], limit: int) -> Int[np.ndarray, " classes"]:
+def quotas(
+    sizes: Int[np.ndarray, " classes"], limit: int, least: int = MIN_KEPT
+) -> Int[np.ndarray, " classes"]:
     """How many rows each class may keep.
 
     >>> quotas(np.array([900, 60, 40]), 500).tolist()
     [440, 30, 30]
     """
-    floor = np.minimum(sizes, MIN_KEPT)
+    floor = np.minimum(sizes, least)
     if sizes.sum() <= limit:
         return sizes
     if floor.sum() >= limit:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from synapse_audit.artifacts import Input
-from synapse_audit.data.labels import read_labels
+from synapse_audit.data.labels import ReadLabels, read_labels
 from synapse_audit.data.media import Medium
 from synapse_audit.data.signals import read_signals
 from synapse_audit.data.tables import (
@@ -32,18 +32,26 @@ def validate(
     columns: Columns,
     classes: Sequence[str],
     medium: Medium | None = None,
+    *,
+    sets: bool = False,
 ) -> Pool:
     """Checks every row and reads its label; rows keep the order of the tables.
 
     Args:
         medium: what the inputs are; None: texts.
+        sets: whether the label column holds sets of labels (:func:`with_sets`), which are then to
+            be given strata.
 
     Raises:
         DataError: a text is missing, empty or not a text; a signal is none or its file cannot be
             had; a label is missing or unknown to the model; a group is missing.
     """
     inputs = [one for table in tables for one in _inputs(table, columns, medium)]
-    read = read_labels(tables, columns.label, classes)
+    if sets:
+        held = np.concatenate([table.frame[columns.label].to_numpy(np.int64) for table in tables])
+        read = ReadLabels(np.zeros(len(held), np.int64), ())
+    else:
+        held, read = None, read_labels(tables, columns.label, classes)
     sizes = [len(table.frame) for table in tables]
     groups = None
     if columns.group is not None:
@@ -55,6 +63,7 @@ def validate(
         origin=np.repeat((DATA, FIT_DATA)[: len(sizes)], sizes).astype(np.int64),
         groups=groups,
         notes=read.notes,
+        sets=held,
     )
 
 

@@ -180,7 +180,8 @@ def _inflation(sample: Float[np.ndarray, " draws"], excess: float) -> float:
 def _random_control_key(cell: Cell, control: str | None) -> Hashable:
     """What a cell shares with its random controls: all but which neurons, columns or bits were
     chosen."""
-    shared = (control, cell.operator, cell.strength, cell.site, cell.position, cell.target)
+    aim = cell.source if cell.target is None else cell.target
+    shared = (control, cell.operator, cell.strength, cell.site, cell.position, aim)
     if cell.neurons is not None:
         return (*shared, tuple(cell.neurons.counts.items()))
     return (*shared, cell.fraction, cell.layers, cell.parameter)

@@ -25,7 +25,10 @@ PLATEAU_LOSS = 0.02
 """Loss of accuracy that still counts as none."""
 
 RATES = frozenset(
-    ("accuracy", "macro_f1", "weighted_f1", "recall", "flip_rate", "redirect_rate", "collateral")
+    (
+        *("accuracy", "macro_f1", "weighted_f1", "recall", "flip_rate", "redirect_rate"),
+        *("collateral", "micro_f1", "sample_f1", "hamming_loss"),
+    )
 )
 """Measures that lie within [0, 1], and so do their bands."""
 

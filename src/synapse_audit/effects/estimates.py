@@ -137,7 +137,7 @@ def unseen(
             -1, 0 and 1 of a change; nothing for an example that the mean is not over.
         macro: whether each class counts equally in the mean, instead of by its weight.
     """
-    members = (scored.labels[:, None] == np.arange(scored.n_classes)).astype(np.float64)
+    members = scored.stratified.T.astype(np.float64)
     weights = scored.weights[:, 0]
     kinds = np.array([part * weights @ members for part in outcomes.values()])
     usual = np.array(list(outcomes))[kinds.argmax(axis=0)]

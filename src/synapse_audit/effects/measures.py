@@ -112,8 +112,7 @@ METRICS: dict[str, Metric] = {
 
 def class_sizes(scored: Scored) -> Float[np.ndarray, " classes"]:
     """Effective number of examples of each class; NaN for a class without any."""
-    members = scored.labels == np.arange(scored.n_classes)[:, None]
-    return effective_size(scored, members)
+    return effective_size(scored, scored.members)
 
 
 def _right(scored: Scored) -> Float[np.ndarray, "rows examples"]:

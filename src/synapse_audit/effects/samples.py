@@ -11,7 +11,7 @@ from scipy.stats import norm
 
 from synapse_audit.artifacts import Cell, Direct, Outcomes
 from synapse_audit.effects.poststratified import sample_weights
-from synapse_audit.effects.scored import NO_CLASS, Scored
+from synapse_audit.effects.scored import NO_CLASS, Scored, ScoredSets
 from synapse_audit.effects.two_phase import Phases, corrected, phases, relative_weight
 from synapse_audit.statistics import Z_975
 
@@ -30,6 +30,8 @@ class CellBasis:
     classes: tuple[str, ...]
     known: Int[np.ndarray, " sampled"] | None = None
     """Which of the outcomes' examples these are; all where None."""
+    strata: Int[np.ndarray, " examples"] | None = None
+    """By what examples with sets of labels were resampled; None where each has one class."""
 
     def sampled(self, direct: Direct, number: int) -> CellBasis:
         """The part that the actions of one sample share."""
@@ -41,6 +43,7 @@ class CellBasis:
             weights=part.weights,
             resampled=part.resampled.astype(np.float32, copy=False),
             known=part.known,
+            strata=None if self.strata is None else self.strata[part.known],
         )
 
     def thin(self, labels: Int[np.ndarray, " all"]) -> bool:
@@ -48,6 +51,8 @@ class CellBasis:
 
         F1 bends where a class has few: of a mean over many small classes it is then biased.
         """
+        if self.strata is not None:
+            return False  # sets run on all examples
         every, here = (np.bincount(x, minlength=len(self.classes)) for x in (labels, self.labels))
         return bool((here < np.minimum(every, LEAST_OF_CLASS)).any())
 
@@ -63,7 +68,8 @@ class CellBasis:
             direct_kl = outcomes.direct.kl[rows]
             direct_kl = direct_kl if self.known is None else direct_kl[:, self.known]
             kl = corrected(direct_kl, kl, both.design_weight)
-        return Scored(
+        kind = Scored if self.strata is None else ScoredSets
+        return kind(
             labels=self.labels,
             clean=self.clean,
             phases=both,
@@ -73,6 +79,7 @@ class CellBasis:
             n_classes=len(self.classes),
             weights=self.weights,
             resampled=self.resampled,
+            strata=self.strata,
         )
 
     def _phases(self, outcomes: Outcomes, rows: Int[np.ndarray, " rows"]) -> Phases:

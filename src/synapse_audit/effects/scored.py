@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Float32, Int, Num
 from scipy.sparse import coo_array
 
 from synapse_audit.artifacts import Predictions
+from synapse_audit.artifacts.label_sets import decoded, holds
 from synapse_audit.effects.two_phase import Phases
 from synapse_audit.errors import DataError
 
@@ -77,9 +78,42 @@ class Scored:
     resampled: Float32[np.ndarray, "examples resamples"]
     """Multiplicity × weight; float32, as intervals need no more and products are twice as fast."""
 
+    strata: Int[np.ndarray, " examples"] | None = None
+    """By what the examples were resampled, where that is not their class."""
+
     def __post_init__(self) -> None:
         if len(self.labels) == 0:
             raise DataError("0 examples given to a metric; expected at least 1")
+
+    @property
+    def members(self) -> Bool[np.ndarray, "classes examples"]:
+        """Which examples are of each class."""
+        return self.labels == np.arange(self.n_classes)[:, None]
+
+    @property
+    def stratified(self) -> Bool[np.ndarray, "strata examples"]:
+        """Which examples were resampled together."""
+        if self.strata is None:
+            return self.members
+        return self.strata == np.unique(self.strata)[:, None]
+
+    @cached_property
+    def untouched(self) -> Scored:
+        """The clean predictions on the same examples, as one row."""
+        return replace(
+            self,
+            phases=Phases(self.clean[None]),
+            kl=np.zeros((1, len(self.labels)), dtype=np.float32),
+            target=np.array([NO_CLASS]),
+            source=np.array([NO_CLASS]),
+        )
+
+    @property
+    def clean_recall(self) -> Float[np.ndarray, " classes"]:
+        """Recall of the untouched model; NaN for a class without support."""
+        weights = self.weights[:, 0]
+        hits = np.bincount(self.labels, weights * (self.clean == self.labels), self.n_classes)
+        return _share_of(hits, self.counts.support[:, 0, 0])
 
     @cached_property
     def counts(self) -> ClassCounts:
@@ -127,6 +161,42 @@ class Scored:
         return (matrix @ weights).reshape(self.n_classes, rows, weights.shape[1])
 
 
+@dataclass(frozen=True)
+class ScoredSets(Scored):
+    """The same of sets of labels: ``labels``, ``clean`` and predictions are sets.
+
+    What compares whole sets (accuracy, flips) is inherited as it is; what counts classes counts
+    labels, each of which an example has or has not.
+    """
+
+    @property
+    def members(self) -> Bool[np.ndarray, "classes examples"]:
+        """Which examples have each label."""
+        return decoded(self.labels, self.n_classes).T
+
+    @property
+    def clean_recall(self) -> Float[np.ndarray, " classes"]:
+        """Share of the examples with each label on which the untouched model says it."""
+        both = self.members & decoded(self.clean, self.n_classes).T
+        return _share_of((both @ self.weights)[:, 0], self.counts.support[:, 0, 0])
+
+    def _count(self, weights: Float[np.ndarray, "examples draws"]) -> ClassCounts:
+        members = self.members
+        hits, called = [], []
+        for label in range(self.n_classes):
+            said = self.phases.of(partial(holds, label=label))
+            hits.append((said * members[label]).astype(weights.dtype) @ weights)
+            called.append(said.astype(weights.dtype) @ weights)
+        support = (members.astype(weights.dtype) @ weights)[:, None]
+        return ClassCounts(np.stack(hits), np.stack(called), support)
+
+
+def _share_of(
+    part: Float[np.ndarray, " classes"], whole: Float[np.ndarray, " classes"]
+) -> Float[np.ndarray, " classes"]:
+    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), np.nan)
+
+
 class _Calls(NamedTuple):
     """Who is predicted as what, and for how many examples that counts."""
 
@@ -150,17 +220,23 @@ def untouched(
     weights: Float[np.ndarray, " examples"],
     resampled: Float32[np.ndarray, "examples resamples"],
     n_classes: int,
+    strata: Int[np.ndarray, " examples"] | None = None,
 ) -> Scored:
-    """The clean predictions as one row, of which every metric can be taken."""
+    """The clean predictions as one row, of which every metric can be taken.
+
+    ``strata``: by what examples with sets of labels were resampled.
+    """
     predicted = predictions.predicted
-    return Scored(
+    kind, number = (ScoredSets, np.int64) if predictions.several else (Scored, np.uint16)
+    return kind(
         labels=predictions.labels.astype(np.int64),
         clean=predicted.astype(np.int64),
-        phases=Phases(predicted[None].astype(np.uint16)),
+        phases=Phases(predicted[None].astype(number)),
         kl=np.zeros((1, len(predicted)), dtype=np.float32),
         target=np.array([NO_CLASS]),
         source=np.array([NO_CLASS]),
         n_classes=n_classes,
         weights=weights.astype(np.float64)[:, None],
         resampled=resampled,
+        strata=strata,
     )

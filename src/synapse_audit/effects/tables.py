@@ -19,7 +19,8 @@ from synapse_audit.effects.controls import adjusted, positions
 from synapse_audit.effects.estimates import bounded
 from synapse_audit.effects.measures import METRICS, class_sizes
 from synapse_audit.effects.samples import CellBasis, retested
-from synapse_audit.effects.scored import Scored
+from synapse_audit.effects.scored import Scored, ScoredSets
+from synapse_audit.effects.set_measures import SET_METRICS
 from synapse_audit.effects.two_phase import direct_phases, phase_error
 from synapse_audit.memory import row_chunks
 from synapse_audit.statistics import mcnemar, resampled_weights
@@ -30,6 +31,9 @@ ESTIMABLE = ("suffix", "two-phase")
 
 COLUMNS: dict[str, str] = EFFECTS.types | {"n": "int64"}
 """Columns of the effects table in order, with their pandas types."""
+
+SET_COLUMNS: tuple[str, ...] = tuple(column.name for column in EFFECTS.optional)
+"""Further columns where examples have sets of labels."""
 
 CLASS_COLUMNS: dict[str, str] = CLASS_EFFECTS.types | {"support": "int64"}
 """Columns of the class effects table in order, with their pandas types."""
@@ -48,7 +52,8 @@ class Tables(NamedTuple):
     """What :func:`measure` returns."""
 
     effects: pd.DataFrame
-    """One row per cell in plan order: COLUMNS. Not applicable is null, never 0."""
+    """One row per cell in plan order: COLUMNS, and of sets of labels SET_COLUMNS. Not applicable is
+    null, never 0."""
     class_effects: pd.DataFrame
     """One row per cell and class: CLASS_COLUMNS; ``support`` counts the examples that the row rests
     on, unweighted."""
@@ -63,6 +68,7 @@ def measure(
     weights: Float[np.ndarray, " examples"] | None = None,
     resampled: Float32[np.ndarray, "examples resamples"] | None = None,
     tests: bool = True,
+    strata: Int[np.ndarray, " examples"] | None = None,
 ) -> Tables:
     """Every metric of every cell, with intervals and controls.
 
@@ -75,6 +81,8 @@ def measure(
         resampled: from ``resampled_weights``; all intervals share them. None: 1,000 resamples of
             single examples, seed 0.
         tests: whether curves are tested; otherwise ``p_adjusted`` is null.
+        strata: by what the examples are resampled, where predictions are sets of labels; there
+            accuracy is that of whole sets.
 
     Raises:
         DataError: no example.
@@ -82,7 +90,8 @@ def measure(
     if weights is None:
         weights = np.ones(len(predictions.labels))
     if resampled is None:
-        resampled = resampled_weights(predictions.labels, weights)
+        known = predictions.labels if strata is None else strata
+        resampled = resampled_weights(known, weights)
     row_of = {_row_key(cell): cell for cell in plan.cells}
     order = {key: row for row, key in enumerate(row_of)}
     base = CellBasis(
@@ -91,6 +100,7 @@ def measure(
         weights.astype(np.float64)[:, None],
         resampled,
         classes,
+        strata=strata,
     )
     measured = _measure_rows(base, list(row_of.values()), outcomes)
     joined = np.array([order[_row_key(cell)] for cell in plan.cells], dtype=np.int64)
@@ -100,6 +110,8 @@ def measure(
     measured["phase_se"] = phase_error(outcomes, base.labels, weights.astype(np.float64))[rows]
     effects = _effects(plan, measured, len(predictions.labels))
     effects = effects.assign(**_phases(plan, outcomes, base))
+    if strata is not None:
+        effects = effects.assign(**{name: measured[name] for name in SET_COLUMNS})
     if tests:
         effects["p_adjusted"] = adjusted(effects)
     return Tables(effects, _class_effects(plan, classes, class_values))
@@ -143,9 +155,10 @@ def _row_key(cell: Cell) -> tuple[str, str | None, str | None]:
 
 def _measure_chunk(scored: Scored) -> dict[str, Float[np.ndarray, "*classes rows"]]:
     values: dict[str, np.ndarray] = {}
-    for name, metric in METRICS.items():
+    metrics = SET_METRICS if isinstance(scored, ScoredSets) else METRICS
+    for name, metric in metrics.items():
         values[name], low, high = metric(scored)
-        if f"{name}_low" in COLUMNS:
+        if f"{name}_low" in {*COLUMNS, *SET_COLUMNS}:
             values |= {f"{name}_low": low, f"{name}_high": high}
     right = scored.phases.predicted == scored.labels
     values["p_value"] = mcnemar(scored.clean == scored.labels, right)
@@ -156,8 +169,8 @@ def _measure_classes(scored: Scored) -> dict[str, Float[np.ndarray, "classes row
     recall = np.clip(scored.counts.recall[..., 0], 0.0, 1.0)
     sizes = np.broadcast_to(class_sizes(scored)[:, None], recall.shape)
     bounds = bounded(recall, scored.resampled_counts.recall, sizes)
-    clean = _recall(scored)
-    members = np.bincount(scored.labels, minlength=scored.n_classes).astype(np.float64)
+    clean = scored.clean_recall
+    members = scored.members.sum(axis=1).astype(np.float64)
     return {
         "support": np.repeat(members[:, None], recall.shape[1], axis=1),
         "recall": recall,
@@ -190,14 +203,6 @@ def _phases(plan: Plan, outcomes: Outcomes, base: CellBasis) -> dict[str, pd.Ser
         "n_exact": pd.Series(outcomes.direct.n_exact[rows], dtype="Int64"),
         "direct_drop": pd.Series(np.where(ran, drops[rows], np.nan), dtype="float64"),
     }
-
-
-def _recall(scored: Scored) -> Float[np.ndarray, " classes"]:
-    """Clean recall per class; NaN for a class without support."""
-    weights = scored.weights[:, 0]
-    right = np.bincount(scored.labels, weights * (scored.clean == scored.labels), scored.n_classes)
-    support = scored.counts.support[:, 0, 0]
-    return np.where(support > 0, right / np.where(support > 0, support, 1.0), np.nan)
 
 
 def _effects(

@@ -19,6 +19,11 @@ from synapse_audit.findings.detection.detection import detection
 from synapse_audit.findings.fault_rate import fault_rate
 from synapse_audit.findings.faults import faults
 from synapse_audit.findings.inputs import inputs
+from synapse_audit.findings.label_sets.certificates import label_certificates
+from synapse_audit.findings.label_sets.fragility import label_fragility
+from synapse_audit.findings.label_sets.performance import labels
+from synapse_audit.findings.label_sets.removal import label_removal
+from synapse_audit.findings.label_sets.switching import switching
 from synapse_audit.findings.membership import membership
 from synapse_audit.findings.named_neurons import given
 from synapse_audit.findings.operating import operating
@@ -32,7 +37,7 @@ from synapse_audit.findings.slices import slices
 from synapse_audit.findings.typed import typed
 from synapse_audit.findings.vulnerability import vulnerability
 
-__all__ = ["FINDINGS"]
+__all__ = ["FINDINGS", "SET_FINDINGS"]
 
 FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "redundancy": redundancy,
@@ -58,3 +63,12 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "slices": slices,
 }
 """Name → what computes it."""
+
+SET_FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
+    "labels": labels,
+    "label_removal": label_removal,
+    "label_fragility": label_fragility,
+    "switching": switching,
+    "label_certificates": label_certificates,
+}
+"""The same where every example has a set of labels, each decided by itself."""

@@ -10,6 +10,10 @@ log(p_c/p_r) > log(τ/(1 − τ)) against every rival r without one, that is whe
 share τ of p_c + p_r. With two classes this is p_c > τ, the other one's threshold being 1 − τ; with
 more it is the rule of this package, and a threshold of 1/2 changes nothing.
 
+A **multi-label** head decides every label by itself: label c is present where σ(z_c) > τ_c, that is
+where z_c − log(τ_c/(1 − τ_c)) > 0. So the same shift serves, and 0 takes the place of the rivals;
+what is predicted is a set of labels (:mod:`synapse_audit.artifacts.label_sets`).
+
 Limits: in half precision the shift is rounded as the logits are.
 """
 
@@ -20,13 +24,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from synapse_audit.errors import UsageError, choices
 
 Threshold = float | Mapping[str, float]
-"""One number for the second of two classes, or class name → number."""
+"""One number for the second of two classes or for every label, or class name → number."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,8 @@ class Decision:
     """All labels of that model."""
     unnamed: tuple[bool, ...] = ()
     """Which class names nobody gave, so that the labels of the data may."""
+    several: bool = False
+    """Whether every class is a label that is decided by itself, present or absent."""
 
     @property
     def shift(self) -> Float[np.ndarray, " classes"] | None:
@@ -68,6 +74,22 @@ class Decision:
         shift = self.shift
         return logits if shift is None else logits - torch.from_numpy(shift).to(logits)
 
+    def predicted(self, logits: Float[Tensor, "... classes"]) -> Int[Tensor, "..."]:
+        """The class decided on, or the set of labels, as an int64; logits with the thresholds.
+
+        A logit that is not a number wins the argmax, as it does in NumPy and PyTorch; a label with
+        such a one is absent.
+        """
+        if not self.several:
+            return logits.argmax(-1)
+        places = torch.arange(logits.shape[-1], device=logits.device)
+        return ((logits > 0).long() << places).sum(-1)
+
+    def shares(self, logits: Float[Tensor, "... classes"]) -> Float[Tensor, "... classes"]:
+        """The model's own probabilities from logits with the thresholds: softmax, or sigmoids."""
+        own = self.model_logits(logits).double()
+        return own.sigmoid() if self.several else own.softmax(dim=-1)
+
     def rows(self, values: Float[np.ndarray, "outputs *features"]) -> np.ndarray:
         """Weights or biases by output → the same by class: (0, w) for one output."""
         return np.concatenate([np.zeros_like(values), values]) if self.one_output else values
@@ -81,7 +103,12 @@ class Decision:
         """
         if threshold is None:
             return self
-        named = threshold if isinstance(threshold, Mapping) else _second(threshold, classes)
+        if isinstance(threshold, Mapping):
+            named = threshold
+        elif self.several:
+            named = dict.fromkeys(classes, threshold)
+        else:
+            named = _second(threshold, classes)
         for name, value in named.items():
             if name not in classes:
                 raise UsageError(f"threshold for '{name}' given; {choices(name, classes)}")
@@ -90,7 +117,7 @@ class Decision:
                     f"threshold {value:g} for '{name}' given; expected a probability between 0 and "
                     "1, both excluded"
                 )
-        if len(classes) == 2 and len(named) == 2:
+        if len(classes) == 2 and len(named) == 2 and not self.several:
             raise UsageError(
                 f"thresholds for both classes given; expected one: that of '{classes[0]}' is 1 "
                 f"minus that of '{classes[1]}'"
@@ -101,6 +128,12 @@ class Decision:
         """The rule on one line; empty where the highest logit of several outputs is predicted."""
         stated = dict(zip(classes, self.thresholds, strict=False))
         named = {name: value for name, value in stated.items() if value != 0.5}
+        if self.several:
+            same = {*self.thresholds} if self.thresholds else {0.5}
+            if len(same) == 1:
+                return f"each label where its probability is above {same.pop():g}"
+            limits = ", ".join(f"'{name}' {value:g}" for name, value in named.items())
+            return f"each label where its probability is above its threshold ({limits}; else 0.5)"
         if len(classes) == 2 and (self.one_output or self.thresholds):
             chosen = next(iter(named), classes[1])
             other = classes[1 - classes.index(chosen)]

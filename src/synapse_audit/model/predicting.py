@@ -19,6 +19,8 @@ def probabilities(
 ) -> Float[np.ndarray, "inputs classes"]:
     """Softmax of the logits, float64, in the order of the inputs; each row adds up to 1.
 
+    Of a multi-label model the sigmoid of each.
+
     Inputs of similar length are run together. Where long inputs become windows, an input has the
     mean over its windows.
     """
@@ -30,8 +32,7 @@ def probabilities(
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         logits = classifier.logits(classifier.collate(encoded, rows))
-        own = classifier.decision.model_logits(logits).double()
-        found[rows] = own.softmax(dim=1).cpu().numpy()
+        found[rows] = classifier.decision.shares(logits).cpu().numpy()
     if encoded.rows is None:
         return found
     total = np.zeros((len(inputs), found.shape[1]))
@@ -40,8 +41,15 @@ def probabilities(
 
 
 def decided(classifier: Classifier, shares: Float[np.ndarray, "inputs classes"]) -> list[str]:
-    """The class decided on from probabilities; ties go to the lower index."""
+    """The class decided on from probabilities; ties go to the lower index.
+
+    Of a multi-label model the names of all labels that are present, with ``|`` between.
+    """
     shift = classifier.decision.shift
+    if classifier.decision.several:
+        least = np.array(classifier.decision.thresholds or (0.5,) * shares.shape[1])
+        names = np.array(classifier.classes, dtype=object)
+        return ["|".join(names[row]) for row in shares > least]
     if shift is not None:
         with np.errstate(divide="ignore"):  # a probability of 0 has the logit −∞, and loses
             shares = np.log(shares) + shift

@@ -59,11 +59,15 @@ def _fill(
 ) -> None:
     config = run.config
     subject = subject or stages.read_subject(config)
+    if subject.several:
+        config = run.config = stages.for_several(config)
     stages.check_placed(config, subject.classifier)
     stages.check_named_neurons(config, subject)
     stages.check_attacks(config, subject.classifier)
     stages.check_membership(config)
     stages.identify(run, subject)
+    if subject.several and not run.folder.finished:
+        run.leave_out(stages.not_covered())
     if run.folder.finished:
         run.progress.note("already finished: nothing is run again")
         return

@@ -22,6 +22,7 @@ import numpy as np
 from jaxtyping import Int
 
 from synapse_audit.artifacts import GLOBAL, LayerStatistics, Plan, Ranking, Splits
+from synapse_audit.artifacts.label_sets import decided
 from synapse_audit.config import AuditConfig
 from synapse_audit.interventions.edits import HeadView, every_weight, find_parts, placeholder_flips
 from synapse_audit.memory import peak_memory
@@ -101,6 +102,8 @@ def forecast(
     """
     stages.check_names(config)
     subject = stages.read_subject(config)
+    if subject.several:
+        config = stages.for_several(config)
     stages.check_placed(config, subject.classifier)
     stages.check_named_neurons(config, subject)
     with TemporaryDirectory(prefix="synapse-audit-") as folder:
@@ -123,7 +126,7 @@ def _forecast(run: stages.Run, subject: stages.Subject, tap: Tap | None) -> Fore
     engine = Engine(subject.classifier, site, run.config.seed, tap, benign=subject.benign)
     plan = engine.plan(build_cells(_inputs(run, subject, found, statistics)))
     # Samples are drawn by what the model says; how large they are does not depend on that.
-    said = np.eye(len(subject.data.classes), dtype=np.float32)[subject.data.labels]
+    said = np.eye(len(subject.data.strata), dtype=np.float32)[subject.data.labels]
     priced = price(run.config, subject, engine, plan, logits=said, timing=TIMING)
     plan, cost = priced.plan, priced.cost
     left_out: tuple[str, ...] = ()
@@ -167,7 +170,11 @@ def _inputs(
 ) -> PlanInputs:
     """What cells are built from, with random scores in the place of rankings."""
     grid, classifier, data = run.config.grid, subject.classifier, subject.data
-    present = np.unique(data.labels[subject.splits.fit])
+    present = (
+        np.arange(len(data.classes))
+        if subject.several
+        else np.unique(data.labels[subject.splits.fit])
+    )
     ranked = (GLOBAL, *(data.classes[label] for label in present))
     generator = np.random.default_rng(run.config.seed)
 
@@ -186,7 +193,9 @@ def _inputs(
         grid=grid,
         rankings={name: made(name, widths[BLOCK_OUTPUT]) for name in methods},
         statistics=statistics[BLOCK_OUTPUT],
-        head=HeadView.of(classifier, head, found.logits.argmax(axis=1)),
+        head=HeadView.of(
+            classifier, head, decided(found.logits, several=classifier.decision.several)
+        ),
         column_scores={name: [generator.random((head.shape[1],))] for name in data.classes},
         classes=data.classes,
         seed=run.config.seed,
@@ -231,7 +240,9 @@ def _width(found: Extraction) -> int:
 
 
 def _disk(subject: stages.Subject, plan: Plan, found: Extraction, *, two_phase: bool) -> int:
-    pair = sum(np.dtype(kind).itemsize for kind in fields(subject.benign).values())
+    pair = sum(
+        np.dtype(kind).itemsize for kind in fields(subject.benign, several=subject.several).values()
+    )
     pair += 10 if two_phase else 0  # of the stream: class, divergence, design weight
     states = _width(found) + found.activations.head_input.shape[1] + found.logits.shape[1]
     pairs = len(plan.actions) * len(subject.evaluated)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from synapse_audit.artifacts import Cell
-from synapse_audit.interventions.edits import EDITS
+from synapse_audit.interventions.edits import EDITS, switch
 from synapse_audit.neurons import random_draw, top
 from synapse_audit.plan.plan_inputs import PlanInputs
 
@@ -18,7 +18,13 @@ but not to store."""
 
 
 def weight_cells(s: PlanInputs) -> Iterator[Cell]:
-    """Targeted head push within each budget, beside random columns and the bias alone."""
+    """Targeted head push within each budget, beside random columns and the bias alone.
+
+    Labels that are decided one by one are switched on and off instead: :func:`switch_cells`.
+    """
+    if s.head.several:
+        yield from switch_cells(s)
+        return
     base = Cell(space="weight", operator="push", site="head_weight")
     every = np.arange(s.head.weight.shape[1])
     for target, name in enumerate(s.classes):
@@ -42,6 +48,25 @@ def weight_cells(s: PlanInputs) -> Iterator[Cell]:
                     yield from _random_pushes(
                         s, replace(aimed, fraction=share), target, len(ranked)
                     )
+
+
+def switch_cells(s: PlanInputs) -> Iterator[Cell]:
+    """Each label pushed on (``target``) and off (``source``), each beside one random direction."""
+    base = Cell(space="weight", operator="push", site="head_weight")
+    for label, name in enumerate(s.classes):
+        for on in (True, False):
+            for budget in s.grid.budgets:
+                aimed = replace(
+                    base,
+                    target=name if on else None,
+                    source=None if on else name,
+                    strength=budget,
+                )
+                edit = switch(s.head, label, budget, on=on)
+                yield replace(aimed, selection="top", edit=edit)
+                order = np.random.default_rng([s.seed, label]).permutation(s.head.weight.shape[1])
+                edit = switch(s.head, label, budget, on=on, order=order)
+                yield replace(aimed, selection="random", draw=0, edit=edit)
 
 
 def _random_pushes(s: PlanInputs, aimed: Cell, target: int, k: int) -> Iterator[Cell]:

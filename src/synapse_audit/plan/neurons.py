@@ -180,7 +180,7 @@ def class_cells(s: PlanInputs) -> Iterator[Cell]:
         for name in s.ranked_classes:
             scores = s.headline.scores[name]
             ranked = replace(silence(operator), ranking=s.headline.method, ranked_for=name)
-            for fraction in s.grid.fractions:
+            for fraction in s.class_fractions:
                 chosen = best(s.headline)(scores, fraction, s.blocks)
                 yield replace(ranked, selection="top", fraction=fraction, neurons=chosen)
             for layer in ranked_layers(s, s.headline):
@@ -195,7 +195,7 @@ def exclusive_cells(s: PlanInputs) -> Iterator[Cell]:
     by_class = {name: s.headline.scores[name] for name in s.ranked_classes}
     for operator in SILENCING:
         for name in by_class:
-            for fraction in s.grid.fractions:
+            for fraction in s.class_fractions:
                 choose = best(s.headline)
                 chosen = exclusive(by_class, name, fraction, s.blocks, choose=choose)
                 if not len(chosen):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from synapse_audit.artifacts import Brief, LayerStatistics, Probe, Ranking
+from synapse_audit.artifacts.label_sets import decided
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.errors import UsageError
 from synapse_audit.interventions.edits import ChosenFlips, HeadView, Part
@@ -106,7 +107,7 @@ class PlanInputs(Brief):
             statistics = layer_statistics(
                 context.activations,
                 context.splits,
-                labels=context.labels,
+                labels=context.labels if context.sets is None else None,
                 classes=context.classes,
             )
         inputs = np.asarray(found.activations.head_input[fit])
@@ -114,7 +115,11 @@ class PlanInputs(Brief):
             grid=grid,
             rankings=rankings,
             statistics=statistics,
-            head=HeadView.of(classifier, inputs, found.logits[fit].argmax(axis=1)),
+            head=HeadView.of(
+                classifier,
+                inputs,
+                decided(found.logits[fit], several=classifier.decision.several),
+            ),
             column_scores=column_scores(context.probes, context.classes),
             classes=context.classes,
             seed=context.seed,
@@ -139,6 +144,12 @@ class PlanInputs(Brief):
     def ranked_classes(self) -> tuple[str, ...]:
         """Classes that ``fit`` holds: only these are ranked for."""
         return tuple(name for name in self.classes if name in self.headline.scores)
+
+    @property
+    def class_fractions(self) -> tuple[float, ...]:
+        """Shares of neurons of per-class sets over all layers."""
+        of_classes = self.grid.class_fractions
+        return self.grid.fractions if of_classes is None else of_classes
 
     @property
     def draws(self) -> range:

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from sklearn.metrics import accuracy_score, f1_score
 
 from synapse_audit.artifacts import Activations, LabelledData, Probe, Splits
+from synapse_audit.artifacts.label_sets import decoded, encoded
 from synapse_audit.errors import DataError
 from synapse_audit.memory import Allocate, in_memory, release_memory
 from synapse_audit.probes.design import Design
@@ -38,13 +39,19 @@ class Task(NamedTuple):
     present: Int[np.ndarray, " present"]
     """Classes with at least one ``fit`` example, ascending."""
 
+    independent: bool = False
+    """Whether ``labels`` are sets, and every class a label that is read by itself."""
+
     @classmethod
     def of(cls, data: LabelledData, splits: Splits) -> Task:
         """Reads the labels.
 
         Raises:
-            DataError: ``fit`` holds fewer than two classes.
+            DataError: ``fit`` holds fewer than two classes, or no label that some examples have
+                and others have not.
         """
+        if data.sets is not None:
+            return cls._of_sets(data, splits)
         present = np.unique(data.labels[splits.fit])
         if len(present) < 2:
             raise DataError(
@@ -53,17 +60,57 @@ class Task(NamedTuple):
             )
         return cls(data.labels, data.weights, len(data.classes), present)
 
+    @classmethod
+    def _of_sets(cls, data: LabelledData, splits: Splits) -> Task:
+        rows = decoded(data.truth[splits.fit], len(data.classes)).mean(axis=0)
+        present = np.flatnonzero((rows > 0) & (rows < 1))
+        if not len(present):
+            raise DataError(
+                "the fit split holds no label that some of its examples have and others have not; "
+                "a probe needs one"
+            )
+        return cls(data.truth, data.weights, len(data.classes), present, independent=True)
+
     def targets(self, labels: Int[np.ndarray, " chosen"]) -> Float[np.ndarray, "chosen present"]:
-        """One-hot rows over the classes present."""
+        """One-hot rows over the classes present; of sets 1 for every label that is there."""
+        if self.independent:
+            return decoded(labels, self.classes)[:, self.present].astype(np.float64)
         return (labels[:, None] == self.present).astype(np.float64)
 
     def complete(self, solution: Coefficients) -> Coefficients:
-        """Rows for all classes, centred over those present; see :data:`ABSENT_BIAS`."""
+        """Rows for all classes, centred over those present; see :data:`ABSENT_BIAS`.
+
+        Rows of labels are not centred: each decides by itself.
+        """
         weights = np.zeros((self.classes, solution.weights.shape[1]))
         bias = np.full(self.classes, ABSENT_BIAS)
-        weights[self.present] = solution.weights - solution.weights.mean(axis=0)
-        bias[self.present] = solution.bias - solution.bias.mean()
+        center = not self.independent
+        weights[self.present] = solution.weights - center * solution.weights.mean(axis=0)
+        bias[self.present] = solution.bias - center * solution.bias.mean()
         return Coefficients(weights, bias)
+
+    def predict(self, solution: Coefficients, design: Design) -> Int[np.ndarray, " chosen"]:
+        """The class of each example of a design, or its set of labels."""
+
+        def said(features: Float[np.ndarray, "block features"]) -> Int[np.ndarray, " block"]:
+            if self.independent:
+                return encoded(features @ solution.weights.T + solution.bias > 0)
+            return solution.predict(features)
+
+        return np.asarray(design.map(said))
+
+    def quality(self, solution: Coefficients, design: Design) -> float:
+        """By what a strength is chosen: weighted accuracy, or of labels minus the log loss.
+
+        Most labels are rare: many strengths predict none of them at a probability of 1/2, and
+        would be equally accurate.
+        """
+        if not self.independent:
+            return self.accuracy(self.predict(solution, design), design.rows)
+        logits = np.asarray(design.map(lambda part: part @ solution.weights.T + solution.bias))
+        signs = np.where(decoded(self.labels[design.rows], self.classes), 1.0, -1.0)
+        loss = np.logaddexp(0.0, -signs * logits)[:, self.present].sum(axis=1)
+        return -float(np.average(loss, weights=self.weights[design.rows]))
 
     def accuracy(
         self, predicted: Int[np.ndarray, " chosen"], rows: Int[np.ndarray, " chosen"]
@@ -73,7 +120,10 @@ class Task(NamedTuple):
 
     def majority(self, rows: Int[np.ndarray, " chosen"]) -> float:
         """Weighted accuracy of the best constant predictor on some examples."""
-        mass = np.bincount(self.labels[rows], self.weights[rows], self.classes)
+        labels = self.labels[rows]
+        if self.independent:
+            labels = np.unique(labels, return_inverse=True)[1].reshape(-1)
+        mass = np.bincount(labels, self.weights[rows], self.classes)
         return float(mass.max() / mass.sum())
 
 
@@ -127,7 +177,7 @@ def _fit_scope(
     order = np.random.default_rng(np.random.SeedSequence([seed, 0])).permutation(fit)
     null = _fitted(reduced, task, order, strength=chosen.strength, start=None)
     held_out = design.on(evaluate)
-    predicted = held_out.map(solution.predict)
+    predicted = task.predict(solution, held_out)
     scaler = design.scaler
     return Probe(
         scope=scope,
@@ -139,10 +189,10 @@ def _fit_scope(
         accuracy=task.accuracy(predicted, evaluate),
         macro_f1=macro_f1(task, predicted, evaluate),
         majority_accuracy=task.majority(evaluate),
-        fit_accuracy=task.accuracy(design.map(solution.predict), fit),
+        fit_accuracy=task.accuracy(task.predict(solution, design), fit),
         # Weights restore class shares, so they are permuted together with the labels.
-        control_accuracy=task.accuracy(design.map(null.predict), order),
-        null_accuracy=task.accuracy(held_out.map(null.predict), evaluate),
+        control_accuracy=task.accuracy(task.predict(null, design), order),
+        null_accuracy=task.accuracy(task.predict(null, held_out), evaluate),
     )
 
 
@@ -151,7 +201,7 @@ class Choice(NamedTuple):
 
     strength: float
     accuracy: float
-    """Weighted, on ``select``, of the solution at search tolerance."""
+    """Weighted, on ``select``, of the solution at search tolerance; see :meth:`Task.quality`."""
     solution: Coefficients
     """In principal coordinates, at search tolerance."""
 
@@ -168,9 +218,16 @@ def choose_strength(
     """
     targets, solution, choices = task.targets(task.labels[splits.fit]), None, []
     for strength in STRENGTHS:
-        solution = solve(reduced, targets, strength=strength, tolerance=SEARCH, start=solution)
-        predicted = select.map(task.complete(reduced.lift(solution)).predict)
-        choices.append(Choice(strength, task.accuracy(predicted, splits.select), solution))
+        solution = solve(
+            reduced,
+            targets,
+            strength=strength,
+            tolerance=SEARCH,
+            start=solution,
+            independent=task.independent,
+        )
+        quality = task.quality(task.complete(reduced.lift(solution)), select)
+        choices.append(Choice(strength, quality, solution))
     return max(choices, key=lambda choice: choice.accuracy)
 
 
@@ -203,6 +260,7 @@ def _fitted(
         strength=strength,
         tolerance=tolerance,
         start=start,
+        independent=task.independent,
     )
     return task.complete(reduced.lift(found))
 
@@ -211,6 +269,18 @@ def macro_f1(
     task: Task, predicted: Int[np.ndarray, " chosen"], rows: Int[np.ndarray, " chosen"]
 ) -> float:
     """Weighted macro F1 on some examples."""
+    if task.independent:
+        true, said = (decoded(sets, task.classes) for sets in (task.labels[rows], predicted))
+        return float(
+            f1_score(
+                true,
+                said,
+                labels=np.flatnonzero(true.any(axis=0)),
+                average="macro",
+                sample_weight=task.weights[rows],
+                zero_division=0.0,
+            )
+        )
     # A class without an example here has no recall; it is left out rather than counted as 0.
     return float(
         f1_score(

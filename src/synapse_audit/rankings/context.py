@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import Activations, Brief, LabelledData, Probe, Splits
+from synapse_audit.artifacts.label_sets import decoded
 from synapse_audit.memory import Allocate, in_memory, row_chunks
 from synapse_audit.probes import Scaler
 from synapse_audit.rankings.attributions import Attributions
@@ -30,6 +32,8 @@ class RankingContext(Brief):
     """What gradient rankings read; None where none were computed."""
     allocate: Allocate = in_memory
     """Where a copy of all blocks on ``fit`` lies, for a method that needs one."""
+    sets: Int[np.ndarray, " examples"] | None = None
+    """The labels of each example, where it may have several; ``labels`` are then strata."""
 
     @classmethod
     def of(
@@ -42,7 +46,16 @@ class RankingContext(Brief):
         seed: int = 0,
     ) -> RankingContext:
         """What rankings of these activations read; ``probes`` may be left out where none does."""
-        return cls(activations, data.labels, data.classes, splits, probes, seed, data.weights)
+        return cls(
+            activations,
+            data.labels,
+            data.classes,
+            splits,
+            probes,
+            seed,
+            data.weights,
+            sets=data.sets,
+        )
 
     @property
     def fit_labels(self) -> Int[np.ndarray, " fit"]:
@@ -51,8 +64,21 @@ class RankingContext(Brief):
 
     @property
     def present(self) -> tuple[int, ...]:
-        """Classes with a ``fit`` example: the only ones that can be ranked for."""
-        return tuple(int(label) for label in np.unique(self.fit_labels))
+        """Classes with a ``fit`` example: the only ones that can be ranked for.
+
+        Of labels those that some ``fit`` examples have and others have not.
+        """
+        if self.sets is None:
+            return tuple(int(label) for label in np.unique(self.fit_labels))
+        rows = self.members.mean(axis=1)
+        return tuple(np.flatnonzero((rows > 0) & (rows < 1)).tolist())
+
+    @cached_property
+    def members(self) -> Bool[np.ndarray, "classes fit"]:
+        """Which ``fit`` examples are of each class, or have each label."""
+        if self.sets is None:
+            return self.fit_labels == np.arange(len(self.classes))[:, None]
+        return decoded(self.sets[self.splits.fit], len(self.classes)).T
 
     def by_neuron(
         self,

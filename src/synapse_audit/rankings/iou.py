@@ -40,7 +40,7 @@ def _precisions(
     ends_down = len(order) - 1 - _starts(ordered[1:] != ordered[:-1])[::-1]
     rows = []
     for label in context.present:
-        own = np.where(context.fit_labels == label, weights, 0.0)
+        own = np.where(context.members[label], weights, 0.0)
         up = average_precision(own[order], weights[order], ends)
         down = average_precision(own[order][::-1], weights[order][::-1], ends_down)
         rows.append(np.maximum(up, down))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -20,11 +22,15 @@ def rank_mutual_information(context: RankingContext) -> Ranking:
     ranks hardly suffer, but scores of few examples are no amounts of information. Limits: sees
     each neuron alone; two copies of one neuron both score high. A class without a ``fit`` example
     has no scores.
+
+    Where an example may have several labels, global is Σ over labels of I(bin; has the label).
     """
     layers = [
         context.by_neuron(layer, lambda values: joint_shares(context, values))
         for layer in range(len(context.activations.layers))
     ]
+    if context.sets is not None:
+        return _of_labels(context, layers)
     scores: ScoresFor = {GLOBAL: tuple(information(shares) for shares in layers)}
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(
@@ -47,12 +53,17 @@ def quantile_bins(
 def joint_shares(
     context: RankingContext, values: Float[np.ndarray, "fit neurons"]
 ) -> Float[np.ndarray, "bins present neurons"]:
-    """Weighted share of ``fit`` in each bin and class."""
-    binned = quantile_bins(values)
-    own = context.fit_labels[:, None] == np.asarray(context.present)
-    mass = own * context.weights[context.splits.fit][:, None]
+    """Weighted share of ``fit`` in each bin and class; of labels in each bin and with each label,
+    the share of the bin itself last."""
+    binned, weights = quantile_bins(values), context.weights[context.splits.fit][:, None]
+    if context.sets is None:
+        mass = weights * (context.fit_labels[:, None] == np.asarray(context.present))
+        total = mass.sum()
+    else:
+        mass = np.column_stack([weights * context.members[list(context.present)].T, weights])
+        total = weights.sum()
     tables = [mass.T @ (binned == b).astype(np.float64) for b in range(BINS)]
-    return np.stack(tables) / mass.sum()
+    return np.stack(tables) / total
 
 
 def information(joint: Float[np.ndarray, "bins labels neurons"]) -> Float[np.ndarray, " neurons"]:
@@ -60,6 +71,20 @@ def information(joint: Float[np.ndarray, "bins labels neurons"]) -> Float[np.nda
     apart = joint.sum(axis=0, keepdims=True) * joint.sum(axis=1, keepdims=True)
     ratio = np.divide(joint, apart, out=np.ones_like(joint), where=joint > 0)
     return np.maximum((joint * np.log(ratio)).sum(axis=(0, 1)), 0.0)
+
+
+def _of_labels(
+    context: RankingContext, layers: Sequence[Float[np.ndarray, "bins tables neurons"]]
+) -> Ranking:
+    found = [
+        np.stack([information(np.stack([part[:, row], part[:, -1] - part[:, row]], axis=1))
+                  for row in range(len(context.present))])
+        for part in layers
+    ]  # fmt: skip
+    scores: ScoresFor = {GLOBAL: tuple(rows.sum(axis=0) for rows in found)}
+    for row, label in enumerate(context.present):
+        scores[context.classes[label]] = tuple(rows[row] for rows in found)
+    return Ranking("mutual_information", scores)
 
 
 def _one_against_rest(

@@ -16,7 +16,12 @@ def rank_probeless(context: RankingContext) -> Ranking:
     2022 (arXiv 2110.07483), who do not standardise; without it the widest neurons always lead.
     Limits: sees each neuron alone, and only its mean. A class without a ``fit`` example has no
     scores and takes part in no pair.
+
+    Where an example may have several labels, a label's score is |μ with it − μ without it|, and the
+    global one the sum over labels.
     """
+    if context.sets is not None:
+        return _of_labels(context)
     layers = [
         context.by_neuron(layer, lambda values: _distances(context, values))
         for layer in range(len(context.activations.layers))
@@ -26,6 +31,27 @@ def rank_probeless(context: RankingContext) -> Ranking:
     for row, label in enumerate(context.present):
         scores[context.classes[label]] = tuple(distances[row] for distances in layers)
     return Ranking("probeless", scores)
+
+
+def _of_labels(context: RankingContext) -> Ranking:
+    layers = [
+        context.by_neuron(layer, lambda values: _contrasts(context, values))
+        for layer in range(len(context.activations.layers))
+    ]
+    scores: ScoresFor = {GLOBAL: tuple(contrasts.sum(axis=0) for contrasts in layers)}
+    for row, label in enumerate(context.present):
+        scores[context.classes[label]] = tuple(contrasts[row] for contrasts in layers)
+    return Ranking("probeless", scores)
+
+
+def _contrasts(
+    context: RankingContext, features: Float[np.ndarray, "fit neurons"]
+) -> Float[np.ndarray, "present neurons"]:
+    weights = context.weights[context.splits.fit]
+    own = context.members[list(context.present)] * weights
+    other = ~context.members[list(context.present)] * weights
+    means = [(part @ features) / part.sum(axis=1, keepdims=True) for part in (own, other)]
+    return np.asarray(np.abs(means[0] - means[1]))
 
 
 def _distances(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from synapse_audit.errors import UsageError, choices
 from synapse_audit.report.cover import cover
+from synapse_audit.report.kit import saved
 from synapse_audit.report.kit.chapters import Entry, chapters
 from synapse_audit.report.kit.contents import Contents, Result
 from synapse_audit.report.kit.markdown import as_markdown
@@ -28,6 +29,11 @@ from synapse_audit.report.sections.fault_rate import fault_rate
 from synapse_audit.report.sections.faults import faults
 from synapse_audit.report.sections.guard import guard
 from synapse_audit.report.sections.inputs import inputs
+from synapse_audit.report.sections.label_fragility import label_fragility
+from synapse_audit.report.sections.label_performance import label_calibration, labels
+from synapse_audit.report.sections.label_probes import label_probes
+from synapse_audit.report.sections.label_removal import label_layers, label_removal
+from synapse_audit.report.sections.label_switching import label_certificates, switching
 from synapse_audit.report.sections.layers import layers
 from synapse_audit.report.sections.margins import margins
 from synapse_audit.report.sections.matrix import matrix
@@ -49,7 +55,7 @@ from synapse_audit.report.sections.steering import steering
 from synapse_audit.report.sections.sufficiency import sufficiency
 from synapse_audit.report.sections.typed import typed
 
-__all__ = ["FORMATS", "SECTIONS", "contents", "render"]
+__all__ = ["FORMATS", "SECTIONS", "SET_SECTIONS", "contents", "render", "sections_of"]
 
 STANDARD = {"preset": "standard"}
 
@@ -91,6 +97,19 @@ SECTIONS: dict[str, Entry] = {
 }
 """Anchor → chapter and section, in reading order."""
 
+SET_SECTIONS: dict[str, Entry] = {
+    "labels": Entry("performance", labels),
+    "label_calibration": Entry("performance", label_calibration),
+    "label_removal": Entry("redundancy", label_removal),
+    "label_layers": Entry("redundancy", label_layers, trimmed="single layers"),
+    "label_probes": Entry("redundancy", label_probes),
+    "label_fragility": Entry("fragile", label_fragility),
+    "switching": Entry("tampering", switching),
+    "label_certificates": Entry("guarantees", label_certificates),
+    "method": Entry("trust", method),
+}
+"""The same of runs with several labels per example."""
+
 FORMATS: dict[str, Callable[[Contents], str]] = {
     "html": as_html,
     "md": as_markdown,
@@ -99,9 +118,14 @@ FORMATS: dict[str, Callable[[Contents], str]] = {
 """Name and file ending → what writes the report so."""
 
 
+def sections_of(result: Result) -> dict[str, Entry]:
+    """The sections that a run of its kind can have."""
+    return SET_SECTIONS if saved.several(result) else SECTIONS
+
+
 def contents(result: Result) -> Contents:
     """Cover and chapters; a partial result gives what it has, and says what is missing."""
-    found = chapters(SECTIONS, result)
+    found = chapters(sections_of(result), result)
     return Contents(model_name(result), cover(result), found)
 
 

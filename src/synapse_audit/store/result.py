@@ -14,7 +14,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import MOST_CLASSES, Direct, Outcomes
 from synapse_audit.errors import RunFolderError, UsageError, choices
-from synapse_audit.report import SECTIONS
+from synapse_audit.report import sections_of
 from synapse_audit.report.kit.csv_export import csv_text
 from synapse_audit.report.kit.plotting import find_figure, plotly_figure
 from synapse_audit.store.atomic import write_text
@@ -35,6 +35,12 @@ DIRECT_FIELDS = ("design_weight", "predicted", "kl", "disagreement", "error")
 
 TABLES = ("effects", "class_effects", "predictions", "splits", "probes", "rankings")
 """Tables of every run, beside those of its findings."""
+
+SET_TABLES = (
+    *("effects", "class_effects", "set_predictions", "splits", "probes", "label_probes"),
+    "rankings",
+)
+"""The same of runs with several labels per example."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -76,7 +82,7 @@ class AuditResult:
     def tables(self) -> tuple[str, ...]:
         """Names that :meth:`table` takes: ``effects``, ``redundancy.removal`` and so on."""
         found = sorted(file.stem for file in (self.folder / FINDINGS).glob("*.parquet"))
-        return (*TABLES, *found)
+        return (*self._of_run, *found)
 
     def table(self, name: str) -> pd.DataFrame:
         """A table of the run by its name; see :attr:`tables`.
@@ -86,7 +92,17 @@ class AuditResult:
         """
         if name not in self.tables:
             raise UsageError(f"table '{name}' given; {choices(name, self.tables)}")
-        return self._table(name if name in TABLES else f"{FINDINGS}/{name}")
+        return self._table(name if name in self._of_run else f"{FINDINGS}/{name}")
+
+    @property
+    def _of_run(self) -> tuple[str, ...]:
+        return SET_TABLES if self.several else TABLES
+
+    @property
+    def several(self) -> bool:
+        """Whether every example has a set of labels, each decided by itself."""
+        decision = self.manifest.get("decision")
+        return isinstance(decision, dict) and bool(decision.get("several"))
 
     def summary_frame(self) -> pd.DataFrame:
         """One row per figure of the summary.
@@ -131,7 +147,9 @@ class AuditResult:
         Raises:
             UsageError: no such section, group or figure, or the run has nothing to draw there.
         """
-        return plotly_figure(find_figure(self, SECTIONS, section, group=group, title=title))
+        return plotly_figure(
+            find_figure(self, sections_of(self), section, group=group, title=title)
+        )
 
     @cached_property
     def manifest(self) -> dict[str, Any]:
@@ -151,7 +169,16 @@ class AuditResult:
 
     @cached_property
     def predictions(self) -> pd.DataFrame:
-        """Clean predictions of all examples, with their logits."""
+        """Clean predictions of all examples, with their logits.
+
+        Raises:
+            RunFolderError: the examples have several labels each: ``table("set_predictions")``.
+        """
+        if self.several:
+            raise RunFolderError(
+                f"run '{self.folder}' has several labels per example; expected a run with one "
+                "class per example, or of one label (--label NAME)"
+            )
         table = self._table("predictions")
         classes = len(self.summary.get("classes", ()))
         for column in ("label", "predicted"):
@@ -170,6 +197,11 @@ class AuditResult:
     def probes(self) -> pd.DataFrame:
         """Probe accuracies per scope."""
         return self._table("probes")
+
+    @cached_property
+    def label_probes(self) -> pd.DataFrame:
+        """What each label's own probe reads, where examples have several labels."""
+        return self._table("label_probes")
 
     @cached_property
     def rankings(self) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from synapse_audit.summary.certainty import CERTAINTY, OF_HEADLINE
 from synapse_audit.summary.entry import Entry
 from synapse_audit.summary.faults_and_inputs import FAULTS_AND_INPUTS
+from synapse_audit.summary.label_sets import LABEL_SETS
 from synapse_audit.summary.slices import SLICES
 
 SCHEMA = 3
@@ -348,5 +349,6 @@ CATALOGUE: tuple[Entry, ...] = (
     ),
     *CERTAINTY,
     *SLICES,
+    *LABEL_SETS,
 )
 """Every figure, in the order of the summary."""

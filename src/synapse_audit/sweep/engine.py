@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell, Plan
@@ -16,6 +17,7 @@ from synapse_audit.plan import make_plan
 from synapse_audit.sweep.attention import available_routes
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.intervening import rewrite_tokens
+from synapse_audit.sweep.score import fields
 from synapse_audit.sweep.site import Site
 from synapse_audit.sweep.tap import Tap
 
@@ -33,6 +35,11 @@ class Engine:
     special: tuple[int, ...] | None = None
     """Token numbers that even an empty text is given, which no attack touches; the classifier's
     own where None."""
+
+    @property
+    def fields(self) -> dict[str, type[np.generic]]:
+        """Names and number formats of what is kept of every cell and example."""
+        return fields(self.benign, several=self.classifier.decision.several)
 
     def plan(self, cells: Iterable[Cell], available: frozenset[str] | None = None) -> Plan:
         """The cells on the cheapest routes that this model has.

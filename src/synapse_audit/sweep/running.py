@@ -29,7 +29,7 @@ from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.pairs import run_pairs
 from synapse_audit.sweep.runners import RUNNERS, stack_size
-from synapse_audit.sweep.score import Scores, fields, score
+from synapse_audit.sweep.score import Scores, score
 
 
 @runtime_checkable
@@ -140,7 +140,7 @@ def sweep(
     """
     actions = tuple(cell.action for cell in plan.actions)
     rows = np.arange(len(labels)) if rows is None else np.sort(rows)
-    result: Any = blank(len(actions), len(rows), engine.benign) if onto is None else onto
+    result: Any = blank(len(actions), len(rows), engine.fields) if onto is None else onto
     sheet = Sheet(result, {action: i for i, action in enumerate(actions)}, rows)
     batches = length_batches(encoded.lengths, rows, batch_size=batch_size)
     units = (sheet.chosen(unit, wanted) for unit in _units(chunks(plan), batches))
@@ -193,11 +193,14 @@ class Sheet(NamedTuple):
 
 
 def blank(
-    actions: int, examples: int, benign: int | None, allocate: Allocate = in_memory
+    actions: int,
+    examples: int,
+    kinds: Mapping[str, type[np.generic]],
+    allocate: Allocate = in_memory,
 ) -> Scores:
-    """Zeros for all that is kept of every pair."""
+    """Zeros for all that is kept of every pair (:attr:`Engine.fields`)."""
     shape = (actions, examples)
-    return {name: allocate(name, shape, dtype) for name, dtype in fields(benign).items()}
+    return {name: allocate(name, shape, dtype) for name, dtype in kinds.items()}
 
 
 def chunks(plan: Plan) -> tuple[Chunk, ...]:

@@ -67,7 +67,7 @@ def sweep_two_phase(
     groups = _groups(plan, chosen, sampled)
     options = {"batch_size": batch_size, "unit_store": unit_store, "execute": execute}
     stage = _Stage(engine, encoded, labels, plan.routes, progress, options)
-    board = blank(len(plan.actions), len(chosen.rows), engine.benign, allocate)
+    board = blank(len(plan.actions), len(chosen.rows), engine.fields, allocate)
     for part in groups.exact:
         _run(stage, "exact cells", part, board, chosen)
     if groups.exact_throughout:

@@ -129,6 +129,7 @@ def _check(
 ) -> RouteCheck:
     gap, same = 0.0, True
     allowed = COARSER.get(batches[0].logits.dtype, TOLERANCE)
+    agree = _same_sets if engine.classifier.decision.several else _same_predictions
     for clean in batches:
         reference = RUNNERS[FULL](engine, clean, probes)
         try:
@@ -139,7 +140,7 @@ def _check(
             reason = str(error).partition("\n")[0]
             return RouteCheck(route, kind, float("inf"), False, reason, allowed)
         gap = max(gap, _gap(fast, reference))
-        same = same and _same_predictions(fast, reference, allowed)
+        same = same and agree(fast, reference, allowed)
     return RouteCheck(route, kind, gap, same, tolerance=allowed)
 
 
@@ -207,6 +208,17 @@ def _same_predictions(
     scale = (best.abs().amax(-1) / LARGE).clamp_min(1)
     clear = best[..., 0] - best[..., 1] > 2 * tolerance * scale
     return bool(((fast.argmax(-1) == reference.argmax(-1)) | ~clear).all())
+
+
+def _same_sets(
+    fast: Float[Tensor, "cells examples labels"],
+    reference: Float[Tensor, "cells examples labels"],
+    tolerance: float,
+) -> bool:
+    """Whether the same labels are present, those apart whose logit is 0 but for rounding."""
+    scale = (reference.abs() / LARGE).clamp_min(1)
+    clear = reference.abs() > tolerance * scale
+    return bool((((fast > 0) == (reference > 0)) | ~clear).all())
 
 
 def kind_of(cell: Cell) -> str:

@@ -21,6 +21,7 @@ from synapse_audit.tables import (
     faults,
     guard,
     inputs,
+    label_sets,
     membership,
     named_neurons,
     operating,
@@ -42,7 +43,7 @@ __all__ = ["TABLES", "Column", "Table", "completed", "problem_of"]
 _MODULES = (
     *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
     *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, operating),
-    *(detection, seeds, slices, typed, membership, advice, guard),
+    *(detection, seeds, slices, typed, membership, advice, guard, label_sets),
 )
 
 TABLES: dict[str, Table] = {table.path: table for part in _MODULES for table in part.TABLES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from synapse_audit.tables.column import (
     CLASS,
+    INTERVAL,
     NEURON,
     Column,
     count,
@@ -34,6 +35,7 @@ from synapse_audit.tables.shared import (
     STRENGTH,
     TARGET,
     K,
+    set_measures,
 )
 from synapse_audit.tables.table import Table
 
@@ -222,6 +224,7 @@ EFFECTS = Table(
             number("half_width", ACCURACY_LOST, "half the width of the interval of accuracy_drop")
         ),
     ),
+    set_measures(INTERVAL),
 )
 CLASS_EFFECTS = Table(
     "class_effects",

@@ -71,3 +71,14 @@ EXCESS = estimate(
 )  # fmt: skip
 RAW_P = number("p_value", "probability", "p value of the test, not corrected")
 ADJUSTED_P = number("p_adjusted", "probability", "p value, corrected for the number of tests")
+
+
+def set_measures(interval: str) -> tuple[Column, ...]:
+    """Measures of sets of labels, each of which is decided by itself."""
+    return (
+        *estimate("micro_f1", "share", "F1 over all pairs of example and label", interval),
+        *estimate("micro_f1_drop", ACCURACY_LOST, "clean micro F1 minus micro F1", interval),
+        *estimate("sample_f1", "share", "mean over examples of the F1 of its labels", interval),
+        *estimate("hamming_loss", "share", "pairs of example and label decided wrongly", interval),
+        *estimate("hamming_rise", ACCURACY_LOST, "Hamming loss minus the clean one", interval),
+    )

@@ -48,6 +48,7 @@ from synapse_audit.interventions.edits.pushes import (
     rival,
     sparse,
     steepest_columns,
+    switch,
 )
 from synapse_audit.interventions.edits.rows import column_noise, row_scale, row_swap
 from synapse_audit.interventions.edits.universal import universal, universal_path
@@ -110,6 +111,7 @@ __all__ = [
     "sparse",
     "steepest",
     "steepest_columns",
+    "switch",
     "universal",
     "universal_path",
     "weight_noise",

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import Brief, HeadEdit
+from synapse_audit.artifacts.label_sets import holds
 
 if TYPE_CHECKING:
     from synapse_audit.model import Classifier
@@ -36,6 +37,8 @@ class HeadView(Brief):
     """What decision thresholds add to the logits; no weight, so that no edit touches it."""
     one_output: bool = False
     """Whether only the second of the two rows is one of weights; the first is 0 and stays so."""
+    several: bool = False
+    """Whether every row decides a label by itself; ``predicted`` then holds sets of labels."""
 
     @classmethod
     def of(
@@ -55,6 +58,7 @@ class HeadView(Brief):
             bias,
             shift=decision.shift,
             one_output=decision.one_output,
+            several=decision.several,
         )
 
     @property
@@ -106,10 +110,22 @@ class HeadView(Brief):
 
         Zeros where every example is predicted as the target.
         """
-        away = self.predicted != target
-        if not away.any():
+        return self._mean_input(~self._says(target))
+
+    def descent(self, label: int) -> Float[np.ndarray, " features"]:
+        """Minus the mean head input where ``label`` is predicted: what lowers its mean logit most.
+
+        Zeros where it is never predicted.
+        """
+        return -self._mean_input(self._says(label))
+
+    def _says(self, target: int) -> Bool[np.ndarray, " examples"]:
+        return holds(self.predicted, target) if self.several else self.predicted == target
+
+    def _mean_input(self, rows: Bool[np.ndarray, " examples"]) -> Float[np.ndarray, " features"]:
+        if not rows.any():
             return np.zeros(self.weight.shape[1])
-        return self.head_input[away].astype(np.float64).mean(axis=0)
+        return np.asarray(self.head_input[rows].astype(np.float64).mean(axis=0))
 
     def rival(self, target: int) -> int:
         """The other class with the highest mean logit where ``target`` is not predicted."""

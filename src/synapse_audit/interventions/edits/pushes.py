@@ -55,6 +55,25 @@ def sparse(view: HeadView, target: int, columns: Indices, budget: float) -> Head
     return _row(view, target, np.sign(_restricted(view, target, columns)) * size)
 
 
+def switch(
+    view: HeadView, label: int, budget: float, *, on: bool, order: Indices | None = None
+) -> HeadEdit:
+    """Moves one label's row so that its mean logit changes most toward present, or absent.
+
+    ``budget`` = L2 norm of the edit relative to that of the label's own row. Along the mean head
+    input of the ``fit`` examples that lack the label (or, negated, have it) the mean logit changes
+    most (Cauchy–Schwarz). No other label reads that row, so none other changes.
+
+    Args:
+        order: a permutation of the columns: a random direction of the same norm and entries.
+    """
+    direction = view.ascent(label) if on else view.descent(label)
+    direction = direction if order is None else direction[order]
+    length = float(np.linalg.norm(direction))
+    size = budget * float(np.linalg.norm(view.weight[label]))
+    return _row(view, label, direction * (size / length) if length > 0 else direction)
+
+
 def steepest_columns(view: HeadView, target: int, n: int) -> Indices:
     """The ``n`` columns in which one unit of change raises the target's mean logit most."""
     return np.argsort(-np.abs(view.ascent(target)), kind="stable")[:n]

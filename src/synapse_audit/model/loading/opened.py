@@ -1,4 +1,4 @@
-"""From what a checkpoint or a pipeline holds to a classifier; one label of several, where asked.
+"""From what a checkpoint or a pipeline holds to a classifier; all its labels, or one where asked.
 
 One label of a multi-label model is a head with one output: its row and bias are all that decide it,
 so the last layer keeps that row alone, and the audit is that of a model with one output.
@@ -19,6 +19,7 @@ from synapse_audit.model.decision import Decision, one_output_classes
 from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.loading.parts import Parts, load_parts, unknown_type
 from synapse_audit.model.loading.pipelines import is_pipeline, name_of, pipeline_parts
+from synapse_audit.model.loading.problem_type import MULTI
 
 if TYPE_CHECKING:
     from synapse_audit.model.classifier import Classifier
@@ -40,6 +41,9 @@ def opened(
     classifier = _wrapped(wrap, parts, name_of(source) if piped else str(source), loading.parts)
     if loading.label is not None:
         classifier = _one_label(classifier, loading.label)
+    elif parts.origin.get("problem_type") == MULTI:
+        decision = replace(classifier.decision, several=True)
+        classifier = replace(classifier, decision=decision)
     notes = (*classifier.notes, *parts.notes)
     read = replace(classifier, notes=notes, origin=parts.origin)
     if parts.device is not None:

@@ -19,7 +19,7 @@ from synapse_audit.model.loading.parts import (
     output_names,
     outputs,
 )
-from synapse_audit.model.loading.problem_type import problem_type
+from synapse_audit.model.loading.problem_type import MULTI, problem_type
 from synapse_audit.model.loading.text_inputs import text_inputs
 from synapse_audit.model.placement import device_of
 
@@ -35,7 +35,7 @@ def pipeline_parts(given: Any, reads: InputFormat, label: str | None = None) -> 
     """What a pipeline holds; a copy of its model where one ``label`` of several is to be audited.
 
     Raises:
-        ModelError: it does something else than classify texts with one label each.
+        ModelError: it does something else than classify texts.
         UsageError: token ids, or an input format that the model cannot read.
     """
     name = name_of(given)
@@ -45,7 +45,8 @@ def pipeline_parts(given: Any, reads: InputFormat, label: str | None = None) -> 
             "saved model: Classifier.load(folder)"
         )
     config = given.model.config
-    sigmoid = label is not None or outputs(config) == 1
+    stated = getattr(config, "problem_type", None)
+    sigmoid = label is not None or outputs(config) == 1 or stated == MULTI
     usual = "sigmoid" if sigmoid else "softmax"
     applied = str(given._postprocess_params.get("function_to_apply") or usual)
     applied = applied.rpartition(".")[2].lower()  # of a name, or of an enumeration

@@ -1,8 +1,8 @@
 """What a classifier was trained for, as far as its configuration or its logits tell.
 
-One label per input is audited, a softmax over the classes; or one output, a sigmoid; or one label
-of several, a sigmoid among others. A head with one sigmoid per class has the shape of a softmax
-head, so that only what is written, or how its logits lie, gives it away.
+One label per input is audited, a softmax over the classes; or one output, a sigmoid; or several
+labels, a sigmoid each, all of them or one. A head with one sigmoid per class has the shape of a
+softmax head, so that only what is written, or how its logits lie, gives it away.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def problem_type(source: str, config: Any, label: str | None = None) -> str:
         label: the one to be audited, of a model with several per input.
 
     Raises:
-        ModelError: for something else than one label per input, where no ``label`` is chosen.
+        ModelError: for something else than labels, or likely for several where nothing says so.
         UsageError: a label that the model does not have, or of a model with one per input.
     """
     stated, names = getattr(config, "problem_type", None), list(config.id2label.values())
@@ -55,17 +55,13 @@ def problem_type(source: str, config: Any, label: str | None = None) -> str:
     if len(names) == 1:
         return ONE_OUTPUT
     if stated == MULTI:
-        raise ModelError(
-            f"model '{source}' is trained for {MULTI} (problem_type in config.json); expected "
-            "--label NAME, for the audit of one label, present or absent (of all together there is "
-            f"none yet); labels: {', '.join(map(str, names))}"
-        )
+        return MULTI
     hint = None if stated else next(_hints(config.to_dict()), None)
     if hint is not None:
         raise ModelError(
             f"model '{source}' looks trained for several labels per input: its config.json has "
-            f"{hint} and no problem_type; expected --label NAME, or one label per input: where "
-            f'that is meant, write "problem_type": "{SINGLE}" into config.json'
+            f"{hint} and no problem_type; expected --label NAME, or one of them in config.json: "
+            f'"problem_type": "{MULTI}", or "{SINGLE}" where each input has one label'
         )
     return SINGLE if stated else NOT_STATED
 

@@ -11,6 +11,7 @@ from synapse_audit.pipeline.stages.named_neurons import check_named_neurons
 from synapse_audit.pipeline.stages.planning import Prepared, prepare, sources
 from synapse_audit.pipeline.stages.run import Run, Subject, identify
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, score_neurons
+from synapse_audit.pipeline.stages.several import for_several, not_covered
 from synapse_audit.pipeline.stages.sites import engine_of
 from synapse_audit.pipeline.stages.subject import (
     check_names,
@@ -38,7 +39,9 @@ __all__ = [
     "check_placed",
     "engine_of",
     "find_sufficient_sets",
+    "for_several",
     "identify",
+    "not_covered",
     "prepare",
     "read_subject",
     "represent",

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 
 from synapse_audit.artifacts import LabelledData, LayerStatistics, Predictions, Splits
+from synapse_audit.artifacts.label_sets import decoded
 from synapse_audit.data import check_label_map, exchanged_classes
 from synapse_audit.errors import ModelError
 from synapse_audit.model import BLOCK_OUTPUT
@@ -36,7 +38,7 @@ def represent(run: Run, subject: Subject) -> Extraction:
     where = places(classifier, sites)
     names = [*map(array_name, where), "head_input", "logits"]
     files = [f"activations/{name}.npy" for name in names]
-    if not run.has(*files, "activations/others.npz", "predictions.parquet"):
+    if not run.has(*files, "activations/others.npz", f"{_predictions_file(subject)}.parquet"):
         with run.progress.stage("clean pass", len(encoded)) as advance:
             found = extract(
                 classifier,
@@ -49,20 +51,36 @@ def represent(run: Run, subject: Subject) -> Extraction:
             )
         run.folder.publish("activations")
         run.folder.write_arrays("activations/others", _statistics_arrays(found))
-        clean = Predictions(data.labels, found.logits, classifier.decision.shift)
-        run.folder.write_table("predictions", _predictions_table(data, clean, splits))
+        clean = predictions_of(subject, found.logits)
+        table = set_predictions_table if subject.several else _predictions_table
+        run.folder.write_table(_predictions_file(subject), table(data, clean, splits))
     arrays = {name: run.folder.read_array(f"activations/{name}") for name in names}
     arrays["logits"] = np.asarray(arrays["logits"])
     others = run.folder.read_arrays("activations/others")
     statistics = {place: LayerStatistics(*others[array_name(place)]) for place in where}
     _check_logits(classifier.name, arrays["logits"])
-    predicted = arrays["logits"].argmax(axis=1)
+    if not subject.several:
+        _check_classes(run, subject, arrays["logits"])
+    return assemble(classifier, sites, arrays, statistics)
+
+
+def predictions_of(subject: Subject, logits: np.ndarray) -> Predictions:
+    """What the untouched model says of every example, beside the class or labels that it has."""
+    decision = subject.classifier.decision
+    return Predictions(subject.data.truth, logits, decision.shift, decision.several)
+
+
+def _predictions_file(subject: Subject) -> str:
+    return "set_predictions" if subject.several else "predictions"
+
+
+def _check_classes(run: Run, subject: Subject, logits: np.ndarray) -> None:
+    """Holds labels and predictions against each other."""
+    data, predicted = subject.data, logits.argmax(axis=1)
     check_label_map(data.labels, predicted, data.classes)
     run.warn(exchanged_classes(data.labels, predicted, data.classes))
-    if classifier.origin.get("problem_type") != SINGLE:
-        clean = Predictions(data.labels, arrays["logits"], classifier.decision.shift)
-        run.warn(doubts_of_softmax(clean.model_logits))
-    return assemble(classifier, sites, arrays, statistics)
+    if subject.classifier.origin.get("problem_type") != SINGLE:
+        run.warn(doubts_of_softmax(predictions_of(subject, logits).model_logits))
 
 
 def _check_logits(name: str, logits: np.ndarray) -> None:
@@ -109,5 +127,25 @@ def _predictions_table(data: LabelledData, clean: Predictions, splits: Splits) -
             "weight": data.weights,
             **({} if data.groups is None else {"group": data.groups}),
             **{f"logit_{i}": given[:, i] for i in range(given.shape[1])},
+        }
+    )
+
+
+def set_predictions_table(data: LabelledData, clean: Predictions, splits: Splits) -> pd.DataFrame:
+    """``set_predictions.parquet``: one row per example and label."""
+    present, said = (decoded(sets, len(data.classes)) for sets in (clean.labels, clean.predicted))
+    each = len(data.classes)
+    split = splits_table(data, splits)["split"].to_numpy()
+    return pd.DataFrame(
+        {
+            "example": np.repeat(np.arange(len(data)), each),
+            "split": np.repeat(split, each),
+            "label": np.tile(data.classes, len(data)),
+            "present": present.ravel(),
+            "predicted": said.ravel(),
+            "probability": expit(clean.model_logits.astype(np.float64)).ravel(),
+            "margin": clean.logits.ravel(),
+            "weight": np.repeat(data.weights, each),
+            **({} if data.groups is None else {"group": np.repeat(data.groups, each).astype(str)}),
         }
     )

@@ -23,11 +23,13 @@ from synapse_audit.artifacts import (
 from synapse_audit.effects import METRICS, Estimates, Tables, measure, untouched
 from synapse_audit.effects.calibration import fit_temperature
 from synapse_audit.effects.class_rates import class_rates
-from synapse_audit.findings import FINDINGS
+from synapse_audit.findings import FINDINGS, SET_FINDINGS
 from synapse_audit.interventions.edits import every_weight, weights_of
 from synapse_audit.memory import release_memory
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import Extraction
+from synapse_audit.pipeline.stages.clean_pass import predictions_of
+from synapse_audit.pipeline.stages.label_probes import write_label_probes
 from synapse_audit.pipeline.stages.planning import Prepared
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons
@@ -63,7 +65,7 @@ def write_findings(
     evidence = replace(evidence, typed=_placed(typed, subject.splits), membership=membership)
     findings = interpret(run, evidence)
     summary = summarise(subject.classifier, evidence, prepared, findings)
-    recommended = advise(_saved(run, summary, findings))
+    recommended = [] if subject.several else advise(_saved(run, summary, findings))
     run.folder.write_table("findings/advice.recommendations", as_table(recommended))
     run.folder.write_json("summary", summary | {"advice": as_summary(recommended)})
     run.folder.update_manifest(
@@ -88,6 +90,8 @@ def gather(
     shift = classifier.decision.shift
     sample = evaluated(run, subject, found)
     tables = _measured(run, sample, plan, outcomes, data.classes)
+    if subject.several:
+        write_label_probes(run, subject, found.activations, learned.probes, sample.resampled)
     return Evidence(
         classes=data.classes,
         grid=run.config.grid,
@@ -112,9 +116,10 @@ def gather(
         pooled=np.asarray(found.activations.layers[-1][splits.evaluate]),
         strata=_strata(run, classifier),
         benign=run.config.benign,
-        temperature=_temperature(Predictions(data.labels, found.logits, shift), data, splits),
+        temperature=_temperature(subject, found),
         slices=_slices(data, splits),
         groups=sample.groups,
+        label_strata=sample.strata,
     )
 
 
@@ -127,23 +132,25 @@ class Evaluated(NamedTuple):
     """Which examples belong together; None where nothing says so."""
     resampled: Float32[np.ndarray, "evaluate resamples"]
     """One matrix for every interval of the run, so that differences are paired."""
+    strata: Int[np.ndarray, " evaluate"] | None = None
+    """By what examples with sets of labels are resampled; None where each has one class."""
 
 
 def evaluated(run: Run, subject: Subject, found: Extraction) -> Evaluated:
     """Clean predictions, weights and resamples of the ``evaluate`` examples."""
     data, rows = subject.data, subject.splits.evaluate
-    shift = subject.classifier.decision.shift
-    predictions = Predictions(data.labels, found.logits, shift).take(rows)
+    predictions = predictions_of(subject, found.logits).take(rows)
     groups = None if data.groups is None else data.groups[rows]
     resampled = resampled_weights(
-        predictions.labels,
+        data.labels[rows],
         data.weights[rows],
         groups=groups,
         resamples=run.config.resamples,
         seed=run.config.seed,
         allocate=run.folder.scratch,
     )
-    return Evaluated(predictions, data.weights[rows], groups, resampled)
+    strata = data.labels[rows] if subject.several else None
+    return Evaluated(predictions, data.weights[rows], groups, resampled, strata)
 
 
 def _measured(
@@ -159,6 +166,7 @@ def _measured(
             resampled=sample.resampled,
             classes=classes,
             tests=run.config.grid.tests,
+            strata=sample.strata,
         )
         run.folder.write_table("effects", tables.effects)
         run.folder.write_table("class_effects", tables.class_effects)
@@ -192,17 +200,20 @@ def _slices(data: LabelledData, splits: Splits) -> dict[str, pd.Categorical]:
     return {n: pd.Categorical(data.slices[n][splits.evaluate], known[n]) for n in known}
 
 
-def _temperature(every: Predictions, data: LabelledData, splits: Splits) -> float:
-    """Chosen on ``select``, as every choice is."""
-    chosen = every.take(splits.select)
-    return fit_temperature(chosen.model_logits, chosen.labels, data.weights[splits.select])
+def _temperature(subject: Subject, found: Extraction) -> float | None:
+    """Chosen on ``select``, as every choice is; of a softmax alone."""
+    if subject.several:
+        return None
+    rows = subject.splits.select
+    chosen = predictions_of(subject, found.logits).take(rows)
+    return fit_temperature(chosen.model_logits, chosen.labels, subject.data.weights[rows])
 
 
 def interpret(run: Run, evidence: Evidence) -> list[Finding]:
-    """Every finding of ``FINDINGS``, its tables written to ``findings/``."""
-    found = []
-    with run.progress.stage("findings", len(FINDINGS)) as advance:
-        for name, finding in FINDINGS.items():
+    """Every finding of ``FINDINGS`` (``SET_FINDINGS``), its tables written to ``findings/``."""
+    found, table_of = [], SET_FINDINGS if evidence.predictions.several else FINDINGS
+    with run.progress.stage("findings", len(table_of)) as advance:
+        for name, finding in table_of.items():
             found.append(finding(evidence))
             for table, rows in found[-1].tables.items():
                 run.folder.write_table(f"findings/{name}.{table}", rows)
@@ -220,7 +231,7 @@ def summarise(
         "model": classifier.name,
         "classes": list(evidence.classes),
         "n_evaluate": len(evidence.weights),
-        "clean": _clean(evidence),
+        "clean": {} if evidence.predictions.several else _clean(evidence),
     }
     for finding in findings:
         summary |= finding.summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import version
@@ -74,6 +74,12 @@ class Run:
             }
             self.folder.update_manifest(times=self.times)
 
+    def leave_out(self, what: Sequence[str]) -> None:
+        """Shows what several labels together leave out; ``not_covered`` of the manifest."""
+        for one in what:
+            self.progress.note(f"not covered for several labels together (--label NAME): {one}")
+        self.folder.update_manifest(not_covered=list(what))
+
     def warn(self, texts: Iterable[str]) -> None:
         """Shows what a user should know before trusting the figures, and keeps it.
 
@@ -100,6 +106,11 @@ class Subject:
     """Output index of the class that means no alarm, where one was named."""
     tokenizer_check: TokenizerCheck = NOT_COMPARED
     """Inputs that the model reads exactly as others."""
+
+    @property
+    def several(self) -> bool:
+        """Whether each example has a set of labels, every one of which is decided by itself."""
+        return self.classifier.decision.several
 
     @property
     def evaluated(self) -> Int[np.ndarray, " evaluate"]:
@@ -224,13 +235,14 @@ def _taken_for(classifier: Classifier) -> str:
 def _decision(classifier: Classifier) -> dict[str, Any]:
     """The manifest's ``decision``, where it is another than the highest of several logits."""
     decision, names = classifier.decision, classifier.classes
-    if not decision.one_output and not decision.thresholds:
+    if not decision.one_output and not decision.thresholds and not decision.several:
         return {}
     return {
         "decision": {
             "rule": decision.in_words(names),
             "outputs": 1 if decision.one_output else len(names),
             "label": decision.label,
+            **({"several": True} if decision.several else {}),
             "thresholds": dict(zip(names, decision.thresholds or (0.5,) * len(names), strict=True)),
         }
     }

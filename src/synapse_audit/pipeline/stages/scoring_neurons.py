@@ -13,7 +13,7 @@ from synapse_audit.pipeline.stages.attributions import attribute_fit
 from synapse_audit.pipeline.stages.probes import fit_all
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.sites import statistics_of
-from synapse_audit.rankings import ATTRIBUTED, RANKINGS, RankingContext, rank, ranking_table
+from synapse_audit.rankings import ACROSS, ATTRIBUTED, RANKINGS, RankingContext, rank, ranking_table
 from synapse_audit.rankings.attributions import Attributions
 
 
@@ -74,5 +74,7 @@ def rank_all(run: Run, context: RankingContext) -> dict[str, Ranking]:
 
 
 def _wanted(name: str, run: Run, context: RankingContext) -> bool:
+    if context.sets is not None and name in ACROSS:
+        return False  # one softmax over all blocks
     known = name not in ATTRIBUTED or context.attributions is not None
     return known or name in (*run.config.grid.rankings, *run.config.grid.compared)

@@ -29,7 +29,7 @@ def statistics_of(
         name: layer_statistics(
             held,
             splits,
-            labels=data.labels,
+            labels=None if subject.several else data.labels,
             classes=data.classes,
             allocate=run.folder.scratch,
         )

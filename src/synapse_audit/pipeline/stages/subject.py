@@ -21,6 +21,7 @@ from synapse_audit.model import (
     vocabulary_size,
 )
 from synapse_audit.pipeline.stages.run import Subject
+from synapse_audit.pipeline.stages.several import for_several
 from synapse_audit.pipeline.stages.tokenizer_check import check_tokenizer
 from synapse_audit.pipeline.stages.windows import by_window
 from synapse_audit.plan import check_classes
@@ -87,6 +88,8 @@ def read_subject(config: AuditConfig) -> Subject:
     classifier = read_classifier(config)
     if not any(classifier.decision.unnamed):  # else the labels may name them
         check_named_classes(config, classifier)  # before the data is read
+    if classifier.decision.several:
+        for_several(config)  # refuses what does not carry over
     rows = read_data(config, classifier)
     classifier = check_named_classes(config, replace(classifier, classes=rows.classes))
     return subject_of(classifier, rows, seed=config.seed, benign=config.benign)
@@ -117,6 +120,7 @@ def subject_of(
         DataError: too few rows of a class.
     """
     check_classes(classifier, rows.classes)
+    _check_sets(classifier, rows)
     read = classifier.encode(rows.inputs)
     check = check_tokenizer(rows.inputs, read)
     data, encoded = by_window(rows, read)
@@ -125,6 +129,18 @@ def subject_of(
     splits = split(data, seed=seed)
     data = replace(data, weights=split_weights(data, splits))
     return Subject(noted, data, splits, encoded, benign_index(benign, classifier), check)
+
+
+def _check_sets(classifier: Classifier, rows: LabelledData) -> None:
+    several = classifier.decision.several
+    if several != (rows.sets is not None):
+        given, wanted = (
+            ("one class", "several labels") if several else ("several labels", "one class")
+        )
+        raise UsageError(
+            f"data with {given} per example given; '{classifier.name}' decides {wanted}; expected "
+            f"load_data(…, several={several})"
+        )
 
 
 def read_classifier(config: AuditConfig) -> Classifier:
@@ -191,6 +207,7 @@ def read_data(config: AuditConfig, classifier: Classifier) -> LabelledData:
         vocabulary=vocabulary_size(classifier.model) if config.tokens == "ids" else None,
         modality=classifier.modality,
         one_of=one_of(classifier),
+        several=classifier.decision.several,
         unnamed=classifier.decision.unnamed,
     )
 

@@ -11,6 +11,7 @@ from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, context_of
 from synapse_audit.probes import sufficiency
 from synapse_audit.rankings.stability import stability
+from synapse_audit.tables.run import SUFFICIENCY
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,8 @@ def find_sufficient_sets(
     run: Run, subject: Subject, found: Extraction, learned: ScoredNeurons
 ) -> SufficientSets:
     """Sufficient sets of the headline ranking, and how steady each ranking is."""
+    if subject.several:
+        return SufficientSets(SUFFICIENCY.empty(), None)
     return SufficientSets(
         suffice(run, subject, found, learned), steady(run, subject, found, learned)
     )

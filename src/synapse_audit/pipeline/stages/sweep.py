@@ -57,7 +57,7 @@ def _sweep(
     run: Run, subject: Subject, engine: Engine, prepared: Prepared, execute: Execute
 ) -> tuple[Plan, Outcomes]:
     plan, rows, config = prepared.plan, subject.evaluated, run.config
-    encoded, labels = subject.encoded, subject.data.labels
+    encoded, labels = subject.encoded, subject.data.truth
     allocate = run.folder.allocate(OUTCOMES)
     if not prepared.chosen.all_exact or prepared.sampled:
         with _first_phase(run, engine, prepared) as cheap:
@@ -75,7 +75,7 @@ def _sweep(
                 execute=execute,
                 allocate=allocate,
             )
-    board = blank(len(plan.actions), len(rows), engine.benign, allocate)
+    board = blank(len(plan.actions), len(rows), engine.fields, allocate)
     with run.progress.stage("interventions", len(plan.actions) * len(rows)) as advance:
         return plan, sweep(
             engine,

@@ -11,6 +11,13 @@ from datetime import datetime
 
 from synapse_audit.report.cover.advised import advised
 from synapse_audit.report.cover.guarantees import guaranteed
+from synapse_audit.report.cover.label_sets import (
+    fragile_label,
+    label_guaranteed,
+    label_spare,
+    labelled,
+    switched,
+)
 from synapse_audit.report.cover.model import accurate, alarms, fragile, spare
 from synapse_audit.report.cover.steps import steps
 from synapse_audit.report.cover.tampering import cheapest
@@ -33,13 +40,24 @@ ROWS: dict[str, Callable[[Result], Row | None]] = {
 }
 """Name → the row, or None where the question was not asked of this run; in reading order."""
 
+SET_ROWS: dict[str, Callable[[Result], Row | None]] = {
+    "accurate": labelled,
+    "spare": label_spare,
+    "fragile": fragile_label,
+    "cheapest": switched,
+    "guaranteed": label_guaranteed,
+    "trusted": trusted,
+}
+"""The same of a run with several labels per example."""
+
 VERDICT = ("accurate", "fragile", "cheapest")
 """Rows whose short answers make the verdict."""
 
 
 def cover(result: Result) -> Cover:
     """Facts, verdict, rows and next steps of a run, as far as it holds them."""
-    built = {name: row(result) for name, row in ROWS.items()}
+    table = SET_ROWS if saved.several(result) else ROWS
+    built = {name: row(result) for name, row in table.items()}
     rows = {name: row for name, row in built.items() if row is not None}
     return Cover(_facts(result), _verdict(rows), tuple(rows.values()), steps(result))
 
@@ -68,7 +86,8 @@ def _shape(result: Result) -> str:
 def _data(result: Result) -> str:
     name, n = data_name(result), saved.dig(result.summary, "n_evaluate")
     classes = saved.classes(result)
-    counted = [prose.plural(len(classes), "class", "classes")] if classes else []
+    words = ("label",) if saved.several(result) else ("class", "classes")
+    counted = [prose.plural(len(classes), *words)] if classes else []
     counted += [f"{prose.whole(n)} examples evaluated"] if n else []
     return f"{name}: {', '.join(counted)}" if name and counted else name or ", ".join(counted)
 

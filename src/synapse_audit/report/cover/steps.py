@@ -21,7 +21,8 @@ MOST = 4
 
 def steps(result: Result) -> tuple[Step, ...]:
     """The first few that apply, the most useful first."""
-    found = (step(result) for step in STEPS) if result.manifest else ()
+    table = SET_STEPS if saved.several(result) else STEPS
+    found = (step(result) for step in table) if result.manifest else ()
     return tuple(step for step in found if step)[:MOST]
 
 
@@ -39,6 +40,21 @@ def _more_examples(result: Result) -> Step | None:
         for name, n in add.items()
     ]
     return Step(f"Narrow the widest intervals. {prose.listing(said)}.")
+
+
+def _one_label(result: Result) -> Step | None:
+    text = (
+        "Audit one label by itself, with all that is not covered for several together (attacks on "
+        "the input, bit flips, guards, certificates of states)."
+    )
+    return Step(text, run_command(result, label="NAME"))
+
+
+def _tests_of_sets(result: Result) -> Step | None:
+    if saved.facts(result).preset != "quick":
+        return None
+    text = "Test the comparisons with random controls (--dry-run shows the expected time first)."
+    return Step(text, run_command(result, preset="standard"))
 
 
 def _tests(result: Result) -> Step | None:
@@ -101,3 +117,6 @@ STEPS: tuple[Callable[[Result], Step | None], ...] = (
     _seeds,
 )
 """The most useful first."""
+
+SET_STEPS: tuple[Callable[[Result], Step | None], ...] = (_budget, _tests_of_sets, _one_label)
+"""The same of a run with several labels per example."""

@@ -25,6 +25,9 @@ CHAPTERS = {
 }
 """Anchor → title, in reading order."""
 
+LAST = "trust"
+"""The chapter that says what an audit leaves out."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -55,10 +58,23 @@ def chapters(entries: Mapping[str, Entry], result: Result) -> dict[str, Chapter]
                 missing(entry, built[name], result)
                 for name, entry in entries.items()
                 if entry.chapter == key and not built[name].ran and _may(entry, result)
-            ),
+            )
+            + (_not_covered(result) if key == LAST else ()),
         )
         for key, title in CHAPTERS.items()
     }
+
+
+def _not_covered(result: Result) -> tuple[Missing, ...]:
+    """What this kind of audit leaves out, one line each."""
+    lines = result.manifest.get("not_covered")
+    if not isinstance(lines, list):
+        return ()
+    command = run_command(result, label="NAME")
+    return tuple(
+        Missing(prose.plain(line), "not covered for several labels together", command)
+        for line in lines
+    )
 
 
 def _may(entry: Entry, result: Result) -> bool:

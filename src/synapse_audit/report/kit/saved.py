@@ -66,6 +66,11 @@ def classes(result: Result) -> tuple[str, ...]:
     return tuple(str(name) for name in dig(result.summary, "classes") or ())
 
 
+def several(result: Result) -> bool:
+    """Whether every example has a set of labels, each decided by itself."""
+    return bool(dig(result.manifest, "decision", "several"))
+
+
 def columns_of(table: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """The table with at least these columns; absent ones are NaN."""
     return table.reindex(columns=list(dict.fromkeys([*table.columns, *columns])))

@@ -83,6 +83,7 @@ HOMES = {
     "schema": "Versions, device and time",
     "truncated": "What was audited",
     "warnings": "What was audited",
+    "not_covered": "What was audited",
     "versions": "Versions, device and time",
     "finished": "Versions, device and time",
     "device": "Versions, device and time",

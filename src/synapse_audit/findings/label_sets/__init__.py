@@ -1,0 +1,1 @@
+"""Findings of models with several labels per example, each decided by itself."""
