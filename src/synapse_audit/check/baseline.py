@@ -87,7 +87,8 @@ class Against:
     def why_refused(self, keys: Keys) -> str:
         """Why the comparison would mislead; empty where it does not."""
         settings = "" if keys[0] == BASELINE else self.common.other_settings(keys)
-        return self.common.why_not_paired() or settings
+        why = self.common.why_not_paired() or settings
+        return f"the baseline does not compare: {why}" if why else ""
 
     def _paired(self, keys: Keys) -> Figure | None:
         """The paired drop of a figure that is paired."""

@@ -92,7 +92,7 @@ def _answer(
 
 def _unpaired(figure: Figure) -> str:
     """That an interval is wider than necessary, and why."""
-    why = figure.beside.get(UNPAIRED)
+    why = figure.beside.get(UNPAIRED) if figure.bounded else None
     return f"; not paired, so with a wider interval: {why}" if why else ""
 
 

@@ -72,7 +72,9 @@ def _what_would(turned: Figure, least: float, n: int, of: str) -> str:
     rests = turned.n or n
     needed = examples_needed(turned, least, rests)
     if needed is None:
-        return "it lies on the bound, which no number of examples would settle"
+        return (
+            "it was measured on the bound itself, so how many examples would settle it is unknown"
+        )
     side = "supported" if turned.value >= least else "contradicted"
     return f"about {needed:,} examples{of} would show it {side} ({rests:,} now)"
 

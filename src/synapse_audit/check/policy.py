@@ -53,7 +53,11 @@ class Rule(BaseModel):
     def title(self) -> str:
         """The rule in words."""
         kind, value = self.bound
-        said = {"at_least": "at least", "at_most": "at most", "max_regression": "no worse by"}
+        said = {
+            "at_least": "at least",
+            "at_most": "at most",
+            "max_regression": "no worse by more than",
+        }
         return self.name or f"{self.figure} {said[kind]} {value:g}"
 
     @property

@@ -15,6 +15,10 @@ MARKS: dict[Verdict, str] = {"supported": "✓", "contradicted": "✗", "not sho
 def headline(report: Report) -> str:
     """The outcome in one line."""
     parts = [f"{report.count(v)} {v}" for v in MARKS]
+    warnings = sum(_is_warning(answer) for answer in report.answers)
+    parts[-1] += (
+        f" ({warnings} as {'a warning' if warnings == 1 else 'warnings'})" if warnings else ""
+    )
     return f"{'passed' if report.passed else 'failed'}: {', '.join(parts)}"
 
 

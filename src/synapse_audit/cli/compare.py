@@ -26,13 +26,14 @@ def compare(
     No model is needed.
     """
     from synapse_audit import compare as room
-    from synapse_audit.store import finished, write_text
+    from synapse_audit.store import finished, using, write_text
 
     if format not in FORMATS:
         raise UsageError(f"format '{format}' given; {choices(format, FORMATS)}")
     if len(runs) < 2:
         raise UsageError(f"{len(runs)} run given; expected at least 2 run folders")
-    found = room.compare([finished(run) for run in runs])
+    with using(*runs):
+        found = room.compare([finished(run) for run in runs])
     if format == "text":
         lines = list(room.sentences(found))
     else:
@@ -40,6 +41,9 @@ def compare(
     for line in lines:
         show(line)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_text(out, room.page(found))
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            write_text(out, room.page(found))
+        except OSError as error:
+            raise UsageError(f"output '{out}' cannot be written: {error.strerror}") from error
         show(str(out))

@@ -25,16 +25,18 @@ def evidence(
     conformity. No model is needed.
     """
     from synapse_audit.evidence import FILES, LOGS
-    from synapse_audit.store import finished, write_text
+    from synapse_audit.store import finished, using, write_text
 
     if log is not None and log not in LOGS:
         raise UsageError(f"log '{log}' given; {choices(log, LOGS)}")
     found = finished(run)
     folder = out or run / "evidence"
     for name, make in FILES.items():
+        with using(run):
+            text = make(found)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_text(folder / name, make(found))
+            write_text(folder / name, text)
         except OSError as error:
             raise UsageError(
                 f"output '{folder / name}' cannot be written: {error.strerror}"

@@ -13,7 +13,9 @@ from synapse_audit.cli.printing import show
 def policy(run: Annotated[Path, typer.Argument(help="Run folder.")]) -> None:
     """Print a commented policy that this run meets, with margins; send it to a file."""
     from synapse_audit.check import suggested_policy
-    from synapse_audit.store import finished
+    from synapse_audit.store import finished, using
 
-    for line in suggested_policy(finished(run)).splitlines():
+    with using(run):
+        text = suggested_policy(finished(run))
+    for line in text.splitlines():
         show(line)

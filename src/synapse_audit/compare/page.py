@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -15,7 +15,7 @@ from synapse_audit.report.kit.contents import Chapter, Contents, Cover, Group, P
 from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.page import as_html
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
-from synapse_audit.report.kit.theme import SERIES
+from synapse_audit.report.kit.theme import SERIES, Style
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Figure, walk
 
@@ -90,7 +90,8 @@ def _found(found: Comparison) -> Section:
 
 def _answers(found: Comparison) -> Section:
     flips, changes = flips_table(found), changes_table(found)
-    panels = list(_class_panels(changes))
+    styles = {name: SERIES[i % len(SERIES)] for i, name in enumerate(found.names)}
+    panels = list(_class_panels(changes, styles))
     return Section(
         label="Answers",
         heading="Which answers changed, and in which direction?",
@@ -103,20 +104,22 @@ def _answers(found: Comparison) -> Section:
     )
 
 
-def _class_panels(changes: pd.DataFrame) -> Iterator[tuple[Plot, list[Line]]]:
+def _class_panels(
+    changes: pd.DataFrame, styles: Mapping[str, Style]
+) -> Iterator[tuple[Plot, list[Line]]]:
     for measure in ("recall", "precision"):
         rows = changes[(changes["figure"] == measure) & changes["class"].notna()]
         names = list(dict.fromkeys(rows["class"]))
         series = [
             Line(
                 str(run),
-                SERIES[i % len(SERIES)],
+                styles[str(run)],
                 list(range(len(part))),
                 part["change"].tolist(),
                 part["change_low"].tolist(),
                 part["change_high"].tolist(),
             )
-            for i, (run, part) in enumerate(rows.groupby("run", sort=False))
+            for run, part in rows.groupby("run", sort=False)
         ]
         alt = f"Change of {measure}: {prose.figures(rows['class'], rows['change'])}"
         title = f"Change of {measure} per class"

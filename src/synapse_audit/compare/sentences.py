@@ -38,11 +38,12 @@ def _flips(pair: Pair, first: str) -> str:
     weighted = abs(every.rate.value - every.flips / every.n) > 1e-9
     how = ", weighted to the data's class shares" if weighted else ""
     others = every.flips - every.lost - every.won
+    rest = f", {others} went from one wrong class to another" if others else ""
     return (
         f"{prose.plain(pair.name)} names another class than {prose.plain(first)} for {rate} of the "
         f"examples{how} ({prose.whole(every.flips)} of {prose.whole(every.n)} evaluated): "
-        f"{every.lost} right answers became wrong, {every.won} wrong ones right (McNemar {p}), "
-        f"{others} went from one wrong class to another."
+        f"{every.lost} right answers became wrong, {every.won} wrong ones right "
+        f"(McNemar {p}){rest}."
     )
 
 

@@ -26,7 +26,7 @@ def difference(first: Figure, second: Figure, *, of: int = 1) -> Figure:
     value = second.value - first.value
     reason = first.reason or second.reason
     if not (first.bounded and second.bounded):
-        return Figure(value, reason=reason or "a figure without an interval")
+        return Figure(value, reason=reason or "one of the two figures has no interval")
     wider = float(stats.norm.ppf(1 - 0.025 / of) / stats.norm.ppf(0.975))
     below = wider * math.hypot(second.value - second.low, first.high - first.value)
     above = wider * math.hypot(second.high - second.value, first.value - first.low)

@@ -65,8 +65,8 @@ def refused(path: Path, reason: str) -> RunFolderError:
 
 
 @contextmanager
-def using(folder: Path) -> Iterator[None]:
-    """Turns what goes wrong with the contents of a run's files into one line.
+def using(*folders: Path) -> Iterator[None]:
+    """Turns what goes wrong with the contents of one or more runs' files into one line.
 
     For whoever reads a run of anybody's: values that no check foresaw end up here. The error of the
     library is the cause of the one that is raised.
@@ -77,8 +77,9 @@ def using(folder: Path) -> Iterator[None]:
         raise
     except Exception as error:
         what = f"{type(error).__name__}: {first_line(error)[:200]}"
+        named = " or ".join(f"'{folder}'" for folder in folders)
         raise RunFolderError(
-            f"run '{folder}' holds tables that do not fit together ({what}); expected those of a "
+            f"run {named} holds tables that do not fit together ({what}); expected those of a "
             "finished run, as this version writes them: repeat its command. If that is what it is, "
             "this is a bug"
         ) from error
