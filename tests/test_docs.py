@@ -12,6 +12,7 @@ import pytest
 import typer
 import yaml
 
+from synapse_audit import Classifier
 from synapse_audit.cli.main import app
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -147,6 +148,26 @@ def test_python_in_the_tasks_is_python(page: Path) -> None:
     for language, code in FENCE.findall(page.read_text(encoding="utf-8")):
         if language == "python":
             ast.parse(code)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch.ao announces its end
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_int8_and_pruned_models_of_the_docs_are_made(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    int8, pruned = (code for language, code in FENCE.findall(text) if language == "python")
+    (tmp_path / "model-fp32").symlink_to(tiny_folder)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    exec(int8, names)
+    made = names["classifier"]()
+    kinds = {type(module).__module__ for module in made.model.base_model.encoder.modules()}
+    assert any("quantized" in kind for kind in kinds)
+    exec(pruned, {})
+    weight = Classifier.load(tmp_path / "model-pruned").model.base_model.encoder
+    shares = [float((w == 0).float().mean()) for w in weight.parameters() if w.ndim == 2]
+    assert shares and all(share == pytest.approx(0.5, abs=0.02) for share in shares)
 
 
 def test_the_readme_of_the_package_index_has_no_relative_link_and_keeps_the_words() -> None:

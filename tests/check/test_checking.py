@@ -11,6 +11,7 @@ from cli.calling import CommandLine
 from compare.saved_runs import CLASSES, save_run
 
 from synapse_audit.check import check, read_policy, suggested_policy
+from synapse_audit.store import finished
 from synapse_audit.summary import Figure, dotted, walk
 
 from .policies import FIGURES, VERDICTS, policy_of, rule
@@ -138,8 +139,6 @@ def test_an_output_that_cannot_be_written(cli: CommandLine, run: Path, tmp_path:
 
 
 def test_a_run_meets_the_policy_made_from_it(run: Path, tmp_path: Path) -> None:
-    from synapse_audit.store import finished
-
     result = finished(run)
     text = suggested_policy(result)
     report = check(result, read_policy(policy_of(tmp_path, text)))
@@ -186,6 +185,26 @@ def test_flips_and_regressions_are_paired(tmp_path: Path) -> None:
     assert against(tmp_path, text) == expected
 
 
+def test_a_figure_that_is_not_paired_says_so_and_why(tmp_path: Path) -> None:
+    labels = LABELS.tolist()
+    one = save_run(tmp_path / "one", labels, labels, figures=FIGURES)
+    other = save_run(tmp_path / "two", labels, with_wrong(40).tolist(), figures=FIGURES)
+    text = rule("redundancy.half_point", max_regression=0.05)
+    text += rule("clean.accuracy", max_regression=0.05)
+    found = check(other, read_policy(policy_of(tmp_path, text)), one).answers
+    assert found[0].why.endswith(
+        "; not paired, so with a wider interval: runs do not hold it example by example"
+    )
+    assert "paired" not in found[1].why
+
+
+def test_a_figure_added_after_the_run_was_written_is_not_shown(run: Path, tmp_path: Path) -> None:
+    report = check(finished(run), read_policy(policy_of(tmp_path, rule("typed.any", at_most=0.1))))
+    (answer,) = report.answers
+    assert answer.verdict == "not shown"
+    assert answer.why == "the run was written before 'typed' was added: audit again"
+
+
 def test_rules_that_another_grid_would_falsify_are_not_decided(tmp_path: Path) -> None:
     text = rule("redundancy.plateau", max_regression=0.9) + rule("baseline.flip_rate", at_most=0.5)
     assert against(tmp_path, text, fractions=(0.2,)) == ["not shown", "supported"]
@@ -208,8 +227,6 @@ def test_a_regression_of_what_has_no_direction_is_refused(
 
 
 def test_every_figure_of_a_run_can_be_named(run: Path, tmp_path: Path) -> None:
-    from synapse_audit.store import finished
-
     result = finished(run)
     known = [keys for keys, figure in walk(result.summary) if figure.known]
     assert len(known) > 5 and CLASSES[3] in known[-2]
