@@ -1,15 +1,15 @@
 """What a guard costs per input, and its detector beside pytorch-ood's where that is installed.
 
-Cost: processor time of the guarded model over that of the host on the same batches, in turn. Canary
-checks, once in so many calls, are timed apart. Detector: area under the curve of clean against
-attacked inputs; pytorch-ood's Mahalanobis and KNN read the final layer's pooled state, as they are
-published, ours read every layer.
+Cost: processor time of the guarded model over that of the host on the same batches, in turn.
+Checksums and canaries, once in so many calls, are timed apart. Detector: area under the curve of
+clean against attacked inputs, and inputs that alarm at the same threshold from ``select``;
+pytorch-ood's Mahalanobis and KNN on the final layer's pooled state, as they are published, and at
+every place, where ours reads.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,18 @@ from subjects import SHARED_MODELS, default_models
 
 from synapse_audit import demo
 from synapse_audit.data import load_data, split
+from synapse_audit.errors import UsageError
 from synapse_audit.guard import GuardedModel, GuardSettings
 from synapse_audit.guard.attacks import all_attacks
 from synapse_audit.guard.building import CleanStates, make_guard
 from synapse_audit.guard.cost import overhead
-from synapse_audit.model import Batch, Classifier, Encoded
+from synapse_audit.guard.gradient import gradient_attacks
+from synapse_audit.guard.other_detectors import fit_scores, pytorch_ood
+from synapse_audit.model import Classifier, Encoded
 from synapse_audit.model.activations import extract
 
-Scorer = Callable[[torch.Tensor], torch.Tensor]
+EXAMPLES, DRAWS = 100, 1
+"""Of ``evaluate``; of each random attack."""
 
 
 def subject(name: str, rows: int) -> tuple[Classifier, Encoded, CleanStates]:
@@ -43,40 +47,44 @@ def subject(name: str, rows: int) -> tuple[Classifier, Encoded, CleanStates]:
     return classifier, encoded, CleanStates(states, found.logits, *parts, labels=data.labels)
 
 
-def baselines(states: np.ndarray, predicted: np.ndarray) -> Mapping[str, Scorer]:
-    """pytorch-ood's detectors on the final layer, fitted on clean states; none if not installed."""
+def detectors(guarded: GuardedModel, clean: CleanStates) -> dict[str, Any]:
+    """Ours, and pytorch-ood's on the final layer and at every place; ours alone without it."""
+    found: dict[str, Any] = {"ours": guarded.scores}
     try:
-        from pytorch_ood.detector import KNN, Mahalanobis
-    except ImportError:
-        return {}
-    features, labels = torch.from_numpy(states).float(), torch.from_numpy(predicted)
-    found: dict[str, Scorer] = {}
-    for detector in (Mahalanobis(None), KNN(None)):
-        detector.fit_features(features, labels)
-        found[f"pytorch-ood {type(detector).__name__}"] = detector.predict_features
+        known = pytorch_ood()
+    except UsageError as error:
+        print(error)
+        return found
+    last = guarded.classifier.n_layers
+    for name, make in known.items():
+        found[f"{name}, last"] = fit_scores(make, clean, places=[last])
+        found[f"{name}, all"] = fit_scores(make, clean)
     return found
 
 
 def detection(guarded: GuardedModel, encoded: Encoded, clean: CleanStates) -> list[dict[str, Any]]:
-    """Areas under the curve per attack, ours and the baselines'."""
-    rows = clean.evaluate[:100]
-    batch = guarded.classifier.collate(encoded, rows)
-    fit, last = clean.fit, guarded.classifier.n_layers
-    others = baselines(clean.places[last][fit], clean.logits[fit].argmax(axis=1))
+    """Areas under the curve per attack and detector, and which of them is largest."""
+    batch = guarded.classifier.collate(encoded, clean.evaluate[:EXAMPLES])
+    others = detectors(guarded, clean)
 
-    def scores(batch: Batch) -> dict[str, np.ndarray]:
+    def scores() -> dict[str, np.ndarray]:
         with torch.no_grad():
-            pooled = guarded.look(batch).pooled
-        ours = {"combined": guarded.scores(pooled).numpy()}
-        return ours | {n: np.asarray(f(pooled[last].float())) for n, f in others.items()}
+            groups = guarded.look(batch).groups
+            return {n: one.of_groups(groups).amax(dim=1).numpy() for n, one in others.items()}
 
-    plain, lines = scores(batch), []
-    states = [one[fit] for one in clean.places[:-1]]
-    for attack in all_attacks(guarded.classifier, states, draws=1, seed=1):
-        with attack.draws[0](batch):
-            attacked = scores(batch)
-        areas = {name: round(_area(plain[name], attacked[name]), 3) for name in plain}
-        lines.append({"attack": attack.kind, "size": attack.setting, **areas})
+    plain, lines = scores(), []
+    states = [one[clean.fit] for one in clean.places[:-1]]
+    attacks = [*all_attacks(guarded.classifier, states, draws=DRAWS, seed=1)]
+    attacks += gradient_attacks(guarded)
+    for attack in attacks:
+        areas: dict[str, list[float]] = {name: [] for name in plain}
+        for draw in attack.draws:
+            with draw(batch):
+                attacked = scores()
+            for name, found in attacked.items():
+                areas[name].append(_area(plain[name], found))
+        mean = {name: round(float(np.mean(each)), 3) for name, each in areas.items()}
+        lines.append({"attack": attack.kind, "size": attack.setting, **mean})
     return lines
 
 
@@ -100,8 +108,9 @@ def main() -> None:
             guarded = GuardedModel(classifier, guard, head=head)
             for size, found in overhead(guarded, encoded, clean.evaluate).items():
                 costs.append({"model": name, "head": head, "batch": size, **found})
-        _, spent = timed(guarded.ask_canaries)
-        costs.append({"model": name, "head": "canaries alone", "guarded_ms": 1000 * spent.cpu})
+        for what, check in (("canaries", guarded.ask_canaries), ("both checks", guarded.verify)):
+            _, spent = timed(check)
+            costs.append({"model": name, "head": f"{what} alone", "guarded_ms": 1000 * spent.cpu})
         areas += [{"model": name, **line} for line in detection(guarded, encoded, clean)]
     show("Cost of a guard", costs)
     show("Detectors, area under the curve", areas)

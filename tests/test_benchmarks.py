@@ -55,6 +55,7 @@ def test_plain_hooks_of_the_benchmark_give_the_logits_of_the_routes(bench: Modul
 
 
 SMALL = {
+    "bench_canaries": ("--flips", "2", "--rows", "120"),
     "bench_commands": ("--presets",),
     "bench_extract": ("--models", "bundled", "--rows", "12", "--repeats", "1"),
     "bench_guard": ("--models", "bundled", "--rows", "120"),

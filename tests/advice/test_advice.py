@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 
 from synapse_audit.advice import RULES, Saved, advise, as_summary, as_table
 from synapse_audit.findings.asymmetry import asymmetry
+from synapse_audit.statistics import wilson
 from synapse_audit.summary import to_json
 
 
@@ -189,6 +190,88 @@ def test_no_class_is_called_fragile_where_all_are_alike() -> None:
     fired = sum("fragile_class" in [one.rule for one in advise(_null_run(s))] for s in range(30))
     # 5 % of 30 are 1.5; 5 or more happen in fewer than 2 % of trials at that rate.
     assert fired <= 4
+
+
+TYPED = pd.DataFrame(
+    {
+        "attack": ["append", "zero_width", "append", "case"],
+        "class": [None, "a", "a", "b"],
+        "n": 60,
+        "evaded": [0.9, 0.8, 0.95, 0.55],
+        "evaded_low": [0.8, 0.7, 0.9, 0.45],
+        "evaded_high": [0.95, 0.9, 0.99, 0.65],
+        "size": [2.0, 1.0, 2.0, 1.0],
+    }
+)
+
+
+def test_classes_that_typed_edits_evade_are_named_with_the_remedy_of_their_kind() -> None:
+    (found,) = advise(Saved({}, {"typed": {"attacks": TYPED}}))
+    assert (found.rule, found.about) == ("typed_text", ("a",))  # of all classes: no class; b: half
+    assert "append on “a” (0.950 of 60" in found.finding
+    assert "zero-width" in found.advice and "Train with such edits" in found.advice
+    only = TYPED[TYPED["attack"] == "zero_width"]
+    (found,) = advise(Saved({}, {"typed": {"attacks": only}}))
+    assert "Train" not in found.advice
+
+
+def test_a_hardened_head_that_does_harm_is_not_recommended() -> None:
+    worse = pd.DataFrame(
+        {
+            "kind": "head edit",
+            "setting": ["universal, 0.3 of the norm", "push, 1 of the norm"],
+            "host": [0.7, 0.6],
+            "host_low": [0.6, 0.5],
+            "host_high": [0.8, 0.7],
+            "hardened": [0.1, 0.9],
+            "hardened_low": [0.05, 0.85],
+            "hardened_high": [0.2, 0.95],
+        }
+    )
+    (found,) = advise(_head(worse))
+    assert "not recommended: an edit (push, 1 of the norm) redirects 0.900 behind it and 0.600" in (
+        found.advice
+    )
+    (found,) = advise(_head(worse.iloc[:1]))
+    assert "Serve the head hardened" in found.advice
+
+
+# ---- the null of each rule -----------------------------------------------------------------------
+
+
+def _wilson(rate: float, n: int, rows: int, seed: int) -> np.ndarray:
+    """Value, low and high of shares whose true value is ``rate``."""
+    hits = np.random.default_rng(seed).binomial(n, rate, rows)
+    ends = wilson(hits.astype(float), np.full(rows, float(n)))
+    return np.stack([hits / n, ends.low, ends.high], axis=1)
+
+
+def _fires(rule: str, saved: Saved) -> bool:
+    return RULES[rule](saved) is not None
+
+
+def test_no_head_edit_is_shown_where_none_redirects_half() -> None:
+    """40 edits that each redirect exactly half: 5 % of 100 audits are 5; 11 have p < 2 %."""
+    places = [(space, f"t{t}", b) for space in ("weight", "universal") for t in range(5)
+              for b in (0.1, 0.2, 0.3, 0.5)]  # fmt: skip
+    base = pd.DataFrame(places, columns=["space", "target", "budget"])
+    names = ["redirect_rate", "redirect_low", "redirect_high"]
+    fired = 0
+    for seed in range(100):
+        found = base.assign(**dict(zip(names, _wilson(0.5, 240, 40, seed).T, strict=True)))
+        fired += _fires("head_edit", Saved({}, {"vulnerability": {"budgets": found}}))
+    assert fired <= 10
+
+
+def test_no_class_is_evaded_where_typed_edits_evade_half() -> None:
+    base = pd.DataFrame({"attack": ["append", "case"] * 10, "class": [f"c{i}" for i in range(20)]})
+    names = ["evaded", "evaded_low", "evaded_high"]
+    fired = 0
+    for seed in range(100):
+        found = base.assign(n=60, size=1.0, **dict(zip(names, _wilson(0.5, 60, 20, seed).T,
+                                                       strict=True)))  # fmt: skip
+        fired += _fires("typed_text", Saved({}, {"typed": {"attacks": found}}))
+    assert fired <= 10
 
 
 def test_every_rule_has_words_for_the_cover() -> None:

@@ -66,6 +66,7 @@ def make_evidence(
     n_classes: int | None = None,
     classes: Sequence[str] = "abcdefgh",
     resamples: int = 200,
+    resampling_seed: int = 0,
     stream: Sequence[tuple[Sequence[int], Sequence[bool]]] | None = None,
 ) -> Evidence:
     """Evidence of an audit in which the cells had these predictions.
@@ -90,7 +91,7 @@ def make_evidence(
         outcomes, routes = _two_phase(outcomes, stream), dict.fromkeys(outcomes.actions, "suffix")
     predictions = Predictions(y, logits.astype(np.float32))
     weights = np.ones(len(y)) if weights is None else weights
-    resampled = resampled_weights(y, weights, resamples=resamples, seed=0)
+    resampled = resampled_weights(y, weights, resamples=resamples, seed=resampling_seed)
     plan = Plan(cells, routes)
     tables = measure(
         plan,

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,8 +110,10 @@ def test_a_change_after_loading_is_found_by_the_canaries(made: Guarded, tiny_fol
     object.__setattr__(guarded.guard, "check_every", 2)
     with torch.no_grad():
         module.bert.encoder.layer[0].output.dense.weight *= 1.5
-    guarded(**batch)
     with pytest.raises(ModelError, match=r"canary inputs otherwise"):
+        guarded.ask_canaries()
+    guarded(**batch)
+    with pytest.raises(ModelError, match=r"output\.dense\.weight' is different"):
         guarded(**batch)
 
 
@@ -121,6 +124,65 @@ def test_a_change_of_the_guards_own_head_is_found_too(made: Guarded) -> None:
         guarded.head.linear.bias[0] += 1.0
     with pytest.raises(ModelError, match="canary"):
         guarded.verify()
+
+
+def test_canaries_see_what_moves_no_prediction(made: Guarded) -> None:
+    """One weight of a block a little larger, by a thousandth: far less than any margin."""
+    guarded = load_guarded(made.classifier, made.folder)
+    weight = made.classifier.blocks[0].output.dense.weight
+    column = int(weight[3].abs().argmax())
+    kept = float(weight[3, column])
+    clean = guarded(**_batch(made)).logits.argmax(dim=1)
+    try:
+        with torch.no_grad():
+            weight[3, column] = kept * 1.001
+        assert_array_equal(guarded(**_batch(made)).logits.argmax(dim=1), clean)
+        with pytest.raises(ModelError, match="canary inputs otherwise than when it was loaded"):
+            guarded.ask_canaries()
+    finally:
+        with torch.no_grad():
+            weight[3, column] = kept
+    guarded.verify()
+
+
+def test_a_weight_that_no_canary_reads_is_found_by_its_checksum(made: Guarded) -> None:
+    guarded = load_guarded(made.classifier, made.folder)
+    guarded.guard = replace(guarded.guard, check_every=2)
+    words = made.classifier.embeddings.word_embeddings.weight
+    read = torch.from_numpy(made.guard.canaries.inputs["input_ids"]).unique()
+    row = next(i for i in range(len(words)) if i not in read.tolist())
+    kept = words[row].clone()
+    batch = _batch(made)
+    try:
+        with torch.no_grad():
+            words[row] += 1.0
+        guarded.ask_canaries()  # nothing is seen
+        guarded(**batch)
+        with pytest.raises(ModelError, match=r"word_embeddings\.weight' is different"):
+            guarded(**batch)
+    finally:
+        with torch.no_grad():
+            words[row] = kept
+
+
+def test_scores_are_those_of_each_place_alone(made: Guarded) -> None:
+    """All in one product, beside place by place and score by score."""
+    guarded = load_guarded(made.classifier, made.folder, head="host")
+    seen = guarded.look(_batch(made))
+    detector = made.guard.detector
+    raw = guarded.scores.raw(seen.pooled).numpy()
+    wanted = ((raw - detector.centre) / detector.scale).max(axis=1) / detector.tail
+    assert_allclose(guarded.scores.of_groups(seen.groups).numpy(), wanted, rtol=1e-4, atol=1e-5)
+    for place, pooled in enumerate(seen.pooled):
+        assert_allclose(pooled.numpy(), made.clean.places[place][made.clean.fit[:12]], atol=1e-4)
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.3])
+def test_the_threshold_is_where_alarms_begin(made: Guarded, rate: float) -> None:
+    scores = load_guarded(made.classifier, made.folder).scores
+    limit = scores.threshold(rate)
+    tried = torch.tensor([limit - 1e-4, limit, limit + 1e-4])
+    assert (scores.p_values(tried) <= rate).tolist() == [False, False, True]
 
 
 def test_canaries_are_nobodys_texts(made: Guarded) -> None:

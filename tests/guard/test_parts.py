@@ -10,9 +10,18 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from synapse_audit import DataError
+from synapse_audit.guard import hardening
 from synapse_audit.guard.clamping import clamp_pooled
 from synapse_audit.guard.detecting import fit_detector
-from synapse_audit.guard.hardening import harden, linear_logits, recentred, redirected
+from synapse_audit.guard.hardening import (
+    SLACK,
+    edits_up_to,
+    harden,
+    linear_logits,
+    recentred,
+    redirected,
+    undecided,
+)
 from synapse_audit.guard.heads import VoteHead
 from synapse_audit.guard.measuring import Sample
 from synapse_audit.guard.parts import LinearHead
@@ -151,6 +160,7 @@ def test_another_centre_is_the_same_function() -> None:
     assert_allclose(found.weight.sum(axis=0), 0, atol=1e-5)
 
 
+@pytest.mark.usefixtures("few")
 def test_the_hardened_head_is_redirected_less_and_says_the_same() -> None:
     host, states = _host()
     fit, select, rest = np.arange(100), np.arange(100, 160), np.arange(160, 240)
@@ -158,12 +168,76 @@ def test_the_hardened_head_is_redirected_less_and_says_the_same() -> None:
     before, after = linear_logits(host, states[rest]), linear_logits(found, states[rest])
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() >= 0.97
     # Far from the origin all inputs point one way: one direction moves them all.
-    assert (
-        redirected(found, states[fit], states[rest])
-        < redirected(host, states[fit], states[rest]) - 0.1
-    )
+    before, after = (_rates(head, states[fit], states[rest]) for head in (host, found))
+    assert after.mean() < before.mean() - 0.1
 
 
+def _rates(head: LinearHead, known: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """Redirected to each class by a push and by a searched edit, of each size."""
+    each = [redirected(head, known, inputs, edits) for edits in edits_up_to(1.0)]
+    return np.concatenate(each, axis=1)
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Searched edits of two candidates: enough to see what is chosen."""
+    monkeypatch.setattr(hardening, "MOST_SEARCHED", 2)
+
+
+@pytest.mark.usefixtures("few")
+def test_no_class_is_harmed_by_hardening() -> None:
+    """Of a common class the logit is highest at the mean: what outweighs the head sends all there.
+
+    About the origin, where the host's logits are equal, that class is no nearer than others.
+    """
+    generator = np.random.default_rng(0)
+    labels = np.repeat([0, 1, 2], (200, 20, 20))
+    centres = 4 * np.eye(3, 12)
+    states = (centres[labels] + generator.normal(size=(240, 12))).astype(np.float32)
+    nothing = np.zeros(12, np.float32)
+    host = LinearHead((centres - centres.mean(axis=0)).astype(np.float32), nothing[:3], nothing)
+    fit, select = np.array_split(generator.permutation(240), 2)
+    before = _rates(host, states[fit], states[select])
+    at_mean = recentred(host, states[fit].mean(axis=0))
+    assert _rates(at_mean, states[fit], states[select])[0].max() > before[0].max() + 0.1
+    found = harden(host, states, fit=fit, select=select)
+    after = _rates(found, states[fit], states[select])
+    assert (after <= before + SLACK).all()
+    assert after.mean() < before.mean() - 0.05
+
+
+def test_edits_are_looked_at_up_to_the_size_asked_for() -> None:
+    host, states = _host()
+    for largest, sizes in ((1.0, (5, 3)), (0.5, (4, 2)), (0.05, (1, 1))):
+        rates = [redirected(host, states, states, e) for e in edits_up_to(largest)]
+        assert tuple(one.shape[1] for one in rates) == sizes
+
+
+def test_nothing_is_decided_where_all_logits_are_equal() -> None:
+    host, states = _host()
+    point = undecided(recentred(host, states.mean(axis=0)))
+    logits = linear_logits(host, point[None])[0]
+    assert_allclose(logits, logits.mean(), atol=1e-3)
+    # The nearest such point: the way there lies in the span of the rows.
+    step = point - states.mean(axis=0)
+    rows = host.weight - host.weight.mean(axis=0)
+    assert_allclose(rows.T @ np.linalg.lstsq(rows.T, step, rcond=None)[0], step, atol=1e-3)
+
+
+@pytest.mark.usefixtures("few")
+def test_one_output_stays_one() -> None:
+    states, labels = _clusters()
+    states = states[labels < 2]
+    row = np.zeros(12, np.float32)
+    row[:2] = [-1, 1]
+    host = LinearHead(np.stack([0 * row, row]), np.zeros(2, np.float32), np.zeros(12, np.float32))
+    rows = np.arange(len(states))
+    found = harden(host, states, fit=rows[:80], select=rows[80:])
+    assert host.one_output and found.one_output
+    assert (linear_logits(found, states).argmax(axis=1) == labels[labels < 2]).mean() > 0.95
+
+
+@pytest.mark.usefixtures("few")
 def test_two_classes_can_be_hardened() -> None:
     states, labels = _clusters()
     states, two = states[labels < 2], labels[labels < 2]

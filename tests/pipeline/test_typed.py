@@ -1,6 +1,6 @@
 """Typed edits against a planted classifier, of which arithmetic knows what each of them does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,15 +12,16 @@ from tiny import Tiny, save
 
 from synapse_audit import load_data, make_config
 from synapse_audit.errors import UsageError
+from synapse_audit.interventions.typed import TYPED, Material
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import Extraction, extract
 from synapse_audit.pipeline.stages import Run, Subject, attack_texts, check_attacks, subject_of
-from synapse_audit.pipeline.stages.typed import _Asked
+from synapse_audit.pipeline.stages.typed import _Asked, _tried_again
 from synapse_audit.probes import layer_statistics
 from synapse_audit.progress import Silent
 from synapse_audit.store import RunFolder
 from synapse_audit.sweep import Engine, Site
-from synapse_audit.sweep.evasion import SIZES
+from synapse_audit.sweep.evasion import SIZES, Tried, Victims
 from synapse_audit.sweep.saliency import substitutes, vocabulary
 
 EXAMPLES = 5
@@ -156,3 +157,22 @@ def test_nobody_asked(attacked: Attacked, tmp_path: Path) -> None:
     config = attacked.run.config.model_copy(update={"attack": ()})
     run = Run(RunFolder.claim(tmp_path / "run"), config, Silent())
     assert attack_texts(run, attacked.subject, attacked.engine, attacked.found) is None
+
+
+def test_where_no_chosen_edit_does_a_random_one_is_tried() -> None:
+    """Every second text falls to random edits alone; questions of both are counted."""
+    material = [Material("a b c", (), (), ()) for _ in range(3)]
+    first = [Tried(True, 1.0, 2.0, 4, 1), *[Tried(False, np.nan, np.nan, 5, 0)] * 2]
+    asked: list[list[int]] = []
+
+    def ask(texts: Sequence[str], of: np.ndarray) -> np.ndarray:
+        asked.append(of.tolist())
+        return np.eye(2)[[int(i == 2) for i in of]]
+
+    words = [Material("a b c", (2, 0, 1), (), ()) for _ in material]
+    victims = Victims(words, np.zeros(3, np.int64), np.full(3, -1))
+    found = _tried_again(first, victims, TYPED["case"], ask)
+    assert found[0] == first[0]
+    assert not found[1].evaded and found[1].queries == 5 + 3  # 1, 2 and all 3 words
+    assert found[2].evaded and (found[2].size, found[2].queries) == (1.0, 6)
+    assert asked == [[1, 2], [1], [1]]

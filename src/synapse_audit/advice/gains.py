@@ -18,6 +18,8 @@ RETRAINING = (
     "not measured: retrain (examples/harden.py), audit with `run --against RUN`, then `compare`"
 )
 
+RETYPING = "not measured: audit what was changed with `run --against RUN`, then `compare`"
+
 
 def guarded(
     saved: Saved, row: tuple[str, str], *, before: str | None = "host", after: str, measure: str

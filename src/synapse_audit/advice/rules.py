@@ -11,7 +11,9 @@ fires where the sample shows its finding, not where a point estimate is large:
   to a class, at the lower end of an interval that holds over all edits tried;
 - *constants*: a neuron is load-bearing, zeroing it harms and its mean does not, and no guard is
   there already;
-- *bits*: a search found bits of a tensor that halve the accuracy above chance.
+- *bits*: a search found bits of a tensor that halve the accuracy above chance;
+- *typed_text*: a kind of typed edit evades on at least half of the examples of a class, at the
+  lower end of an interval that holds for all kinds and classes.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synapse_audit.advice.gains import RETRAINING, guarded, unmeasured
+from synapse_audit.advice.gains import RETRAINING, RETYPING, guarded, unmeasured
 from synapse_audit.advice.recommendation import Gain, Recommendation, Saved
 from synapse_audit.effects.selection import widened
 from synapse_audit.summary import Figure
@@ -90,7 +92,8 @@ def costly_layer(saved: Saved) -> Recommendation | None:
 def head_edit(saved: Saved) -> Recommendation | None:
     """A hardened head where a small edit of it redirects most inputs."""
     table = saved.table("vulnerability", "budgets", BUDGETS)
-    table = _held_for_all(table[table["space"].isin(["weight", "universal"])])
+    table = table[table["space"].isin(["weight", "universal"])]
+    table = _held_for_all(table, "redirect_rate", "redirect")
     table = table[(table["budget"] <= SMALL) & (table["redirect_low"] >= HALF)]
     if table.empty:
         return None
@@ -108,11 +111,13 @@ def head_edit(saved: Saved) -> Recommendation | None:
     )
 
 
-def _held_for_all(edits: pd.DataFrame) -> pd.DataFrame:
-    """Intervals that hold for all edits at once: the ones named are picked by their rates."""
-    rates = (edits[name].to_numpy(dtype=float) for name in BUDGETS[-3:])
-    wide = widened(*rates, among=len(edits))
-    return edits.assign(redirect_low=wide.low.clip(0, 1), redirect_high=wide.high.clip(0, 1))
+def _held_for_all(table: pd.DataFrame, value: str, name: str) -> pd.DataFrame:
+    """Intervals that hold for all rows at once: the ones named are picked by their rates."""
+    columns = (value, f"{name}_low", f"{name}_high")
+    known = table.dropna(subset=list(columns))
+    wide = widened(*(known[c].to_numpy(dtype=float) for c in columns), among=len(known))
+    ends = {f"{name}_low": wide.low.clip(0, 1), f"{name}_high": wide.high.clip(0, 1)}
+    return known.assign(**ends)
 
 
 def _head_remedy(saved: Saved) -> tuple[str, Gain]:
@@ -126,11 +131,32 @@ def _head_remedy(saved: Saved) -> tuple[str, Gain]:
             measure, RETRAINING
         )
     row = ("head edit", "universal, 0.3 of the norm")
+    harm = _harm(saved)
+    if harm:
+        return f"Check the checksum of the head's rows. {harm}", guarded(
+            saved, row, after="hardened", measure=measure
+        )
     return (
         "Serve the head hardened (`synapse-audit guard RUN`: inputs centred, larger margins where "
         "they help), and check the checksum of its rows; train with a margin loss at the head "
         "where you can retrain.",
         guarded(saved, row, after="hardened", measure=measure),
+    )
+
+
+def _harm(saved: Saved) -> str:
+    """Where the guard's evaluation shows that edits redirect the hardened head more than before."""
+    columns = ["kind", "setting", "host", "host_high", "hardened", "hardened_low"]
+    if saved.guard is None or not {*columns} <= {*saved.guard.columns}:
+        return ""
+    rows = saved.guard[saved.guard["kind"] == "head edit"]
+    worse = rows[rows["hardened_low"] > rows["host_high"]]
+    if worse.empty:
+        return ""
+    row = worse.iloc[0]
+    return (
+        f"The hardened head is not recommended: an edit ({row['setting']}) redirects "
+        f"{_number(row['hardened'])} behind it and {_number(row['host'])} without it."
     )
 
 
@@ -210,6 +236,46 @@ def bits(saved: Saved) -> Recommendation | None:
     )
 
 
+def typed_text(saved: Saved) -> Recommendation | None:
+    """What to do to texts of the classes that typed edits evade most, by the kind of edit."""
+    columns = ("attack", "class", "n", "evaded", "evaded_low", "evaded_high", "size")
+    table = saved.table("typed", "attacks", columns).dropna(subset=["class"])
+    table = _held_for_all(table, "evaded", "evaded")
+    table = table[table["evaded_low"] >= HALF]
+    if table.empty:
+        return None
+    best = table.sort_values(["class", "evaded"], ascending=[True, False], kind="stable")
+    said = [
+        f"{row['attack'].replace('_', ' ')} on {_quoted(row['class'])} "
+        f"({_number(row['evaded'])} of {int(row['n'])}, {_number(row['evaded_low'])} to "
+        f"{_number(row['evaded_high'])}, half of them with at most {float(row['size']):g} words)"
+        for row in best.groupby("class", sort=False).head(1).to_dict("records")
+    ]
+    rest = len(said) - MOST
+    more = f"; and {rest} more classes" if rest > 0 else ""
+    kinds = [kind for kind in REMEDIES if set(kind) & set(table["attack"])]
+    return Recommendation(
+        "typed_text",
+        tuple(dict.fromkeys(map(str, best["class"]))),
+        f"What a person can type evades the model on at least half of these classes' examples: "
+        f"{'; '.join(said[:MOST])}{more}.",
+        " ".join(REMEDIES[kind] for kind in kinds),
+        unmeasured("share evaded by typed edits", RETYPING),
+    )
+
+
+REMEDIES: dict[tuple[str, ...], str] = {
+    ("homoglyphs", "zero_width", "case", "spacing"): (
+        "Undo before the model reads a text what changes no word: zero-width characters, "
+        "look-alike letters, capitals, spaced letters."
+    ),
+    ("append", "prepend", "typos", "delete", "substitute", "truncate"): (
+        "Train with such edits of the texts of these classes."
+    ),
+}
+"""Kinds of edit → what stands against them."""
+
+
 def _tensors(found: pd.DataFrame, saved: Saved) -> tuple[str, ...]:
     if saved.flips is None:
         return tuple(dict.fromkeys(_part(row) for _, row in found.iterrows()))
@@ -238,6 +304,7 @@ RULES: dict[str, Callable[[Saved], Recommendation | None]] = {
     "bits": bits,
     "constants": constants,
     "fragile_class": fragile_class,
+    "typed_text": typed_text,
     "costly_layer": costly_layer,
 }
 """Name → rule; first what needs no training."""

@@ -34,8 +34,12 @@ def guard(
         float, typer.Option(help="Share of clean inputs that may raise an alarm.")
     ] = 0.01,
     check_every: Annotated[
-        int, typer.Option(help="Calls after which canaries are asked again; 0: at load only.")
+        int, typer.Option(help="Calls after which checksums and canaries are looked at; 0: never.")
     ] = 1000,
+    largest_edit: Annotated[
+        float,
+        typer.Option(help="Edits that the head is hardened against: up to this share of its norm."),
+    ] = 1.0,
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Measure it on the run's evaluate examples.")
     ] = False,
@@ -51,7 +55,7 @@ def guard(
 
     if draws < 1:
         raise UsageError(f"--draws {draws} given; expected 1 or more")
-    settings = GuardSettings(head, quantile, per_class, false_alarms, check_every)
+    settings = GuardSettings(head, quantile, per_class, false_alarms, check_every, largest_edit)
     result = finished(run)
     config = _config(result.manifest, model)
     folder = out or run / "guard"

@@ -47,7 +47,9 @@ def adaptive_attacks(
     for step in STEPS:
         made = tuple(toward(classifier, means[t], ends, step) for t in targets)
         setting = f"{step:g} of the way"
-        yield Attack(INSIDE, setting, made, on_weights=False, targets=targets)
+        yield Attack(
+            INSIDE, setting, made, on_weights=False, targets=targets, if_alarms_stop=UNSEEN
+        )
 
 
 def toward(

@@ -48,8 +48,10 @@ class Attack(NamedTuple):
     """Whether it leaves the weights changed, so that canaries may see it."""
     targets: tuple[int, ...] = ()
     """The class that each draw aims at; empty where it only harms."""
-    unseen: bool = False
-    """Whether an example that raises an alarm counts as not reached."""
+    if_alarms_stop: str = ""
+    """Kind of a second row, in which what raises an alarm has not succeeded; none where empty."""
+    alarms_stop: bool = False
+    """Whether this is that row."""
 
 
 SHARES = (0.1, 0.5)

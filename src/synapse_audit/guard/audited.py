@@ -121,7 +121,7 @@ def _built_in(classifier: Classifier, guard: Guard) -> nn.Linear:
     """Puts the guarded head in the place of the last layer; returns the layer that answers."""
     host = classifier.output_layer
     hardened = guard.head == "hardened"
-    layer = linear_of(guard.hardened) if hardened else host
+    layer = linear_of(guard.hardened, outputs=host.out_features) if hardened else host
     centre = guard.hardened.centre if hardened else np.zeros_like(guard.hardened.centre)
     whole = nn.Sequential(GuardedInput(guard, centre), layer).to(device_of(classifier.model))
     places = [

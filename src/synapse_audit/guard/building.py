@@ -20,6 +20,7 @@ from synapse_audit.guard.detecting import check_rate, fit_detector
 from synapse_audit.guard.folder import write_guard
 from synapse_audit.guard.hardening import harden, linear_logits
 from synapse_audit.guard.integrity import make_canaries, tensor_hashes
+from synapse_audit.guard.opening import named_as
 from synapse_audit.guard.parts import Guard, LinearHead, known_head
 from synapse_audit.guard.ranges import calibrated_ranges
 from synapse_audit.guard.voting import elect
@@ -44,7 +45,9 @@ class GuardSettings:
     false_alarm_rate: float = 0.01
     """Share of clean inputs that may raise an alarm."""
     check_every: int = 1000
-    """Calls after which the canaries are asked again; 0: at load only."""
+    """Calls after which checksums and canaries are looked at again; 0: at load only."""
+    largest_edit: float = 1.0
+    """Of the edits that the head is hardened against, relative to its norm."""
 
     def __post_init__(self) -> None:
         """Refuses what makes no sense.
@@ -57,6 +60,11 @@ class GuardSettings:
             raise UsageError(f"quantile {self.quantile:g} given; expected 0 up to less than 0.5")
         if self.check_every < 0:
             raise UsageError(f"check every {self.check_every} given; expected 0 or more calls")
+        if not self.largest_edit > 0:
+            raise UsageError(
+                f"largest edit {self.largest_edit:g} given; expected a share of the head's norm "
+                "above 0"
+            )
 
 
 class CleanStates(NamedTuple):
@@ -85,6 +93,7 @@ def build_guard(
         DataError: too few examples for the false-alarm rate.
     """
     result = finished(run.folder if isinstance(run, AuditResult) else run)
+    classifier = audited_names(result.manifest, classifier)
     check_audited(result.manifest, classifier)
     clean = clean_states(result)
     check_rate(settings.false_alarm_rate, len(clean.select))
@@ -93,12 +102,18 @@ def build_guard(
     return guard
 
 
+def audited_names(manifest: Mapping[str, Any], classifier: Classifier) -> Classifier:
+    """The classifier with its classes called as in the run, where the data named them."""
+    labels = manifest.get("label_map") or {}
+    return named_as(classifier, tuple(str(labels[key]) for key in sorted(labels, key=int)))
+
+
 def check_audited(manifest: Mapping[str, Any], classifier: Classifier) -> None:
     """Refuses another model than the run's.
 
     Raises:
-        ModelError: other weights, a run of a model that was guarded already, or one with one
-            output or a threshold.
+        ModelError: other weights, a run of a model that was guarded already, of one label of
+            several, or with a decision threshold.
     """
     model = manifest.get("model")
     known = model if isinstance(model, Mapping) else {}
@@ -107,11 +122,13 @@ def check_audited(manifest: Mapping[str, Any], classifier: Classifier) -> None:
             f"the run audited '{known.get('name')}' behind a guard; expected a run of the plain "
             "model"
         )
-    if "decision" in manifest:
+    decision = classifier.decision
+    thresholds = (manifest.get("decision") or {}).get("thresholds") or {}
+    if decision.label is not None or decision.shift is not None or {*thresholds.values()} - {0.5}:
         raise ModelError(
-            "the run audited a model with one output or a decision threshold "
-            f"({manifest['decision'].get('rule')}); expected a run of a model with one output per "
-            "class and no threshold: a guard knows neither yet"
+            "the run audited one label of several, or with a decision threshold "
+            f"({manifest['decision'].get('rule')}); expected a run of whole models that decide for "
+            "the highest logit: a guard knows no others yet"
         )
     found = classifier.fingerprint()
     if known.get("sha256") != found:
@@ -179,7 +196,13 @@ def make_guard(
         classes=classifier.classes,
         ranges=ranges,
         detector=detector,
-        hardened=harden(host, inputs, fit=clean.fit, select=clean.select),
+        hardened=harden(
+            host,
+            inputs,
+            fit=clean.fit,
+            select=clean.select,
+            largest_edit=settings.largest_edit,
+        ),
         vote=elect(host, inputs, fit=clean.fit, select=clean.select),
         canaries=make_canaries(classifier, seed=seed),
         head=known_head(settings.head),
@@ -212,6 +235,7 @@ def _facts(result: AuditResult, clean: CleanStates, settings: GuardSettings) -> 
         "data_sha256": manifest.get("data", {}).get("sha256"),
         "quantile": settings.quantile,
         "per_class": settings.per_class,
+        "largest_edit": settings.largest_edit,
         "n_fit": len(clean.fit),
         "n_calibration": len(clean.select),
     }

@@ -12,6 +12,17 @@ from torch import Tensor
 from synapse_audit.model import Pooling
 
 
+def clamp_first(
+    states: Float[Tensor, "examples tokens neurons"],
+    low: Float[Tensor, "... neurons"],
+    high: Float[Tensor, "... neurons"],
+) -> None:
+    """The same in place for the first token, without an index: what serving costs is counted."""
+    row = states[:, 0]
+    torch.fmax(row, low, out=row)
+    torch.fmin(row, high, out=row)
+
+
 def clamp_pooled(
     states: Tensor,
     pooling: Pooling,
@@ -44,5 +55,5 @@ def within(
     high: Float[Tensor, "... neurons"],
 ) -> Float[Tensor, "... neurons"]:
     """Each neuron in its range, in the number format of the rows."""
-    low, high = low.to(rows), high.to(rows)
-    return torch.where(rows.isnan(), low, rows.clamp(low, high))
+    # fmax and fmin pass over what is no number, where clamp would keep it.
+    return torch.fmin(torch.fmax(rows, low.to(rows)), high.to(rows))

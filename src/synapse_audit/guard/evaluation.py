@@ -19,20 +19,24 @@ from jaxtyping import Float, Int
 from torch import nn
 
 from synapse_audit.errors import ModelError
-from synapse_audit.guard.adaptive import UNSEEN, adaptive_attacks
+from synapse_audit.guard.adaptive import adaptive_attacks
 from synapse_audit.guard.attacks import Attack, Attacked, all_attacks
+from synapse_audit.guard.gradient import gradient_attacks
 from synapse_audit.guard.guarded import GuardedModel
 from synapse_audit.guard.head_edits import head_edits
 from synapse_audit.guard.heads import head_module
 from synapse_audit.guard.measuring import UNKNOWN, Rate, Sample, named_rates, of_draws
 from synapse_audit.guard.parts import SCORES
-from synapse_audit.model import Batch, Encoded, logits_of
+from synapse_audit.model import Batch, Encoded
 from synapse_audit.model.activations import length_batches
 from synapse_audit.progress import Progress, Silent
 from synapse_audit.tables.guard import EVALUATION
 
 ANSWERS = ("host", "ranges", "hardened", "vote")
 """Without a guard; behind ranges with the host's head, the hardened head, the vote."""
+
+GRADIENT_EXAMPLES = 48
+"""Examples that gradient attacks are measured on, at most."""
 
 
 @dataclass(frozen=True)
@@ -71,25 +75,27 @@ def evaluate_guard(
         states: pooled states of ``fit`` per place: what an attacker may know of clean inputs.
         draws: of each random attack.
     """
-    answering = _Answering(guarded, examples)
-    sample = Sample(examples.weights, seed)
-    clean = answering.under(_nothing)
+    whole = _Measured(guarded, examples, seed)
     layers = states[:-1]
     attacks = list(all_attacks(guarded.classifier, layers, draws=draws, seed=seed))
     attacks += list(adaptive_attacks(guarded, states))
-    rows = [_row(Attack("none", "", (_nothing,), on_weights=False), [clean], clean, answering,
-                 sample, [])]  # fmt: skip
-    with (progress or Silent()).stage("attacks", len(attacks)) as advance:
-        for attack in attacks:
-            said = [answering.under(draw) for draw in attack.draws]
-            caught = [answering.canaries_notice(d) for d in attack.draws if attack.on_weights]
-            rows.append(_row(attack, said, clean, answering, sample, caught))
-            if attack.targets:
-                unseen = attack._replace(kind=UNSEEN, unseen=True)
-                rows.append(_row(unseen, said, clean, answering, sample, caught))
-            advance(1)
-    rows += head_edits(guarded, clean.pooled[-1], states[-1], sample)
+    slow = list(gradient_attacks(guarded))
+    rows = [whole.row(Attack("none", "", (_nothing,), on_weights=False), [whole.clean], [])]
+    with (progress or Silent()).stage("attacks", len(attacks) + len(slow)) as advance:
+        for measured, some in ((whole, attacks), (_few(guarded, examples, seed), slow)):
+            for attack in some:
+                rows += measured.rows(attack)
+                advance(1)
+    rows += head_edits(guarded, whole.clean.pooled[-1], states[-1], whole.sample)
     return pd.DataFrame(rows).reindex(columns=EVALUATION.names)
+
+
+def _few(guarded: GuardedModel, examples: Examples, seed: int) -> _Measured:
+    """Evenly spaced examples: each step of a gradient attack costs several passes."""
+    n = len(examples.rows)
+    at = np.linspace(0, n - 1, min(n, GRADIENT_EXAMPLES)).round().astype(int)
+    parts = (examples.rows[at], examples.labels[at], examples.weights[at])
+    return _Measured(guarded, Examples(examples.encoded, *parts), seed)
 
 
 def _nothing(batch: Batch) -> AbstractContextManager[None]:
@@ -119,7 +125,7 @@ class _Answering:
         model = self.guarded
         for at, batch in self.batches:
             with attack(batch):
-                classes["host"][at] = _first(logits_of(model.host(**batch)))
+                classes["host"][at] = _first(model.decided(model.host(**batch)))
                 seen = model.look(batch)
             classes["ranges"][at] = _first(seen.logits)
             for name, head in self.heads.items():
@@ -151,56 +157,56 @@ def _first(logits: torch.Tensor) -> np.ndarray:
     return found
 
 
-def _row(
-    attack: Attack,
-    said: Sequence[Said],
-    clean: Said,
-    answering: _Answering,
-    sample: Sample,
-    caught: Sequence[bool],
-) -> dict[str, Any]:
-    """Figures of one attack: accuracy, or the rate of redirected examples where it has a target."""
-    facts = {
-        "kind": attack.kind,
-        "setting": attack.setting,
-        "measure": "redirect" if attack.targets else "accuracy",
-        "adaptive": attack.kind.startswith("adaptive"),
-        "draws": len(said),
-        "n": len(answering.examples.rows),
-    }
-    rates = {name: _answer(name, attack, said, clean, answering, sample) for name in ANSWERS}
-    rates["detected"] = sample.rate(np.stack([one.alarm for one in said]))
-    rates["canaries"] = of_draws(np.array(caught, float)) if attack.on_weights else UNKNOWN
-    attacked = np.stack([one.scores for one in said])  # draws, examples, scores
-    nothing = attack.kind == "none"
-    rates["auc"] = (
-        UNKNOWN if nothing else sample.area(attacked.max(axis=2), clean.scores.max(axis=1))
-    )
-    areas = {
-        f"auc_{name}": np.nan
-        if nothing
-        else sample.area(attacked[:, :, i], clean.scores[:, i]).value
-        for i, name in enumerate(SCORES)
-    }
-    return facts | named_rates(rates) | areas
+class _Measured:
+    """Figures of attacks on the same examples."""
 
+    def __init__(self, guarded: GuardedModel, examples: Examples, seed: int) -> None:
+        self.answering = _Answering(guarded, examples)
+        self.sample = Sample(examples.weights, seed)
+        self.clean = self.answering.under(_nothing)
 
-def _answer(
-    name: str,
-    attack: Attack,
-    said: Sequence[Said],
-    clean: Said,
-    answering: _Answering,
-    sample: Sample,
-) -> Rate:
-    found = np.stack([one.classes[name] for one in said])
-    if not attack.targets:
-        return sample.rate(found == answering.examples.labels)
-    target = np.array(attack.targets)[:, None]
-    hit = found == target
-    if attack.unseen and name != "host":  # what raises an alarm has not succeeded
-        hit &= ~np.stack([one.alarm for one in said])
-    return sample.rate(hit, clean.classes[name][None] != target)
+    def rows(self, attack: Attack) -> Iterator[dict[str, Any]]:
+        """One row, and one in which alarms stop the attack where it asks for that."""
+        said = [self.answering.under(draw) for draw in attack.draws]
+        caught = [self.answering.canaries_notice(d) for d in attack.draws if attack.on_weights]
+        yield self.row(attack, said, caught)
+        if attack.if_alarms_stop:
+            stopped = attack._replace(kind=attack.if_alarms_stop, alarms_stop=True)
+            yield self.row(stopped, said, caught)
+
+    def row(self, attack: Attack, said: Sequence[Said], caught: Sequence[bool]) -> dict[str, Any]:
+        """Accuracy under an attack, or the rate of redirected examples where it has a target."""
+        facts = {
+            "kind": attack.kind,
+            "setting": attack.setting,
+            "measure": "redirect" if attack.targets else "accuracy",
+            "adaptive": attack.kind.startswith("adaptive"),
+            "draws": len(said),
+            "n": len(self.answering.examples.rows),
+        }
+        rates = {name: self._answer(name, attack, said) for name in ANSWERS}
+        rates["detected"] = self.sample.rate(np.stack([one.alarm for one in said]))
+        rates["canaries"] = of_draws(np.array(caught, float)) if attack.on_weights else UNKNOWN
+        if attack.kind == "none":
+            return facts | named_rates(rates | {"auc": UNKNOWN})
+        attacked = np.stack([one.scores for one in said])  # draws, examples, scores
+        clean = self.clean.scores
+        rates["auc"] = self.sample.area(attacked.max(axis=2), clean.max(axis=1))
+        areas = {
+            f"auc_{name}": self.sample.area(attacked[:, :, i], clean[:, i]).value
+            for i, name in enumerate(SCORES)
+        }
+        return facts | named_rates(rates) | areas
+
+    def _answer(self, name: str, attack: Attack, said: Sequence[Said]) -> Rate:
+        found = np.stack([one.classes[name] for one in said])
+        stopped = np.stack([one.alarm for one in said]) & (attack.alarms_stop and name != "host")
+        if not attack.targets:
+            return self.sample.rate((found == self.answering.examples.labels) | stopped)
+        target = np.array(attack.targets)[:, None]
+        return self.sample.rate(
+            (found == target) & ~stopped, self.clean.classes[name][None] != target
+        )
 
 
 def rows_of(table: pd.DataFrame) -> Iterator[dict[str, Any]]:

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -20,24 +21,31 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from transformers.utils.generic import ModelOutput
 
-from synapse_audit.guard.clamping import clamp_pooled, within
 from synapse_audit.guard.folder import read_guard
 from synapse_audit.guard.heads import head_module
-from synapse_audit.guard.integrity import check_canaries, check_tensors
+from synapse_audit.guard.integrity import (
+    CanaryStates,
+    check_canaries,
+    check_states,
+    check_tensors,
+    repeated,
+)
 from synapse_audit.guard.opening import opened
 from synapse_audit.guard.parts import Guard, known_head
-from synapse_audit.guard.scoring import Scores
-from synapse_audit.model import BLOCK_OUTPUT, HEAD_INPUT, Classifier, logits_of
+from synapse_audit.guard.scoring import Calibrated, Scores
+from synapse_audit.guard.watching import Watch
+from synapse_audit.model import Classifier, logits_of
 from synapse_audit.model.evaluation_mode import evaluating
-from synapse_audit.model.hooks import OutputHook, hook_at_points
+from synapse_audit.model.hooks import hook_at_points
 from synapse_audit.model.placement import device_of
 
 
 @dataclass
 class GuardedOutput(ModelOutput):
-    """What a guarded model says of each input."""
+    """What a guarded model says of each input; tensors of inference mode, without gradients."""
 
-    logits: Float[Tensor, "examples classes"] | None = None
+    logits: Float[Tensor, "examples outputs"] | None = None
+    """As many as the host has outputs."""
     score: Float[Tensor, " examples"] | None = None
     """Anomaly score: the largest over layers and kinds, 0 at a typical clean input."""
     p_value: Float[Tensor, " examples"] | None = None
@@ -66,6 +74,19 @@ def load_guarded(model: Any, folder: str | Path, *, head: str | None = None) -> 
     return GuardedModel(opened(model, guard), guard, head=name)
 
 
+class HostPass(NamedTuple):
+    """What one pass of the host showed."""
+
+    groups: list[Tensor]
+    """The pooled states as one tensor (places, examples, neurons) per width."""
+    pooled: list[Tensor]
+    """The same per place, before it was clamped."""
+    head_input: Tensor | None
+    """As the head gets it."""
+    logits: Float[Tensor, "examples classes"]
+    """The host's own, as they decide."""
+
+
 class GuardedModel(nn.Module):
     """Host, ranges, detector and head as one module."""
 
@@ -81,18 +102,25 @@ class GuardedModel(nn.Module):
         super().__init__()
         self.host = classifier.model
         self.classifier, self.guard, self.clamp = classifier, guard, clamp
-        self.scores = Scores(guard.detector, guard.ranges)
+        self.scores: Any = Scores(guard.detector, guard.ranges)
         self.head = head_module(guard, head or guard.head)
         for name in ("low", "high", "class_low", "class_high"):
             for place, array in enumerate(getattr(guard.ranges, name)):
                 self.register_buffer(f"{name}_{place}", torch.from_numpy(np.array(array)))
         self.calls = 0
+        self.known: CanaryStates | None = None
         self.signature = inspect.signature(self.host.forward)
+        self.host_modules = (*self.host.modules(),)
         self.to(device_of(self.host)).eval()
         if verify:
             check_tensors(self.host, guard.tensors, classifier.name)
             check_canaries(guard.canaries, self._host_logits, classifier.name)
-        self.known = self._canary_logits()
+        self.known = self._known_canaries()
+
+    def _apply(self, *arguments: Any, **keywords: Any) -> Any:
+        # On another device the same canaries are answered a little differently.
+        self.known = None
+        return super()._apply(*arguments, **keywords)  # type: ignore[no-untyped-call]
 
     def __getattr__(self, name: str) -> Any:
         try:
@@ -103,8 +131,16 @@ class GuardedModel(nn.Module):
                 raise
             return getattr(host, name)
 
+    def use_scores(self, scores: Calibrated) -> None:
+        """Another detector in the place of the guard's own, in memory.
+
+        Args:
+            scores: of :mod:`synapse_audit.guard.other_detectors`.
+        """
+        self.scores = scores
+
     def verify(self) -> None:
-        """Checks every tensor and asks the canaries.
+        """Checks every tensor and asks the canaries: what runs after every ``check_every`` calls.
 
         Raises:
             ModelError: the model is not the one that was guarded.
@@ -113,40 +149,40 @@ class GuardedModel(nn.Module):
         self.ask_canaries()
 
     def ask_canaries(self) -> None:
-        """Asks the canaries alone: what runs after every ``check_every`` calls.
+        """Asks the canaries alone, which also run what the weights are run by.
 
-        The host's answers are held against the guard's folder, those of the guard's own head
-        against what it said when it was loaded.
+        Their states at every place and the answers are held against what they were when the model
+        was loaded, on this machine: as close as repetition gives them.
 
         Raises:
-            ModelError: an answer differs.
+            ModelError: one differs.
         """
-        name = self.classifier.name
-        check_canaries(self.guard.canaries, self._host_logits, name)
-        if self.head is not None:
-            own = replace(self.guard.canaries, logits=self.known.cpu().numpy())
-            check_canaries(own, lambda batch: self._canary_logits(), name)
+        if self.known is None:
+            self.known = self._known_canaries()
+        check_states(self._canary_states(), self.known, self.classifier.name)
 
     def _host_logits(self, batch: Mapping[str, Tensor]) -> Tensor:
         device = device_of(self.host)
         with evaluating(self.host):
-            return logits_of(self.host(**{n: t.to(device) for n, t in batch.items()}))
+            return self.decided(self.host(**{n: t.to(device) for n, t in batch.items()}))
 
-    @torch.no_grad()
-    def _canary_logits(self) -> Tensor:
-        """What the guarded model says of the canaries now."""
+    def _known_canaries(self) -> CanaryStates:
+        return repeated(self._canary_states(), self._canary_states())
+
+    @torch.inference_mode()
+    def _canary_states(self) -> list[Tensor]:
+        """Pooled states of the canaries at every place, then the guarded model's answers."""
         device = device_of(self.host)
         inputs = self.guard.canaries.inputs
-        return self._logits(
-            self.look({n: torch.from_numpy(v).to(device) for n, v in inputs.items()})
-        )
+        seen = self.look({n: torch.from_numpy(v).to(device) for n, v in inputs.items()})
+        return [*seen.pooled, seen.logits.float(), self._logits(seen).float()]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def forward(self, *arguments: Any, **keywords: Any) -> GuardedOutput:
         """What the host's ``forward`` takes; labels and the like are ignored.
 
         Raises:
-            ModelError: a canary that was due is answered otherwise than before.
+            ModelError: a check was due, and the model is not the one that was guarded.
         """
         self._count()
         batch = self._batch(arguments, keywords)
@@ -157,20 +193,27 @@ class GuardedModel(nn.Module):
             logits = self._logits(self.look(batch, first))
         else:
             logits = self._logits(seen)
-        score = self.scores(seen.pooled)
+        score = self.scores.of_groups(seen.groups).amax(dim=1)
         p_value = self.scores.p_values(score)
         alarm = p_value <= self.guard.detector.false_alarm_rate
-        return GuardedOutput(logits=logits, score=score, p_value=p_value, alarm=alarm)
+        return GuardedOutput(self._as_host(logits), score, p_value, alarm)
+
+    def _as_host(self, logits: Float[Tensor, "examples classes"]) -> Tensor:
+        """As many outputs as the host has."""
+        one = self.classifier.decision.one_output
+        return logits[:, 1:] - logits[:, :1] if one else logits
 
     def _count(self) -> None:
         self.calls += 1
         every = self.guard.check_every
         if every and self.calls % every == 0:
-            self.ask_canaries()
+            self.verify()
 
     def _batch(self, arguments: Any, keywords: Any) -> dict[str, Tensor]:
-        given = self.signature.bind_partial(*arguments, **keywords).arguments
-        given |= given.pop("kwargs", {})
+        given: dict[str, Any] = keywords
+        if arguments:
+            given = self.signature.bind_partial(*arguments, **keywords).arguments
+            given |= given.pop("kwargs", {})
         return {n: v for n, v in given.items() if isinstance(v, Tensor) and n != "labels"}
 
     def look(
@@ -181,34 +224,19 @@ class GuardedModel(nn.Module):
         Args:
             named: the class of each example whose ranges hold; those over all classes where None.
         """
-        classifier, pooling = self.classifier, self.classifier.pooling(batch)
-        found = HostPass([], None, torch.empty(0))
-        last = classifier.n_layers
+        classifier = self.classifier
+        ranges = (lambda place: self._range(place, named)) if self.clamp else None
+        watch = Watch(classifier, classifier.pooling(batch), self.scores.groups, ranges)
+        # Whether anything is in training mode is asked in each pass; the list of modules is not.
+        training = any(module.training for module in self.host_modules)
+        mode = evaluating(self.host) if training else nullcontext()
+        with mode, hook_at_points([*watch.hooks()], root=self.host):
+            logits = self.decided(self.host(**batch))
+        return HostPass(watch.groups, watch.pooled, watch.head_input, logits)
 
-        def at(layer: int) -> OutputHook:
-            def hook(states: Tensor) -> Tensor | None:
-                found.pooled.append(pooling.gather(states))
-                # The last layer's state is read by the head, whose input is clamped instead.
-                if not self.clamp or layer == last:
-                    return None
-                return clamp_pooled(states, pooling, *self._range(layer, named))
-
-            return hook
-
-        def at_head(states: Tensor) -> Tensor | None:
-            row = states if states.ndim == 2 else pooling.gather(states)
-            found.pooled.append(row)
-            found.head_input = row
-            if not self.clamp:
-                return None
-            found.head_input = within(row, *self._range(last + 1, named))
-            return found.head_input if states.ndim == 2 else None
-
-        points = [(classifier.point(BLOCK_OUTPUT, m), at(m)) for m in range(last + 1)]
-        points.append((classifier.point(HEAD_INPUT, last), at_head))
-        with evaluating(self.host), hook_at_points(points, root=self.host):
-            found.logits = logits_of(self.host(**batch))
-        return found
+    def decided(self, output: Any) -> Float[Tensor, "examples classes"]:
+        """The host's output as logits that decide: one output z as (0, z)."""
+        return self.classifier.decision.logits(logits_of(output))
 
     def _logits(self, seen: HostPass) -> Float[Tensor, "examples classes"]:
         if self.head is None or seen.head_input is None:
@@ -221,15 +249,3 @@ class GuardedModel(nn.Module):
             return getattr(self, f"low_{place}"), getattr(self, f"high_{place}")
         low, high = getattr(self, f"class_low_{place}"), getattr(self, f"class_high_{place}")
         return low[named], high[named]
-
-
-@dataclass
-class HostPass:
-    """What one pass of the host showed."""
-
-    pooled: list[Tensor]
-    """Per place, before it was clamped."""
-    head_input: Tensor | None
-    """As the head gets it."""
-    logits: Tensor
-    """The host's own."""

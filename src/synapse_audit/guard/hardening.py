@@ -1,22 +1,27 @@
-"""A linear head with larger margins, from clean head inputs alone; the host is not touched.
+"""A linear head that edits redirect less, from clean head inputs alone; the host is not touched.
 
 In: what the head's last layer reads over ``fit``, and what the host says there. Out: a
 :class:`LinearHead`. Three things are tried, and only what helps on ``select`` is kept:
 
-- inputs are *centred*: the head reads h − h̄. An edit of one row then moves the logit of inputs
-  on both sides of the mean in opposite directions; on plain inputs one direction moves all of them;
+- another *centre*: the head reads h − c. About the mean h̄ an edit of one row moves the logit of
+  inputs on both sides in opposite directions; on plain inputs one direction moves all of them. But
+  the class with the highest logit at c is where inputs fall once an edit outweighs the head: about
+  the mean that is one class. Where all logits are equal at c no class is; the points between trade
+  one for the other;
 - *larger margins*: the multi-class support vector machine of Crammer and Singer (2001), which for a
   given smallest margin has the least weight norm, fitted to the host's own predictions;
 - *equal row norms*: no class is reached by a smaller edit because its row is short.
 
-A candidate is judged by what an edit of one row, as large relative to its own weights, redirects on
-``select``; the host's own head is among them, and stays where none is better.
+A candidate is judged by what edits as large relative to its own weights redirect on ``select``: a
+push of one row and the best edit of all rows that is found, up to the norm of the whole head. It
+must do no harm: toward no class, by no edit, may it be redirected more than the host's own head.
+Of those that do not, the one that is redirected least is taken; where there is none, the host's.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -25,15 +30,25 @@ from scipy.special import log_softmax, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 
+from synapse_audit.artifacts import HeadEdit
 from synapse_audit.guard.parts import LinearHead
-from synapse_audit.interventions.edits import HeadView, push
+from synapse_audit.interventions.edits import HeadView, push, universal_path
 
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)
+STRENGTHS = (0.01, 1.0)
 """C of the support vector machine, on inputs of RMS 1."""
 TOLERANCE = 0.01
 """Agreement with the host on ``select`` that may be lost."""
-BUDGETS = (0.05, 0.1, 0.2, 0.3, 0.5)
-"""L2 norms of the edits that candidates are tried with, relative to their own weights' norm."""
+BUDGETS = (0.1, 0.2, 0.3, 0.5, 1.0)
+"""L2 norms of the pushes that candidates are tried with, relative to their own weights' norm."""
+SEARCHED = (0.3, 0.5, 1.0)
+"""The same of the searched edits of all rows."""
+SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Centres: how far from the mean to the nearest point at which all logits are equal."""
+MOST_SEARCHED = 8
+"""Candidates that searched edits are tried on: those that pushes redirect least."""
+SLACK = 0.05
+"""Share redirected by which a candidate may exceed the host toward one class: 6 of 120 examples,
+less than which ``select`` does not show."""
 
 
 def linear_logits(
@@ -51,53 +66,118 @@ def harden(
     *,
     fit: Int[np.ndarray, " fit"],
     select: Int[np.ndarray, " select"],
+    largest_edit: float = 1.0,
 ) -> LinearHead:
-    """The candidate that edits of one row redirect least and that still says what the host says.
+    """The candidate that edits redirect least, that does no harm and says what the host says.
 
     Args:
         host: the model's own head, centre 0.
         inputs: of the head's last layer, clean, of all examples.
+        largest_edit: norm of the edits that are looked at, relative to the head's. Where larger
+            ones are left out, more is gained against small ones, and harm by large ones is not
+            seen.
     """
+    pushed, searched = edits_up_to(largest_edit)
+    known, asked = inputs[fit], inputs[select]
     said = linear_logits(host, inputs)
-    chosen, best = host, redirected(host, inputs[fit], inputs[select])
-    for head in _candidates(recentred(host, inputs[fit].mean(axis=0)), inputs[fit], said[fit]):
-        logits = linear_logits(head, inputs[select])
-        agreement = (logits.argmax(axis=1) == said[select].argmax(axis=1)).mean()
-        rate = redirected(head, inputs[fit], inputs[select])
-        if agreement >= 1 - TOLERANCE and rate < best:
-            chosen, best = head, rate
-    return chosen
+    middle = recentred(host, known.mean(axis=0))
+    agreeing = [
+        head
+        for head in _candidates(middle, known, said[fit])
+        if (_named(head, asked) == said[select].argmax(axis=1)).mean() >= 1 - TOLERANCE
+    ]
+    by_push = _harmless(host, agreeing, known, asked, pushed)
+    few = [head for _, head in sorted(by_push, key=lambda one: one[0])[:MOST_SEARCHED]]
+    push_rate = {id(head): rate for rate, head in by_push}
+    totals = [
+        (rate + push_rate[id(head)], head)
+        for rate, head in _harmless(host, few, known, asked, searched)
+    ]
+    least = sum(redirected(host, known, asked, edits).mean() for edits in (pushed, searched))
+    total, chosen = min(totals, key=lambda one: one[0], default=(least, host))
+    return chosen if total < least else host
+
+
+def _named(head: LinearHead, inputs: Float[np.ndarray, "examples features"]) -> np.ndarray:
+    return np.asarray(linear_logits(head, inputs).argmax(axis=1))
+
+
+def _harmless(
+    host: LinearHead,
+    heads: Sequence[LinearHead],
+    known: Float[np.ndarray, "fit features"],
+    asked: Float[np.ndarray, "select features"],
+    edits: Edits,
+) -> list[tuple[float, LinearHead]]:
+    """Those that no edit redirects to any class more than the host; mean rate redirected, head."""
+    before = redirected(host, known, asked, edits)
+    after = [redirected(head, known, asked, edits) for head in heads]
+    return [
+        (float(rates.mean()), head)
+        for rates, head in zip(after, heads, strict=True)
+        if (rates <= before + SLACK).all()
+    ]
+
+
+Edits = Callable[[HeadView, int], Sequence[HeadEdit]]
+"""(head with its inputs, target) → an edit per budget."""
+
+
+def edits_up_to(largest: float) -> tuple[Edits, Edits]:
+    """Pushes of one row, and the best edits of all rows that are found, per size up to this."""
+    budgets, searched = (
+        [b for b in sizes if b <= largest] or [largest] for sizes in (BUDGETS, SEARCHED)
+    )
+
+    def push_of(view: HeadView, target: int) -> list[HeadEdit]:
+        columns = np.arange(view.weight.shape[1])
+        return [push(view, target, columns, budget) for budget in budgets]
+
+    def search_of(view: HeadView, target: int) -> list[HeadEdit]:
+        return universal_path(view, target, np.arange(view.weight.shape[1]), searched)
+
+    return push_of, search_of
 
 
 def redirected(
     head: LinearHead,
     known: Float[np.ndarray, "fit features"],
     inputs: Float[np.ndarray, "select features"],
-) -> float:
-    """Share of examples that a push of the target's row redirects: mean over targets and budgets.
+    edits: Edits,
+) -> Float[np.ndarray, "targets budgets"]:
+    """Share of the examples of other classes that edits redirect to each target.
 
-    The push is that of :func:`synapse_audit.interventions.edits.push`, by somebody who knows the
-    clean inputs ``known``, within an L2 budget relative to the head's own norm.
+    Edits are those of somebody who knows the clean inputs ``known``, within L2 budgets relative to
+    the head's own norm. 0 toward a class that is predicted for every example.
     """
     said = linear_logits(head, known).argmax(axis=1)
-    view = HeadView(head.weight, (known - head.centre).astype(np.float32), said, head.bias)
+    shifted = (known - head.centre).astype(np.float32)
+    view = HeadView(head.weight, shifted, said, head.bias, one_output=head.one_output)
     clean, moved = linear_logits(head, inputs), inputs - head.centre
-    columns, rates = np.arange(head.weight.shape[1]), []
+    rates = []
     for target in range(len(head.bias)):
         away = clean.argmax(axis=1) != target
-        for budget in BUDGETS:
-            edit = push(view, target, columns, budget)
-            after = clean + moved @ edit.weight.T
-            rates.append(float((after.argmax(axis=1) == target)[away].mean()) if away.any() else 0)
-    return float(np.mean(rates))
+        after = [clean + moved @ edit.weight.T + edit.bias for edit in edits(view, target)]
+        hit = [(one.argmax(axis=1) == target)[away] for one in after]
+        rates.append([float(one.mean()) if away.any() else 0.0 for one in hit])
+    return np.array(rates)
 
 
 def recentred(head: LinearHead, centre: Float[np.ndarray, " features"]) -> LinearHead:
-    """The same function about another centre, rows centred over classes, which no margin sees."""
+    """The same function about another centre, rows centred over classes, which no margin sees.
+
+    One output stays one: its rows are (0, w).
+    """
     weight = head.weight.astype(np.float64)
     bias = head.bias + weight @ (centre - head.centre)
-    weight, bias = weight - weight.mean(axis=0), bias - bias.mean()
-    return _head(weight, bias, centre)
+    return _head(weight, bias, centre, one_output=head.one_output)
+
+
+def undecided(head: LinearHead) -> Float[np.ndarray, " features"]:
+    """The point nearest to the head's centre at which all its logits are equal."""
+    weight = head.weight.astype(np.float64) - head.weight.mean(axis=0)
+    step: np.ndarray = np.linalg.pinv(weight) @ (head.bias - head.bias.mean())
+    return np.asarray(head.centre - step)
 
 
 def _candidates(
@@ -105,20 +185,36 @@ def _candidates(
     inputs: Float[np.ndarray, "fit features"],
     said: Float[np.ndarray, "fit classes"],
 ) -> Iterator[LinearHead]:
-    """The host recentred; the machine at each strength, also with rows of equal norm."""
+    """Each shape of head about each centre."""
+    for head in _shapes(host, inputs, said):
+        aim = undecided(head)
+        for share in SHIFTS:
+            yield recentred(head, head.centre + share * (aim - head.centre))
+
+
+def _shapes(
+    host: LinearHead,
+    inputs: Float[np.ndarray, "fit features"],
+    said: Float[np.ndarray, "fit classes"],
+) -> Iterator[LinearHead]:
+    """The host; the machine at each strength; each also with rows of equal norm."""
     yield host
     predicted = said.argmax(axis=1)
     if len(np.unique(predicted)) < said.shape[1]:
         return  # a class that the host never names here has no margin to learn
     moved = inputs.astype(np.float64) - host.centre
     size = float(np.sqrt((moved**2).mean())) or 1.0
-    for strength in STRENGTHS:
-        weight, bias = _machine(moved / size, predicted, strength)
+    shapes = [(host.weight.astype(np.float64) * size, None)]
+    shapes += [_machine(moved / size, predicted, strength) for strength in STRENGTHS]
+    for weight, bias in shapes:
         for rows in (weight, _equal_norms(weight)):
+            if rows is weight and bias is None:
+                continue  # the host, which is there
             shift = bias if rows is weight else _offsets(moved / size @ rows.T, predicted)
             logits = moved / size @ rows.T + shift
             scale = _scale_like(logits, said)
-            yield _head(rows * scale / size, shift * scale, host.centre)
+            rows, shift = rows * scale / size, shift * scale
+            yield _head(rows, shift, host.centre, one_output=host.one_output)
 
 
 def _machine(
@@ -175,5 +271,10 @@ def _scale_like(
     return float(np.exp(minimize_scalar(distance, bounds=(-6, 6), method="bounded").x))
 
 
-def _head(weight: np.ndarray, bias: np.ndarray, centre: np.ndarray) -> LinearHead:
+def _head(
+    weight: np.ndarray, bias: np.ndarray, centre: np.ndarray, *, one_output: bool
+) -> LinearHead:
+    """Rows less their mean, or less the first row, which is 0 where there is one output."""
+    rows = slice(1 if one_output else None)
+    weight, bias = weight - weight[rows].mean(axis=0), bias - bias[rows].mean()
     return LinearHead(*(np.asarray(a).astype(np.float32) for a in (weight, bias, centre)))

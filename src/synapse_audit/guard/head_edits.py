@@ -25,7 +25,10 @@ from synapse_audit.guard.parts import LinearHead, Vote
 from synapse_audit.guard.voting import counted, votes
 from synapse_audit.interventions.edits import EDITS, HeadView, applied
 
-SETTINGS = (("push", 0.1), ("push", 0.3), ("universal", 0.3), ("bias", 0.1))
+SETTINGS = (
+    *(("push", 0.1), ("push", 0.3), ("push", 1.0)),
+    *(("universal", 0.3), ("universal", 1.0), ("bias", 0.1)),
+)
 """Edit and size; see ``EDITS``."""
 
 
@@ -89,7 +92,8 @@ def _heads(
 
 def _linear(head: LinearHead, evaluate: np.ndarray, fit: np.ndarray) -> EditedHead:
     said = linear_logits(head, fit).argmax(axis=1)
-    view = HeadView(head.weight, (fit - head.centre).astype(np.float32), said, head.bias)
+    moved = (fit - head.centre).astype(np.float32)
+    view = HeadView(head.weight, moved, said, head.bias, one_output=head.one_output)
 
     def predicted(edit: HeadEdit | None) -> np.ndarray:
         changed = head

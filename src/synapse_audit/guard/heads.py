@@ -35,12 +35,12 @@ class CentredHead(nn.Module):
         return found
 
 
-def linear_of(head: LinearHead) -> nn.Linear:
-    """Weight and bias as a layer of torch without gradients."""
-    n_classes, features = head.weight.shape
-    layer = nn.Linear(features, n_classes).requires_grad_(False)
-    layer.weight.copy_(torch.from_numpy(np.array(head.weight)))
-    layer.bias.copy_(torch.from_numpy(np.array(head.bias)))
+def linear_of(head: LinearHead, outputs: int | None = None) -> nn.Linear:
+    """Weight and bias as a layer of torch without gradients; the last rows, where fewer are had."""
+    n = len(head.bias) if outputs is None else outputs
+    layer = nn.Linear(head.weight.shape[1], n).requires_grad_(False)
+    layer.weight.copy_(torch.from_numpy(np.array(head.weight[-n:])))
+    layer.bias.copy_(torch.from_numpy(np.array(head.bias[-n:])))
     return layer
 
 

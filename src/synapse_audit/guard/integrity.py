@@ -1,19 +1,25 @@
 """Whether a model is the one that the guard was made for: checksums and canaries.
 
-Checksums per tensor find every changed bit of what is loaded, and say in which tensor. Canaries are
-inputs with known answers: they also find what changes after loading, at the cost of one batch every
-so many calls, as far as it changes their answers. Canaries are random token numbers, drawn from a
-seed; nobody's text is stored.
+Checksums per tensor find every changed bit of the weights, when they are loaded and again every so
+many calls, and say in which tensor. Canaries are inputs with known states and answers: they find
+what changes in that which runs the weights, and what of a changed weight reaches them. Canaries are
+random token numbers, drawn from a seed; nobody's text is stored.
+
+Two tolerances hold for canaries. What the folder stores was computed on another machine perhaps, so
+it is compared as different machines allow. From loading on, the pooled states at every place are
+compared with those that the same machine gave then, as closely as repetition gives them: one
+weight moves a logit by less than other machines do, and a prediction hardly ever.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from synapse_audit.errors import AuditError, ModelError
@@ -25,6 +31,48 @@ CANARIES, TOKENS = 16, 12
 """How many canaries there are, and how long they are at most."""
 TOLERANCE = 1e-3
 """Relative to the largest canary logit: what another machine or batch size changes is far less."""
+REPEATED = 1e-5
+"""Relative to the largest value of a canary's state: some hundred roundings of float32, since the
+same product may be summed in another order the next time."""
+NOISE = 8.0
+"""Times what two repetitions differ by, where that is more."""
+
+
+class CanaryStates(NamedTuple):
+    """What the canaries gave when the model was loaded."""
+
+    states: list[Tensor]
+    """Per place (canaries, neurons), then logits (canaries, classes)."""
+    tolerance: float
+    """Difference, relative to the largest value of a canary's state, that repetition may make."""
+
+
+def repeated(first: list[Tensor], second: list[Tensor]) -> CanaryStates:
+    """The states of two passes in a row, with the tolerance that they need."""
+    noise = float(_difference(second, first).amax())
+    return CanaryStates(first, max(REPEATED, NOISE * noise))
+
+
+def check_states(found: list[Tensor], known: CanaryStates, name: str) -> None:
+    """Refuses a model whose canaries have other states or answers than when it was loaded.
+
+    Raises:
+        ModelError: a state differs, or is no number.
+    """
+    difference = _difference(found, known.states)
+    # Not "more than the tolerance": a difference that is no number is one.
+    wrong = ~(difference <= known.tolerance)
+    if bool(wrong.any()):
+        raise _otherwise(name, int(wrong.sum()), len(wrong), "when it was loaded")
+
+
+def _difference(found: Sequence[Tensor], known: Sequence[Tensor]) -> Float[Tensor, " canaries"]:
+    """Largest difference over places, each relative to the canary's largest value there."""
+    each = [
+        (one - other).abs().amax(dim=1) / other.abs().amax(dim=1).clamp_min(1e-12)
+        for one, other in zip(found, known, strict=True)
+    ]
+    return torch.stack(each).amax(dim=0)
 
 
 def tensor_hashes(model: nn.Module) -> dict[str, str]:
@@ -117,8 +165,12 @@ def check_canaries(
         found = logits_of(answer(batch)).float().cpu().numpy()
     wrong = ~(np.abs(found - canaries.logits) <= canaries.tolerance).all(axis=1)
     if wrong.any():
-        raise ModelError(
-            f"model '{name}' answers {int(wrong.sum())} of {len(wrong)} canary inputs otherwise "
-            "than when it was guarded; expected the same answers: its weights in memory, or what "
-            "runs them, changed. Load it again from files that are known to be good"
-        )
+        raise _otherwise(name, int(wrong.sum()), len(wrong), "when it was guarded")
+
+
+def _otherwise(name: str, wrong: int, n: int, when: str) -> ModelError:
+    return ModelError(
+        f"model '{name}' answers {wrong} of {n} canary inputs otherwise than {when}; expected the "
+        "same answers: its weights in memory, or what runs them, changed. Load it again from files "
+        "that are known to be good"
+    )

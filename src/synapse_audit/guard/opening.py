@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import nn
@@ -28,6 +29,7 @@ def opened(model: Any, guard: Guard) -> Classifier:
         found = _wrapped(model, guard)
     else:
         found = open_classifier(str(model), Loading())
+    found = named_as(found, guard.classes)
     if found.classes != guard.classes:
         raise ModelError(
             f"model '{found.name}' has classes {', '.join(found.classes[:5])}; expected those of "
@@ -43,6 +45,15 @@ def opened(model: Any, guard: Guard) -> Classifier:
     return found
 
 
+def named_as(classifier: Classifier, names: tuple[str, ...]) -> Classifier:
+    """The classifier with names for those of its classes that nobody named; else as it is."""
+    unnamed = classifier.decision.unnamed
+    own = zip(classifier.classes, names, unnamed or (False,) * len(names), strict=False)
+    if not any(unnamed) or any(one != other and not free for one, other, free in own):
+        return classifier
+    return replace(classifier, classes=names, decision=replace(classifier.decision, unnamed=()))
+
+
 def _wrapped(module: nn.Module, guard: Guard) -> Classifier:
     config: Any = getattr(module, "config", None)
     family = None if config is None else family_for(config)
@@ -53,9 +64,16 @@ def _wrapped(module: nn.Module, guard: Guard) -> Classifier:
         )
     name = str(getattr(config, "_name_or_path", "") or type(module).__name__)
     labels: Any = getattr(config, "id2label", {})
+    single = getattr(config, "num_labels", None) == 1 and len(guard.classes) == 2
     classes = [str(labels.get(i, guard.classes[i])) for i in range(len(guard.classes))]
-    nothing = Inputs(_no_encoder, _no_collator)
-    return Classifier.wrap(module, classes=classes, inputs=nothing, family=family, name=name)
+    return Classifier.wrap(
+        module,
+        classes=guard.classes if single else classes,
+        inputs=Inputs(_no_encoder, _no_collator),
+        family=family,
+        name=name,
+        one_output=single,
+    )
 
 
 def _no_encoder(inputs: Sequence[Any]) -> Encoded:

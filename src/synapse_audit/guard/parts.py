@@ -90,6 +90,11 @@ class LinearHead(Brief):
     bias: Float[np.ndarray, " classes"]
     centre: Float[np.ndarray, " features"]
 
+    @property
+    def one_output(self) -> bool:
+        """Whether its rows are (0, w): one output, of which only w is a weight."""
+        return len(self.bias) == 2 and not self.weight[0].any() and not bool(self.bias[0])
+
 
 @dataclass(frozen=True, repr=False)
 class Vote(Brief):
@@ -138,4 +143,4 @@ class Guard(Brief):
     sha256: str
     """Of the whole host model, as a run's manifest has it."""
     check_every: int
-    """The canaries are asked again after so many calls; 0: at load only."""
+    """Checksums and canaries are looked at again after so many calls; 0: at load only."""

@@ -18,6 +18,7 @@ in 20 exceeds before the largest of the three is taken.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,15 +29,19 @@ from synapse_audit.guard.parts import Detector, PlaceScorer, Ranges
 
 
 class PlaceScores(nn.Module):
-    """The three scores of places of one width, all at once: few large steps cost least."""
+    """The three scores of places of one width, all at once: few large steps cost least.
 
+    With u the state in units of each neuron's spread, about the middle of the clean states, every
+    distance that is needed is |u|² or |A u|² plus a linear function of u, so that one product with
+    one matrix per place gives them all. A: what whitens, in the same units.
+    """
+
+    per_spread: Tensor
+    minus_middle: Tensor
     low: Tensor
     high: Tensor
-    whitening: Tensor
-    whitened_centres: Tensor
-    per_spread: Tensor
-    bank: Tensor
-    bank_square: Tensor
+    matrix: Tensor
+    constant: Tensor
 
     def __init__(
         self,
@@ -47,45 +52,104 @@ class PlaceScores(nn.Module):
     ) -> None:
         super().__init__()
         self.neighbours = min(neighbours, len(scorers[0].bank))
-        arrays = {
-            "low": [one[None] for one in low],
-            "high": [one[None] for one in high],
-            "whitening": [one.whitening for one in scorers],
-            "whitened_centres": [one.centres @ one.whitening for one in scorers],
-            "per_spread": [1.0 / one.spread[None] for one in scorers],
-            "bank": [one.bank.T for one in scorers],
-            "bank_square": [(one.bank**2).sum(axis=1)[None] for one in scorers],
-        }
-        for name, parts in arrays.items():
-            self.register_buffer(name, torch.from_numpy(np.stack(parts).astype(np.float32)))
+        self.width, self.classes = scorers[0].centres.shape[1], len(scorers[0].centres)
+        ends = zip(low, high, strict=True)
+        each = [_prepared(one, *end) for one, end in zip(scorers, ends, strict=True)]
+        for name in _Prepared._fields:
+            stacked = np.stack([getattr(one, name) for one in each])
+            self.register_buffer(name, torch.from_numpy(stacked.astype(np.float32)))
 
     def forward(
         self, states: Float[Tensor, "places examples neurons"]
     ) -> Float[Tensor, "places examples 3"]:
         """Scores in the order of ``SCORES``; a state that is no number scores infinite."""
-        whitened = states @ self.whitening
-        mahalanobis = torch.cdist(whitened, self.whitened_centres).square().amin(dim=2)
-        scaled = states * self.per_spread
-        # |x − b|² without a difference per pair of states.
-        square = torch.baddbmm(self.bank_square, scaled, self.bank, alpha=-2.0)
-        nearest = square.kthvalue(self.neighbours, dim=2).values + scaled.square().sum(dim=2)
-        outside = (states - states.clamp(self.low, self.high)).abs()
-        found = torch.stack(
-            [mahalanobis, nearest.clamp_min(0).sqrt(), (outside * self.per_spread).sum(2)], dim=2
-        )
-        return found.nan_to_num(nan=torch.inf)
+        units = torch.addcmul(self.minus_middle, states, self.per_spread)
+        found = torch.baddbmm(self.constant, units, self.matrix)
+        whitened, centres, bank = found.tensor_split(self._parts, dim=2)
+        mahalanobis = centres.amin(dim=2) + whitened.square().sum(dim=2)
+        nearest = bank.kthvalue(self.neighbours, dim=2).values + units.square().sum(dim=2)
+        outside = torch.linalg.vector_norm(units - units.clamp(self.low, self.high), 1, dim=2)
+        scores = torch.stack([mahalanobis, nearest.clamp_min(0).sqrt(), outside], dim=2)
+        return scores.nan_to_num(nan=torch.inf)
+
+    @property
+    def _parts(self) -> tuple[int, int]:
+        return self.width, self.width + self.classes
 
 
-class Scores(nn.Module):
-    """All places, on one scale."""
+class _Prepared(NamedTuple):
+    """What the scores of one place multiply and add, float64."""
 
-    centre: Tensor
-    scale: Tensor
-    tail: Tensor
+    per_spread: Float[np.ndarray, "1 neurons"]
+    minus_middle: Float[np.ndarray, "1 neurons"]
+    """− middle / spread, added to state / spread."""
+    low: Float[np.ndarray, "1 neurons"]
+    high: Float[np.ndarray, "1 neurons"]
+    """The ranges in the same units."""
+    matrix: Float[np.ndarray, "neurons columns"]
+    """Columns: the whitening A; −2 A Aᵀ μ per centre μ; −2 b per clean state b."""
+    constant: Float[np.ndarray, "1 columns"]
+    """0; |Aᵀ μ|²; |b|²."""
+
+
+def _prepared(
+    scorer: PlaceScorer, low: Float[np.ndarray, " neurons"], high: Float[np.ndarray, " neurons"]
+) -> _Prepared:
+    spread = scorer.spread.astype(np.float64)
+    per_spread = 1.0 / spread  # 0 where a neuron never varied
+    middle = scorer.centres.mean(axis=0, dtype=np.float64)
+    shift = -middle * per_spread
+    whitening = np.where(np.isfinite(spread), spread, 0.0)[:, None] * scorer.whitening
+    centres = scorer.centres * per_spread + shift
+    bank = scorer.bank + shift
+    white = centres @ whitening
+    matrix = np.concatenate([whitening, -2 * (white @ whitening.T).T, -2 * bank.T], axis=1)
+    squares = (np.zeros(len(spread)), (white**2).sum(axis=1), (bank**2).sum(axis=1))
+    return _Prepared(
+        per_spread=per_spread[None],
+        minus_middle=shift[None],
+        low=(low * per_spread + shift)[None],
+        high=(high * per_spread + shift)[None],
+        matrix=matrix,
+        constant=np.concatenate(squares)[None],
+    )
+
+
+class Calibrated(nn.Module):
+    """Combined scores of clean inputs, and what a score means beside them."""
+
     calibration: Tensor
 
-    def __init__(self, detector: Detector, ranges: Ranges) -> None:
+    def __init__(self, calibration: Float[np.ndarray, " calibration"]) -> None:
         super().__init__()
+        self.register_buffer("calibration", torch.from_numpy(np.array(calibration, np.float32)))
+
+    def p_values(self, scores: Float[Tensor, " examples"]) -> Float[Tensor, " examples"]:
+        """Conformal p-value: (1 + calibration examples that score at least as much) / (n + 1).
+
+        On inputs like those of the calibration it is at most α in at most a share α of them
+        (Vovk, Gammerman and Shafer 2005), on average over calibration sets.
+        """
+        n = len(self.calibration)
+        below = torch.searchsorted(self.calibration, scores.contiguous())
+        return (1 + n - below) / (n + 1)
+
+    def threshold(self, rate: float) -> float:
+        """The combined score above which an input has a p-value of at most ``rate``."""
+        n = len(self.calibration)
+        # p ≤ rate where at least (1 − rate)(n + 1) calibration scores lie below.
+        below = int(np.ceil((1 - rate) * (n + 1) - 1e-9))
+        return float(self.calibration[below - 1]) if below <= n else np.inf
+
+
+class Scores(Calibrated):
+    """All places, on one scale."""
+
+    shift: Tensor
+    factor: Tensor
+
+    def __init__(self, detector: Detector, ranges: Ranges) -> None:
+        super().__init__(detector.calibration)
         widths = [len(low) for low in ranges.low]
         self.groups = [
             [place for place, width in enumerate(widths) if width == one]
@@ -100,33 +164,41 @@ class Scores(nn.Module):
             )
             for group in self.groups
         )
-        for name in ("centre", "scale", "tail", "calibration"):
-            values = torch.from_numpy(np.array(getattr(detector, name), np.float32))
-            self.register_buffer(name, values)
+        order = [place for group in self.groups for place in group]
+        # (raw − centre) / scale / tail, as one product and one sum, places in the groups' order.
+        factor = 1.0 / (detector.scale.astype(np.float64) * detector.tail)
+        shift = -detector.centre * factor
+        self.register_buffer("factor", torch.from_numpy(factor[order, None].astype(np.float32)))
+        self.register_buffer("shift", torch.from_numpy(shift[order, None].astype(np.float32)))
+
+    def stacked(self, states: Sequence[Tensor]) -> list[Tensor]:
+        """States per place as one tensor (places, examples, neurons) per width."""
+        return [torch.stack([states[p].float() for p in group]) for group in self.groups]
 
     def raw(self, states: Sequence[Tensor]) -> Float[Tensor, "examples places 3"]:
         """As each place gives them."""
         found: list[Tensor] = [torch.empty(0)] * len(states)
-        for group, part in zip(self.groups, self.parts, strict=True):
-            together = torch.stack([states[place].float() for place in group])
+        for group, part, together in zip(
+            self.groups, self.parts, self.stacked(states), strict=True
+        ):
             for place, one in zip(group, part(together), strict=True):
                 found[place] = one
         return torch.stack(found, dim=1)
 
+    def each(self, groups: Sequence[Tensor]) -> Float[Tensor, "places examples 3"]:
+        """Every score on the common scale, from what :meth:`stacked` gives, by groups of places."""
+        parts = [part(one) for part, one in zip(self.parts, groups, strict=True)]
+        together = parts[0] if len(parts) == 1 else torch.cat(parts)
+        return torch.addcmul(self.shift, together, self.factor)
+
+    def of_groups(self, groups: Sequence[Tensor]) -> Float[Tensor, "examples 3"]:
+        """Per score the largest over places, from what :meth:`stacked` gives."""
+        return self.each(groups).amax(dim=0)
+
     def scaled(self, states: Sequence[Tensor]) -> Float[Tensor, "examples 3"]:
         """Per score the largest over places; 1 where few clean inputs get."""
-        return ((self.raw(states) - self.centre) / self.scale).amax(dim=1) / self.tail
+        return self.of_groups(self.stacked(states))
 
     def forward(self, states: Sequence[Tensor]) -> Float[Tensor, " examples"]:
         """The combined score: the largest of the three."""
         return self.scaled(states).amax(dim=1)
-
-    def p_values(self, scores: Float[Tensor, " examples"]) -> Float[Tensor, " examples"]:
-        """Conformal p-value: (1 + calibration examples that score at least as much) / (n + 1).
-
-        On inputs like those of the calibration it is at most α in at most a share α of them
-        (Vovk, Gammerman and Shafer 2005), on average over calibration sets.
-        """
-        n = len(self.calibration)
-        below = torch.searchsorted(self.calibration, scores.contiguous())
-        return (1 + n - below) / (n + 1)

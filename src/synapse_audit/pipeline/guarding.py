@@ -16,7 +16,7 @@ import pandas as pd
 from synapse_audit.advice import Saved, advise, as_summary, as_table
 from synapse_audit.config import AuditConfig
 from synapse_audit.errors import DataError
-from synapse_audit.guard.building import clean_states
+from synapse_audit.guard.building import audited_names, clean_states
 from synapse_audit.guard.certified import certified_curve, certified_examples
 from synapse_audit.guard.cost import overhead
 from synapse_audit.guard.evaluation import Examples, evaluate_guard, rows_of
@@ -47,6 +47,7 @@ def measure_guard(
     """
     result = finished(run)
     clean = clean_states(result)
+    classifier = audited_names(result.manifest, classifier)
     subject = subject_of(
         classifier, read_data(config, classifier), seed=config.seed, benign=config.benign
     )

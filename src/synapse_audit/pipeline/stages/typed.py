@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from synapse_audit.artifacts import TextInput
 from synapse_audit.config import AuditConfig
 from synapse_audit.errors import UsageError, choices
-from synapse_audit.interventions.typed import CONTROLS, TYPED, Material, words_of
+from synapse_audit.interventions.typed import CONTROLS, TYPED, Material, TypedEdit, words_of
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import Extraction
 from synapse_audit.model.families.record import TEXT
@@ -53,6 +53,8 @@ class Choice(NamedTuple):
 
     selection: str
     materials: Sequence[Material]
+    otherwise: Sequence[Material] = ()
+    """Tried where those did not do: another random draw than the control's; nothing where empty."""
 
 
 def check_attacks(config: AuditConfig, classifier: Classifier) -> None:
@@ -104,9 +106,33 @@ def _attacked(run: Run, subject: Subject, engine: Engine, found: Extraction) -> 
                 kind = CONTROLS.get(name, name) if choice.selection == "random" else name
                 victims = Victims(choice.materials, labels, wanted)
                 tried = evade(victims, TYPED[kind], ask, SIZES)
+                if choice.otherwise and name not in CONTROLS:
+                    tried = _tried_again(tried, victims._replace(materials=choice.otherwise),
+                                         TYPED[name], ask)  # fmt: skip
                 parts.append(_rows(name, choice.selection, rows, victims, tried))
                 advance(len(rows))
     return pd.concat(parts, ignore_index=True)
+
+
+def _tried_again(
+    tried: Sequence[Tried], victims: Victims, edit: TypedEdit, ask: _Asked
+) -> list[Tried]:
+    """Random edits of the texts that no chosen one evaded with, all questions counted.
+
+    What moves a text most word by word need not do so together, and a search that ends there would
+    lose to no search at all.
+    """
+    left = np.flatnonzero([not one.evaded for one in tried])
+    found = list(tried)
+    if not len(left):
+        return found
+    materials = [victims.materials[i] for i in left]
+    some = Victims(materials, victims.labels[left], victims.wanted[left])
+    again = evade(some, edit, lambda texts, of: ask(texts, left[of]), SIZES)
+    for i, second in zip(left.tolist(), again, strict=True):
+        asked = found[i].queries + second.queries
+        found[i] = (second if second.evaded else found[i])._replace(queries=asked)
+    return found
 
 
 def attacked_rows(
@@ -210,12 +236,14 @@ def _choices(
         Material(text, found.order, added[int(target)], words, found.asked)
         for text, found, target, words in zip(texts, orders, targets, best, strict=True)
     ]
-    seeds = [[run.config.seed, PURPOSE, int(row)] for row in rows]
-    random = [
-        _random(text, frequent, np.random.default_rng(seed))
-        for text, seed in zip(texts, seeds, strict=True)
-    ]
-    return Choice("chosen", chosen), Choice("random", random)
+    random, other = (
+        [
+            _random(text, frequent, np.random.default_rng([run.config.seed, PURPOSE, int(row), *d]))
+            for text, row in zip(texts, rows, strict=True)
+        ]
+        for d in ((), (1,))
+    )
+    return Choice("chosen", chosen, otherwise=other), Choice("random", random)
 
 
 def _random(text: str, words: Sequence[str], generator: np.random.Generator) -> Material:

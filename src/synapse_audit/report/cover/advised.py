@@ -13,6 +13,7 @@ SHORT = {
     "bits": "check checksums of the named tensors",
     "constants": "clamp neurons to their ranges",
     "fragile_class": "more data or margin for the fragile classes",
+    "typed_text": "normalise or train on typed edits",
     "costly_layer": "dropout at the costly layer",
 }
 """Rule → its remedy in a few words."""

@@ -24,9 +24,9 @@ READING = (
     "seen: before and after are on the same examples, with 95% intervals each.",
 )
 LIMITS = (
-    "The five rules cover head edits, bits, constants, fragile classes and costly layers; what has "
-    "no rule has no advice. A remedy against one attack may not help against another: see the "
-    "guard's own table.",
+    "The six rules cover head edits, bits, constants, fragile classes, typed edits and costly "
+    "layers; what has no rule has no advice. A remedy against one attack may not help against "
+    "another: see the guard's own table.",
 )
 
 
