@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import spearmanr
 
 from synapse_audit import UsageError
-from synapse_audit.guard import load_guarded
+from synapse_audit.guard import GuardedModel, load_guarded
 from synapse_audit.guard.attacks import silenced
 from synapse_audit.guard.other_detectors import fit_scores, pytorch_ood
 
@@ -28,7 +28,7 @@ class Far:
 def test_its_p_values_are_those_of_its_own_scores(made: Guarded) -> None:
     last = made.classifier.n_layers
     scores = fit_scores(Far, made.clean, places=[last])
-    guarded = load_guarded(made.classifier, made.folder)
+    guarded = GuardedModel(made.classifier, made.guard, clamp=False)  # states as they were stored
     guarded.use_scores(scores)
     rows = made.clean.evaluate[:16]
     found = guarded(**made.classifier.collate(made.encoded, rows))

@@ -13,7 +13,7 @@ varies over clean inputs.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from synapse_audit.guard.building import CleanStates
 from synapse_audit.guard.scoring import Calibrated
 
 
+@runtime_checkable
 class FeatureDetector(Protocol):
     """What is asked of another detector: pytorch-ood's ``FeaturesDetector`` has both."""
 
