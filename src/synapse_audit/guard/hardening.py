@@ -204,17 +204,17 @@ def _shapes(
         return  # a class that the host never names here has no margin to learn
     moved = inputs.astype(np.float64) - host.centre
     size = float(np.sqrt((moved**2).mean())) or 1.0
-    shapes = [(host.weight.astype(np.float64) * size, None)]
-    shapes += [_machine(moved / size, predicted, strength) for strength in STRENGTHS]
-    for weight, bias in shapes:
+    own = (host.weight.astype(np.float64) * size, host.bias.astype(np.float64))
+    machines = [_machine(moved / size, predicted, strength) for strength in STRENGTHS]
+    for weight, bias in (own, *machines):
         for rows in (weight, _equal_norms(weight)):
-            if rows is weight and bias is None:
+            if rows is own[0]:
                 continue  # the host, which is there
             shift = bias if rows is weight else _offsets(moved / size @ rows.T, predicted)
-            logits = moved / size @ rows.T + shift
-            scale = _scale_like(logits, said)
-            rows, shift = rows * scale / size, shift * scale
-            yield _head(rows, shift, host.centre, one_output=host.one_output)
+            scale = _scale_like(moved / size @ rows.T + shift, said)
+            yield _head(
+                rows * (scale / size), shift * scale, host.centre, one_output=host.one_output
+            )
 
 
 def _machine(

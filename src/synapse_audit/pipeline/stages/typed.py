@@ -122,11 +122,11 @@ def _tried_again(
     What moves a text most word by word need not do so together, and a search that ends there would
     lose to no search at all.
     """
-    left = np.flatnonzero([not one.evaded for one in tried])
+    left = np.array([i for i, one in enumerate(tried) if not one.evaded], dtype=np.int64)
     found = list(tried)
     if not len(left):
         return found
-    materials = [victims.materials[i] for i in left]
+    materials = [victims.materials[i] for i in left.tolist()]
     some = Victims(materials, victims.labels[left], victims.wanted[left])
     again = evade(some, edit, lambda texts, of: ask(texts, left[of]), SIZES)
     for i, second in zip(left.tolist(), again, strict=True):
