@@ -4,14 +4,16 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from synapse_audit import audit
 from synapse_audit.config import make_config
+from synapse_audit.errors import UsageError
 from synapse_audit.plan import HEAD, STREAM, SUFFIX
 from synapse_audit.sweep import Engine, tapped
 from synapse_audit.sweep.clean import clean_pass
@@ -127,3 +129,59 @@ def test_the_claims_of_the_paper_are_printed_from_a_run(
     assert cells["evaluated examples"] == str(result.summary["n_evaluate"])
     assert "to " in cells["**C** best published push redirects"]
     assert "none below" in cells["head edit that redirects half (L2)"]
+
+
+def _fake_run(figures: dict[str, object], drops: list[float], half: float) -> SimpleNamespace:
+    """What ``agreement.py`` reads of a run: its summary, effects and identity."""
+    effects = pd.DataFrame(
+        {
+            "cell": ["one", "two", "three"],
+            "tier": ["headline", "headline", None],
+            "operator": ["mean", "mean", "zero"],
+            "accuracy_drop": drops,
+            "accuracy_drop_low": np.array(drops) - half,
+            "accuracy_drop_high": np.array(drops) + half,
+            "half_width": half,
+        }
+    )
+    identity = {"weights": "w", "data": "d"}
+    return SimpleNamespace(summary=figures, effects=effects, manifest={"identity": identity})
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the folder benchmarks of the repository")
+def test_agreement_by_hand(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    agreement = importlib.import_module("agreement")
+
+    def tree(plateau: float, half_point: float, margin: float | None, fragile: str) -> dict:
+        ends = {"low": plateau - 0.02, "high": plateau + 0.02}
+        return {
+            "redundancy": {
+                "plateau": {"value": plateau, **ends},
+                "half_point": {"value": half_point, "low": half_point, "high": half_point + 0.1},
+            },
+            "clean": {"margin": {"value": margin, "low": None, "high": None}},
+            "asymmetry": {"most_fragile": {"value": fragile}},
+        }
+
+    runs = {
+        "exact": _fake_run(tree(0.50, 0.7, 2.0, "a"), [0.10, 0.30, 0.0], 0.01),
+        "standard": _fake_run(tree(0.51, 0.8, 2.0, "a"), [0.11, 0.20, 0.0], 0.05),
+    }
+    monkeypatch.setattr(agreement.AuditResult, "load", lambda folder: runs[folder])
+    found = agreement.lines(runs["exact"], runs["standard"])
+    verdicts = {line.keys[-1]: line.verdict for line in found}
+    assert verdicts == {"plateau": "inside", "half_point": "outside", "margin": "same"}
+    agreement.main(["exact", "standard"])
+    said = capsys.readouterr().out
+    assert "| asymmetry.most_fragile | a | a | same |" in said
+    # .7 to .8 and .8 to .9 touch.
+    assert "outside, intervals overlap" in said
+    # Of the two headline cells .10 lies in .06 to .16 and .30 not in .15 to .25.
+    assert "| headline | mean | 2 | 50.0% | 0.100 | 0.010 | 0.050 |" in said
+    assert "| all | zero | 1 | 100.0% | 0.000 | 0.010 | 0.050 |" in said
+    runs["standard"].manifest["identity"]["data"] = "other"
+    with pytest.raises(UsageError, match="different data"):
+        agreement.main(["exact", "standard"])

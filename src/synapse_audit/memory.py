@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from time import monotonic
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
+
+Item = TypeVar("Item")
 
 NUMBERS = 2**20
 """Most numbers of one array on the way: 4 or 8 MB."""
@@ -47,13 +49,17 @@ def row_chunks(rows: int, each: int) -> Iterator[slice]:
         each: numbers that one row takes.
     """
     step = max(1, NUMBERS // max(1, each))
+    yield from paced(slice(start, start + step) for start in range(0, max(1, rows), step))
+
+
+def paced(items: Iterable[Item]) -> Iterator[Item]:
+    """The items; between them what is freed is given back, at most once per ``PAUSE``."""
     last = monotonic()
-    yield slice(0, step)
-    for start in range(step, rows, step):
-        if monotonic() - last >= PAUSE:
+    for number, item in enumerate(items):
+        if number and monotonic() - last >= PAUSE:
             release_memory()
             last = monotonic()
-        yield slice(start, start + step)
+        yield item
 
 
 @runtime_checkable

@@ -51,23 +51,41 @@ def equal_width(confidence: Float[np.ndarray, "rows examples"]) -> Int[np.ndarra
 
 
 def equal_mass(
-    confidence: Float[np.ndarray, "rows examples"], weights: Float[np.ndarray, " examples"]
+    confidence: Float[np.ndarray, "rows examples"], weights: Float[np.ndarray, "*rows examples"]
 ) -> Int[np.ndarray, "rows examples"]:
-    """Bins of equal weight, as far as ties allow: equal confidences share a bin."""
-    if not confidence.size:
-        return np.zeros(confidence.shape, dtype=np.int64)
-    return np.stack([_mass_bins(row, weights) for row in confidence])
+    """Bins of equal weight, as far as ties allow: equal confidences share a bin.
 
-
-def _mass_bins(
-    confidence: Float[np.ndarray, " examples"], weights: Float[np.ndarray, " examples"]
-) -> Int[np.ndarray, " examples"]:
-    _, place = np.unique(confidence, return_inverse=True)
-    mass = np.bincount(place, weights=weights)
-    middle = (np.cumsum(mass) - mass / 2) / mass.sum()
+    Args:
+        weights: of each row, or of all.
+    """
+    order = np.argsort(confidence, axis=1, kind="stable")
+    ordered = np.take_along_axis(confidence, order, axis=1)
+    mass = np.take_along_axis(np.broadcast_to(weights, confidence.shape), order, axis=1)
+    before, total = mass.cumsum(axis=1) - mass, mass.sum(axis=1, keepdims=True)
+    first, last = _ends_of_ties(ordered)
+    start, end = (
+        np.take_along_axis(x, places, axis=1)
+        for x, places in ((before, first), (before + mass, last))
+    )
+    middle = ratio((start + end) / 2, total)
     # A middle on an edge up to rounding must not fall to either side by chance.
-    bins = np.floor(BINS * middle + 1e-9).astype(np.int64)
-    return np.minimum(bins, BINS - 1)[place]
+    bins = np.nan_to_num(np.floor(BINS * middle + 1e-9)).astype(np.int64)
+    found = np.empty_like(bins)
+    np.put_along_axis(found, order, np.minimum(bins, BINS - 1), axis=1)
+    return found
+
+
+def _ends_of_ties(
+    ordered: Float[np.ndarray, "rows examples"],
+) -> tuple[Int[np.ndarray, "rows examples"], Int[np.ndarray, "rows examples"]]:
+    """The first and the last place of each value's group of equal ones."""
+    n = ordered.shape[1]
+    differs = np.diff(ordered, axis=1) != 0
+    first, last = np.zeros(ordered.shape, np.int64), np.full(ordered.shape, n - 1)
+    first[:, 1:] = np.where(differs, np.arange(1, n), 0)
+    last[:, :-1] = np.where(differs, np.arange(n - 1), n - 1)
+    first = np.maximum.accumulate(first, axis=1)
+    return first, np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
 
 
 # ---- errors --------------------------------------------------------------------------------------
@@ -82,6 +100,35 @@ def calibration_error(
     """ECE of each row in each draw; NaN in a draw without weight."""
     gaps = np.abs(_sums(right - confidence, bins, weights)).sum(axis=1)
     return ratio(gaps, weights.sum(axis=0, keepdims=True))
+
+
+def binned_error(
+    over: Float[np.ndarray, "rows examples"],
+    bins: Int[np.ndarray, "rows examples"],
+    weights: Float[np.ndarray, "rows examples"],
+) -> Float[np.ndarray, " rows"]:
+    """ECE of each row on weights of its own; ``over``: confidence minus whether it was right."""
+    return np.asarray(np.abs(_binned(over * weights, bins)).sum(axis=1) / weights.sum(axis=1))
+
+
+def binned_chance(
+    confidence: Float[np.ndarray, "rows examples"],
+    bins: Int[np.ndarray, "rows examples"],
+    weights: Float[np.ndarray, "rows examples"],
+) -> Float[np.ndarray, " rows"]:
+    """:func:`chance_error` of each row on weights of its own."""
+    spread = confidence * np.clip(1.0 - confidence, 0.0, None)
+    variance = _binned(spread * weights**2, bins)
+    return np.asarray(np.sqrt(2.0 / np.pi * variance).sum(axis=1) / weights.sum(axis=1))
+
+
+def _binned(
+    values: Float[np.ndarray, "rows examples"], bins: Int[np.ndarray, "rows examples"]
+) -> Float[np.ndarray, "rows bins"]:
+    """Sums per row and bin."""
+    line = np.arange(len(values))[:, None] * BINS + bins
+    sums = np.bincount(line.ravel(), values.ravel(), minlength=len(values) * BINS)
+    return sums.reshape(len(values), BINS).astype(np.float64)  # of nothing they are whole numbers
 
 
 def chance_error(

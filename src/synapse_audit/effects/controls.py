@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -44,6 +44,9 @@ SETTING = ["operator", "strength", "site", "position", "layers"]
 
 CURVE = [*SETTING, "ranking", "ranked_for"]
 """What names a curve."""
+
+MEASURED = ["fraction", "draw", "accuracy_drop", "phase_se"]
+"""What a test reads of the rows of a curve."""
 
 LEAST = 0.5
 """Share of the variance between draws that is kept whatever the second phase adds."""
@@ -78,7 +81,10 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
         stands as it is. A curve without random controls has nulls.
     """
     mine = effects[effects["group"].isin(TESTED) & (effects["operator"] == HEADLINE_OPERATOR)]
-    random_controls = dict(_curves(mine[mine["selection"] == "random"], CURVE))
+    mine = mine.reindex(columns=[*CURVE, "selection", *MEASURED])
+    drawn = _curves(mine[mine["selection"] == "random"], CURVE)
+    # Many curves stand beside the same draws.
+    random_controls = {key: RandomCurves.of(rows) for key, rows in drawn}
     rows = []
     for key, curve in _curves(mine[mine["selection"] == "top"], CURVE):
         tops = curve.drop_duplicates("fraction").set_index("fraction")
@@ -90,9 +96,24 @@ def curve_tests(effects: pd.DataFrame) -> pd.DataFrame:
     return tests.assign(p_adjusted=in_order(tests))
 
 
+class RandomCurves(NamedTuple):
+    """Draws that curves are tested against."""
+
+    drops: pd.DataFrame
+    """Accuracy drop by fraction and draw; of fractions for which every draw was run."""
+    noise: pd.Series
+    """Mean second-phase variance at each fraction."""
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame) -> RandomCurves:
+        """From one row per fraction and draw."""
+        table = rows.pivot_table(index="fraction", columns="draw", values="accuracy_drop")
+        return cls(table.dropna(), _noise(rows))
+
+
 def _own_random_controls(
-    random_controls: Mapping[tuple[Any, ...], pd.DataFrame], key: tuple[Any, ...]
-) -> pd.DataFrame | None:
+    random_controls: Mapping[tuple[Any, ...], RandomCurves], key: tuple[Any, ...]
+) -> RandomCurves | None:
     """The random curves of a curve's own ranking, else the shared ones.
 
     A ranking with random controls of its own takes its sets across layers; those random controls
@@ -196,11 +217,11 @@ def _curves(
         yield tuple(None if pd.isna(part) else part for part in parts), rows
 
 
-def _test(tops: pd.DataFrame, random_controls: pd.DataFrame | None) -> CurveTest:
+def _test(tops: pd.DataFrame, random_controls: RandomCurves | None) -> CurveTest:
     if random_controls is None:
         return CurveTest(np.nan, np.nan, 0, np.nan)
-    table = random_controls.pivot_table(index="fraction", columns="draw", values="accuracy_drop")
-    shared = table.dropna().index.intersection(tops.index).sort_values()
+    table = random_controls.drops
+    shared = table.index.intersection(tops.index).sort_values()
     if len(shared) < 2:
         return CurveTest(np.nan, np.nan, 0, np.nan)
     steps = _trapezoid_weights(shared.to_numpy(dtype=np.float64))
@@ -209,7 +230,8 @@ def _test(tops: pd.DataFrame, random_controls: pd.DataFrame | None) -> CurveTest
     test = curve_test(areas)
     if np.isnan(test.t):
         return test
-    excess = steps**2 @ (_noise(tops).loc[shared] - _noise(random_controls).loc[shared]).to_numpy()
+    noise = _noise(tops.reset_index())
+    excess = steps**2 @ (noise.loc[shared] - random_controls.noise.loc[shared]).to_numpy()
     # Of the variance s² (1 + 1/B) only the part of the curve itself changes, not that of the mean.
     variance, share = _inflation(areas, float(excess)) ** 2, 1 / len(areas)
     t = test.t * float(np.sqrt((1 + share) / (variance + share)))
@@ -219,10 +241,8 @@ def _test(tops: pd.DataFrame, random_controls: pd.DataFrame | None) -> CurveTest
 
 def _noise(rows: pd.DataFrame) -> pd.Series:
     """Mean second-phase variance at each fraction; 0 where nothing is estimated."""
-    if "phase_se" not in rows:
-        rows = rows.assign(phase_se=0.0)
-    rows = rows.reset_index()[["fraction", "phase_se"]].astype("float64").fillna({"phase_se": 0.0})
-    return rows.assign(noise=rows["phase_se"] ** 2).groupby("fraction")["noise"].mean()
+    noise = rows["phase_se"].astype("float64").fillna(0.0) ** 2
+    return noise.groupby(rows["fraction"].astype("float64")).mean()
 
 
 def _trapezoid_weights(x: Float[np.ndarray, " points"]) -> Float[np.ndarray, " points"]:

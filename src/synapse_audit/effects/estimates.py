@@ -139,17 +139,38 @@ def unseen(
     """
     members = scored.stratified.T.astype(np.float64)
     weights = scored.weights[:, 0]
-    kinds = np.array([part * weights @ members for part in outcomes.values()])
-    usual = np.array(list(outcomes))[kinds.argmax(axis=0)]
     among = sum(outcomes.values()) > _HALF
-    total = (among * weights) @ members
-    exceptions = np.nan_to_num(np.clip(ratio(total - kinds.max(axis=0), total), 0.0, 1.0))
-    size = ratio(total**2, (among * weights**2) @ members)
+    return unobserved(
+        {kind: part * weights @ members for kind, part in outcomes.items()},
+        total=(among * weights) @ members,
+        squares=(among * weights**2) @ members,
+        macro=macro,
+    )
+
+
+def unobserved(
+    kinds: Mapping[int, Float[np.ndarray, "rows classes"]],
+    *,
+    total: Float[np.ndarray, "rows classes"],
+    squares: Float[np.ndarray, "rows classes"],
+    macro: bool = False,
+) -> UnobservedVariance:
+    """:func:`unseen` from sums over the examples of each class.
+
+    Args:
+        kinds: weight of each outcome.
+        total: weight of all that the mean is over.
+        squares: the same of squared weights.
+    """
+    weight = np.array([*kinds.values()])
+    usual = np.array([*kinds])[weight.argmax(axis=0)]
+    exceptions = np.nan_to_num(np.clip(ratio(total - weight.max(axis=0), total), 0.0, 1.0))
+    size = ratio(total**2, squares)
     steady = (total > 0) & _too_few(exceptions * size)
     parts = (total > 0).astype(np.float64) if macro else total
     share = np.broadcast_to(ratio(parts, parts.sum(1, keepdims=True)), steady.shape)
     variance = share**2 * exceptions * (1 - exceptions) / size
-    changing = -1 in outcomes
+    changing = -1 in kinds
 
     def toward(side: Bool[np.ndarray, "rows classes"]) -> Float[np.ndarray, " rows"]:
         chosen = steady & side

@@ -20,7 +20,7 @@ from synapse_audit.effects import NO_CLASS, Scored
 from synapse_audit.effects.curves import draw_range, random_controls, where
 from synapse_audit.effects.poststratified import PoststratifiedWeights, sample_weights
 from synapse_audit.effects.two_phase import Phases
-from synapse_audit.memory import release_memory, row_chunks
+from synapse_audit.memory import paced, row_chunks
 from synapse_audit.tables.run import NAMING
 
 NAMES = [column.name for column in NAMING]
@@ -77,6 +77,81 @@ def samples(evidence: Evidence, actions: Sequence[str]) -> Iterator[Sample]:
             yield Sample(mine, rows[mine], *sample)
 
 
+class ExactExamples(NamedTuple):
+    """What several actions are exact on, one action per row; short rows are filled up."""
+
+    places: Int[np.ndarray, " chosen"]
+    """Positions in the list of actions."""
+    rows: Int[np.ndarray, " chosen"]
+    """Of the outcomes."""
+    known: Int[np.ndarray, "chosen width"]
+    """Positions of the exact examples, ascending; a row is filled up with its first one."""
+    weights: Float[np.ndarray, "chosen width"]
+    """0 where a row is filled up."""
+    n: Int[np.ndarray, " chosen"]
+    """How many examples each action is exact on: those first in its row."""
+
+    @property
+    def met(self) -> Bool[np.ndarray, "chosen width"]:
+        """Where a row is not filled up."""
+        return np.arange(self.known.shape[1]) < self.n[:, None]
+
+
+def exact_examples(evidence: Evidence, actions: Sequence[str]) -> Iterator[ExactExamples]:
+    """The actions with what each is exact on, many at a time, for averages without intervals.
+
+    The same weights as :func:`samples`, which takes estimated actions one by one since each has
+    its own matrix of resampled weights.
+    """
+    rows, direct = evidence.outcomes.rows(actions), evidence.outcomes.direct
+    weights, partial = whole(evidence).weights, np.zeros(len(rows), bool)
+    if direct is not None:
+        partial = direct.estimated[rows]
+        sampled = np.where(direct.exact_on_sample[rows], direct.sampled[rows], -1)
+        alone = np.flatnonzero(partial & (sampled < 0))
+        # Rows as long as their neighbours need hardly be filled up.
+        alone = alone[np.argsort(direct.n_exact[rows[alone]], kind="stable")]
+        raised = PoststratifiedWeights.of(evidence.predictions.labels, weights)
+        for some in row_chunks(len(alone), len(weights)):
+            yield _filled_up(alone[some], rows, direct.design_weight, raised)
+        for number in np.unique(sampled[sampled >= 0]):
+            sample = sample_weights(direct, int(number), weights, weights)
+            shared = sample.known, sample.weights[:, 0]
+            yield from _sharing(np.flatnonzero(sampled == number), rows, *shared)
+    yield from _sharing(np.flatnonzero(~partial), rows, np.arange(len(weights)), weights[:, 0])
+
+
+def _sharing(
+    places: Int[np.ndarray, " chosen"],
+    rows: Int[np.ndarray, " actions"],
+    known: Int[np.ndarray, " exact"],
+    weights: Float[np.ndarray, " exact"],
+) -> Iterator[ExactExamples]:
+    """Actions that are exact on the same examples."""
+    for some in row_chunks(len(places), len(known)):
+        mine = places[some]
+        shape = len(mine), len(known)
+        places_of, weights_of = (np.broadcast_to(array, shape) for array in (known, weights))
+        n = np.full(len(mine), len(known))
+        yield ExactExamples(mine, rows[mine], places_of, weights_of, n)
+
+
+def _filled_up(
+    places: Int[np.ndarray, " chosen"],
+    rows: Int[np.ndarray, " actions"],
+    design_weight: Float[np.ndarray, "outcomes examples"],
+    raised: PoststratifiedWeights,
+) -> ExactExamples:
+    """Actions that are exact on examples of their own."""
+    times = design_weight[rows[places]].astype(np.float64)
+    n = np.count_nonzero(times, axis=1)
+    known = np.argsort(times == 0, axis=1, kind="stable")[:, : n.max(initial=0)]
+    weights = np.take_along_axis(raised.of_many(times), known, axis=1)
+    # Of others there may be no probability at all.
+    known = np.where(np.arange(known.shape[1]) < n[:, None], known, known[:, :1])
+    return ExactExamples(places, rows[places], known, weights, n)
+
+
 def per_action(
     evidence: Evidence,
     actions: Sequence[str],
@@ -85,13 +160,12 @@ def per_action(
 ) -> pd.DataFrame:
     """``action``, ``n`` (exact examples) and the columns, one row per action."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in ("action", "n", *columns)}
-    for sample in samples(evidence, actions):
+    for sample in paced(samples(evidence, actions)):
         places = sample.places
         found["action"].append(np.array([actions[place] for place in places], dtype=object))
         found["n"].append(np.full(len(places), len(sample.known)))
         for name, values in measured(sample).items():
             found[name].append(values)
-        release_memory()
     if not actions:
         return pd.DataFrame(found).astype({"action": "str"})
     return pd.DataFrame({name: np.concatenate(parts) for name, parts in found.items()})

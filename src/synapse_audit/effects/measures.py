@@ -26,13 +26,13 @@ from synapse_audit.effects.scored import NO_CLASS, ClassCounts, Scored, ratio
 
 def accuracy(scored: Scored) -> Estimates:
     """Share of examples predicted as labelled."""
-    return proportion(scored, _right(scored), _everyone(scored))
+    return proportion(scored, scored.right, _everyone(scored))
 
 
 def accuracy_drop(scored: Scored) -> Estimates:
     """Clean accuracy minus accuracy, paired by example: positive = the action harms."""
     clean_right = scored.clean == scored.labels
-    return paired_drop(scored, clean_right, _right(scored))
+    return paired_drop(scored, clean_right, scored.right)
 
 
 def macro_f1(scored: Scored) -> Estimates:
@@ -47,7 +47,7 @@ def macro_f1(scored: Scored) -> Estimates:
     sizes = class_sizes(scored)
     sizes = sizes[~np.isnan(sizes)]
     size = np.full(len(value), len(sizes) ** 2 / (1.0 / sizes).sum())
-    beyond = unseen(scored, either(_right(scored), _everyone(scored)), macro=True)
+    beyond = unseen(scored, either(scored.right, _everyone(scored)), macro=True)
     return bounded(value, samples, size, beyond)
 
 
@@ -56,7 +56,7 @@ def weighted_f1(scored: Scored) -> Estimates:
     value = _support_mean(scored.counts)[:, 0]
     samples = _support_mean(scored.resampled_counts)
     size = effective_size(scored, _everyone(scored))
-    beyond = unseen(scored, either(_right(scored), _everyone(scored)))
+    beyond = unseen(scored, either(scored.right, _everyone(scored)))
     return bounded(value, samples, np.broadcast_to(size, value.shape), beyond)
 
 
@@ -86,7 +86,7 @@ def collateral(scored: Scored) -> Estimates:
     target, source = scored.target[:, None], scored.source[:, None]
     among = (target != NO_CLASS) & (scored.clean == scored.labels)
     among &= (scored.labels != target) & (scored.labels != source)
-    return proportion(scored, 1 - _right(scored), among)
+    return proportion(scored, 1 - scored.right, among)
 
 
 def mean_kl(scored: Scored) -> Estimates:
@@ -113,10 +113,6 @@ METRICS: dict[str, Metric] = {
 def class_sizes(scored: Scored) -> Float[np.ndarray, " classes"]:
     """Effective number of examples of each class; NaN for a class without any."""
     return effective_size(scored, scored.members)
-
-
-def _right(scored: Scored) -> Float[np.ndarray, "rows examples"]:
-    return scored.phases.of(lambda predicted: predicted == scored.labels)
 
 
 def _everyone(scored: Scored) -> Bool[np.ndarray, "1 examples"]:

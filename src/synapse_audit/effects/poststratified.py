@@ -40,6 +40,15 @@ class PoststratifiedWeights(NamedTuple):
         up = np.divide(self.totals, part, out=np.zeros_like(part), where=part > 0)
         return np.asarray(mine * (members.T @ up))
 
+    def of_many(
+        self, design_weights: Float[np.ndarray, "subsamples examples"]
+    ) -> Float[np.ndarray, "subsamples examples"]:
+        """The same of many subsamples at once, in the first draw; 0 where an example is not in."""
+        mine = self.weights[:, 0] * design_weights
+        part = mine @ self.members.T
+        up = np.divide(self.totals[:, 0], part, out=np.zeros_like(part), where=part > 0)
+        return np.asarray(mine * (up @ self.members))
+
 
 class SampleWeights(NamedTuple):
     """Examples of a stratified sample and what they weigh: every stratum as much as among all."""

@@ -19,7 +19,8 @@ NO_CLASS = -1
 """Class index of a target or source that is not set."""
 
 
-class ClassCounts(NamedTuple):
+@dataclass(frozen=True)
+class ClassCounts:
     """Sums of weights per class and row; ``draws`` = 1 for the data, or the resamples."""
 
     hits: Float[np.ndarray, "classes rows draws"]
@@ -39,7 +40,7 @@ class ClassCounts(NamedTuple):
         """NaN for a class that is never predicted."""
         return ratio(self.hits, self.called)
 
-    @property
+    @cached_property
     def f1(self) -> Float[np.ndarray, "classes rows draws"]:
         """2 hits / (called + support); NaN for a class without support.
 
@@ -114,6 +115,11 @@ class Scored:
         weights = self.weights[:, 0]
         hits = np.bincount(self.labels, weights * (self.clean == self.labels), self.n_classes)
         return _share_of(hits, self.counts.support[:, 0, 0])
+
+    @cached_property
+    def right(self) -> Float[np.ndarray, "rows examples"]:
+        """How much each example counts as predicted as labelled."""
+        return self.phases.of(lambda predicted: predicted == self.labels)
 
     @cached_property
     def counts(self) -> ClassCounts:

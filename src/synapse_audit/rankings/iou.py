@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
 from synapse_audit.rankings.context import RankingContext
@@ -32,48 +34,71 @@ def rank_iou(context: RankingContext) -> Ranking:
 def _precisions(
     context: RankingContext, values: Float[np.ndarray, "fit neurons"]
 ) -> Float[np.ndarray, "present neurons"]:
-    weights = context.weights[context.splits.fit]
-    order = np.argsort(values, axis=0, kind="stable")
-    ordered = np.take_along_axis(values, order, axis=0)
-    ends = _ends(ordered[1:] != ordered[:-1])
-    # Read backwards, the ascending order is the descending one.
-    ends_down = len(order) - 1 - _starts(ordered[1:] != ordered[:-1])[::-1]
+    up, down = _retrievals(values, context.weights[context.splits.fit])
     rows = []
     for label in context.present:
-        own = np.where(context.members[label], weights, 0.0)
-        up = average_precision(own[order], weights[order], ends)
-        down = average_precision(own[order][::-1], weights[order][::-1], ends_down)
-        rows.append(np.maximum(up, down))
+        members = np.flatnonzero(context.members[label])
+        rows.append(np.maximum(up.average_precision(members), down.average_precision(members)))
     return np.stack(rows)
 
 
-def average_precision(
-    own: Float[np.ndarray, "examples neurons"],
-    weights: Float[np.ndarray, "examples neurons"],
-    ends: np.ndarray,
-) -> Float[np.ndarray, " neurons"]:
-    """Average precision of each column, whose rows run from the first retrieved to the last.
+class Retrieval(NamedTuple):
+    """Examples in the order in which each neuron retrieves them, one neuron per row."""
 
-    Args:
-        own: the weight where an example belongs to the class, else 0.
-        ends: for each row the last row of its group of equal values.
-    """
-    precision = np.cumsum(own, axis=0) / np.cumsum(weights, axis=0)
-    at_end = np.take_along_axis(precision, ends, axis=0)
-    return np.asarray((own * at_end).sum(axis=0) / own.sum(axis=0))
+    place: Int[np.ndarray, "neurons examples"]
+    """When each example is retrieved, counted from 0."""
+    weights: Float[np.ndarray, "neurons places"]
+    seen: Float[np.ndarray, "neurons places"]
+    """Weight retrieved so far."""
+    ends: Int[np.ndarray, "neurons places"]
+    """The last place with the same value: equal values are retrieved together."""
+
+    def average_precision(self, members: Int[np.ndarray, " members"]) -> Float[np.ndarray, " _"]:
+        """Average precision of each neuron for some of the examples, of which there is one.
+
+        Only members are looked at: between two of them the recall stands still.
+        """
+        places = np.sort(self.place[:, members], axis=1)
+        weights, ends = (_at(array, places) for array in (self.weights, self.ends))
+        # Members of one group of equal values end it together.
+        found = weights.cumsum(axis=1)
+        precision = _at(found, _ends(ends[:, 1:] != ends[:, :-1])) / _at(self.seen, ends)
+        return (weights * precision).cumsum(axis=1)[:, -1] / found[:, -1]
 
 
-def _ends(differs: Bool[np.ndarray, "gaps neurons"]) -> np.ndarray:
-    """For each row the last row with the same value."""
-    n = len(differs) + 1
-    last = np.full((n, differs.shape[1]), n - 1)
-    last[:-1] = np.where(differs, np.arange(n - 1)[:, None], n - 1)
-    return np.minimum.accumulate(last[::-1], axis=0)[::-1]
+def _retrievals(
+    values: Float[np.ndarray, "fit neurons"], weights: Float[np.ndarray, " fit"]
+) -> tuple[Retrieval, Retrieval]:
+    """From the lowest value up and from the highest down."""
+    # One neuron per row, so that running sums read memory in order.
+    columns, last = np.ascontiguousarray(values.T), len(values) - 1
+    order = np.argsort(columns, axis=1, kind="stable")
+    ordered, place = _at(columns, order), np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(len(values))[None], axis=1)
+    differs, heavy = ordered[:, 1:] != ordered[:, :-1], weights[order]
+    up = Retrieval(place, heavy, heavy.cumsum(axis=1), _ends(differs))
+    # Read backwards, a group ends where it starts.
+    heavy, ends = heavy[:, ::-1], last - _starts(differs)[:, ::-1]
+    return up, Retrieval(last - place, heavy, heavy.cumsum(axis=1), ends)
 
 
-def _starts(differs: Bool[np.ndarray, "gaps neurons"]) -> np.ndarray:
-    """For each row the first row with the same value."""
-    n = len(differs) + 1
-    first = np.zeros((n, differs.shape[1]), dtype=np.int64)
-    first[1:] = np.where(differs, np.arange(1, n)[:, None], 0)
-    return np.maximum.accumulate(first, axis=0)
+def _at(
+    array: Shaped[np.ndarray, "neurons places"], places: Int[np.ndarray, "neurons some"]
+) -> Shaped[np.ndarray, "neurons some"]:
+    return np.take_along_axis(array, places, axis=1)
+
+
+def _ends(differs: Bool[np.ndarray, "neurons gaps"]) -> Int[np.ndarray, "neurons places"]:
+    """For each place the last one with the same value."""
+    n = differs.shape[1] + 1
+    last = np.full((len(differs), n), n - 1)
+    last[:, :-1] = np.where(differs, np.arange(n - 1), n - 1)
+    return np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+
+
+def _starts(differs: Bool[np.ndarray, "neurons gaps"]) -> Int[np.ndarray, "neurons places"]:
+    """For each place the first one with the same value."""
+    n = differs.shape[1] + 1
+    first = np.zeros((len(differs), n), dtype=np.int64)
+    first[:, 1:] = np.where(differs, np.arange(1, n), 0)
+    return np.maximum.accumulate(first, axis=1)

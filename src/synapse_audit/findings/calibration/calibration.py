@@ -8,12 +8,13 @@ Cells that were estimated in two phases are read on their exact examples only.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import SILENCING, Evidence, Finding
 from synapse_audit.effects import calibration as measures
@@ -23,16 +24,18 @@ from synapse_audit.effects.exact_subsample import (
     NAMES,
     Sample,
     drawn,
-    per_action,
+    exact_examples,
     population,
     removal_curves,
     samples,
     whole,
 )
 from synapse_audit.effects.selection import widened
-from synapse_audit.findings.calibration.certainty import Confidences, measured
+from synapse_audit.findings.calibration import certainty
+from synapse_audit.findings.calibration.certainty import Confidences
+from synapse_audit.memory import paced
 from synapse_audit.summary import Figure
-from synapse_audit.tables.calibration import BINS, CELLS, MEASURES, REMOVAL, TEMPERATURE
+from synapse_audit.tables.calibration import BINS, CELLS, REMOVAL, TEMPERATURE
 
 POINTS = 61
 """Temperatures of the closed-form curve."""
@@ -83,7 +86,7 @@ def bins_table(evidence: Evidence) -> pd.DataFrame:
     parts = [_bins(_clean_said(evidence), 0, everyone).assign(what="clean")]
     chosen = _curves(evidence)
     for sample in samples(evidence, list(chosen["action"])):
-        said = _said(evidence, sample)
+        said = _said(evidence, sample.rows[:, None], sample.known)
         for row, place in enumerate(sample.places):
             cell = chosen.iloc[int(place)]
             names = {name: cell[name] for name in ("operator", "strength", "fraction")}
@@ -124,20 +127,34 @@ def _at_temperature(evidence: Evidence, value: float) -> tuple[float, ...]:
 def _actions(
     evidence: Evidence, actions: list[str], spread: Bool[np.ndarray, " actions"]
 ) -> pd.DataFrame:
-    return per_action(
-        evidence,
-        actions,
-        lambda sample: measured(
-            _said(evidence, sample), sample.weights, sample.resampled, spread[sample.places]
-        ),
-        [column.name for column in MEASURES],
-    )
+    """``action``, ``n`` (exact examples) and ``MEASURES``; intervals where ``spread`` says so."""
+    counts = {name: np.zeros(len(actions), dtype=np.int64) for name in ("n", "n_wrong")}
+    table = {name: np.full(len(actions), np.nan) for name in certainty.NAMES} | counts
+    for some in exact_examples(evidence, actions):
+        said = _said(evidence, some.rows[:, None], some.known)
+        found = certainty.averages(said, some.weights, some.met)
+        for name, values in {"n": some.n, **found}.items():
+            table[name][some.places] = values
+    for block in certainty.in_blocks(_resampled(evidence, actions, np.flatnonzero(spread))):
+        for name, values in certainty.bounds(block, table["ece"][block.places]).items():
+            table[name][block.places] = values
+    return pd.DataFrame({"action": pd.array(actions, dtype="str"), **table})
 
 
-def _said(evidence: Evidence, sample: Sample) -> Confidences:
-    places = np.ix_(sample.rows, sample.known)
-    outcomes, labels = evidence.outcomes, evidence.predictions.labels[sample.known]
-    right = outcomes.predicted[places] == labels
+def _resampled(
+    evidence: Evidence, actions: list[str], chosen: Int[np.ndarray, " chosen"]
+) -> Iterator[certainty.Resampled]:
+    for sample in paced(samples(evidence, [actions[place] for place in chosen])):
+        said = _said(evidence, sample.rows[:, None], sample.known)
+        yield certainty.resample(chosen[sample.places], said, sample.weights, sample.resampled)
+
+
+def _said(
+    evidence: Evidence, rows: Int[np.ndarray, "rows 1"], known: Int[np.ndarray, "*rows examples"]
+) -> Confidences:
+    """Of some rows of the outcomes, on the examples that all or each of them have."""
+    outcomes, places = evidence.outcomes, (rows, known)
+    right = outcomes.predicted[places] == evidence.predictions.labels[known]
     return Confidences(outcomes.confidence[places], right, outcomes.probability[places])
 
 
@@ -151,8 +168,11 @@ def _clean_said(evidence: Evidence, temperature: float = 1.0) -> Confidences:
 
 def _clean(evidence: Evidence, temperature: float = 1.0) -> pd.DataFrame:
     everyone, said = whole(evidence), _clean_said(evidence, temperature)
-    found = measured(said, everyone.weights, everyone.resampled, np.ones(1, dtype=bool))
-    return pd.DataFrame(found).assign(n=len(everyone.known))
+    weights = everyone.weights.T
+    found = certainty.averages(said, weights, np.ones(weights.shape, dtype=bool))
+    again = certainty.resample(np.zeros(1, int), said, everyone.weights, everyone.resampled)
+    table = pd.DataFrame(found | certainty.bounds(again, found["ece"]))
+    return table.assign(n=len(everyone.known))
 
 
 def _bins(said: Confidences, row: int, sample: Sample) -> pd.DataFrame:

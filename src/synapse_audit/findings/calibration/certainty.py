@@ -1,18 +1,22 @@
 """What is said of several actions' confidence: errors, averages, and their intervals.
 
-In: confidences and who was right, on weighted examples. Out: one row per action.
+In: confidences and who was right, on weighted examples. Out: one row per action. Averages are taken
+of many actions at once, each on its own examples; resampling goes action by action where these
+differ, and the intervals of many are read off together.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.effects import calibration as measures
-from synapse_audit.effects.estimates import FEW, proportion
-from synapse_audit.effects.exact_subsample import population
+from synapse_audit.effects.estimates import FEW, bounded, unobserved
+from synapse_audit.effects.scored import ratio
+from synapse_audit.memory import NUMBERS
 from synapse_audit.statistics import Interval, interval, weighted_shares
 from synapse_audit.tables.calibration import MEASURES
 
@@ -21,89 +25,141 @@ SURE = 0.9
 
 NAMES = [column.name for column in MEASURES]
 
+RESAMPLED = 4
+"""Arrays of resampled values that are held of each action."""
+
 
 class Confidences(NamedTuple):
-    """What the model says under some actions, on the same examples."""
+    """What the model says under some actions, on the same examples or each on its own."""
 
     confidence: Float[np.ndarray, "rows examples"]
     right: Bool[np.ndarray, "rows examples"]
     probability: Float[np.ndarray, "rows examples"]
     """Of the true class."""
 
-    def take(self, rows: Bool[np.ndarray, " rows"]) -> Confidences:
-        """Some of the rows."""
-        return Confidences(self.confidence[rows], self.right[rows], self.probability[rows])
+
+# ---- averages ------------------------------------------------------------------------------------
 
 
-def measured(
+def averages(
     said: Confidences,
-    weights: Float[np.ndarray, "examples 1"],
-    resampled: Float[np.ndarray, "examples resamples"],
-    spread: Bool[np.ndarray, " rows"],
+    weights: Float[np.ndarray, "rows examples"],
+    met: Bool[np.ndarray, "rows examples"],
 ) -> dict[str, Shaped[np.ndarray, " rows"]]:
-    """The columns ``MEASURES``; intervals for the rows marked by ``spread`` only."""
-    values = _values(said, weights[:, 0])
-    columns = {name: np.full(len(spread), np.nan) for name in NAMES} | values
-    if spread.any():
-        ends = _bounds(said.take(spread), values["ece"][spread], weights, resampled)
-        for name, found in ends.items():
-            columns[name][spread] = found
-    return columns
+    """The columns ``MEASURES`` without the ends of intervals.
 
-
-def _values(
-    said: Confidences, weights: Float[np.ndarray, " examples"]
-) -> dict[str, Shaped[np.ndarray, " rows"]]:
-    sure, wrong, total = said.confidence.astype(np.float64), ~said.right, weights.sum()
+    Args:
+        weights: 0 where a row has no example.
+        met: where it has one.
+    """
+    sure, wrong, total = said.confidence.astype(np.float64), ~said.right & met, weights.sum(axis=1)
     bins, mass = measures.equal_width(sure), measures.equal_mass(sure, weights)
-    column = weights[:, None]
-    errors = wrong @ weights
     loss = -np.log(np.maximum(said.probability.astype(np.float64), measures.SMALLEST))
+    errors, over = (wrong * weights).sum(axis=1), sure - said.right
+
+    def mean(values: Shaped[np.ndarray, "rows examples"]) -> Float[np.ndarray, " rows"]:
+        return (values * weights).sum(axis=1) / total
+
     return {
-        "ece": measures.calibration_error(sure, said.right, bins, column)[:, 0],
-        "chance_ece": measures.chance_error(sure, bins, weights),
-        "ece_mass": measures.calibration_error(sure, said.right, mass, column)[:, 0],
-        "confidence": sure @ weights / total,
-        "accuracy": said.right @ weights / total,
-        "overconfidence": (sure - said.right) @ weights / total,
+        "ece": measures.binned_error(over, bins, weights),
+        "chance_ece": measures.binned_chance(sure, bins, weights),
+        "ece_mass": measures.binned_error(over, mass, weights),
+        "confidence": mean(sure),
+        "accuracy": mean(said.right),
+        "overconfidence": mean(over),
         "n_wrong": wrong.sum(axis=1),
-        "wrong_confidence": _ratio((sure * wrong) @ weights, errors),
-        "sure_errors": _ratio((wrong & (sure >= SURE)) @ weights, errors),
-        "brier": (sure - said.right) ** 2 @ weights / total,
-        "log_loss": loss @ weights / total,
+        "wrong_confidence": ratio((sure * wrong * weights).sum(axis=1), errors),
+        "sure_errors": ratio(((wrong & (sure >= SURE)) * weights).sum(axis=1), errors),
+        "brier": mean(over**2),
+        "log_loss": mean(loss),
     }
 
 
-def _bounds(
+# ---- intervals -----------------------------------------------------------------------------------
+
+
+class Resampled(NamedTuple):
+    """Measures of some actions in every resample, and what intervals of shares need beside them."""
+
+    places: Int[np.ndarray, " chosen"]
+    """Positions in the list of actions."""
+    error: Float[np.ndarray, "chosen resamples"]
+    over: Float[np.ndarray, "chosen resamples"]
+    """Overconfidence."""
+    wrong_confidence: Float[np.ndarray, "chosen resamples"]
+    """NaN where too few answers are wrong for a mean over them."""
+    sure_errors: Float[np.ndarray, "chosen resamples"]
+    weights: Float[np.ndarray, "chosen 3"]
+    """Of sure errors, of all errors, and squared of all errors."""
+
+
+def resample(
+    places: Int[np.ndarray, " chosen"],
     said: Confidences,
-    error: Float[np.ndarray, " rows"],
     weights: Float[np.ndarray, "examples 1"],
     resampled: Float[np.ndarray, "examples resamples"],
-) -> dict[str, Float[np.ndarray, " rows"]]:
-    """Interval ends; no interval of a mean over fewer than ``FEW`` wrong answers."""
+) -> Resampled:
+    """Measures of actions on the same examples; no mean over fewer than ``FEW`` wrong answers."""
     sure, wrong = said.confidence.astype(np.float64), ~said.right
-    bins = measures.equal_width(sure)
-    again = measures.calibration_error(sure, said.right, bins, resampled)
-    over = weighted_shares(sure - said.right, resampled)
-    meant = _ratio(weighted_shares(sure * wrong, resampled), weighted_shares(wrong, resampled))
-    meant[wrong.sum(axis=1) < FEW] = np.nan
-    found = proportion(population(weights, resampled), sure >= SURE, wrong)
+    high = (sure >= SURE) & wrong
+    error = measures.calibration_error(sure, said.right, measures.equal_width(sure), resampled)
+    # One product for all: the matrix of weights is read once.
+    over, part, whole = np.split(
+        weighted_shares(np.concatenate([sure - said.right, sure * wrong, wrong]), resampled), 3
+    )
+    meant = np.where(wrong.sum(axis=1, keepdims=True) < FEW, np.nan, ratio(part, whole))
+    sums = (part.astype(resampled.dtype) @ resampled for part in (high, wrong))
+    heavy = (high @ weights, wrong @ weights, wrong @ weights**2)
+    return Resampled(
+        places,
+        error.astype(np.float64),
+        over,
+        meant,
+        ratio(*sums),
+        np.concatenate(heavy, axis=1),
+    )
+
+
+def in_blocks(parts: Iterable[Resampled]) -> Iterator[Resampled]:
+    """The same actions, as many at a time as memory is meant for."""
+    held: list[Resampled] = []
+    for part in parts:
+        held.append(part)
+        if RESAMPLED * sum(one.error.size for one in held) >= NUMBERS:
+            yield _together(held)
+            held = []
+    if held:
+        yield _together(held)
+
+
+def _together(parts: Iterable[Resampled]) -> Resampled:
+    return Resampled(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+
+def bounds(
+    found: Resampled, error: Float[np.ndarray, " chosen"]
+) -> dict[str, Float[np.ndarray, " chosen"]]:
+    """The ends of intervals among the columns ``MEASURES``.
+
+    Args:
+        error: the calibration error itself.
+    """
     return {
-        **_ends("ece", measures.reflected(error, again.astype(np.float64))),
-        **_ends("overconfidence", interval(over)),
-        **_ends("wrong_confidence", interval(meant)),
-        **_ends("sure_errors", Interval(found.low, found.high)),
+        **_ends("ece", measures.reflected(error, found.error)),
+        **_ends("overconfidence", interval(found.over)),
+        **_ends("wrong_confidence", interval(found.wrong_confidence)),
+        **_ends("sure_errors", _share_of_errors(found)),
     }
 
 
-def _ends(name: str, bounds: Interval) -> dict[str, Float[np.ndarray, " rows"]]:
-    return {f"{name}_low": bounds.low, f"{name}_high": bounds.high}
+def _share_of_errors(found: Resampled) -> Interval:
+    """Of the share of wrong answers that were sure, as :func:`estimates.proportion` has it."""
+    sure, errors, squares = found.weights.T[:, :, None]
+    value = np.clip(ratio(sure, errors)[:, 0], 0.0, 1.0)
+    size = ratio(errors**2, squares)[:, 0]
+    beyond = unobserved({0: errors - sure, 1: sure}, total=errors, squares=squares)
+    return Interval(*bounded(value, found.sure_errors, size, beyond)[1:])
 
 
-def _ratio(
-    part: Float[np.ndarray, "*#shape"], whole: Float[np.ndarray, "*#shape"]
-) -> Float[np.ndarray, "*#shape"]:
-    """NaN where the whole is 0."""
-    shape = np.broadcast_shapes(part.shape, whole.shape)
-    known = np.broadcast_to(whole > 0, shape)
-    return np.divide(part, whole, out=np.full(shape, np.nan), where=known)
+def _ends(name: str, ends: Interval) -> dict[str, Float[np.ndarray, " rows"]]:
+    return {f"{name}_low": ends.low, f"{name}_high": ends.high}
