@@ -97,7 +97,7 @@ def test_figures_over_all_labels_are_those_of_scikit_learn(
     for name, value in expected.items():
         assert found[name]["value"] == pytest.approx(value, abs=1e-6), name
         assert found[name]["low"] < value < found[name]["high"]
-    assert result.summary["clean"]["accuracy"]["value"] == found["subset_accuracy"]["value"]
+    assert result.summary["clean"] == {}  # nothing that would pass for the accuracy of classes
     table = result.findings["labels"]["labels"]
     each = precision_score(*both, average=None, sample_weight=weights)
     np.testing.assert_allclose(table["precision"], each, atol=1e-6)

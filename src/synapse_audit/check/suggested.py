@@ -14,6 +14,7 @@ MARGIN = 0.5
 
 FIRST = (
     *("clean.accuracy", "clean.macro_f1", "redundancy.plateau", "redundancy.half_point"),
+    *("labels.micro_f1", "labels.hamming_loss", "label_removal.plateau"),
     *("calibration.ece", "detection.missed_alarm", "detection.false_alarm"),
     *(
         "certificates.l2.<budget>",

@@ -17,6 +17,8 @@ SHOWN = (
     "worst_slice.<column>.accuracy",
     *("redundancy.plateau", "redundancy.half_point", "silenced.accuracy.<share>"),
     *("vulnerability.<class>.redirect.<budget>", "certificates.l2.<budget>"),
+    *("labels.micro_f1", "labels.macro_f1", "labels.subset_accuracy", "labels.hamming_loss"),
+    *("label_removal.plateau", "label_certificates.on.<label>"),
 )
 """Entries of the card's table."""
 

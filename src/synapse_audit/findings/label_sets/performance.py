@@ -1,7 +1,6 @@
 """How well the untouched model labels: over all labels, for each one, and its probabilities.
 
-In: clean logits and the labels of every example. Out: three tables and the figures ``labels`` and
-``clean``.
+In: clean logits and the labels of every example. Out: three tables and the figures ``labels``.
 """
 
 from __future__ import annotations
@@ -72,13 +71,7 @@ def labels(evidence: Evidence) -> Finding:
     figures["best"], figures["worst"] = _extremes(by_label)
     figures["f1"] = _figures(by_label, "f1")
     figures["gap"] = _figures(by_label, "gap")
-    return Finding("labels", tables, {"labels": figures, "clean": _clean(figures)})
-
-
-def _clean(figures: dict[str, Any]) -> dict[str, Figure]:
-    """The figures that every run has, of whole sets and of labels."""
-    known = {"accuracy": figures["subset_accuracy"], "macro_f1": figures["macro_f1"]}
-    return {name: Figure(one.value, one.low, one.high) for name, one in known.items()}
+    return Finding("labels", tables, {"labels": figures})
 
 
 def overall_table(evidence: Evidence, clean: ScoredSets) -> pd.DataFrame:

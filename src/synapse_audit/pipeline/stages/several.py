@@ -26,7 +26,7 @@ NOT_COVERED: dict[str, str] = {
     "operators": "operators that move states toward a class (class_mean, translate, patch)",
     "pathways": "effects split into direct and through other tokens; sites inside the blocks",
     "certificates": "certificates for pooled states and for silenced neurons; guards",
-    "others": "alarms, slices, membership, several seeds, comparisons and policies",
+    "others": "alarms, slices, membership, several seeds, comparisons of runs",
 }
 """What is left out → in words."""
 

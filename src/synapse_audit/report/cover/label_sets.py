@@ -36,7 +36,7 @@ def label_spare(result: Result) -> Row | None:
     found = saved.estimate(result.summary, "label_removal", "plateau")
     if saved.dig(result.summary, "label_removal") is None:
         return None
-    shown = found.known and found.low == found.low
+    shown = found.known and found.value > 0 and not np.isnan(found.low)
     sure = f" (at least {prose.percent(min(found.low, found.value))})" if shown else ""
     if not found.known:
         answer = because(found)
@@ -141,7 +141,7 @@ def label_guaranteed(result: Result) -> Row | None:
         question="What is guaranteed?",
         answer="Share of the examples rightly said to have a label that keep it under every edit "
         f"of {budget} times the label's row, from the least to the most robust label.",
-        figure=f"{prose.percent(values[0], 2)} to {prose.percent(values[-1], 2)}",
+        figure=" to ".join(dict.fromkeys(prose.percent(v, 2) for v in (values[0], values[-1]))),
         evidence=joined(examples(result), f"exact, {prose.plural(len(known), 'label')}"),
         link="label_certificates",
         brief="",

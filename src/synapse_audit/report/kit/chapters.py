@@ -48,9 +48,12 @@ class Entry:
 
 
 def chapters(entries: Mapping[str, Entry], result: Result) -> dict[str, Chapter]:
-    """Every chapter with the sections that ran, and the others with what adds them."""
+    """Every chapter with the sections that ran, and the others with what adds them.
+
+    A chapter of which this kind of run can have nothing is left out.
+    """
     built = {name: entry(result) for name, entry in entries.items()}
-    return {
+    found = {
         key: Chapter(
             title,
             {n: built[n] for n, e in entries.items() if e.chapter == key and built[n].ran},
@@ -63,6 +66,7 @@ def chapters(entries: Mapping[str, Entry], result: Result) -> dict[str, Chapter]
         )
         for key, title in CHAPTERS.items()
     }
+    return {key: one for key, one in found.items() if one.sections or one.missing}
 
 
 def _not_covered(result: Result) -> tuple[Missing, ...]:

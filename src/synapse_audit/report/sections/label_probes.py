@@ -83,7 +83,7 @@ def _group(layers: pd.DataFrame) -> Group:
 def _plot(lines: Sequence[Line]) -> Plot:
     ends = prose.figures([one.name for one in lines], [one.y[-1] for one in lines])
     alt = f"AUC of each label's probe over layers; at the last layer: {ends}."
-    return curves("AUC of each label's probe", lines, Axes("layer", "AUC"), alt=alt)
+    return curves("AUC of each label's probe", lines, Axes("layer", "AUC", {"dtick": 1}), alt=alt)
 
 
 PROBE_TABLE = (

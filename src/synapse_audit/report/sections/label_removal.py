@@ -187,7 +187,12 @@ def _layer_plot(key: tuple[object, object], lines: list[Line]) -> Plot:
     last = prose.figures(
         [one.name for one in lines], [max(one.y, default=float("nan")) for one in lines]
     )
-    return curves(title, lines, Axes("layer", "micro F1 lost"), alt=f"{title}. Most lost: {last}.")
+    return curves(
+        title,
+        lines,
+        Axes("layer", "micro F1 lost", {"dtick": 1}),
+        alt=f"{title}. Most lost: {last}.",
+    )
 
 
 def _layer_answer(result: Result) -> tuple[str, ...]:

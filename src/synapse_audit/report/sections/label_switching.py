@@ -134,10 +134,10 @@ def _guaranteed(result: Result) -> tuple[str, ...]:
         return ("No example that has a label and is said to: nothing to guarantee there.",)
     budget = prose.number(next(iter(known.values())).beside.get("budget"), 2)
     values = [one.value for one in known.values()]
+    ends = dict.fromkeys(prose.percent(value, 2) for value in (min(values), max(values)))
     return (
-        f"Of the examples rightly said to have a label, {prose.percent(min(values), 2)} to "
-        f"{prose.percent(max(values), 2)} keep it under every edit of {budget} times its row, "
-        f"over {prose.plural(len(known), 'label')}.",
+        f"Of the examples rightly said to have a label, {' to '.join(ends)} keep it under every "
+        f"edit of {budget} times its row, over {prose.plural(len(known), 'label')}.",
     )
 
 
