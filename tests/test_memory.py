@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from synapse_audit import memory
-from synapse_audit.memory import row_chunks
+from synapse_audit.memory import gathered, row_chunks
 
 HOLES = """
 from pathlib import Path
@@ -82,3 +82,11 @@ def test_the_time_of_the_first_block_counts(monkeypatch: pytest.MonkeyPatch):
     for _ in row_chunks(200, 1):
         now[0] += 10
     assert len(calls) == 1
+
+
+def test_items_are_gathered_until_they_fill_the_memory_meant_for_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("synapse_audit.memory.NUMBERS", 10)
+    assert [*gathered([4, 4, 4, 12, 1], lambda size: size)] == [[4, 4, 4], [12], [1]]
+    assert [*gathered([], len)] == []

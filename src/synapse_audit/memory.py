@@ -62,6 +62,24 @@ def paced(items: Iterable[Item]) -> Iterator[Item]:
         yield item
 
 
+def gathered(items: Iterable[Item], size: Callable[[Item], int]) -> Iterator[list[Item]]:
+    """The items, as many together as hold ``NUMBERS`` numbers.
+
+    Args:
+        size: numbers that an item holds.
+    """
+    held: list[Item] = []
+    total = 0
+    for item in items:
+        held.append(item)
+        total += size(item)
+        if total >= NUMBERS:
+            yield held
+            held, total = [], 0
+    if held:
+        yield held
+
+
 @runtime_checkable
 class Allocate(Protocol):
     """Makes a writable array of zeros, in memory or memory-mapped."""

@@ -105,10 +105,21 @@ def paired_drop(
     change = before.astype(np.float32) - now
     samples = ratio(change @ scored.resampled, _sums(everyone, scored.resampled))
     size = np.broadcast_to(effective_size(scored, everyone), lost.shape)
+    kinds = {-1: winning, 0: 1 - losing - winning, 1: losing}
+    return bounded_drop(lost, won, samples, size, unseen(scored, kinds))
+
+
+def bounded_drop(
+    lost: Float[np.ndarray, " rows"],
+    won: Float[np.ndarray, " rows"],
+    samples: Float[np.ndarray, "rows resamples"],
+    size: Float[np.ndarray, " rows"],
+    beyond: UnobservedVariance,
+) -> Estimates:
+    """lost − won with its percentile interval, or Bonett and Price's where that degenerates."""
     few = _too_few((np.maximum(lost, 0) + np.maximum(won, 0)) * size)
     closed = bonett_price(np.maximum(lost, 0) * size, np.maximum(won, 0) * size, size)
-    kinds = {-1: winning, 0: 1 - losing - winning, 1: losing}
-    wide = _widened(lost - won, interval(samples), unseen(scored, kinds))
+    wide = _widened(lost - won, interval(samples), beyond)
     return _widen_degenerate(lost - won, wide, few, closed)
 
 

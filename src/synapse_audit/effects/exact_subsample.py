@@ -8,19 +8,19 @@ all (:class:`PoststratifiedWeights`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence
 from synapse_audit.effects import NO_CLASS, Scored
 from synapse_audit.effects.curves import draw_range, random_controls, where
 from synapse_audit.effects.poststratified import PoststratifiedWeights, sample_weights
 from synapse_audit.effects.two_phase import Phases
-from synapse_audit.memory import paced, row_chunks
+from synapse_audit.memory import row_chunks
 from synapse_audit.tables.run import NAMING
 
 NAMES = [column.name for column in NAMING]
@@ -150,25 +150,6 @@ def _filled_up(
     # Of others there may be no probability at all.
     known = np.where(np.arange(known.shape[1]) < n[:, None], known, known[:, :1])
     return ExactExamples(places, rows[places], known, weights, n)
-
-
-def per_action(
-    evidence: Evidence,
-    actions: Sequence[str],
-    measured: Callable[[Sample], Mapping[str, Shaped[np.ndarray, " chosen"]]],
-    columns: Sequence[str],
-) -> pd.DataFrame:
-    """``action``, ``n`` (exact examples) and the columns, one row per action."""
-    found: dict[str, list[np.ndarray]] = {name: [] for name in ("action", "n", *columns)}
-    for sample in paced(samples(evidence, actions)):
-        places = sample.places
-        found["action"].append(np.array([actions[place] for place in places], dtype=object))
-        found["n"].append(np.full(len(places), len(sample.known)))
-        for name, values in measured(sample).items():
-            found[name].append(values)
-    if not actions:
-        return pd.DataFrame(found).astype({"action": "str"})
-    return pd.DataFrame({name: np.concatenate(parts) for name, parts in found.items()})
 
 
 def whole(evidence: Evidence) -> Sample:

@@ -14,9 +14,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.effects import calibration as measures
-from synapse_audit.effects.estimates import FEW, bounded, unobserved
+from synapse_audit.effects.estimates import FEW
+from synapse_audit.effects.populations import Shares, joined
 from synapse_audit.effects.scored import ratio
-from synapse_audit.memory import NUMBERS
+from synapse_audit.memory import gathered
 from synapse_audit.statistics import Interval, interval, weighted_shares
 from synapse_audit.tables.calibration import MEASURES
 
@@ -88,9 +89,7 @@ class Resampled(NamedTuple):
     """Overconfidence."""
     wrong_confidence: Float[np.ndarray, "chosen resamples"]
     """NaN where too few answers are wrong for a mean over them."""
-    sure_errors: Float[np.ndarray, "chosen resamples"]
-    weights: Float[np.ndarray, "chosen 3"]
-    """Of sure errors, of all errors, and squared of all errors."""
+    sure_errors: Shares
 
 
 def resample(
@@ -101,39 +100,27 @@ def resample(
 ) -> Resampled:
     """Measures of actions on the same examples; no mean over fewer than ``FEW`` wrong answers."""
     sure, wrong = said.confidence.astype(np.float64), ~said.right
-    high = (sure >= SURE) & wrong
     error = measures.calibration_error(sure, said.right, measures.equal_width(sure), resampled)
     # One product for all: the matrix of weights is read once.
     over, part, whole = np.split(
         weighted_shares(np.concatenate([sure - said.right, sure * wrong, wrong]), resampled), 3
     )
     meant = np.where(wrong.sum(axis=1, keepdims=True) < FEW, np.nan, ratio(part, whole))
-    sums = (part.astype(resampled.dtype) @ resampled for part in (high, wrong))
-    heavy = (high @ weights, wrong @ weights, wrong @ weights**2)
     return Resampled(
         places,
         error.astype(np.float64),
         over,
         meant,
-        ratio(*sums),
-        np.concatenate(heavy, axis=1),
+        Shares.of(sure >= SURE, weights, resampled, wrong),
     )
 
 
 def in_blocks(parts: Iterable[Resampled]) -> Iterator[Resampled]:
     """The same actions, as many at a time as memory is meant for."""
-    held: list[Resampled] = []
-    for part in parts:
-        held.append(part)
-        if RESAMPLED * sum(one.error.size for one in held) >= NUMBERS:
-            yield _together(held)
-            held = []
-    if held:
-        yield _together(held)
-
-
-def _together(parts: Iterable[Resampled]) -> Resampled:
-    return Resampled(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    for some in gathered(parts, lambda part: RESAMPLED * part.error.size):
+        *arrays, shares = zip(*some, strict=True)
+        places, error, over, wrong = map(np.concatenate, arrays)
+        yield Resampled(places, error, over, wrong, joined(shares))
 
 
 def bounds(
@@ -148,17 +135,8 @@ def bounds(
         **_ends("ece", measures.reflected(error, found.error)),
         **_ends("overconfidence", interval(found.over)),
         **_ends("wrong_confidence", interval(found.wrong_confidence)),
-        **_ends("sure_errors", _share_of_errors(found)),
+        **_ends("sure_errors", Interval(*found.sure_errors.estimates()[1:])),
     }
-
-
-def _share_of_errors(found: Resampled) -> Interval:
-    """Of the share of wrong answers that were sure, as :func:`estimates.proportion` has it."""
-    sure, errors, squares = found.weights.T[:, :, None]
-    value = np.clip(ratio(sure, errors)[:, 0], 0.0, 1.0)
-    size = ratio(errors**2, squares)[:, 0]
-    beyond = unobserved({0: errors - sure, 1: sure}, total=errors, squares=squares)
-    return Interval(*bounded(value, found.sure_errors, size, beyond)[1:])
 
 
 def _ends(name: str, ends: Interval) -> dict[str, Float[np.ndarray, " rows"]]:

@@ -6,16 +6,18 @@ action. The alarm score is 1 − P(benign); −P(benign) gives the same order an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.effects import detection as measures
-from synapse_audit.effects.estimates import Estimates, effective_size, paired_drop, proportion
+from synapse_audit.effects.estimates import Estimates, effective_size
 from synapse_audit.effects.exact_subsample import population
+from synapse_audit.effects.populations import Drops, Shares, joined
 from synapse_audit.effects.scored import Scored
+from synapse_audit.memory import gathered
 from synapse_audit.statistics import Interval, interval, wilson
 from synapse_audit.tables.detection import MEASURES
 
@@ -55,26 +57,82 @@ class AlarmScores(NamedTuple):
     """The true class is not the benign one."""
 
 
-def measured(
+class Rates(NamedTuple):
+    """Some actions' alarms, summed over their examples: what rates and their intervals rest on."""
+
+    places: Int[np.ndarray, " chosen"]
+    """Positions in the list of actions."""
+    shares: dict[str, Shares]
+    drops: dict[str, Drops]
+    curves: Float[np.ndarray, "ends curve chosen"]
+    """Value, low and high of ``CURVE``."""
+
+
+def rates_of(
+    places: Int[np.ndarray, " chosen"],
     seen: AlarmScores,
     weights: Float[np.ndarray, "examples 1"],
     resampled: Float[np.ndarray, "examples resamples"],
     *,
     thresholds: Mapping[str, float],
-    spread: Bool[np.ndarray, " rows"],
-) -> dict[str, Shaped[np.ndarray, " rows"]]:
-    """The columns ``MEASURES``; ``CURVE`` has intervals for the rows marked by ``spread`` only."""
-    rows = len(seen.score)
-    columns: dict[str, Any] = {name: np.full(rows, np.nan) for name in NAMES}
-    columns["n_benign"] = np.full(rows, int((~seen.attack).sum()))
-    columns["n_attack"] = np.full(rows, int(seen.attack.sum()))
-    if not (seen.attack.any() and (~seen.attack).any()):
-        return columns | {"failure": np.full(rows, None, dtype=object)}
-    estimates = _rates(seen, weights, resampled, thresholds) | _curves(
-        seen, weights, resampled, spread
+    spread: Bool[np.ndarray, " chosen"],
+) -> Rates | None:
+    """Sums of actions on the same examples; None where all of them are benign, or attacks.
+
+    Args:
+        spread: rows whose ``CURVE`` has intervals.
+    """
+    hostile, calm = seen.attack, ~seen.attack
+    if not (hostile.any() and calm.any()):
+        return None
+    attacks, benign = ((weights[who], resampled[who]) for who in (hostile, calm))
+    shares = {
+        "false_alarm": Shares.of(seen.alarm[:, calm], *benign),
+        "missed_alarm": Shares.of(~seen.alarm[:, hostile], *attacks),
+    }
+    for name, limit in thresholds.items():
+        if not np.isnan(limit):
+            above = seen.score > limit
+            shares[f"fixed_tpr_{name}"] = Shares.of(above[:, hostile], *attacks)
+            shares[f"fixed_fpr_{name}"] = Shares.of(above[:, calm], *benign)
+    drops = {
+        "false_rise": Drops.of(seen.before[calm], seen.alarm[:, calm], *benign),
+        "missed_rise": Drops.of(~seen.before[hostile], ~seen.alarm[:, hostile], *attacks),
+    }
+    return Rates(places, shares, drops, _curves(seen, weights, resampled, spread))
+
+
+def in_blocks(parts: Iterable[Rates]) -> Iterator[Rates]:
+    """The same actions, as many at a time as memory is meant for."""
+
+    def numbers(part: Rates) -> int:
+        rates = len(part.shares) + len(part.drops)
+        return rates * part.drops["missed_rise"].samples.size
+
+    for some in gathered(parts, numbers):
+        yield _together(some)
+
+
+def _together(parts: Sequence[Rates]) -> Rates:
+    shares, drops = parts[0].shares, parts[0].drops
+    return Rates(
+        np.concatenate([part.places for part in parts]),
+        {name: joined([part.shares[name] for part in parts]) for name in shares},
+        {name: joined([part.drops[name] for part in parts]) for name in drops},
+        np.concatenate([part.curves for part in parts], axis=-1),
     )
-    for name, found in estimates.items():
-        columns |= {name: found.value, f"{name}_low": found.low, f"{name}_high": found.high}
+
+
+def columns_of(rates: Rates) -> dict[str, Shaped[np.ndarray, " chosen"]]:
+    """The columns ``MEASURES`` of the actions; those of unknown thresholds are left out."""
+    found = {name: share.estimates() for name, share in rates.shares.items()}
+    for name, drop in rates.drops.items():
+        value, low, high = drop.estimates()
+        found[name] = Estimates(-value, -high, -low)
+    found |= {name: Estimates(*rates.curves[:, i]) for i, name in enumerate(CURVE)}
+    columns: dict[str, Any] = {}
+    for name, (value, low, high) in found.items():
+        columns |= {name: value, f"{name}_low": low, f"{name}_high": high}
     return columns | {"failure": np.array(failures(columns), dtype=object)}
 
 
@@ -117,35 +175,12 @@ def benign_size(
     return float(effective_size(benign, _everyone(benign))[0])
 
 
-def _rates(
-    seen: AlarmScores,
-    weights: Float[np.ndarray, "examples 1"],
-    resampled: Float[np.ndarray, "examples resamples"],
-    thresholds: Mapping[str, float],
-) -> dict[str, Estimates]:
-    hostile, calm = seen.attack, ~seen.attack
-    attacks = population(weights[hostile], resampled[hostile])
-    benign = population(weights[calm], resampled[calm])
-    found = {
-        "false_alarm": _share(benign, seen.alarm[:, calm]),
-        "missed_alarm": _share(attacks, ~seen.alarm[:, hostile]),
-        "false_rise": _rise(benign, seen.before[calm], seen.alarm[:, calm]),
-        "missed_rise": _rise(attacks, ~seen.before[hostile], ~seen.alarm[:, hostile]),
-    }
-    for name, limit in thresholds.items():
-        above = seen.score > limit
-        known = {"tpr": _share(attacks, above[:, hostile]), "fpr": _share(benign, above[:, calm])}
-        for kind, estimate in known.items():
-            found[f"fixed_{kind}_{name}"] = _unknown(len(above)) if np.isnan(limit) else estimate
-    return found
-
-
 def _curves(
     seen: AlarmScores,
     weights: Float[np.ndarray, "examples 1"],
     resampled: Float[np.ndarray, "examples resamples"],
     spread: Bool[np.ndarray, " rows"],
-) -> dict[str, Estimates]:
+) -> Float[np.ndarray, "ends curve rows"]:
     size = benign_size(seen.attack, weights)
     fewest = float(min(seen.attack.sum(), (~seen.attack).sum()))
     values = np.full((3, len(CURVE), len(seen.score)), np.nan)
@@ -154,7 +189,7 @@ def _curves(
         if spread[row]:
             again = _read(score, seen.attack, resampled, size)
             values[1:, :, row] = _bounds(values[0, :, row], again.astype(np.float64), fewest)
-    return {name: Estimates(*values[:, i]) for i, name in enumerate(CURVE)}
+    return values
 
 
 def _read(
@@ -185,21 +220,6 @@ def _bounds(
     flat = sampled.high - sampled.low < NO_WIDTH
     low, high = (np.where(flat, c, s) for c, s in zip(closed, sampled, strict=True))
     return Interval(low, high)
-
-
-def _share(scored: Scored, hits: Bool[np.ndarray, "rows examples"]) -> Estimates:
-    return proportion(scored, hits, _everyone(scored))
-
-
-def _rise(
-    scored: Scored, before: Bool[np.ndarray, " examples"], after: Bool[np.ndarray, "rows examples"]
-) -> Estimates:
-    drop = paired_drop(scored, before, after)
-    return Estimates(-drop.value, -drop.high, -drop.low)
-
-
-def _unknown(rows: int) -> Estimates:
-    return Estimates(*np.full((3, rows), np.nan))
 
 
 def _everyone(scored: Scored) -> Bool[np.ndarray, "1 examples"]:

@@ -11,6 +11,7 @@ near their nominal values by construction, and the intervals leave out the thres
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,6 @@ from synapse_audit.effects.exact_subsample import (
     NAMES,
     Sample,
     drawn,
-    per_action,
     removal_curves,
     samples,
     whole,
@@ -37,15 +37,19 @@ from synapse_audit.findings.detection.alarms import (
     LIMITS,
     RATES,
     AlarmScores,
+    Rates,
     benign_size,
-    measured,
+    columns_of,
+    in_blocks,
+    rates_of,
     set_thresholds,
 )
+from synapse_audit.findings.detection.alarms import NAMES as MEASURED
+from synapse_audit.memory import paced
 from synapse_audit.summary import Figure
 from synapse_audit.tables.detection import (
     CELLS,
     FAILURE_COUNTS,
-    MEASURES,
     REMOVAL,
     ROC,
     TABLES,
@@ -103,15 +107,14 @@ def cells_table(evidence: Evidence) -> pd.DataFrame:
     spread = marked.groupby(effects["action"].to_numpy(), sort=False).any()
     found = _actions(evidence, list(spread.index), spread.to_numpy(dtype=bool))
     named = effects[[*NAMES, "action"]].merge(found, on="action", how="left")
-    everyone = whole(evidence)
-    found_clean = measured(
-        _clean_seen(evidence),
-        everyone.weights,
-        everyone.resampled,
-        thresholds=_thresholds(evidence),
-        spread=np.ones(1, dtype=bool),
+    attack = _attack(evidence)
+    clean = _measured([_clean_rates(evidence)], 1).assign(
+        cell="clean",
+        space="clean",
+        n=len(attack),
+        n_benign=int((~attack).sum()),
+        n_attack=int(attack.sum()),
     )
-    clean = pd.DataFrame(found_clean).assign(cell="clean", space="clean", n=len(everyone.known))
     return CELLS.joined((clean, named)).astype({"draw": "Int64"})
 
 
@@ -176,19 +179,54 @@ def _with_curves(evidence: Evidence, effects: pd.DataFrame) -> Bool[np.ndarray, 
 def _actions(
     evidence: Evidence, actions: list[str], spread: Bool[np.ndarray, " actions"]
 ) -> pd.DataFrame:
-    thresholds = _thresholds(evidence)
-    return per_action(
-        evidence,
-        actions,
-        lambda sample: measured(
-            _seen(evidence, sample),
-            sample.weights,
-            sample.resampled,
-            thresholds=thresholds,
-            spread=spread[sample.places],
-        ),
-        [column.name for column in MEASURES],
+    """``action``, ``n`` (exact examples) and ``MEASURES``."""
+    counts = {n: np.zeros(len(actions), np.int64) for n in ("n", "n_benign", "n_attack")}
+    thresholds, attack = _thresholds(evidence), _attack(evidence)
+
+    def parts() -> Iterator[Rates]:
+        for sample in paced(samples(evidence, actions)):
+            hostile = int(attack[sample.known].sum())
+            sizes = len(sample.known), len(sample.known) - hostile, hostile
+            for count, size in zip(counts.values(), sizes, strict=True):
+                count[sample.places] = size
+            found = rates_of(
+                sample.places,
+                _seen(evidence, sample),
+                sample.weights,
+                sample.resampled,
+                thresholds=thresholds,
+                spread=spread[sample.places],
+            )
+            if found is not None:
+                yield found
+
+    table = _measured(parts(), len(actions))
+    return table.assign(action=pd.array(actions, dtype="str"), **counts)
+
+
+def _measured(parts: Iterable[Rates], actions: int) -> pd.DataFrame:
+    """The columns ``MEASURES``; unknown where no part has an action."""
+    table: dict[str, Any] = {name: np.full(actions, np.nan) for name in MEASURED}
+    table["failure"] = np.full(actions, None, dtype=object)
+    for block in in_blocks(parts):
+        for name, values in columns_of(block).items():
+            table[name][block.places] = values
+    return pd.DataFrame(table)
+
+
+def _clean_rates(evidence: Evidence) -> Rates:
+    everyone, one = whole(evidence), np.zeros(1, dtype=np.int64)
+    found = rates_of(
+        one,
+        _clean_seen(evidence),
+        everyone.weights,
+        everyone.resampled,
+        thresholds=_thresholds(evidence),
+        spread=np.ones(1, dtype=bool),
     )
+    if found is None:  # no detection view was asked for then
+        raise ValueError(ONE_SIDED)
+    return found
 
 
 def _seen(evidence: Evidence, sample: Sample) -> AlarmScores:
