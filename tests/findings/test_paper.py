@@ -92,6 +92,17 @@ def test_figures_of_the_curve(evidence: Evidence) -> None:
     assert figures["mean"]["plateau"].reason
 
 
+def test_random_sets_that_differ_by_rounding_alone_have_no_z(evidence: Evidence) -> None:
+    effects = evidence.effects
+    drawn = (effects["selection"] == "random") & (effects["fraction"] == 0.5)
+    drops = effects["accuracy_drop"].mask(drawn, 0.1).to_numpy(copy=True)
+    drops[np.flatnonzero(drawn)[:1]] = np.nextafter(0.1, 1.0)
+    alike = replace(evidence, effects=effects.assign(accuracy_drop=drops))
+    z = paper(alike).summary["paper"]["zero"]["z_matched"]
+    assert not z.known
+    assert "all random sets cost the same" in z.reason
+
+
 def test_classes_and_their_own_recall(evidence: Evidence) -> None:
     table = paper(evidence).tables["classes"].set_index(["ranked_for", "fraction"])
     assert table.loc[("a", 0.5), "own_recall"] == pytest.approx(0.6)

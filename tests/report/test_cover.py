@@ -174,12 +174,17 @@ def test_what_is_proved_impossible_stands_beside_what_was_found() -> None:
 
 def test_classes_that_cannot_be_ordered_are_all_named_and_none_wins() -> None:
     tied = {**UNKNOWN, "reason": "indistinguishable: a, b", "tied": ["a", "b"]}
-    result = replace(fragility(a=0.3, b=0.25), summary={"asymmetry": {"most_fragile": tied}})
+    table = fragility(a=0.3, b=0.25, c=0.0)
+    result = replace(table, summary={"asymmetry": {"most_fragile": tied}})
     found = row("fragile", result)
     assert found.answer == "“a” and “b” lose most recall; which of them loses most is not shown."
     assert "“a” and “b”" in found.brief
-    every = row("fragile", replace(result, summary={**result.summary, "classes": ["a", "b"]}))
+    every = row("fragile", replace(fragility(a=0.3, b=0.25), summary=result.summary))
     assert every.answer == "Not shown: no class loses clearly more recall than another."
+    # “c” is what a collapsed model answers, so it cannot lose: nobody loses more than anybody.
+    collapsed = {"most_fragile": tied, "gap": {"value": 0.05, "collapses_to": "c"}}
+    found = row("fragile", replace(table, summary={"asymmetry": collapsed}))
+    assert found.answer == every.answer
 
 
 def test_the_worst_leak_is_taken_over_every_space_with_an_interval_for_all() -> None:

@@ -82,6 +82,10 @@ PRINTED: tuple[tuple[str, str, float | None, str, float], ...] = (
 """arXiv 2603.08424; 50 to 60 evaluation items, one seed, no interval."""
 
 
+SAME = 1e-9
+"""Standard deviation below which draws differ by rounding alone."""
+
+
 def paper(evidence: Evidence) -> Finding:
     """Every experiment of the paper, where the grid asks for them."""
     if not evidence.grid.paper:
@@ -283,7 +287,7 @@ def _z(evidence: Evidence, operator: str, *, published: bool) -> Figure:
     row = shared.iloc[int((shared["fraction"] - HALF).abs().to_numpy().argmin())]
     drawn = where(control, {"fraction": row["fraction"]})["accuracy_drop"].to_numpy(dtype=float)
     spread = float(drawn.std(ddof=1)) if len(drawn) > 1 else 0.0
-    if spread <= 0:
+    if spread <= SAME:
         return Figure.unknown(
             "all random sets cost the same, so there is no spread to compare with"
         )

@@ -193,7 +193,7 @@ def _fragile_words(result: Result, first: pd.DataFrame) -> tuple[str, str]:
     found = saved.estimate(result.summary, "asymmetry", "most_fragile")
     tied = [prose.quoted(name) for name in found.beside.get("tied") or ()]
     named = prose.some([prose.quoted(name) for name in first["class"]], MOST)
-    if len(tied) > 1 and len(tied) == len(result.summary.get("classes") or ()):
+    if len(tied) > 1 and len(tied) >= _judged(result):
         return NONE_STANDS_OUT
     if len(tied) > 1:
         several = prose.some(tied, MOST)
@@ -211,6 +211,12 @@ def _fragile_words(result: Result, first: pd.DataFrame) -> tuple[str, str]:
         f"{named} loses most recall, on average over the shares silenced.{doubt}",
         f"{named} loses most recall when neurons are silenced",
     )
+
+
+def _judged(result: Result) -> int:
+    """How many classes can lose: one that a collapsed model answers for everything cannot."""
+    collapsed = saved.estimate(result.summary, "asymmetry", "gap").beside.get("collapses_to")
+    return len(by_loss(result)) - (collapsed is not None)
 
 
 def _support(result: Result, first: pd.DataFrame) -> str:
