@@ -34,6 +34,18 @@ def of_paper(operator: str, name: str) -> Callable[[AuditResult], str]:
     return lambda run: figure(run.summary["paper"][operator].get(name))
 
 
+def scores(operator: str) -> Callable[[AuditResult], str]:
+    """z of the ranked half beside random sets with its counts per layer, and beside the paper's."""
+
+    def line(run: AuditResult) -> str:
+        found = (run.summary["paper"][operator][name] for name in ("z_matched", "z_published"))
+        return "; ".join(
+            "no spread" if one["value"] is None else prose.number(one["value"], 1) for one in found
+        )
+
+    return line
+
+
 def adjusted_p(run: AuditResult) -> str:
     """The paper ranking's mean-silencing curve against its random controls."""
     tests = run.findings["redundancy"]["tests"]
@@ -82,6 +94,7 @@ ROWS: dict[str, Callable[[AuditResult], str]] = {
     "clean weighted F1": lambda run: figure(run.summary["paper"]["clean"]),
     "**A** zero: F1, top half silenced": of_paper("zero", "f1_at_half"),
     "zero: F1, random half (range)": of_paper("zero", "random_f1_at_half"),
+    "zero: z of that half; by the paper's control": scores("zero"),
     "zero: plateau": of_paper("zero", "plateau"),
     "zero: half point": of_paper("zero", "half_point"),
     "mean: F1, top half silenced": of_paper("mean", "f1_at_half"),
