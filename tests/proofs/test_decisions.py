@@ -4,7 +4,7 @@ Audits of one simulated model on fresh samples: outcomes are drawn (no model run
 folders, policies and comparisons are made of them as of any run. A rule whose bound is the truth
 itself may be contradicted in at most 2.5 % of the audits, and two audits of one model may differ in
 anything in at most 5 % of the pairs, both up to three standard errors of such a share (judging).
-Takes about three minutes on one core.
+Takes about eight minutes on one core.
 """
 
 from collections.abc import Iterator
@@ -176,7 +176,7 @@ def test_two_models_that_err_alike_rarely_differ_on_the_same_examples(
         differ["accuracy"].append(any(c.significant for c in changes if c.figure == "accuracy"))
         answers = check(other, policy(tmp_path, rules), one).answers
         worse.append([answer.verdict == "contradicted" for answer in answers])
-    titles = [f"{name} no worse by 0" for name in figures]
+    titles = [f"{name} no worse by more than 0" for name in figures]
     titles += [name for name in rules if name.startswith("baseline")]
     for title, wrong in zip(titles, zip(*worse, strict=True), strict=True):
         judge(f"check: {title} is contradicted by a model that errs alike", wrong, 0.025, tell)
