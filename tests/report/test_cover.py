@@ -198,6 +198,15 @@ def test_the_worst_leak_is_taken_over_every_space_with_an_interval_for_all() -> 
     assert "At worst 0.95 (0.90 to 1.00) pass (logits, shift)." in found.answer
 
 
+@pytest.mark.parametrize(
+    ("gap", "said"), [(1.9e-6, "logits within 2·10⁻⁶"), (0.0, "logits identical")]
+)
+def test_how_near_the_routes_come_to_plain_hooks(full: FakeResult, gap: float, said: str) -> None:
+    routes = {"stream": {"used": True, "largest_gap": gap}}
+    manifest = {**full.manifest, "routes": routes}
+    assert cover(replace(full, manifest=manifest)).rows[-1].figure == said
+
+
 def test_small_classes_weaken_trust_and_make_a_step(full: FakeResult) -> None:
     table = pd.DataFrame({"class": ["a", "b"], "support": [12, 300], "mean_drop": [0.1, 0.2]})
     findings = {**full.findings, "asymmetry": {"fragility": table}}

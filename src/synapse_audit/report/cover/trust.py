@@ -58,7 +58,9 @@ def _routes(result: Result) -> str:
 def _gap(result: Result) -> str:
     gaps = [prose.as_float(facts.get("largest_gap")) for facts in _known_routes(result).values()]
     known = [gap for gap in gaps if gap == gap]
-    return f"logits within {_power(max(known))}" if known else ""
+    if not known:
+        return ""
+    return f"logits within {_power(max(known))}" if max(known) > 0 else "logits identical"
 
 
 def _power(value: float) -> str:
