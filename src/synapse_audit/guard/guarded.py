@@ -33,7 +33,7 @@ from synapse_audit.guard.integrity import (
 from synapse_audit.guard.opening import opened
 from synapse_audit.guard.parts import Guard, known_head
 from synapse_audit.guard.scoring import Calibrated, Scores
-from synapse_audit.guard.watching import Watch
+from synapse_audit.guard.watching import Watch, Watched
 from synapse_audit.model import Classifier, logits_of
 from synapse_audit.model.evaluation_mode import evaluating
 from synapse_audit.model.hooks import hook_at_points
@@ -103,6 +103,7 @@ class GuardedModel(nn.Module):
         self.host = classifier.model
         self.classifier, self.guard, self.clamp = classifier, guard, clamp
         self.scores: Any = Scores(guard.detector, guard.ranges)
+        self.watched = Watched.of(classifier, self.scores.groups)
         self.head = head_module(guard, head or guard.head)
         for name in ("low", "high", "class_low", "class_high"):
             for place, array in enumerate(getattr(guard.ranges, name)):
@@ -226,7 +227,7 @@ class GuardedModel(nn.Module):
         """
         classifier = self.classifier
         ranges = (lambda place: self._range(place, named)) if self.clamp else None
-        watch = Watch(classifier, classifier.pooling(batch), self.scores.groups, ranges)
+        watch = Watch(self.watched, lambda: classifier.pooling(batch), ranges)
         # Whether anything is in training mode is asked in each pass; the list of modules is not.
         training = any(module.training for module in self.host_modules)
         mode = evaluating(self.host) if training else nullcontext()

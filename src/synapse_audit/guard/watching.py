@@ -8,6 +8,7 @@ where the scores read them, and nothing is scored before the pass is over.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -29,44 +30,71 @@ class Place(NamedTuple):
     row: int
 
 
-def places_of(groups: Sequence[Sequence[int]]) -> list[Place]:
+def places_of(groups: Sequence[Sequence[int]]) -> tuple[Place, ...]:
     """Place of each of several places that are kept by width."""
     found = {p: Place(g, r) for g, places in enumerate(groups) for r, p in enumerate(places)}
-    return [found[p] for p in range(len(found))]
+    return tuple(found[p] for p in range(len(found)))
+
+
+class Watched(NamedTuple):
+    """What is the same in every pass of a classifier."""
+
+    points: tuple[HookPoint, ...]
+    """Of layers 0 to L, then of the head's input."""
+    sizes: tuple[int, ...]
+    """Places of each width."""
+    places: tuple[Place, ...]
+    first: bool
+    """Whether the head reads the first token."""
+
+    @classmethod
+    def of(cls, classifier: Classifier, groups: Sequence[Sequence[int]]) -> Watched:
+        """``groups``: places of one width each."""
+        last = classifier.n_layers
+        points = [classifier.point(BLOCK_OUTPUT, layer) for layer in range(last + 1)]
+        points.append(classifier.point(HEAD_INPUT, last))
+        sizes = tuple(len(one) for one in groups)
+        return cls(tuple(points), sizes, places_of(groups), classifier.position == "first")
 
 
 class Watch:
-    """The hooks of one pass and what they saw."""
+    """The hooks of one pass and what they saw.
+
+    Args:
+        pooling: what the head reads; asked only where that is not simply the first token.
+        ranges: None where nothing is clamped.
+    """
 
     def __init__(
-        self,
-        classifier: Classifier,
-        pooling: Pooling,
-        groups: Sequence[Sequence[int]],
-        ranges: Range | None,
+        self, watched: Watched, pooling: Callable[[], Pooling], ranges: Range | None
     ) -> None:
-        self.classifier, self.pooling, self.ranges = classifier, pooling, ranges
-        self.sizes, self.places = [len(one) for one in groups], places_of(groups)
-        self.groups: list[Tensor] = [torch.empty(0)] * len(groups)
+        self.watched, self.asked, self.ranges = watched, pooling, ranges
+        self.groups: list[Tensor] = [torch.empty(0)] * len(watched.sizes)
         self.head_input: Tensor | None = None
+        self.last = len(watched.points) - 2
         # A view of the first token can be changed in place, unless gradients are wanted.
-        self.first = classifier.position == "first" and not torch.is_grad_enabled()
+        self.first = watched.first and not torch.is_grad_enabled()
+
+    @cached_property
+    def pooling(self) -> Pooling:
+        """What the head reads."""
+        return self.asked()
 
     def hooks(self) -> Iterator[tuple[HookPoint, OutputHook]]:
         """One per place."""
-        last = self.classifier.n_layers
-        for layer in range(last + 1):
-            yield self.classifier.point(BLOCK_OUTPUT, layer), self._at(layer, layer == last)
-        yield self.classifier.point(HEAD_INPUT, last), self._at_head
+        *blocks, head = self.watched.points
+        for layer, point in enumerate(blocks):
+            yield point, self._at(layer)
+        yield head, self._at_head
 
     @property
     def pooled(self) -> list[Tensor]:
         """Per place, before it was clamped."""
-        return [self.groups[group][row] for group, row in self.places]
+        return [self.groups[group][row] for group, row in self.watched.places]
 
-    def _at(self, layer: int, last: bool) -> OutputHook:
+    def _at(self, layer: int) -> OutputHook:
         # The last layer's state is read by the head, whose input is clamped instead.
-        ends = None if self.ranges is None or last else self.ranges(layer)
+        ends = None if self.ranges is None or layer == self.last else self.ranges(layer)
 
         def hook(states: Tensor) -> Tensor | None:
             if self.first and states.ndim == 3:
@@ -81,7 +109,7 @@ class Watch:
         return hook
 
     def _at_head(self, states: Tensor) -> Tensor | None:
-        place = self.classifier.n_layers + 1
+        place = self.last + 1
         row = states if states.ndim == 2 else self.pooling.gather(states)
         self._keep(place, row)
         self.head_input = row
@@ -91,9 +119,9 @@ class Watch:
         return self.head_input if states.ndim == 2 else None
 
     def _keep(self, place: int, row: Float[Tensor, "examples neurons"]) -> None:
-        group, at = self.places[place]
+        group, at = self.watched.places[place]
         if not self.groups[group].numel():
             device = self.groups[0].device if self.groups[0].numel() else row.device
-            shape = (self.sizes[group], *row.shape)
+            shape = (self.watched.sizes[group], *row.shape)
             self.groups[group] = torch.empty(shape, dtype=torch.float32, device=device)
         self.groups[group][at] = row
