@@ -53,6 +53,10 @@ def _neuron(cell: Cell) -> Group:
         if cell.setting == UNMATCHED:
             return "paper_control"
         return "paper_mass" if "mass" in cell.setting else "paper_setting"
+    if cell.operator == "project":
+        return "direction"
+    if cell.site == "attention_head":
+        return "attention_head" if cell.selection == "each" else "attention_set"
     if cell.selection in BY_SELECTION:
         return BY_SELECTION[cell.selection]
     if cell.addresses is not None:

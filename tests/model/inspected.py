@@ -77,9 +77,16 @@ def _code(where: str) -> str:
 
 
 def _same(said: dict[str, dict[str, str]], name: str) -> str:
-    """A line that all families share, but for the number of layers."""
-    (line,) = {lines[name].replace("layers 0 to 4", "layers 0 to 3") for lines in said.values()}
-    return f"- {name}: {line.replace('layers 0 to 3', 'layers 0 to the last')}.\n"
+    """A line that nearly all families share, but for the number of layers, and who lacks what."""
+    found: dict[str, list[str]] = {}
+    for family, lines in said.items():
+        found.setdefault(lines[name].replace("layers 0 to 4", "layers 0 to 3"), []).append(family)
+    line, *others = sorted(found, key=lambda text: -len(found[text]))
+    lacking = "".join(
+        f" ({', '.join(found[other])}: not there: {other.partition('; not there: ')[2]})"
+        for other in others
+    )
+    return f"- {name}: {line.replace('layers 0 to 3', 'layers 0 to the last')}{lacking}.\n"
 
 
 def _notes(said: dict[str, dict[str, str]]) -> dict[str, list[str]]:

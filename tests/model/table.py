@@ -49,6 +49,7 @@ HEADER = (
     "family",
     "head reads",
     "logits",
+    "attention_head",
     "attention_output",
     "mlp_output",
     "mlp_activation",

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from synapse_audit.model import BLOCK_OUTPUT, FAMILIES, HEAD_INPUT, INNER
+from synapse_audit.model import ATTENTION_HEAD, BLOCK_OUTPUT, FAMILIES, HEAD_INPUT, INNER
 from synapse_audit.model.hooks import primary
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, cheapest
 from synapse_audit.sweep import intervene
@@ -176,7 +176,8 @@ def test_zeroing_is_what_a_hook_written_by_hand_gives(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_every_site_is_there_and_can_be_rewritten(name: str) -> None:
     b = bench(name)
-    assert b.classifier.sites == (BLOCK_OUTPUT, *INNER, HEAD_INPUT)
+    inner = [site for site in INNER if site != ATTENTION_HEAD or name != "swin"]
+    assert b.classifier.sites == (BLOCK_OUTPUT, *inner, HEAD_INPUT), "swin: heads differ by stage"
     last = b.classifier.n_layers
     with b.engine() as engine:
         clean = b.clean(engine)
@@ -185,6 +186,31 @@ def test_every_site_is_there_and_can_be_rewritten(name: str) -> None:
             one = cell("mean", {last: range(width)}, site)
             changed = RUNNERS[FULL](engine, clean, [one])[0]
             assert (changed - clean.logits).abs().max() > 1e-3, site
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "swin"])
+def test_a_head_set_to_zero_everywhere_is_a_slice_of_the_output_matrix_set_to_zero(
+    name: str,
+) -> None:
+    b = bench(name)
+    last, heads = b.classifier.n_layers, b.classifier.heads
+    points = {id(p.module): p.module for p in b.classifier.inner[ATTENTION_HEAD]}
+    width = len(b.site.at(ATTENTION_HEAD).pooled[last].mean) // heads
+    own = range(width, 2 * width)
+    before = {key: module.weight.detach().clone() for key, module in points.items()}
+    with torch.no_grad():
+        for module in points.values():
+            read = module.weight.T if isinstance(module, torch.nn.Linear) else module.weight
+            read[list(own)] = 0.0
+    expected = b.classifier.logits(b.batch)
+    with torch.no_grad():
+        for key, module in points.items():
+            module.weight.copy_(before[key])
+    one = cell("zero", dict.fromkeys(range(1, last + 1), own), ATTENTION_HEAD, "all")
+    with intervene(b.classifier, one, b.site):
+        found = b.classifier.logits(b.batch)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
+    assert (found - b.classifier.logits(b.batch)).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("name", NAMES)

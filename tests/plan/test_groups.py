@@ -10,13 +10,20 @@ import pytest
 from findings.evidence import make_evidence, silence
 from groups import group_of
 
-from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Evidence, Group, Ranking
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, Erasure, Evidence, Group, Ranking
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.effects.controls import TESTED
 from synapse_audit.findings import FINDINGS
 from synapse_audit.interventions.edits import ChosenFlips, Flip, Part
 from synapse_audit.neurons.addresses import parse_addresses
-from synapse_audit.plan import NamedNeurons, PlanInputs, SiteInputs, build_cells
+from synapse_audit.plan import (
+    AttentionHeads,
+    Direction,
+    NamedNeurons,
+    PlanInputs,
+    SiteInputs,
+    build_cells,
+)
 from synapse_audit.plan.cells import GROUPS
 
 from .plan_inputs import CLASSES, GRID, LAYERS, WIDTH, sources, statistics
@@ -59,6 +66,8 @@ def everything(grid: Grid = EVERYTHING) -> PlanInputs:
         for name in ("paper", "conductance")
     }
     given = parse_addresses(["1:0-3"])["block_output"]
+    one = np.eye(1, WIDTH, dtype=np.float32)
+    erasure = Erasure(one, one.T, steady.mean)
     return replace(
         _with_layer(s, 2, odd),
         rankings={**s.rankings, **extra},
@@ -66,6 +75,8 @@ def everything(grid: Grid = EVERYTHING) -> PlanInputs:
         every=(part,),
         flips=(chosen,),
         sites={"mlp_output": SiteInputs(s.statistics, s.headline)},
+        attention=AttentionHeads.of(SiteInputs(s.statistics, s.headline), 4),
+        directions=(Direction(1, "leace", None, "direction", None, erasure),),
         given={"block_output": NamedNeurons(given, s.widths)},
     )
 

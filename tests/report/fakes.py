@@ -15,6 +15,14 @@ from .attack_tables import attack_tables, profile_tables
 from .fake_certificates import certificates, certificates_summary
 from .fake_guard import advice_tables, guard_tables
 from .fake_sites import seed_tables, site_summary, site_tables
+from .fake_units import (
+    attention_summary,
+    attention_tables,
+    direction_summary,
+    direction_tables,
+    token_mean_summary,
+    token_mean_tables,
+)
 from .fault_tables import fault_rate_tables, fault_tables
 from .membership_tables import membership_summary, membership_tables
 from .named_neurons_tables import given_tables
@@ -47,7 +55,9 @@ def make_result(
     random = np.random.default_rng(seed)
     return FakeResult(
         manifest=_manifest(layers, tests),
-        summary=_summary(classes) | site_summary(classes, layers),
+        summary=_summary(classes) | site_summary(classes, layers) | attention_summary(layers)
+        | direction_summary(layers)
+        | token_mean_summary(),
         predictions=_predictions(classes, random),
         probes=_probes(layers),
         rankings=_rankings(classes, layers, random),
@@ -58,6 +68,9 @@ def make_result(
             "redundancy": _redundancy(layers, tests, random),
             "pathways": _pathways(),
             "sites": site_tables(classes, layers),
+            "attention": attention_tables(classes, layers),
+            "directions": direction_tables(classes, layers),
+            "token_means": token_mean_tables(layers),
             "given": given_tables(classes),
             "seeds": seed_tables(classes),
             "asymmetry": _asymmetry(classes, tests, random),

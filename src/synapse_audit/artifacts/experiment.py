@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts.brief import Brief
+from synapse_audit.artifacts.representation import Erasure
 from synapse_audit.neurons import NeuronSet
 
 ALL_LAYERS = "all"
@@ -38,6 +39,9 @@ Group = Literal[
     "site",
     "site_position",
     "site_layer",
+    "attention_head",
+    "attention_set",
+    "direction",
     "push",
     "edit",
     "bit_flip",
@@ -162,7 +166,7 @@ class ParameterEdit(Brief):
         return hashlib.sha256(b"|".join(parts)).hexdigest()
 
 
-CONTENT = {"neurons", "edit", "donor", "group", "weight", "bit"}
+CONTENT = {"neurons", "edit", "erasure", "donor", "group", "weight", "bit"}
 """Fields of a cell that are no part of its key: what it does in detail, and what it is run for."""
 
 DETAILS = (
@@ -196,8 +200,8 @@ class Cell:
     setting: str | None = None
     """Which published setting of the SYNAPSE paper the cell repeats."""
     addresses: str | None = None
-    """The neurons that were named, by somebody or as a candidate constant; their random controls
-    carry the same."""
+    """The neurons that were named, by somebody, as a candidate constant or as one attention head;
+    random controls of those that somebody named carry the same."""
     used: str | None = None
     """The ranking whose other end a dissociated set takes, beside ``ranking``."""
     part: str | None = None
@@ -220,6 +224,8 @@ class Cell:
     """Position in ``fit`` of the example whose values are patched in."""
     neurons: NeuronSet | None = field(default=None, repr=False)
     edit: HeadEdit | ParameterEdit | None = field(default=None, repr=False)
+    erasure: Erasure | None = field(default=None, repr=False)
+    """Directions removed from the layer of ``neurons``; ``strength`` is then their number."""
     group: Group | None = None
     """What the cell is run for; written by ``build_cells``, part of no identity."""
 
@@ -231,6 +237,8 @@ class Cell:
         # An edit's own numbers say what it does, whatever it aims at.
         parts.append(self.target if self.edit is None else self.edit.content)
         parts.append(self.donor)
+        if self.erasure is not None:
+            parts.append(self.erasure.content)
         if self.space in ("input", "logit"):
             # Their random numbers are drawn anew for each draw; neurons and edits hold theirs.
             parts.append(_joined(self, ("unit", "steps", "draw")))

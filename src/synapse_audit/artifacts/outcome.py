@@ -139,6 +139,10 @@ class Evidence(Brief):
     strata: pd.DataFrame | None = None
     """Random faults: ``part``, ``bit_kind``, ``bits`` (how many there are), ``faults`` (how many
     were drawn) and ``places`` (of the bit in a number); None where none were asked for."""
+    directions: pd.DataFrame | None = None
+    """How much variance each set of directions removes; None where none was asked for."""
+    token_means: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """Probes and rankings on means over tokens, ``read`` and ``shared``; empty where not made."""
     typed: pd.DataFrame | None = None
     """Typed edits, one row per example, kind and choice: the columns of the stage, and ``place``,
     the example's among those here; None where none were asked for."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -88,6 +90,39 @@ class Probe(Brief):
     def selectivity(self) -> float:
         """Accuracy on ``fit`` minus control accuracy (Hewitt & Liang 2019, adapted)."""
         return self.fit_accuracy - self.control_accuracy
+
+
+@dataclass(frozen=True, repr=False)
+class Erasure(Brief):
+    """Directions that are removed from a layer's states: x' = x − write · read · (x − centre).
+
+    Where the rows of ``read`` are orthonormal and ``write`` is their transpose, x' is an orthogonal
+    projection. float32.
+    """
+
+    read: Float[np.ndarray, "rank neurons"]
+    write: Float[np.ndarray, "neurons rank"]
+    centre: Float[np.ndarray, " neurons"]
+
+    @property
+    def rank(self) -> int:
+        """How many directions are removed."""
+        return len(self.read)
+
+    @cached_property
+    def content(self) -> str:
+        """What distinguishes it from others: a hash."""
+        parts = (self.read, self.write, self.centre)
+        joined = b"|".join(np.ascontiguousarray(part).tobytes() for part in parts)
+        return hashlib.sha256(joined).hexdigest()
+
+    def removed(
+        self, states: Float[np.ndarray, "examples neurons"]
+    ) -> Float[np.ndarray, "examples neurons"]:
+        """What is taken away from each state, float64."""
+        away = states.astype(np.float64) - self.centre
+        taken: Float[np.ndarray, "examples neurons"] = away @ self.read.T @ self.write.T
+        return taken
 
 
 @dataclass(frozen=True, repr=False)

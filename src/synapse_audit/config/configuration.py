@@ -96,9 +96,14 @@ class Grid(BaseModel):
     logit_noise: tuple[NonNegativeFloat, ...] = ()
     """Logit space: standard deviation of Gaussian noise on every logit."""
     sites: tuple[str, ...] = ()
-    """Sites besides the block output that are swept too, at ``site_fractions``."""
+    """Sites besides the block output that are swept too, at ``site_fractions``; at attention_head
+    the units are whole heads, and each is silenced alone as well."""
     site_fractions: tuple[float, ...] = (0.1, 0.3, 0.5)
     """For those sites."""
+    directions: tuple[str, ...] = ()
+    """Directions removed from each layer, beside random ones: mean_difference, probe, leace."""
+    token_means: bool = False
+    """Fit probes and rankings on the mean over tokens as well, where the head reads one token."""
     other_operators: tuple[str, ...] = ()
     """Operators run at ``other_fractions`` only: resample, clamp, gaussian, and the aimed ones
     (class_mean, translate, patch), which are run toward every class."""
@@ -178,7 +183,11 @@ PRESETS: dict[str, Grid] = {
         logit_noise=(0.5, 1.0, 2.0, 4.0, 8.0),
         attacks=("fgsm", "pgd", "noise", "deletion"),
         compared=("iou", "mutual_information", "activation_gradient", "conductance"),
-        sites=("attention_output", "mlp_output", "mlp_activation", "head_input"),
+        sites=(
+            *("attention_head", "attention_output", "mlp_output", "mlp_activation", "head_input"),
+        ),
+        directions=("mean_difference", "probe", "leace"),
+        token_means=True,
         other_operators=("resample", "clamp", "class_mean", "translate", "patch"),
     ),
     "paper": Grid(

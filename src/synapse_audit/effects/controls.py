@@ -55,6 +55,7 @@ _CONTROL = {
     "top": "random",
     "bottom": "random",
     "exclusive": "random",
+    "direction": "random",
     "exclusive_mass": "random",
     "constant": "random",
     "given": "random",

@@ -13,9 +13,11 @@ from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.findings.asymmetry import asymmetry
 from synapse_audit.findings.attack_surface.profile import profile
 from synapse_audit.findings.attack_surface.weakest import weakest
+from synapse_audit.findings.attention import attention
 from synapse_audit.findings.calibration.calibration import calibration
 from synapse_audit.findings.certificates.certificates import certificates
 from synapse_audit.findings.detection.detection import detection
+from synapse_audit.findings.directions import directions
 from synapse_audit.findings.fault_rate import fault_rate
 from synapse_audit.findings.faults import faults
 from synapse_audit.findings.inputs import inputs
@@ -34,6 +36,7 @@ from synapse_audit.findings.redundancy.redundancy import redundancy
 from synapse_audit.findings.silenced import silenced
 from synapse_audit.findings.sites import sites
 from synapse_audit.findings.slices import slices
+from synapse_audit.findings.token_means import token_means
 from synapse_audit.findings.typed import typed
 from synapse_audit.findings.vulnerability import vulnerability
 
@@ -43,6 +46,9 @@ FINDINGS: dict[str, Callable[[Evidence], Finding]] = {
     "redundancy": redundancy,
     "pathways": pathways,
     "sites": sites,
+    "attention": attention,
+    "directions": directions,
+    "token_means": token_means,
     "given": given,
     "asymmetry": asymmetry,
     "vulnerability": vulnerability,

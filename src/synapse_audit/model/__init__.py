@@ -9,11 +9,19 @@ from synapse_audit.model.inputs.table_rows import table_inputs
 from synapse_audit.model.inputs.token_ids import vocabulary_size
 from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.pooling import POSITIONS, Pooling
-from synapse_audit.model.sites import BLOCK_OUTPUT, HEAD_INPUT, INNER, SITES, site_layers
+from synapse_audit.model.sites import (
+    ATTENTION_HEAD,
+    BLOCK_OUTPUT,
+    HEAD_INPUT,
+    INNER,
+    SITES,
+    site_layers,
+)
 from synapse_audit.model.user_code.python_classifier import is_own, open_classifier
 from synapse_audit.model.user_code.python_file import own_modules
 
 __all__ = [
+    "ATTENTION_HEAD",
     "BLOCK_OUTPUT",
     "FAMILIES",
     "HEAD_INPUT",

@@ -24,6 +24,7 @@ from synapse_audit.model import (
     Batch,
     Classifier,
     Encoded,
+    Pooling,
     site_layers,
 )
 from synapse_audit.model.hooks import OutputHook, forward_pre_hooks, hook_at_points
@@ -32,6 +33,10 @@ TOKENS_PER_BATCH = 4096
 """Padded tokens of one batch: large enough to keep two cores busy, small enough for any laptop."""
 
 MAX_BATCH = 256
+
+TOKEN_MEAN = "token_mean"
+"""No site of its own: the block outputs, averaged over the tokens of an input instead of read at
+the pooled position."""
 
 BATCH_OVERHEAD = 128
 """What starting a batch costs, in tokens: measured on the bundled model, less on larger ones."""
@@ -141,6 +146,8 @@ class Extraction(Brief):
     """Per layer, over the other tokens of the ``fit`` examples."""
     sites: Mapping[str, SiteActivations] = field(default_factory=dict)
     """The same at the sites besides the block output; layers without the site are 0 wide."""
+    token_means: Activations | None = None
+    """Block outputs as means over all tokens of an input; None where they were not asked for."""
 
 
 def extract(
@@ -157,7 +164,7 @@ def extract(
 
     Args:
         fit: examples whose other tokens are summed up (for rewrites at all positions).
-        sites: sites besides the block output that are kept as well.
+        sites: sites besides the block output that are kept as well, ``TOKEN_MEAN`` among them.
         allocate: where ``layer_00`` ... ``layer_LL``, ``head_input`` and ``logits`` are kept.
         progress: called with the number of examples of each finished batch.
 
@@ -193,8 +200,13 @@ def places(classifier: Classifier, sites: Sequence[str]) -> tuple[SiteLayer, ...
     return tuple(
         SiteLayer(site, layer)
         for site in wanted
-        for layer in site_layers(site, classifier.n_layers)
+        for layer in site_layers(_passing(site), classifier.n_layers)
     )
+
+
+def _passing(site: str) -> str:
+    """The site whose states a kept array is made of."""
+    return BLOCK_OUTPUT if site == TOKEN_MEAN else site
 
 
 def assemble(
@@ -217,8 +229,9 @@ def assemble(
         return SiteActivations(Activations(tuple(layers), head_input), elsewhere)
 
     blocks = at(BLOCK_OUTPUT)
-    inner = {site: at(site) for site in sites}
-    return Extraction(blocks.activations, arrays["logits"], blocks.others, inner)
+    inner = {site: at(site) for site in sites if site != TOKEN_MEAN}
+    means = at(TOKEN_MEAN).activations if TOKEN_MEAN in sites else None
+    return Extraction(blocks.activations, arrays["logits"], blocks.others, inner, means)
 
 
 def array_name(place: SiteLayer) -> str:
@@ -237,6 +250,7 @@ def observe(
 ) -> CleanBatch:
     """One plain forward pass that also keeps the pooled state of every place."""
     pooling = classifier.pooling(batch)
+    every = Pooling(pooling.place, slice(None), pooling.kept)
     fitted = torch.as_tensor(in_fit, device=pooling.place.device)[:, None]
     pooled: dict[SiteLayer, Tensor] = {}
     others: dict[SiteLayer, TokenSums] = {}
@@ -246,6 +260,9 @@ def observe(
 
     def at(spot: SiteLayer) -> OutputHook:
         def hook(states: Tensor) -> None:
+            if spot.site == TOKEN_MEAN:
+                pooled[spot] = every.gather(states)
+                return
             tokens = pooling.tokens(states)
             pooled[spot] = pooling.gather(states)
             chosen = pooling.others(tokens.shape[1]) & fitted
@@ -256,7 +273,9 @@ def observe(
         return hook
 
     with (
-        hook_at_points([(classifier.point(*spot), at(spot)) for spot in where]),
+        hook_at_points(
+            [(classifier.point(_passing(spot.site), spot.layer), at(spot)) for spot in where]
+        ),
         forward_pre_hooks([(classifier.output_layer, lambda args, _: head_input.append(args[0]))]),
     ):
         logits = classifier.logits(batch)

@@ -47,8 +47,10 @@ from synapse_audit.model.placement import check_movable, device_of, devices_of
 from synapse_audit.model.pooling import Pooling, Position, pool_batch
 from synapse_audit.model.predicting import decided, probabilities
 from synapse_audit.model.sites import (
+    ATTENTION_HEAD,
     BLOCK_OUTPUT,
     HEAD_INPUT,
+    attention_heads,
     block_widths,
     dense_layer,
     inner_hook_points,
@@ -225,16 +227,17 @@ class Classifier:
         return self.position in ("first", "last", "eos")
 
     @property
+    def heads(self) -> int:
+        """Attention heads of a block; 0 where they are no site of this model."""
+        return attention_heads(self.model) if ATTENTION_HEAD in self.inner else 0
+
+    @property
     def sites(self) -> tuple[str, ...]:
         """Names of the sites that this model has."""
         return (BLOCK_OUTPUT, *self.inner, HEAD_INPUT)
 
     def point(self, site: str, layer: int) -> HookPoint:
-        """Where the states of a site pass.
-
-        Raises:
-            UsageError: the model has no such site there.
-        """
+        """Where the states of a site pass; UsageError where the model has no such site there."""
         if site == BLOCK_OUTPUT and layer == 0:
             return HookPoint(self.embeddings, self.embeddings_side)
         if site == BLOCK_OUTPUT:
@@ -382,7 +385,7 @@ def _assembled(
         encoder=read.encoder,
         collator=read.collator,
         head_function=family.head,
-        inner=inner_hook_points(stacks.blocks, family),
+        inner=inner_hook_points(stacks.blocks, family, attention_heads(module)),
         dense=dense_layer(module, family),
         device=str(device_of(module)),
         whole_head=family.whole_head,

@@ -3,6 +3,7 @@
 | site | what passes there | layers |
 |---|---|---|
 | block_output | a block's output, after residual and norm (0: the embeddings) | 0 to L |
+| attention_head | what the attention output matrix reads: one slice per head | 1 to L |
 | attention_output | what attention adds to the residual stream | 1 to L |
 | mlp_output | what the MLP adds to the residual stream | 1 to L |
 | mlp_activation | the MLP's inner activations, after the nonlinearity (often 4 H wide) | 1 to L |
@@ -12,7 +13,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from torch import nn
@@ -23,15 +24,16 @@ from synapse_audit.model.families.record import Family
 from synapse_audit.model.hooks import HookPoint, Side
 
 BLOCK_OUTPUT = "block_output"
+ATTENTION_HEAD = "attention_head"
 ATTENTION_OUTPUT = "attention_output"
 MLP_OUTPUT = "mlp_output"
 MLP_ACTIVATION = "mlp_activation"
 HEAD_INPUT = "head_input"
 
-SITES = (BLOCK_OUTPUT, ATTENTION_OUTPUT, MLP_OUTPUT, MLP_ACTIVATION, HEAD_INPUT)
-
-INNER = (ATTENTION_OUTPUT, MLP_OUTPUT, MLP_ACTIVATION)
+INNER = (ATTENTION_HEAD, ATTENTION_OUTPUT, MLP_OUTPUT, MLP_ACTIVATION)
 """Sites inside a block."""
+
+SITES = (BLOCK_OUTPUT, *INNER, HEAD_INPUT)
 
 
 def site_layers(site: str, n_layers: int) -> range:
@@ -42,11 +44,15 @@ def site_layers(site: str, n_layers: int) -> range:
 
 
 def inner_hook_points(
-    blocks: tuple[nn.Module, ...], family: Family
+    blocks: tuple[nn.Module, ...], family: Family, heads: int = 0
 ) -> dict[str, tuple[HookPoint, ...]]:
-    """The sites inside the blocks that the record names and every block has."""
+    """The sites inside the blocks that the record names and every block has.
+
+    ``heads``: how many attention heads a block has; 0 where that is not known.
+    """
     sites: dict[str, tuple[HookPoint, ...]] = {}
     where: dict[str, tuple[str | tuple[str, ...] | None, Side]] = {
+        ATTENTION_HEAD: (family.attention_output, "input"),
         ATTENTION_OUTPUT: (family.attention_output, "output"),
         MLP_OUTPUT: (family.mlp_output, "output"),
         MLP_ACTIVATION: (family.mlp_output, "input"),
@@ -54,9 +60,34 @@ def inner_hook_points(
     for name, (paths, side) in where.items():
         modules = [_first_of(block, paths) for block in blocks]
         found = tuple(module for module in modules if module is not None)
+        if name == ATTENTION_HEAD and not all(_reads_heads(module, heads) for module in found):
+            continue
         if len(found) == len(blocks):
             sites[name] = layer_hook_points(found, side)
     return sites
+
+
+def attention_heads(module: nn.Module) -> int:
+    """How many heads every block of a model has; 0 where its configuration does not say.
+
+    Models with another number per stage, or per side of an encoder and decoder, have none here.
+    """
+    config: Any = getattr(module, "config", None)
+    config = getattr(config, "vision_config", config)  # of the half that is audited (CLIP)
+    names = ("num_attention_heads", "encoder_attention_heads", "decoder_attention_heads")
+    found = [getattr(config, name, None) for name in names]
+    numbers = [number for number in found if number is not None]
+    same = len(numbers) > 0 and all(number == numbers[0] for number in numbers)
+    return max(numbers[0], 0) if same and isinstance(numbers[0], int) else 0
+
+
+def _reads_heads(module: nn.Module, heads: int) -> bool:
+    """Whether it is a plain matrix whose input holds the heads side by side."""
+    if not isinstance(module, nn.Linear) and type(module).__name__ != "Conv1D":
+        return False
+    # Conv1D of transformers keeps its weight as (inputs, outputs).
+    width = int(module.weight.shape[1 if isinstance(module, nn.Linear) else 0])
+    return heads > 0 and width % heads == 0
 
 
 def layer_hook_points(modules: Sequence[nn.Module], side: Side) -> tuple[HookPoint, ...]:

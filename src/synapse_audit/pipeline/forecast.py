@@ -29,11 +29,14 @@ from synapse_audit.memory import peak_memory
 from synapse_audit.model import BLOCK_OUTPUT, Encoded
 from synapse_audit.model.activations import TOKENS_PER_BATCH, Extraction, extract
 from synapse_audit.pipeline import stages
+from synapse_audit.pipeline.stages.directions import DRAWS, Layer, directions_of
 from synapse_audit.pipeline.stages.named_neurons import kept_sites, named_neuron_inputs
 from synapse_audit.pipeline.stages.planning import price
+from synapse_audit.pipeline.stages.sites import swept_sites
 from synapse_audit.pipeline.stages.weights import ON_PARTS
-from synapse_audit.plan import PlanInputs, SiteInputs, build_cells, trim
+from synapse_audit.plan import Direction, PlanInputs, SiteInputs, build_cells, trim
 from synapse_audit.probes import layer_statistics
+from synapse_audit.probes.directions import concept
 from synapse_audit.progress import Progress, Silent
 from synapse_audit.rankings import ACROSS, ATTRIBUTED, RANKINGS
 from synapse_audit.store import RunFolder
@@ -189,6 +192,11 @@ def _inputs(
     gradients = bool(set(ATTRIBUTED) & swept)
     methods = [name for name in RANKINGS if name not in ATTRIBUTED or gradients]
     head = np.asarray(found.activations.head_input)
+    sites = {
+        name: SiteInputs(statistics[name], made("probeless", widths[name]))
+        for name in found.sites
+        if name in grid.sites
+    }
     return PlanInputs(
         grid=grid,
         rankings={name: made(name, widths[BLOCK_OUTPUT]) for name in methods},
@@ -199,14 +207,33 @@ def _inputs(
         column_scores={name: [generator.random((head.shape[1],))] for name in data.classes},
         classes=data.classes,
         seed=run.config.seed,
-        sites={
-            name: SiteInputs(statistics[name], made("probeless", widths[name]))
-            for name in found.sites
-            if name in grid.sites
-        },
+        **swept_sites(sites, classifier.heads)._asdict(),
+        directions=_directions(run, subject, found),
         given=named_neuron_inputs(run, found),
         **_weights(run, subject),
     )
+
+
+def _directions(
+    run: stages.Run, subject: stages.Subject, found: Extraction
+) -> tuple[Direction, ...]:
+    """As many as the audit will have, of the few examples and of arbitrary probes."""
+    grid, generator = run.config.grid, np.random.default_rng(run.config.seed)
+    few = _few(subject)
+    labels = subject.data.labels[few]
+    names = tuple(subject.data.classes[label] for label in np.unique(labels))
+    made: list[Direction] = []
+    for number in found.activations.blocks if grid.directions else ():
+        states = np.asarray(found.activations.layers[number])
+        given = concept(states, labels, np.ones(len(few)))
+        if given is None:
+            continue
+        rows = generator.normal(size=(len(names), states.shape[1]))
+        layer = Layer(number, given, rows - rows.mean(axis=0))
+        own = names if number == found.activations.blocks[-1] else ()
+        draws = min(DRAWS, grid.draws)
+        made += directions_of(layer, own, grid.directions, draws, run.config.seed)
+    return tuple(made)
 
 
 def _weights(run: stages.Run, subject: stages.Subject) -> dict[str, Any]:
@@ -236,6 +263,7 @@ def _weights(run: stages.Run, subject: stages.Subject) -> dict[str, Any]:
 def _width(found: Extraction) -> int:
     """Neurons kept of every example, at all sites and layers."""
     held = [found.activations, *(site.activations for site in found.sites.values())]
+    held += [] if found.token_means is None else [found.token_means]
     return sum(layer.shape[1] for states in held for layer in states.layers)
 
 

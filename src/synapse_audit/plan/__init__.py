@@ -1,7 +1,14 @@
 """Configuration → the deduplicated cells and the route of each."""
 
 from synapse_audit.plan.cells import build_cells
-from synapse_audit.plan.plan_inputs import NamedNeurons, PlanInputs, SiteInputs, check_classes
+from synapse_audit.plan.plan_inputs import (
+    AttentionHeads,
+    Direction,
+    NamedNeurons,
+    PlanInputs,
+    SiteInputs,
+    check_classes,
+)
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
 from synapse_audit.plan.tiers import COMPARATOR, EXACT_ONLY, HEADLINE, pools
 from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
@@ -19,6 +26,8 @@ __all__ = [
     "SUFFIX",
     "TRIMMED_FIRST",
     "TWO_PHASE",
+    "AttentionHeads",
+    "Direction",
     "NamedNeurons",
     "PlanInputs",
     "SiteInputs",

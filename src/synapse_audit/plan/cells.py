@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from synapse_audit.artifacts import Cell, Group
+from synapse_audit.plan.attention import head_cells, head_set_cells
 from synapse_audit.plan.bit_flips import flip_cells
+from synapse_audit.plan.directions import direction_cells
 from synapse_audit.plan.dissociated import dissociated_cells
 from synapse_audit.plan.head import logit_cells, weight_cells
 from synapse_audit.plan.inputs import input_cells
@@ -54,6 +56,9 @@ GROUPS: Mapping[Group, Callable[[PlanInputs], Iterator[Cell]]] = {
     "site": site_cells,
     "site_position": site_position_cells,
     "site_layer": site_layer_cells,
+    "attention_head": head_cells,
+    "attention_set": head_set_cells,
+    "direction": direction_cells,
     "push": weight_cells,
     "edit": edited_cells,
     "bit_flip": flip_cells,

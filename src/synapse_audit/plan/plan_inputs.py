@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from synapse_audit.artifacts import Brief, LayerStatistics, Probe, Ranking
+from synapse_audit.artifacts import Brief, Erasure, LayerStatistics, Probe, Ranking
 from synapse_audit.artifacts.label_sets import decided
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.errors import UsageError
 from synapse_audit.interventions.edits import ChosenFlips, HeadView, Part
 from synapse_audit.neurons import NeuronSet, Scores, count, random_draw
+from synapse_audit.neurons.heads import neurons_of_heads, score_heads
 from synapse_audit.probes import layer_statistics
 from synapse_audit.rankings import RankingContext, rank
 
@@ -42,6 +43,38 @@ class SiteInputs(Brief):
         return tuple(m for m, width in enumerate(self.widths) if width)
 
 
+@dataclass(frozen=True, repr=False)
+class AttentionHeads(Brief):
+    """What cells of attention heads are built from."""
+
+    widths: tuple[int, ...]
+    """Neurons of the site per layer, layer 0 first; layers without the site are 0 wide."""
+    heads: int
+    """Of every layer that has the site."""
+    ranking: Ranking
+    """One score per head."""
+
+    @classmethod
+    def of(cls, site: SiteInputs, heads: int) -> AttentionHeads:
+        """The site's own ranking, averaged over the neurons of each head."""
+        ranked = {name: score_heads(by, heads) for name, by in site.ranking.scores.items()}
+        return cls(site.widths, heads, Ranking(site.ranking.method, ranked))
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers that have heads."""
+        return tuple(m for m, width in enumerate(self.widths) if width)
+
+    @property
+    def per_layer(self) -> tuple[int, ...]:
+        """Heads per layer, layer 0 first."""
+        return tuple(self.heads if width else 0 for width in self.widths)
+
+    def neurons(self, heads: NeuronSet) -> NeuronSet:
+        """The neurons that some heads consist of."""
+        return neurons_of_heads(heads, self.widths, self.heads)
+
+
 @dataclass(frozen=True)
 class NamedNeurons:
     """Neurons of one site that somebody named."""
@@ -49,6 +82,20 @@ class NamedNeurons:
     neurons: NeuronSet
     widths: tuple[int, ...]
     """Neurons of the site per layer, layer 0 first; layers without the site are 0 wide."""
+
+
+class Direction(NamedTuple):
+    """A set of directions of one layer that is removed."""
+
+    layer: int
+    method: str | None
+    """How they were found; None for random ones that are as many as any method's."""
+    ranked_for: str | None
+    """The class whose direction it is; None: all classes together."""
+    selection: str
+    """direction, random or equal_variance."""
+    draw: int | None
+    erasure: Erasure
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +118,11 @@ class PlanInputs(Brief):
     flips: tuple[ChosenFlips, ...] = ()
     """Bits that were chosen with the model at hand."""
     sites: Mapping[str, SiteInputs] = field(default_factory=dict)
-    """Sites besides the block output."""
+    """Sites besides the block output, whose neurons are swept."""
+    attention: AttentionHeads | None = None
+    """Attention heads; None where they are not swept, or the model has none that can be."""
+    directions: tuple[Direction, ...] = ()
+    """Directions that are removed from single layers; none where the grid names no method."""
     given: Mapping[str, NamedNeurons] = field(default_factory=dict)
     """Site → the neurons there that somebody named."""
 

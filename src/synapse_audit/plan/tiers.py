@@ -43,7 +43,7 @@ def tier(cell: Cell, *, costly: bool) -> str:
     return HEADLINE if main and cell.group in HEADLINE_GROUPS else COMPARATOR
 
 
-POOLED = ("random", "matched", "keep_random")
+POOLED = ("random", "matched", "keep_random", "equal_variance")
 """Selections of which several are drawn, to be read as one control."""
 
 

@@ -22,6 +22,8 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
     "neurons moved toward a class, resampled or clamped": lambda cell: (
         cell.space == "neuron" and cell.operator in SINGLE
     ),
+    "directions": lambda cell: cell.group == "direction",
+    "attention heads": lambda cell: cell.group in ("attention_head", "attention_set"),
     "sites inside blocks": lambda cell: (
         cell.group in ("site", "site_position", "site_layer") and cell.site != "head_input"
     ),

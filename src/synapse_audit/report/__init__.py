@@ -19,12 +19,14 @@ from synapse_audit.report.kit.structured import as_json
 from synapse_audit.report.quoted.names import model_name
 from synapse_audit.report.sections.advice import advice
 from synapse_audit.report.sections.agreement import agreement
+from synapse_audit.report.sections.attention import attention
 from synapse_audit.report.sections.calibration import calibration
 from synapse_audit.report.sections.certificates import certificates
 from synapse_audit.report.sections.classes import classes
 from synapse_audit.report.sections.clean import clean
 from synapse_audit.report.sections.constants import constants
 from synapse_audit.report.sections.detection import detection
+from synapse_audit.report.sections.directions import directions
 from synapse_audit.report.sections.fault_rate import fault_rate
 from synapse_audit.report.sections.faults import faults
 from synapse_audit.report.sections.guard import guard
@@ -53,6 +55,7 @@ from synapse_audit.report.sections.sites import sites
 from synapse_audit.report.sections.slices import slices
 from synapse_audit.report.sections.steering import steering
 from synapse_audit.report.sections.sufficiency import sufficiency
+from synapse_audit.report.sections.token_means import token_means
 from synapse_audit.report.sections.typed import typed
 
 __all__ = ["FORMATS", "SECTIONS", "SET_SECTIONS", "contents", "render", "sections_of"]
@@ -69,7 +72,10 @@ SECTIONS: dict[str, Entry] = {
     "layers": Entry("redundancy", layers, trimmed="single layers"),
     "sufficiency": Entry("redundancy", sufficiency),
     "probes": Entry("redundancy", probes),
+    "token_means": Entry("redundancy", token_means, STANDARD),
     "sites": Entry("redundancy", sites, STANDARD, "sites inside blocks"),
+    "attention": Entry("redundancy", attention, STANDARD, "attention heads"),
+    "directions": Entry("redundancy", directions, STANDARD, "directions"),
     "constants": Entry("redundancy", constants),
     "pathways": Entry("redundancy", pathways),
     "given": Entry("redundancy", given, {"neurons": ["LAYER:SITE:INDEX"]}),

@@ -18,6 +18,8 @@ MADE_FROM: dict[str, tuple[str, ...]] = {
     "attributions": (),
     "probes": ("activations",),
     "flips": ("activations",),
+    "directions": ("activations", "probes"),
+    "token_means": ("activations",),
     "rankings": ("activations", "attributions", "probes"),
     "sufficiency": ("activations", "rankings"),
     "stability": ("activations", "attributions", "probes", "rankings"),
@@ -27,8 +29,16 @@ MADE_FROM: dict[str, tuple[str, ...]] = {
     "effects": ("outcomes", "predictions"),
     "class_effects": ("outcomes", "predictions"),
     "findings": (
-        *("activations", "effects", "membership", "outcomes", "predictions", "splits"),
-        *("stability", "sufficiency", "typed"),
+        *(
+            "activations",
+            "directions",
+            "effects",
+            "membership",
+            "outcomes",
+            "predictions",
+            "splits",
+        ),
+        *("stability", "sufficiency", "token_means", "typed"),
     ),
     "summary": ("effects", "findings", "outcomes"),
 }

@@ -14,9 +14,11 @@ from synapse_audit.tables import (
     agreement,
     asymmetry,
     attack_surface,
+    attention,
     calibration,
     certificates,
     detection,
+    directions,
     fault_rate,
     faults,
     guard,
@@ -32,6 +34,7 @@ from synapse_audit.tables import (
     seeds,
     sites,
     slices,
+    token_means,
     typed,
     vulnerability,
 )
@@ -41,7 +44,19 @@ from synapse_audit.tables.table import Table
 __all__ = ["TABLES", "Column", "Table", "completed", "problem_of"]
 
 _MODULES = (
-    *(run, redundancy, pathways, sites, named_neurons, asymmetry, vulnerability, agreement),
+    *(
+        run,
+        redundancy,
+        pathways,
+        sites,
+        attention,
+        directions,
+        token_means,
+        named_neurons,
+        asymmetry,
+        vulnerability,
+        agreement,
+    ),
     *(faults, fault_rate, inputs, paper, attack_surface, certificates, calibration, operating),
     *(detection, seeds, slices, typed, membership, advice, guard, label_sets),
 )

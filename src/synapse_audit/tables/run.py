@@ -146,6 +146,20 @@ FLIPS = Table(
         count("bit", "", "number of the bit, from 0 = lowest"),
     ),
 )
+DIRECTIONS = Table(
+    "directions",
+    "a set of directions that is removed from one layer",
+    (
+        LAYER_INDEX,
+        text("method", "mean_difference, probe or leace; null: random directions of that rank"),
+        text("ranked_for", "the class whose direction it is; null: all classes together"),
+        text("selection", "direction, random (as many) or equal_variance (as many, same variance)"),
+        DRAW,
+        count("rank", "directions", "how many are removed"),
+        number("variance", "share", "share of the variance over `fit` that is removed"),
+        number("variance_evaluate", "share", "the same over `evaluate`"),
+    ),
+)
 ACTIONS = Table(
     "outcomes/actions",
     "a distinct action: row i of every array in `outcomes/`",
@@ -157,7 +171,7 @@ ACTIONS = Table(
 
 _DETAILS = (
     text("setting", "the published setting of the SYNAPSE paper that the cell repeats"),
-    text("addresses", "the neurons that were named, or the candidate constant"),
+    text("addresses", "the neurons that were named, the candidate constant, or one attention head"),
     text("used", "the ranking whose other end a dissociated set takes"),
     text("part", "weights that a fault falls on: head, attention, mlp, gain, embeddings …"),
     text("format", "number format whose bits are flipped"),
@@ -258,6 +272,7 @@ TABLES = (
     SUFFICIENCY,
     STABILITY,
     FLIPS,
+    DIRECTIONS,
     EFFECTS,
     CLASS_EFFECTS,
     ACTIONS,

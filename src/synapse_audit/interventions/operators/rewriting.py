@@ -26,6 +26,7 @@ class LayerRewrite:
     noise: Float[Tensor, "cells neurons"] | None = None
     swap: Swap | None = None
     bounds: tuple[Float[Tensor, "cells neurons"], Float[Tensor, "cells neurons"]] | None = None
+    removal: Removal | None = None
 
     def __call__(
         self,
@@ -48,7 +49,7 @@ class LayerRewrite:
         if self.bounds is not None:
             low, high = (bound[:, None].to(states.dtype) for bound in self.bounds)
             changed = torch.minimum(torch.maximum(changed, low), high)
-        return changed
+        return changed if self.removal is None else changed - self.removal(states)
 
     def to(self, device: torch.device) -> LayerRewrite:
         """The same on another device: a layer's states need not be where the batch was."""
@@ -60,6 +61,7 @@ class LayerRewrite:
             noise=None if self.noise is None else self.noise.to(device),
             swap=None if self.swap is None else self.swap.to(device),
             bounds=bounds,
+            removal=None if self.removal is None else self.removal.to(device),
         )
 
     def of(self, cells: Int[Tensor, " pairs"]) -> PairRewrite:
@@ -73,6 +75,7 @@ class LayerRewrite:
                 noise=None if self.noise is None else self.noise[cells],
                 swap=None if self.swap is None else self.swap.of(cells),
                 bounds=bounds,
+                removal=None if self.removal is None else self.removal.of(cells),
             )
         )
 
@@ -120,6 +123,33 @@ class Swap:
         return Swap(self.bank, self.mask[cells], self.keys[cells])
 
 
+@dataclass(frozen=True)
+class Removal:
+    """Directions that are taken out of the states; 0 for cells that take out none.
+
+    Cells that take out fewer than others in the stack are filled up with zeros.
+    """
+
+    read: Float[Tensor, "cells rank neurons"]
+    write: Float[Tensor, "cells rank neurons"]
+    centre: Float[Tensor, "cells neurons"]
+
+    def __call__(
+        self, states: Float[Tensor, "cells examples neurons"]
+    ) -> Float[Tensor, "cells examples neurons"]:
+        """What is to be subtracted; summed in float32, whatever the states are."""
+        away = states.float() - self.centre[:, None]
+        return (away @ self.read.transpose(1, 2) @ self.write).to(states.dtype)
+
+    def to(self, device: torch.device) -> Removal:
+        """The same on another device."""
+        return Removal(self.read.to(device), self.write.to(device), self.centre.to(device))
+
+    def of(self, cells: Int[Tensor, " pairs"]) -> Removal:
+        """One of the cells for each pair."""
+        return Removal(self.read[cells], self.write[cells], self.centre[cells])
+
+
 AnyRewrite = LayerRewrite | PairRewrite
 """(states, examples, tokens) → states."""
 
@@ -149,7 +179,7 @@ def _compile_layer(
     used = {"gain", "offset"}
     for row, cell in enumerate(cells):
         chosen = cell.neurons.by_layer.get(layer) if cell.neurons is not None else None
-        if chosen is None:
+        if chosen is None or cell.erasure is not None:
             continue
         rewrite = operator(cell.operator)(statistics, cell)
         for name, matrix in numbers.items():
@@ -166,7 +196,27 @@ def _compile_layer(
         noise=tensors.get("noise"),
         swap=_swap(cells, statistics, tensors["swap"], seed) if "swap" in tensors else None,
         bounds=(tensors["low"], tensors["high"]) if "low" in tensors else None,
+        removal=_removal(cells, layer, shape[1], device),
     )
+
+
+def _removal(cells: Sequence[Cell], layer: int, width: int, device: str) -> Removal | None:
+    """The directions that cells take out of one layer; None where none does."""
+    erased = {
+        row: cell.erasure
+        for row, cell in enumerate(cells)
+        if cell.erasure is not None and cell.neurons is not None and layer in cell.neurons.layers
+    }
+    if not erased:
+        return None
+    rank = max(erasure.rank for erasure in erased.values())
+    read, write = np.zeros((2, len(cells), rank, width), np.float32)
+    centre = np.zeros((len(cells), width), np.float32)
+    for row, erasure in erased.items():
+        read[row, : erasure.rank] = erasure.read
+        write[row, : erasure.rank] = erasure.write.T
+        centre[row] = erasure.centre
+    return Removal(*(torch.from_numpy(part).to(device) for part in (read, write, centre)))
 
 
 def _swap(cells: Sequence[Cell], statistics: LayerStatistics, mask: Tensor, seed: int) -> Swap:

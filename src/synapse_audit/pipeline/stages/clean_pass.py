@@ -12,6 +12,7 @@ from synapse_audit.data import check_label_map, exchanged_classes
 from synapse_audit.errors import ModelError
 from synapse_audit.model import BLOCK_OUTPUT
 from synapse_audit.model.activations import (
+    TOKEN_MEAN,
     Extraction,
     SiteLayer,
     array_name,
@@ -34,7 +35,9 @@ def represent(run: Run, subject: Subject) -> Extraction:
     splits = subject.splits
     sites = kept_sites(run, subject)
     absent = sorted({*run.config.grid.sites} - {*sites})
-    run.folder.update_manifest(**({"sites_absent": absent} if absent else {}))
+    if absent:
+        run.folder.update_manifest(sites_absent=absent)
+        run.progress.note(f"not swept, since this model has no such site: {', '.join(absent)}")
     where = places(classifier, sites)
     names = [*map(array_name, where), "head_input", "logits"]
     files = [f"activations/{name}.npy" for name in names]
@@ -57,7 +60,11 @@ def represent(run: Run, subject: Subject) -> Extraction:
     arrays = {name: run.folder.read_array(f"activations/{name}") for name in names}
     arrays["logits"] = np.asarray(arrays["logits"])
     others = run.folder.read_arrays("activations/others")
-    statistics = {place: LayerStatistics(*others[array_name(place)]) for place in where}
+    statistics = {
+        place: LayerStatistics(*others[array_name(place)])
+        for place in where
+        if place.site != TOKEN_MEAN
+    }
     _check_logits(classifier.name, arrays["logits"])
     if not subject.several:
         _check_classes(run, subject, arrays["logits"])

@@ -115,6 +115,8 @@ def gather(
         dense=classifier.dense,
         pooled=np.asarray(found.activations.layers[-1][splits.evaluate]),
         strata=_strata(run, classifier),
+        directions=_saved_table(run, "directions"),
+        token_means=examined.token_means,
         benign=run.config.benign,
         temperature=_temperature(subject, found),
         slices=_slices(data, splits),
@@ -242,10 +244,14 @@ def summarise(
     return found
 
 
+def _saved_table(run: Run, name: str) -> pd.DataFrame | None:
+    """A table that only some runs have."""
+    return run.folder.read_table(name) if run.has(f"{name}.parquet") else None
+
+
 def _saved(run: Run, summary: dict[str, Any], findings: list[Finding]) -> Saved:
     tables = {finding.name: finding.tables for finding in findings}
-    flips = run.folder.read_table("flips") if run.has("flips.parquet") else None
-    return Saved(summary, tables, flips, guarded=run.config.guard is not None)
+    return Saved(summary, tables, _saved_table(run, "flips"), guarded=run.config.guard is not None)
 
 
 def _clean(evidence: Evidence) -> dict[str, Any]:

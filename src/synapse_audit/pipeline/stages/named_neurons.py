@@ -6,17 +6,22 @@ import numpy as np
 
 from synapse_audit.config import AuditConfig
 from synapse_audit.model import BLOCK_OUTPUT, HEAD_INPUT
-from synapse_audit.model.activations import Extraction, observe, places
+from synapse_audit.model.activations import TOKEN_MEAN, Extraction, observe, places
 from synapse_audit.neurons.addresses import check_addresses, parse_addresses
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.plan import NamedNeurons
 
 
 def kept_sites(run: Run, subject: Subject) -> tuple[str, ...]:
-    """Sites besides the block output that the clean pass keeps: the grid's, and the named ones."""
+    """Sites besides the block output that the clean pass keeps: the grid's, and the named ones.
+
+    Last the means over tokens, where the grid asks for them and the head reads one token.
+    """
     named = [site for site in parse_addresses(run.config.neurons) if site != BLOCK_OUTPUT]
     wanted = dict.fromkeys((*run.config.grid.sites, *named))
-    return tuple(site for site in wanted if site in subject.classifier.sites)
+    found = tuple(site for site in wanted if site in subject.classifier.sites)
+    means = run.config.grid.token_means and subject.classifier.reads_one
+    return (*found, TOKEN_MEAN) if means else found
 
 
 def check_named_neurons(config: AuditConfig, subject: Subject) -> None:

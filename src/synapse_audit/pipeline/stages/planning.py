@@ -13,10 +13,11 @@ from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.config import AuditConfig
 from synapse_audit.errors import ModelError
 from synapse_audit.model.activations import Extraction
+from synapse_audit.pipeline.stages.directions import direction_inputs
 from synapse_audit.pipeline.stages.named_neurons import named_neuron_inputs
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, context_of
-from synapse_audit.pipeline.stages.sites import site_sources
+from synapse_audit.pipeline.stages.sites import site_sources, swept_sites
 from synapse_audit.pipeline.stages.weights import with_weights
 from synapse_audit.plan import (
     EXACT_ONLY,
@@ -73,9 +74,11 @@ def sources(run: Run, subject: Subject, found: Extraction, learned: ScoredNeuron
         rankings=learned.rankings,
         statistics=learned.blocks,
     )
+    sites = site_sources(run, subject, found, learned.statistics)
     source = replace(
         source,
-        sites=site_sources(run, subject, found, learned.statistics),
+        **swept_sites(sites, subject.classifier.heads)._asdict(),
+        directions=direction_inputs(run, subject, found.activations, learned.probes),
         given=named_neuron_inputs(run, found),
     )
     return with_weights(run, subject, found, source)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from synapse_audit.artifacts import LayerStatistics, Ranking
-from synapse_audit.model import BLOCK_OUTPUT
+from synapse_audit.model import ATTENTION_HEAD, BLOCK_OUTPUT
 from synapse_audit.model.activations import Extraction, SiteActivations
 from synapse_audit.pipeline.stages.run import Run, Subject
-from synapse_audit.plan import SiteInputs
+from synapse_audit.plan import AttentionHeads, SiteInputs
 from synapse_audit.probes import layer_statistics
 from synapse_audit.rankings import RankingContext, rank
 from synapse_audit.sweep import Engine, Site, Tap
@@ -62,6 +63,22 @@ def site_sources(
         for name, site in found.sites.items()
         if name in run.config.grid.sites  # the others are there for neurons that were named
     }
+
+
+class SweptSites(NamedTuple):
+    """What cells at the sites besides the block output are built from."""
+
+    sites: Mapping[str, SiteInputs]
+    """Those whose neurons are swept."""
+    attention: AttentionHeads | None
+    """The one whose heads are."""
+
+
+def swept_sites(sites: Mapping[str, SiteInputs], heads: int) -> SweptSites:
+    """Sets the attention heads apart from the other sites; ``heads``: of every block."""
+    rest = {name: site for name, site in sites.items() if name != ATTENTION_HEAD}
+    found = sites.get(ATTENTION_HEAD)
+    return SweptSites(rest, None if found is None else AttentionHeads.of(found, heads))
 
 
 def _ranking(run: Run, subject: Subject, site: SiteActivations) -> Ranking:

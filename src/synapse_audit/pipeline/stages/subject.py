@@ -20,6 +20,7 @@ from synapse_audit.model import (
     open_classifier,
     vocabulary_size,
 )
+from synapse_audit.pipeline.stages.directions import METHODS
 from synapse_audit.pipeline.stages.run import Subject
 from synapse_audit.pipeline.stages.several import for_several
 from synapse_audit.pipeline.stages.tokenizer_check import check_tokenizer
@@ -43,6 +44,7 @@ def check_names(config: AuditConfig) -> None:
         ("ranking", (*config.grid.rankings, *config.grid.compared), RANKINGS),
         ("operator", config.grid.other_operators, OPERATORS),
         ("site", config.grid.sites, SITES[1:]),
+        ("direction", config.grid.directions, METHODS),
         ("edit", config.grid.edits, WEIGHT_CELLS),
         ("attack", config.grid.attacks, BUILDERS),
         ("bit format", config.grid.bit_formats, FORMATS),

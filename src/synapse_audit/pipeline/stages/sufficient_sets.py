@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pandas as pd
 
 from synapse_audit.model.activations import Extraction
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, context_of
+from synapse_audit.pipeline.stages.token_means import compare_token_means
 from synapse_audit.probes import sufficiency
 from synapse_audit.rankings.stability import stability
 from synapse_audit.tables.run import SUFFICIENCY
@@ -22,16 +24,20 @@ class SufficientSets:
     """See :func:`synapse_audit.probes.sufficiency`."""
     stability: pd.DataFrame | None
     """Overlap of each ranking with itself over resamples of ``fit``, where measured."""
+    token_means: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    """The same probes and rankings on means over tokens, where made."""
 
 
 def find_sufficient_sets(
     run: Run, subject: Subject, found: Extraction, learned: ScoredNeurons
 ) -> SufficientSets:
-    """Sufficient sets of the headline ranking, and how steady each ranking is."""
+    """Sufficient sets of the headline ranking, how steady each is, and what all tokens say."""
     if subject.several:
         return SufficientSets(SUFFICIENCY.empty(), None)
     return SufficientSets(
-        suffice(run, subject, found, learned), steady(run, subject, found, learned)
+        suffice(run, subject, found, learned),
+        steady(run, subject, found, learned),
+        compare_token_means(run, subject, found, learned),
     )
 
 
