@@ -25,6 +25,7 @@ NOT_COVERED: dict[str, str] = {
     "rankings": "gradient rankings, the paper's own, and how far rankings agree",
     "operators": "operators that move states toward a class (class_mean, translate, patch)",
     "pathways": "effects split into direct and through other tokens; sites inside the blocks",
+    "units": "attention heads, directions, and probes on means over tokens",
     "certificates": "certificates for pooled states and for silenced neurons; guards",
     "others": "alarms, slices, membership, several seeds, comparisons of runs",
 }
@@ -72,7 +73,10 @@ def for_several(config: AuditConfig) -> AuditConfig:
         "exact_only_examples": None,
         "iterated_examples": None,
         "paper": False,
-        **dict.fromkeys(("edits", "bit_formats", "attacks", "sites", "constants"), ()),
+        "token_means": False,
+        **dict.fromkeys(
+            ("edits", "bit_formats", "attacks", "sites", "directions", "constants"), ()
+        ),
         **dict.fromkeys(("temperatures", "logit_noise"), ()),
     }
     return config.model_copy(update={"grid": grid.model_copy(update=changes)})
