@@ -11,7 +11,7 @@ silenced at every token.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -88,11 +88,15 @@ def sets_table(evidence: Evidence) -> pd.DataFrame:
     width = evidence.cells("attention_head")["k"]
     table["heads"] = table["k"].astype("Int64") // (int(width.iloc[0]) if len(width) else 1)
     found = [
-        beyond_random(evidence, row["action"], where(drawn, row[SETTING].to_dict())["action"])
+        beyond_random(evidence, row["action"], where(drawn, _of(row, SETTING))["action"])
         for _, row in table.iterrows()
     ]
     table = with_excess(table, found)
     return table.sort_values([*SETTING, "ranked_for", "selection"], ignore_index=True)[SETS.names]
+
+
+def _of(row: pd.Series, names: Sequence[str]) -> dict[str, object]:
+    return {name: row[name] for name in names}
 
 
 def _recalls(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:

@@ -72,13 +72,16 @@ def layers_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:
     table = own.merge(as_many, on=["layer", "rank"], how="left").merge(
         matched, on=NAMES, how="left"
     )
-    keys = ["layer", "method"]
     found = [
-        beyond_random(evidence, row["action"], where(drawn, row[keys].to_dict())["action"])
-        for _, row in table.iterrows()
+        beyond_random(evidence, row["action"], _beside(drawn, row)) for _, row in table.iterrows()
     ]
     table = with_excess(table, found)
     return table.sort_values(["layer", "method"], ignore_index=True)[LAYERS.names]
+
+
+def _beside(drawn: pd.DataFrame, row: pd.Series) -> pd.Series:
+    """Actions of the random directions that were drawn for a row's own."""
+    return where(drawn, {"layer": row["layer"], "method": row["method"]})["action"]
 
 
 def classes_table(evidence: Evidence, cells: pd.DataFrame) -> pd.DataFrame:

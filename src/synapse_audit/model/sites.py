@@ -86,7 +86,8 @@ def _reads_heads(module: nn.Module, heads: int) -> bool:
     if not isinstance(module, nn.Linear) and type(module).__name__ != "Conv1D":
         return False
     # Conv1D of transformers keeps its weight as (inputs, outputs).
-    width = int(module.weight.shape[1 if isinstance(module, nn.Linear) else 0])
+    weight: Any = module.weight
+    width = int(weight.shape[1 if isinstance(module, nn.Linear) else 0])
     return heads > 0 and width % heads == 0
 
 
