@@ -15,9 +15,11 @@ from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell
 from synapse_audit.neurons import NeuronSet, bottom, count, random_draw, top
 from synapse_audit.neurons.addresses import format_addresses
 from synapse_audit.plan.plan_inputs import AttentionHeads, PlanInputs
-from synapse_audit.plan.sites import SITE_DRAWS
 
 SITE = "attention_head"
+
+HEAD_DRAWS = 5
+"""Random controls per set, at most."""
 
 
 def head_cells(s: PlanInputs) -> Iterator[Cell]:
@@ -65,7 +67,7 @@ def _sets(s: PlanInputs, attention: AttentionHeads, base: Cell) -> Iterator[Cell
         yield _ranked(attention, base, selection, GLOBAL)
     each = count(base.fraction or 0.0, attention.heads)
     counts = dict.fromkeys(attention.layers, each)
-    for draw in s.draws[:SITE_DRAWS]:
+    for draw in s.draws[:HEAD_DRAWS]:
         heads = random_draw(attention.per_layer, counts, draw, s.seed)
         yield replace(base, selection="random", draw=draw, neurons=attention.neurons(heads))
 
