@@ -215,7 +215,8 @@ GUARANTEED = of_finding(
     NAME,
     number("budget", "relative norm", "size of the edit over the norm of the label's row"),
     *estimate("l2", "share", "right decisions that no edit of this L2 norm changes"),
-    *estimate("on", "share", "examples rightly said to have it that no such edit changes"),
+    count("found", "examples", "examples rightly said to have it"),
+    *estimate("on", "share", "those of them that no such edit changes"),
 )
 DISTANCES = of_finding(
     "label_certificates",

@@ -58,7 +58,7 @@ def budgets_table(evidence: Evidence, budgets: list[float]) -> pd.DataFrame:
         held = np.stack([l2[:, label] >= budget for budget in budgets])
         parts = {"l2": _shares(evidence, held, right), "on": _shares(evidence, held, found)}
         for place, budget in enumerate(budgets):
-            row: dict[str, Any] = {"label": name, "budget": budget}
+            row: dict[str, Any] = {"label": name, "budget": budget, "found": int(found.sum())}
             for part, ends in parts.items():
                 row |= {
                     f"{part}{e}": v[place] for e, v in zip(("", "_low", "_high"), ends, strict=True)
@@ -109,4 +109,5 @@ def _figure(row: dict[Any, Any], name: str) -> Figure:
     if np.isnan(row[name]):
         return Figure.unknown("no example of which the model says so rightly")
     ends = (row[name], row[f"{name}_low"], row[f"{name}_high"])
-    return Figure(*ends, beside={"budget": float(row["budget"])})
+    n = int(row["found"]) if name == "on" else None
+    return Figure(*ends, n=n, beside={"budget": float(row["budget"])})

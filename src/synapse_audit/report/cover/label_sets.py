@@ -9,6 +9,9 @@ from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Row
 from synapse_audit.summary import Figure
 
+LEAST = 5
+"""Examples in which a label is rightly found, from which it is named."""
+
 
 def labelled(result: Result) -> Row:
     """Micro F1, beside the best constant answer."""
@@ -131,7 +134,8 @@ def label_guaranteed(result: Result) -> Row | None:
     found = saved.dig(result.summary, "label_certificates", "on")
     if not isinstance(found, dict):
         return None
-    known = [one for one in (saved.estimate(found, name) for name in found) if one.known]
+    figures = (saved.estimate(found, name) for name in found)
+    known = [one for one in figures if one.known and (one.n or 0) >= LEAST]
     if not known:
         return None
     values = sorted(one.value for one in known)
@@ -140,9 +144,11 @@ def label_guaranteed(result: Result) -> Row | None:
         label="guaranteed",
         question="What is guaranteed?",
         answer="Share of the examples rightly said to have a label that keep it under every edit "
-        f"of {budget} times the label's row, from the least to the most robust label.",
+        f"of {budget} times the label's row: the least and the most robust label.",
         figure=" to ".join(dict.fromkeys(prose.percent(v, 2) for v in (values[0], values[-1]))),
-        evidence=joined(examples(result), f"exact, {prose.plural(len(known), 'label')}"),
+        evidence=joined(
+            examples(result), f"exact, {prose.plural(len(known), 'label')} found in {LEAST} or more"
+        ),
         link="label_certificates",
         brief="",
     )

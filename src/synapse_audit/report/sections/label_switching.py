@@ -18,7 +18,7 @@ from synapse_audit.tables.label_sets import CONSTANTS, DISTANCES, GUARANTEED, SW
 EMPTY = "This section is empty: no label's row was pushed (tables switching.*)."
 NO_GUARANTEE = "This section is empty: nothing was certified (tables label_certificates.*)."
 LEAST = 5
-"""Examples that could be switched, from which a label's curve is drawn."""
+"""Examples that could be switched, or are found, from which a label is drawn or named."""
 WORDS = {"on": "Switched on", "off": "Switched off"}
 
 
@@ -62,7 +62,7 @@ def label_certificates(result: Result) -> Section:
         label="Guaranteed labels",
         heading="Which decisions survive every edit of a label's row?",
         answer=_guaranteed(result) if len(table) else (NO_GUARANTEE,),
-        groups=(Group("", (_guarantee_plot(table),), columns=1),) if len(table) else (),
+        groups=_guarantee_group(table),
         tables=tuple(t for t in made if t.rows),
         reading=(
             "Exact for these examples: a label's decision can change only where an edit of its "
@@ -129,21 +129,29 @@ def _group(table: pd.DataFrame, way: str) -> Group:
 def _guaranteed(result: Result) -> tuple[str, ...]:
     found = saved.dig(result.summary, "label_certificates", "on") or {}
     known = {name: saved.estimate(found, name) for name in found}
-    known = {name: one for name, one in known.items() if one.known}
+    known = {name: one for name, one in known.items() if one.known and (one.n or 0) >= LEAST}
     if not known:
-        return ("No example that has a label and is said to: nothing to guarantee there.",)
+        return (f"No label is rightly found in {LEAST} examples: nothing to guarantee there.",)
     budget = prose.number(next(iter(known.values())).beside.get("budget"), 2)
     values = [one.value for one in known.values()]
     ends = dict.fromkeys(prose.percent(value, 2) for value in (min(values), max(values)))
     return (
         f"Of the examples rightly said to have a label, {' to '.join(ends)} keep it under every "
-        f"edit of {budget} times its row, over {prose.plural(len(known), 'label')}.",
+        f"edit of {budget} times its row: the least and the most of "
+        f"{prose.plural(len(known), 'label')} that {LEAST} or more of these examples have.",
     )
+
+
+def _guarantee_group(table: pd.DataFrame) -> tuple[Group, ...]:
+    if not (table["found"] >= LEAST).any():
+        return ()
+    return (Group("", (_guarantee_plot(table),), columns=1),)
 
 
 def _guarantee_plot(table: pd.DataFrame) -> Plot:
     budget = saved.nearest(table["budget"].tolist(), 0.1)
     rows = saved.rows(table, budget=budget).dropna(subset=["on"])
+    rows = rows[rows["found"] >= LEAST]
     rows = rows.sort_values("on", ascending=False, kind="stable")
     names = [str(name) for name in rows["label"]]
     value, low, high = (rows[f"on{end}"].tolist() for end in ("", "_low", "_high"))
@@ -180,6 +188,7 @@ GUARANTEE_TABLE = (
     Column("size", "budget"),
     Column("right decisions that stay", "l2", SHARE),
     Column("95% interval", "l2_interval", text),
+    Column("found", "found", COUNT),
     Column("found labels that stay", "on", SHARE),
     Column("95% interval", "on_interval", text),
 )
