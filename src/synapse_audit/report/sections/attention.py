@@ -39,6 +39,8 @@ LIMITS = (
     "The largest of many losses is quoted, so it leans upward; its interval holds for all heads at "
     "once. The table has all of them, each with its own.",
 )
+FAINT = 0.02
+"""Loss that is at least the strongest colour of the map: less is not to look like much."""
 DROP = Columns("fraction", "drop", "drop_low", "drop_high")
 RANDOM_DROP = Columns("fraction", "random_drop", "random_low", "random_high")
 
@@ -134,7 +136,9 @@ def _map(heads: pd.DataFrame) -> Group | None:
     table = heads.pivot_table(index="layer", columns="head", values="drop")
     names = [str(int(head)) for head in table.columns]
     layers = [str(int(layer)) for layer in table.index]
-    matrix = Heat(names, layers, table.to_numpy().tolist(), "head", "layer", diverging=True)
+    values = table.to_numpy().tolist()
+    limit = max(float(heads["drop"].abs().max()), FAINT)
+    matrix = Heat(names, layers, values, "head", "layer", diverging=True, limit=limit)
     most = heads.sort_values("drop", ascending=False).head(5)
     said = prose.figures(
         [f"layer {row.layer} head {row.head}" for row in most.itertuples()], most["drop"]

@@ -36,6 +36,8 @@ LIMITS = (
     "Only what can be read linearly at the pooled position of one layer is removed: the blocks "
     "above can still take it from other tokens, so a layer that costs nothing is not unused.",
     "Directions come from the fitting examples; of others a little is left.",
+    "Where the directions of the classes hold nearly all of the variance, as many random ones that "
+    "vary as much are nearly the same directions, and must cost as much.",
     "A drop says that the classifier uses what was removed, or something that lies along it.",
 )
 DROP = Columns("layer", "drop", "drop_low", "drop_high")
@@ -72,7 +74,7 @@ def _sentence(result: Result, method: str) -> str:
         return ""
     rank = prose.as_float(drop.beside.get("rank"))
     said = (
-        f"With {_removed(method, rank)} ({prose.percent(drop.beside.get('variance'), 2)} of the "
+        f"With {_removed(method, rank)} ({prose.percent(drop.beside.get('variance'))} of the "
         f"variance) removed after the last block, accuracy "
         f"{prose.falls(drop.value, drop.low, drop.high)}"
     )
