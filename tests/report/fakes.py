@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from .agreement_tables import agreement_summary, agreement_tables
 from .attack_tables import attack_tables, profile_tables
 from .fake_certificates import certificates, certificates_summary
 from .fake_guard import advice_tables, guard_tables
+from .fake_redundancy import CHANCE, CLEAN, FRACTIONS, WIDTH, logistic, pathways, redundancy
 from .fake_sites import seed_tables, site_summary, site_tables
 from .fake_units import (
     attention_summary,
@@ -31,14 +33,12 @@ from .slice_tables import slice_summary, slice_tables
 from .typed_tables import typed_summary, typed_tables
 
 CLASSES = ("norm", "sqli", "xss", "cmdi", "path-traversal")
-FRACTIONS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.65, 0.8, 0.95)
-LAYER_FRACTIONS = (0.05, 0.1, 0.2, 0.5, 0.8)
 BUDGETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-CLEAN, CHANCE, WIDTH = 0.962, 0.41, 384
 
 
 @dataclass(frozen=True)
 class FakeResult:
+    folder: Path | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)
     predictions: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -65,8 +65,8 @@ def make_result(
                               "route": ["two-phase"] * 500 + ["suffix"] * 300 + ["head"] * 100,
                               "n": 1000, "n_exact": [80] * 500 + [1000] * 400}),
         findings={
-            "redundancy": _redundancy(layers, tests, random),
-            "pathways": _pathways(),
+            "redundancy": redundancy(layers, tests, random),
+            "pathways": pathways(),
             "sites": site_tables(classes, layers),
             "attention": attention_tables(classes, layers),
             "directions": direction_tables(classes, layers),
@@ -92,10 +92,6 @@ def make_result(
             "guard": guard_tables(),
         },
     )  # fmt: skip
-
-
-def _logistic(x: Any, middle: float, steep: float = 9.0) -> Any:
-    return 1 / (1 + np.exp(-steep * (np.asarray(x, dtype=float) - middle)))
 
 
 def _figure(value: Any, spread: float = 0.02) -> dict[str, Any]:
@@ -216,7 +212,7 @@ def _predictions(classes: Sequence[str], random: np.random.Generator) -> pd.Data
 def _probes(layers: int) -> pd.DataFrame:
     scopes = [*(str(i) for i in range(layers + 1)), "joint", "head_input"]
     depth = np.array([*np.arange(layers + 1) / layers, 1.0, 1.0])
-    accuracy = 0.62 + 0.34 * _logistic(depth, 0.35)
+    accuracy = 0.62 + 0.34 * logistic(depth, 0.35)
     return pd.DataFrame({
         "scope": scopes, "accuracy": accuracy, "macro_f1": accuracy - 0.02,
         "majority_accuracy": CHANCE, "fit_accuracy": np.minimum(accuracy + 0.03, 1),
@@ -238,151 +234,6 @@ def _rankings(classes: Sequence[str], layers: int, random: np.random.Generator) 
     return pd.concat(parts, ignore_index=True)
 
 
-def _redundancy(layers: int, tests: bool, random: np.random.Generator) -> dict[str, pd.DataFrame]:
-    return {
-        "removal": _removal(),
-        "layers": _layers(layers, random),
-        "positions": _positions(),
-        "tests": _tests(tests),
-        "sufficiency": _sufficiency(),
-        "constants": _constants(layers, random),
-        "participation": pd.DataFrame({"layer": range(layers + 1), "neurons": WIDTH,
-                                       "participation_ratio": np.linspace(60, 11, layers + 1)}),
-    }  # fmt: skip
-
-
-def _removal() -> pd.DataFrame:
-    middles = {"top": 0.62, "bottom": 0.86, "random": 0.74, "matched": 0.7}
-    harm = {"mean": 0.0, "zero": 0.22, "noise": -0.1, "scale": -0.15, "negate": 0.3}
-    rows = []
-    for operator, shift in harm.items():
-        for selection, middle in middles.items():
-            for f in FRACTIONS:
-                lost = (CLEAN - CHANCE) * float(_logistic(f, middle - shift, 14))
-                rows.append(_removal_row(operator, selection, f, lost))
-    for operator in ("mean", "zero"):
-        for selection, middle in (("keep_top", 0.2), ("keep_random", 0.38)):
-            for f in FRACTIONS:
-                lost = (CLEAN - CHANCE) * (1 - float(_logistic(f, middle, 14)))
-                rows.append(_removal_row(operator, selection, f, lost))
-    other = [row | {"ranking": "probeless"} for row in rows if row["selection"] == "top"]
-    return pd.DataFrame([*rows, *other])
-
-
-def _removal_row(operator: str, selection: str, f: float, lost: float) -> dict[str, Any]:
-    drawn = selection in {"random", "matched", "keep_random"}
-    spread = (0.06 if drawn else 0.02) * min(1.0, 0.1 + 4 * lost)
-    return {
-        "operator": operator,
-        "ranking": None if selection in {"random", "keep_random"} else "probe",
-        "selection": selection,
-        "fraction": f,
-        "k": round(f * WIDTH) * 6,
-        "accuracy": CLEAN - lost,
-        "accuracy_low": CLEAN - lost - spread,
-        "accuracy_high": min(1.0, CLEAN - lost + spread),
-        "accuracy_drop": lost,
-        "drop_low": lost - spread,
-        "drop_high": lost + spread,
-        "draws": 20 if drawn else None,
-    }
-
-
-def _layers(layers: int, random: np.random.Generator) -> pd.DataFrame:
-    rows = []
-    for operator, harm in (("mean", 0.05), ("zero", 0.3)):
-        for layer in range(1, layers + 1):
-            for f in LAYER_FRACTIONS:
-                drop = harm * f * layer / layers + random.normal(0, 0.003)
-                random_control = drop * 0.6
-                rows.append({"operator": operator, "layer": layer, "fraction": f, "drop": drop,
-                             "drop_low": drop - 0.01, "drop_high": drop + 0.01,
-                             "random_drop": random_control, "random_low": random_control - 0.012,
-                             "random_high": random_control + 0.012})  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _positions() -> pd.DataFrame:
-    rows = [
-        {"fraction": f, "position": position, "selection": selection, "drop": drop,
-         "drop_low": drop - 0.02, "drop_high": drop + 0.02}
-        for position, harm in (("pooled", 0.1), ("all", 0.7))
-        for selection, part in (("top", 1.0), ("random", 0.7))
-        for f in (0.1, 0.3, 0.5)
-        for drop in (harm * part * f * 2 * 0.5,)
-    ]  # fmt: skip
-    return pd.DataFrame(rows)
-
-
-def _tests(tests: bool) -> pd.DataFrame:
-    columns = ["operator", "strength", "layers", "position", "ranking", "ranked_for", "area", "t",
-               "df", "p_value", "p_adjusted"]  # fmt: skip
-    if not tests:
-        return pd.DataFrame(columns=columns)
-    rows = [
-        ("mean", None, "all", "pooled", "probe", None, 0.061, 4.21, 19, 0.0005, 0.004),
-        ("mean", None, "all", "pooled", "probeless", None, 0.018, 1.3, 19, 0.21, 0.6),
-    ]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _sufficiency() -> pd.DataFrame:
-    rows = []
-    for selection, need in (("top", 0.5), ("random", 1.3)):
-        for k in (1, 2, 4, 8, 16, 24, 48, 96, 192, 384):
-            accuracy = CHANCE + (CLEAN - CHANCE) * float(_logistic(np.log10(k), need, 4))
-            rows.append({"ranking": "probe" if selection == "top" else None,
-                         "selection": selection, "k": k, "fraction": k / WIDTH,
-                         "accuracy": accuracy, "accuracy_low": accuracy - 0.02,
-                         "accuracy_high": accuracy + 0.02})  # fmt: skip
-    sets = [
-        {
-            "ranking": "probe",
-            "selection": "disjoint",
-            "draw": i,
-            "k": 24,
-            "accuracy": 0.95 - i / 200,
-        }
-        for i in range(5)
-    ]
-    return pd.DataFrame([*rows, *sets])
-
-
-def _constants(layers: int, random: np.random.Generator) -> pd.DataFrame:
-    zero = np.sort(np.abs(random.normal(0.05, 0.12, layers)))[::-1]
-    mean = np.abs(random.normal(0, 0.002, layers))
-    return pd.DataFrame({
-        "layer": np.arange(1, layers + 1), "site": "block_output",
-        "neuron": random.integers(0, WIDTH, layers),
-        "mean": random.normal(8, 1, layers), "spread": random.uniform(0.03, 0.2, layers),
-        "zero_drop": zero, "zero_low": zero - 0.02, "zero_high": zero + 0.02,
-        "mean_drop": mean, "mean_low": mean - 0.004, "mean_high": mean + 0.004,
-        "load_bearing": zero > 0.05,
-    })  # fmt: skip
-
-
-def _pathways() -> dict[str, pd.DataFrame]:
-    rows = []
-    for operator, part in (("mean", 0.03), ("zero", 0.35)):
-        for selection in ("top", "random", "keep_top"):
-            for f in FRACTIONS:
-                drop = (CLEAN - CHANCE) * float(_logistic(f, 0.7, 14))
-                drawn = selection == "random"
-                rows.append({
-                    "operator": operator, "strength": None, "layers": "all", "n_exact": 80,
-                    "selection": selection, "ranking": None if drawn else "probe",
-                    "ranked_for": None, "fraction": f, "drop": drop,
-                    "drop_low": drop - 0.02, "drop_high": drop + 0.02,
-                    "direct_drop": (1 - part) * drop, "indirect_drop": part * drop,
-                    "indirect_low": part * drop - 0.03, "indirect_high": part * drop + 0.03,
-                    "disagreement": part * f / 3, "draws": 20 if drawn else None})  # fmt: skip
-    operators = pd.DataFrame({"operator": ["mean", "zero"], "cells": [242, 242],
-                              "n_exact": [80.0, 1000.0], "median_disagreement": [0.0, 0.02],
-                              "max_disagreement": [0.0, 0.12],
-                              "notable_share": [0.0, 0.4]})  # fmt: skip
-    return {"split": pd.DataFrame(rows), "operators": operators}
-
-
 def _asymmetry(
     classes: Sequence[str], tests: bool, random: np.random.Generator
 ) -> dict[str, pd.DataFrame]:
@@ -399,8 +250,8 @@ def _asymmetry(
              "recall_high": min(1, top + 0.03), "random_recall": control,
              "random_low": control - 0.05, "random_high": min(1, control + 0.05)}
             for c, d in drops.items() for f in FRACTIONS
-            for top in (0.98 - float(_logistic(f, 1.0 - 1.4 * d, 12)) * 0.95,)
-            for control in (0.98 - float(_logistic(f, 1.1 - 1.2 * d, 12)) * 0.9,)]),
+            for top in (0.98 - float(logistic(f, 1.0 - 1.4 * d, 12)) * 0.95,)
+            for control in (0.98 - float(logistic(f, 1.1 - 1.2 * d, 12)) * 0.9,)]),
     }  # fmt: skip
 
 
@@ -424,7 +275,7 @@ def _matrix(classes: Sequence[str], tests: bool, random: np.random.Generator) ->
 def _vulnerability(classes: Sequence[str], random: np.random.Generator) -> dict[str, pd.DataFrame]:
     ease = {c: 0.06 * 1.8**i if i < 6 else 0.8 for i, c in enumerate(classes)}
     edits = [
-        _edit((space, c, columns), b, float(_logistic(np.log10(b), np.log10(need * slow), 4)))
+        _edit((space, c, columns), b, float(logistic(np.log10(b), np.log10(need * slow), 4)))
         for c, need in ease.items()
         for space, columns, slow in (("weight", 0.05, 2.5), ("weight", 0.25, 1.4),
                                      ("weight", 1.0, 1.0), ("random", 0.05, 9.0),
@@ -437,8 +288,8 @@ def _vulnerability(classes: Sequence[str], random: np.random.Generator) -> dict[
         "budgets": pd.DataFrame(edits),
         "floor": pd.DataFrame([
             {"target": c, "budget": b,
-             "bound": float(_logistic(np.log10(b), np.log10(need * 0.5), 5)),
-             "bound_all_rows": float(_logistic(np.log10(b), np.log10(need * 0.4), 5))}
+             "bound": float(logistic(np.log10(b), np.log10(need * 0.5), 5)),
+             "bound_all_rows": float(logistic(np.log10(b), np.log10(need * 0.4), 5))}
             for c, need in ease.items() for b in BUDGETS]),
         "margins": pd.DataFrame([
             {"target": c, "constant": x, "redirect_rate": float((m < x).mean()),

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from typer.main import get_command
 
+from synapse_audit.advice import Recommendation, as_table
+from synapse_audit.advice.gains import MEASURE_IT
+from synapse_audit.advice.recommendation import Gain
 from synapse_audit.cli.main import app
 from synapse_audit.config import PRESETS, AuditConfig
-from synapse_audit.report.kit.commands import run_command
+from synapse_audit.report import SECTIONS
+from synapse_audit.report.cover.steps import steps
+from synapse_audit.report.kit.commands import run_command, run_path, with_path
+from synapse_audit.summary import Figure
 
 from .fakes import FakeResult
 
@@ -70,3 +77,48 @@ def test_the_command_line_knows_every_option(name: str) -> None:
     known = {option for parameter in run.params for option in parameter.opts}
     assert len(used) > 20
     assert set(used) <= known
+
+
+# ---- the folder of the run -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("folder", "word"),
+    [
+        ("runs/demo-quick", "runs/demo-quick"),
+        ("my runs/a", "'my runs/a'"),
+        ("-run", "./-run"),
+        ("a\x1b[2J;b", "'a\ufffd[2J;b'"),
+        (None, "RUN"),
+    ],
+)
+def test_the_folder_is_one_word_of_a_shell_line(folder: str | None, word: str) -> None:
+    result = FakeResult(folder=None if folder is None else Path(folder))
+    assert run_path(result) == word
+    assert shlex.split(with_path("synapse-audit guard RUN --evaluate", result))[1:] == [
+        *("guard", shlex.split(word)[0], "--evaluate")
+    ]
+
+
+def test_only_the_place_of_a_folder_in_a_command_is_filled_in() -> None:
+    said = "class RUN: `guard RUN`, `run --against RUN`, RUNS"
+    filled = with_path(said, FakeResult(folder=Path("r")))
+    assert filled == "class RUN: `guard r`, `run --against r`, RUNS"
+
+
+def test_next_steps_and_advice_name_the_folder() -> None:
+    unknown = Figure.unknown("not measured")
+    waits = Recommendation(
+        *("constants", ("4:5",), "It is constant.", "Clamp it (`synapse-audit guard RUN`)."),
+        Gain("accuracy", unknown, unknown, MEASURE_IT),
+    )
+    result = FakeResult(
+        folder=Path("my runs/a"),
+        manifest={"config": {"preset": "standard"}},
+        summary={"advice": [{"gain": {"reason": MEASURE_IT}}]},
+        findings={"advice": {"recommendations": as_table([waits])}},
+    )
+    assert steps(result)[0].command == "synapse-audit guard 'my runs/a' --evaluate"
+    advice, guard = (SECTIONS[name](result) for name in ("advice", "guard"))
+    said = " ".join([*advice.answer, *advice.tables[0].rows[0], *guard.answer])
+    assert "RUN" not in said and said.count("guard 'my runs/a'") == 4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shlex
 from collections.abc import Iterator
 
 from synapse_audit.store import AuditResult
@@ -28,7 +29,9 @@ MOST = 3
 """Rules made of one entry with open keys: the budgets and classes of a run are many."""
 
 HEAD = """\
-# A policy for `synapse-audit check RUN --policy policy.toml`, made from {run}.
+# A policy made from {run}. Saved as policy.toml, it is for later runs, and for this one:
+#   synapse-audit check {word} --policy policy.toml
+#
 # Each bound leaves a margin of half an interval beyond what this run supports: a model that is no
 # worse should pass with as many examples. Change the bounds to what you need, not to what you have.
 #
@@ -52,7 +55,9 @@ BASELINE = """
 def suggested_policy(run: AuditResult) -> str:
     """TOML with comments: each rule's meaning, and what the run has."""
     rules = [text for pattern in FIRST for text in _rules(run, pattern)]
-    return HEAD.format(run=_one_line(str(run.folder))) + "".join(rules) + BASELINE
+    path = _one_line(str(run.folder))
+    word = shlex.quote(f"./{path}" if path.startswith("-") else path)
+    return HEAD.format(run=path, word=word) + "".join(rules) + BASELINE
 
 
 def _rules(run: AuditResult, pattern: str) -> Iterator[str]:

@@ -181,7 +181,9 @@ def _run(
     if part.sample is None:
         stage(title, part.cells, chosen.rows, route, onto=onto)
     elif part.cells:
-        found = stage(f"{title} on a sample", part.cells, part.sample.rows, route)
+        some, every = len(part.sample.rows), len(chosen.rows)
+        title = f"{title} on {some:,} of {every:,} examples"
+        found = stage(title, part.cells, part.sample.rows, route)
         for name, values in onto.items():
             values[:] = (
                 part.sample.predicted if name == "predicted" else ELSEWHERE.get(name, np.nan)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from synapse_audit.report.cover.trust import FEW, small_classes
 from synapse_audit.report.kit import prose, saved
-from synapse_audit.report.kit.commands import run_command
+from synapse_audit.report.kit.commands import run_command, run_path
 from synapse_audit.report.kit.contents import Result, Step
 
 NO_ALARM = ("benign", "normal", "norm", "legitimate", "legit", "clean", "ham", "safe", "negative")
@@ -104,7 +104,7 @@ def _guard(result: Result) -> Step | None:
     return Step(
         f"Measure what a guard gains ({prose.plural(len(waiting), 'remedy', 'remedies')} of the "
         "advice).",
-        "synapse-audit guard RUN --evaluate",
+        f"synapse-audit guard {run_path(result)} --evaluate",
     )
 
 

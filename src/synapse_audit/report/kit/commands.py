@@ -1,17 +1,19 @@
-"""The command that repeats a run, with other options where something should be added.
+"""Commands that the report offers: the run again with other options, and what reads its folder.
 
-In: the manifest's configuration. Out: one shell line. Options at their defaults are left out.
+In: the manifest's configuration, the run's folder. Out: one shell line. Options at their defaults
+are left out.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 from synapse_audit.config import OF_GRID, PRESETS, AuditConfig
-from synapse_audit.report.kit import saved
+from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result
 
 RENAMED = {"output_layer": "head"}
@@ -26,6 +28,8 @@ OWN = ("model", "data", "fit_data")
 """What the bundled classifier brings along."""
 NO_OPTION = ("grid", "resamples")
 """Fields that only a configuration file sets."""
+PLACE = re.compile(r"(?<=guard )RUN\b|(?<=--against )RUN\b")
+"""Where the commands in saved sentences mean this run: they name no folder, which may be moved."""
 
 
 def run_command(result: Result, **changes: Any) -> str:
@@ -41,7 +45,20 @@ def run_command(result: Result, **changes: Any) -> str:
         if name in (*NO_OPTION, *OWN) or value is None or usual:
             continue
         parts += _option(name, value)
-    return shlex.join([*parts, *_out(config, changes)])
+    return prose.plain(shlex.join([*parts, *_out(config, changes)]))
+
+
+def run_path(result: Result) -> str:
+    """The run's folder as it was given, as one word of a shell line; else ``RUN``."""
+    if result.folder is None:
+        return "RUN"
+    path = prose.plain(result.folder)
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
+def with_path(text: str, result: Result) -> str:
+    """A saved sentence whose commands say ``RUN``, with the run's folder in its place."""
+    return PLACE.sub(lambda _: run_path(result), text)
 
 
 def _subject(config: Mapping[str, Any]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -16,6 +17,10 @@ import pandas as pd
 @runtime_checkable
 class Result(Protocol):
     """What a report reads of a saved run; any missing table may be an empty frame."""
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the run lies, as it was given; None where it is in no folder."""
 
     @property
     def manifest(self) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.commands import with_path
 from synapse_audit.report.kit.contents import Result, Section
 from synapse_audit.report.kit.tables import Column, table_of, text
 from synapse_audit.summary import Figure
@@ -32,7 +33,13 @@ LIMITS = (
 
 def advice(result: Result) -> Section:
     """One row per recommendation."""
+
+    def fill(said: object) -> str:
+        return with_path(str(said), result)
+
     table = saved.frame(result, RECOMMENDATIONS)
+    for name in ("advice", "reason"):
+        table = table.assign(**{name: table[name].map(fill, na_action="ignore")})
     shown = table.assign(
         before=[_figure(row, "before") for row in table.to_dict("records")],
         gain=[_gain(row) for row in table.to_dict("records")],

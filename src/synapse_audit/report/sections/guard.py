@@ -8,6 +8,7 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.report.kit import prose, saved
+from synapse_audit.report.kit.commands import with_path
 from synapse_audit.report.kit.contents import Group, Result, Section
 from synapse_audit.report.kit.figures import Line, dots, legend
 from synapse_audit.report.kit.tables import Column, table_of, text, with_intervals
@@ -15,7 +16,10 @@ from synapse_audit.report.kit.theme import TOP
 from synapse_audit.tables.guard import CERTIFICATE, EVALUATION
 
 ENDS = ("", "_low", "_high")
-EMPTY = "This section is empty: no guard of this model was measured (guard RUN --evaluate)."
+EMPTY = (
+    "This section is empty: no guard of this model was measured (synapse-audit guard RUN "
+    "--evaluate)."
+)
 READING = (
     "Each row is one attack on the examples that the guard has not seen. The first columns are the "
     "accuracy that is left, or the share of examples redirected to the target: without a guard, "
@@ -47,7 +51,7 @@ def guard(result: Result) -> Section:
     return Section(
         label="Guard",
         heading="What does a guard stop?",
-        answer=_answer(table) if len(table) else (EMPTY,),
+        answer=_answer(table) if len(table) else (with_path(EMPTY, result),),
         groups=_groups(table),
         tables=tuple(one for one in (made, certificate) if one.rows),
         reading=READING,
