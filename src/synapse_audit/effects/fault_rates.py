@@ -30,8 +30,11 @@ def sampled_share(broken: int, drawn: int, population: int) -> Figure:
 
     Source: Clopper & Pearson 1934; Buonaccorsi 1987 (Am. Stat. 41:215) for the finite form.
 
-    >>> sampled_share(0, 3, 3), sampled_share(1, 2, 4)
-    (Figure(0.0, 0.0, 0.0, '', 3), Figure(0.5, 0.25, 0.75, '', 2))
+    >>> whole, half = sampled_share(0, 3, 3), sampled_share(1, 2, 4)
+    >>> whole.value, whole.low, whole.high
+    (0.0, 0.0, 0.0)
+    >>> half.value, half.low, half.high
+    (0.5, 0.25, 0.75)
     """
     if not drawn:
         return Figure.unknown("no fault was drawn")

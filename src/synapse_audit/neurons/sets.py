@@ -114,7 +114,8 @@ def top_across(scores: Scores, fraction: float, layers: Iterable[int]) -> Neuron
 
     Only for scores that compare across layers. Ties go to the lower layer, then the lower index.
 
-    >>> top_across([[9.0], [1.0, 5.0], [4.0, 0.0]], 0.5, [1, 2])
+    >>> scores = [np.array([9.0]), np.array([1.0, 5.0]), np.array([4.0, 0.0])]
+    >>> top_across(scores, 0.5, [1, 2])
     NeuronSet({1: [1], 2: [0]})
     """
     layers = tuple(layers)
@@ -137,7 +138,8 @@ def mass_across(scores: Scores, share: float, layers: Iterable[int]) -> NeuronSe
     Raises:
         UsageError: the share lies outside [0, 1].
 
-    >>> mass_across([[0.0], [1.0, 5.0], [4.0, 0.0]], 0.5, [1, 2])
+    >>> scores = [np.array([0.0]), np.array([1.0, 5.0]), np.array([4.0, 0.0])]
+    >>> mass_across(scores, 0.5, [1, 2])
     NeuronSet({1: [1]})
     """
     if not 0.0 <= share <= 1.0:

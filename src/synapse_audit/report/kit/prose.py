@@ -53,10 +53,10 @@ def percent(value: Any, digits: int = 3) -> str:
 
 
 def whole(value: Any) -> str:
-    """A count, thousands apart.
+    r"""A count, thousands apart by a narrow space that breaks no line.
 
-    >>> whole(12345)
-    '12 345'
+    >>> whole(12345).replace("\N{NARROW NO-BREAK SPACE}", "_")
+    '12_345'
     """
     given = as_float(value)
     return UNKNOWN if not math.isfinite(given) else f"{round(given):,}".replace(",", "\u202f")
