@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from model.families import KINDS
+from model.kinds import KINDS
 from PIL import Image
 from scipy.io import wavfile
 from torch import Tensor

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
-from model.families import KINDS
+from model.kinds import KINDS
 
 from cli.calling import CommandLine
 from cli.signal_data import IMAGES, KIND, Saved, save_signals

@@ -23,7 +23,8 @@ from synapse_audit import AuditResult, audit, make_config
 from synapse_audit.artifacts import LabelledData
 from synapse_audit.pipeline import stages
 
-from .families import KINDS, own_logits
+from .families import own_logits
+from .kinds import KINDS
 from .saved import Saved, save
 from .table import DOCUMENT
 

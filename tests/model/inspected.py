@@ -10,7 +10,7 @@ from pathlib import Path
 from synapse_audit.cli.inspect import facts
 from synapse_audit.model import Classifier
 
-from .families import KINDS
+from .kinds import KINDS
 from .saved import save_model, tokens
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "inspect.md"

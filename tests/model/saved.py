@@ -23,7 +23,8 @@ from transformers import ASTFeatureExtractor, PreTrainedModel
 from synapse_audit.artifacts import Signal
 from synapse_audit.model.families.record import AUDIO, IMAGE, SERIES, TEXT
 
-from .families import KINDS, own_logits
+from .families import own_logits
+from .kinds import KINDS
 
 CLASSES, DRAWN = 3, 60
 FEWEST, MOST = 16, 24

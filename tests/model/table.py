@@ -13,15 +13,8 @@ from synapse_audit.model import FAMILIES, HEAD_INPUT, INNER, POSITIONS
 from synapse_audit.plan import HEAD, STREAM, SUFFIX
 
 from . import inspected
-from .families import (
-    KINDS,
-    TOLERANCE,
-    Bench,
-    bench,
-    gaps_on_the_left,
-    gaps_on_the_right,
-    own_logits,
-)
+from .families import TOLERANCE, Bench, bench, gaps_on_the_left, gaps_on_the_right, own_logits
+from .kinds import KINDS
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "families.md"
 

@@ -12,7 +12,8 @@ from synapse_audit.model.discovery.head_alone import StandIn, swapped
 from synapse_audit.model.families.known import family_for
 from synapse_audit.model.sites import find_blocks
 
-from .families import CLASSES, EXAMPLES, KINDS, _as_is, own_logits
+from .families import CLASSES, _as_is, own_logits
+from .kinds import EXAMPLES, KINDS
 
 ALIKE = (
     "bert",

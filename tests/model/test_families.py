@@ -17,9 +17,6 @@ from synapse_audit.sweep import intervene
 from synapse_audit.sweep.runners import RUNNERS
 
 from .families import (
-    EXAMPLES,
-    KINDS,
-    LENGTHS,
     OLDER,
     TOLERANCE,
     bench,
@@ -30,6 +27,7 @@ from .families import (
     own_logits,
     routes_of,
 )
+from .kinds import EXAMPLES, KINDS, LENGTHS
 from .table import DOCUMENT, document
 
 NAMES = sorted(KINDS)
@@ -224,6 +222,7 @@ def test_an_empty_set_changes_nothing_on_any_route(name: str) -> None:
             torch.testing.assert_close(same, clean.logits, atol=TOLERANCE, rtol=0)
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("name", NAMES)
 def test_every_route_gives_what_plain_hooks_give(name: str) -> None:
     gaps = gaps_on_the_right(name)
@@ -245,6 +244,7 @@ def test_one_suffix_resumes_at_every_layer_that_can_be(name: str) -> None:
         assert route == (SUFFIX if layer >= c.resumable else FULL)
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("name", LEFT)
 def test_decoders_read_the_last_token_on_either_side_of_the_padding(name: str) -> None:
     b = bench(name)

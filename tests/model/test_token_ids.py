@@ -14,7 +14,7 @@ from transformers import (
     MobileBertForSequenceClassification,
 )
 
-from model.families import KINDS
+from model.kinds import KINDS
 from synapse_audit import demo
 from synapse_audit.errors import AuditError, DataError, ModelError, UsageError
 from synapse_audit.model import Classifier, Window, vocabulary_size

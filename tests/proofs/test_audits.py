@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from model.audited import audited, check_effects, check_routes
-from model.families import KINDS
+from model.kinds import KINDS
 
 pytestmark = pytest.mark.proof
 

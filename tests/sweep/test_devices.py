@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from devices import FIRST, SECOND, pretended, spread
-from model.families import EXAMPLES, KINDS
+from model.kinds import EXAMPLES, KINDS
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from synapse_audit.artifacts import Cell, HeadEdit, ParameterChange, ParameterEdit

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from model.families import KINDS, Kind
+from model.kinds import KINDS, Kind
 
 from synapse_audit.interventions.operators import OPERATORS, SINGLE
 from synapse_audit.model import HEAD_INPUT, INNER, Classifier
