@@ -10,19 +10,18 @@ from dataclasses import replace
 import pytest
 
 from synapse_audit.errors import UsageError
-from synapse_audit.report import FORMATS, SECTIONS, contents, render
-from synapse_audit.report.kit.contents import Section
+from synapse_audit.report import FORMATS, SECTIONS, render
+from synapse_audit.report.kit.contents import Contents, Section
 
 from .fakes import FakeResult, make_result
 
 
 @pytest.fixture(scope="module")
-def markdown(full: FakeResult) -> str:
-    return render(full, "md")
+def markdown(found: Contents) -> str:
+    return FORMATS["md"](found)
 
 
-def test_markdown_has_a_heading_per_chapter_and_section(full: FakeResult, markdown: str) -> None:
-    found = contents(full)
+def test_markdown_has_a_heading_per_chapter_and_section(found: Contents, markdown: str) -> None:
     headings = re.findall(r"^(#+) (.*)$", markdown, re.MULTILINE)
     assert [level for level, _ in headings].count("##") == len(found.chapters)
     assert [level for level, _ in headings].count("###") == len(SECTIONS)
@@ -49,10 +48,10 @@ def test_names_cannot_format_or_link_in_markdown() -> None:
 
 
 def test_json_holds_the_same_sentences_and_tables(
-    full: FakeResult, built: Mapping[str, Section]
+    found: Contents, built: Mapping[str, Section]
 ) -> None:
-    tree = json.loads(render(full, "json"))
-    assert tree["cover"]["verdict"] == contents(full).cover.verdict
+    tree = json.loads(FORMATS["json"](found))
+    assert tree["cover"]["verdict"] == found.cover.verdict
     sections = {
         k: v for chapter in tree["chapters"].values() for k, v in chapter["sections"].items()
     }

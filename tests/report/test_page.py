@@ -13,9 +13,9 @@ from html.parser import HTMLParser
 
 import pytest
 
-from synapse_audit.report import SECTIONS, render
+from synapse_audit.report import FORMATS, SECTIONS, render
 from synapse_audit.report.kit.chapters import CHAPTERS
-from synapse_audit.report.kit.contents import Result, Section
+from synapse_audit.report.kit.contents import Contents, Result, Section
 from synapse_audit.report.kit.page import embed, pack
 from synapse_audit.tables import TABLES
 
@@ -67,8 +67,8 @@ def specs_of(page: Page) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def source(full: FakeResult) -> str:
-    return render(full)
+def source(found: Contents) -> str:
+    return FORMATS["html"](found)
 
 
 @pytest.fixture(scope="module")
