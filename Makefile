@@ -46,7 +46,7 @@ REQUIREMENTS := pyproject.toml constraints.txt constraints-transformers4.txt
 VERSIONED := $(addprefix tests/, $(addprefix model/test_, families.py classifier.py loading.py \
   options.py wrap.py) test_planted_models.py test_fallback.py demo \
   sweep/test_verify.py::test_healthy_routes_pass_and_every_kind_is_checked \
-  test_end_to_end.py::test_silencing_does_exactly_what_arithmetic_says)
+  pipeline/test_planted.py::test_silencing_does_exactly_what_arithmetic_says)
 
 .PHONY: help demo test test-transformers4 check lint tests proofs bench clean
 

@@ -28,10 +28,17 @@ if TYPE_CHECKING:
     from tiny import Tiny
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+ROOT = Path(__file__).resolve().parents[1]
+SHARED_MODELS = ROOT.parent / "shared" / "models"
 
 LONGEST = (
-    *("test_end_to_end.py", "test_examples.py", "test_families.py", "test_sections.py"),
+    *(
+        "test_examples.py",
+        "test_planted.py",
+        "test_interrupted.py",
+        "test_families.py",
+        "test_sections.py",
+    ),
     *("test_routes.py", "test_interrupt.py", "test_verify.py", "test_running.py"),
     *("test_seeds.py", "test_public_api.py", "test_benchmarks.py", "test_fuzz.py"),
     *("test_class_names.py", "test_damage.py", "test_against.py", "test_python.py"),
@@ -39,6 +46,19 @@ LONGEST = (
 )
 """Files of ten seconds and more. They go first, so that none is left to one process at the end."""
 
+
+def with_shapes() -> list[str]:
+    """The modules that name the axes of their arrays; a check of all others would find nothing."""
+    source = ROOT / "src"
+    files = [
+        f for f in (source / "synapse_audit").rglob("*.py") if "jaxtyping" in f.read_text("utf-8")
+    ]
+    parts = (file.relative_to(source).with_suffix("").parts for file in files)
+    return [".".join(one).removesuffix(".__init__") for one in parts]
+
+
+# Before anything imports the package: what is imported already is not checked.
+jaxtyping.install_import_hook(with_shapes(), "checking.check")
 
 # How long an example takes is no test's business: a busy machine is no bug.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -75,6 +75,9 @@ SMALL = {
 }
 """Script → options that make it a matter of seconds."""
 
+LONG = ("bench_memory", "bench_guard")
+"""Scripts that take long even so: a process of its own, a guard and its attacks."""
+
 FILES = {"bench_sweep": "sweep-bundled"}
 """What a script's results are called where it is not the script's own name."""
 
@@ -90,7 +93,10 @@ def test_every_script_is_run() -> None:
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the folder benchmarks of the repository")
 # A probe that never leaves zero, as with so few rows, correlates with nothing.
 @pytest.mark.filterwarnings("ignore:invalid value encountered in divide:RuntimeWarning")
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.proof) if name in LONG else name for name in SMALL],
+)
 def test_a_benchmark_runs_in_small(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,11 +2,14 @@
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 ON_FILES = ("system_calls.py", "harden.py")
@@ -21,9 +24,20 @@ def test_there_are_examples() -> None:
     assert EXAMPLES
 
 
+@pytest.mark.unchecked
+@pytest.mark.filterwarnings("default", "error::DeprecationWarning:__main__")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
-def test_an_example_runs(example: Path, tmp_path: Path) -> None:
-    _run(tmp_path, example)
+def test_an_example_runs(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, which has imported torch already."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(example.parent))
+    monkeypatch.setattr(sys, "argv", [str(example)])
+    with (
+        torch.random.fork_rng(devices=[]),
+        pd.option_context("display.width", 80, "display.max_columns", 0),
+    ):
+        runpy.run_path(str(example), run_name="__main__")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.proof

@@ -4,10 +4,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from once import once
 from planted import PLANTS
 from transformers.utils.logging import disable_progress_bar
 
-from cli.calling import CommandLine
+from cli.calling import CommandLine, quietly
+
+MARKUP = "<script>x\x1b[2J"
+"""A stranger's name of a place."""
 
 TINY_GRID = """
 preset = "quick"
@@ -41,7 +45,7 @@ def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.fixture(scope="session")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The planted classifier ``single`` in ``model`` and its rows in ``rows.csv``; read only."""
-    return PLANTS["single"]().save(tmp_path_factory.mktemp("single"))
+    return once("single", tmp_path_factory, PLANTS["single"]().save)
 
 
 @pytest.fixture(scope="session")
@@ -56,3 +60,21 @@ def tiny_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("grid") / "tiny.toml"
     path.write_text(TINY_GRID, encoding="utf-8")
     return path
+
+
+@pytest.fixture(scope="session")
+def audited(
+    single: Path, rows: pd.DataFrame, tiny_grid: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a finished run of seed 3 in ``run`` and its rows in ``rows.csv``; read only.
+
+    Every other row has the place :data:`MARKUP`, in a column ``site``.
+    """
+
+    def make(folder: Path) -> None:
+        sites = [MARKUP if i % 2 else "b" for i in range(len(rows))]
+        rows.assign(site=sites).to_csv(folder / "rows.csv", index=False)
+        given = ("--data", folder / "rows.csv", "--config", tiny_grid, "--seed", 3)
+        assert quietly("run", single / "model", *given, "--out", folder / "run") == 0
+
+    return once("cli-audited", tmp_path_factory, make)

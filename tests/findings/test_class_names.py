@@ -165,8 +165,9 @@ def rows_of(table: pd.DataFrame, to: Mapping[str, str]) -> list[str]:
     return sorted(repr({n: in_place_of(value, to) for n, value in row.items()}) for row in rows)
 
 
+@pytest.mark.proof
 @settings(
-    max_examples=1, deadline=None, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
+    max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=[*HealthCheck]
 )
 @given(st.data())
 def test_no_word_of_ours_is_taken_for_a_class_nor_a_class_for_it(data: st.DataObject) -> None:

@@ -306,10 +306,10 @@ def _read_all(folder: Path) -> None:
 
 FUZZED: dict[str, tuple[Property, int]] = {
     "arguments": (arguments, 120),
-    "data files": (data_files, 130),
+    "data files": (data_files, 160),
     "configurations": (configurations, 100),
     "policies": (policies, 50),
     "models": (models, 50),
-    "run folders": (run_folders, 50),
+    "run folders": (run_folders, 20),
 }
 """Name → property, and how many inputs the default suite tries; ``make proofs`` tries 40 times."""

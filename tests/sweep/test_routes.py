@@ -61,18 +61,17 @@ def _gap(rig: Rig, cells: list[Cell], seed: int = 0) -> float:
 
 @pytest.mark.parametrize("position", ["pooled", "all"])
 @pytest.mark.parametrize("operator", sorted(OPERATORS))
-def test_routes_agree_with_plain_hooks(family_rig: Rig, operator: str, position: Position) -> None:
+def test_routes_agree_with_plain_hooks(rig: Rig, operator: str, position: Position) -> None:
+    """Other families: ``tests/model/test_families.py``."""
     if position == "all" and operator in SINGLE:
         pytest.skip("reads single values, which are kept of the pooled position only")
     cells = [silence(operator, dict.fromkeys(layers, IDS), position) for layers in LAYERS.values()]
-    assert _gap(family_rig, cells) <= TOLERANCE
+    assert _gap(rig, cells) <= TOLERANCE
 
 
 @pytest.mark.parametrize("position", ["pooled", "all"])
 @pytest.mark.parametrize("site", INNER)
-def test_routes_agree_at_the_sites_inside_blocks(
-    family_rig: Rig, site: str, position: Position
-) -> None:
+def test_routes_agree_at_the_sites_inside_blocks(rig: Rig, site: str, position: Position) -> None:
     operators = ["mean", "noise"] if position == "all" else ["mean", "noise", "resample", "negate"]
     sets = [layers for layers in LAYERS.values() if 0 not in layers]
     cells = [
@@ -80,7 +79,7 @@ def test_routes_agree_at_the_sites_inside_blocks(
         for name in operators
         for layers in sets
     ]
-    assert _gap(family_rig, cells) <= TOLERANCE
+    assert _gap(rig, cells) <= TOLERANCE
 
 
 @pytest.mark.parametrize("operator", ["mean", "noise", "resample", "zero"])
