@@ -26,7 +26,8 @@ _Reading = Mapping[str, int]
 
 _INTEGER = re.compile(r"([+-]?\d{1,9})(\.0+)?", re.ASCII)
 _PLACEHOLDER = re.compile(r"LABEL_\d+", re.IGNORECASE)
-_JOINED = re.compile(r"\s*[|,;]\s*")
+BETWEEN = re.compile(r"\s*[|,;]\s*")
+"""What stands between several labels of one row."""
 _ONE_LABEL = "expected one label per row, or with a multi-label model --label NAME"
 
 
@@ -172,7 +173,7 @@ def _hint(unknown: Iterable[str], classes: Sequence[str]) -> str:
         shared = [name for name in classes if re.fullmatch(rf"{re.escape(label)} \(\d+\)", name)]
         if len(shared) > 1:
             return f"; {brief(label)} is the name of several: {listing(shared, most=5)}"
-        parts = _JOINED.split(label)
+        parts = BETWEEN.split(label)
         if len(parts) > 1 and len(by_name(parts, classes)) == len(set(parts)):
             return f"; {brief(label)} looks like {len(parts)} labels: {_ONE_LABEL}"
     return ""

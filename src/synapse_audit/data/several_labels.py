@@ -8,7 +8,6 @@ that all that follows reads them as it does any two classes.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -18,7 +17,7 @@ from jaxtyping import Bool, Int
 
 from synapse_audit.artifacts.label_sets import MOST_LABELS, decoded, encoded
 from synapse_audit.data.columns import LABEL_NAMES, require_column
-from synapse_audit.data.labels import by_id, by_name
+from synapse_audit.data.labels import BETWEEN, by_id, by_name
 from synapse_audit.data.tables import Table, brief, is_missing, listing
 from synapse_audit.errors import DataError
 
@@ -31,7 +30,6 @@ SETS = "set of labels"
 LEAST_STRATUM = 15
 """Rows of a stratum: 5 for each split. The cap leaves so many of each alone."""
 
-_BETWEEN = re.compile(r"\s*[|,;]\s*")
 _YES, _NO = ("1", "1.0", "true"), ("0", "0.0", "false")
 
 
@@ -195,4 +193,4 @@ def _written(value: Any, labels: Sequence[str]) -> list[str]:
     text = str(value).strip()
     if by_name([text], labels):
         return [text]  # names may hold a comma
-    return [part for part in _BETWEEN.split(text.strip("[]")) if part]
+    return [part for part in BETWEEN.split(text.strip("[]")) if part]
