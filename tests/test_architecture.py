@@ -266,6 +266,9 @@ def test_files_are_small_and_named_for_what_they_hold() -> None:
     long = {m.name: m.lines for m in MODULES.values() if m.lines > MAX_LINES}
     vague = [m.name for m in MODULES.values() if m.name.rpartition(".")[2] in VAGUE]
     assert (long, vague) == ({}, [])
+    tests = Path(__file__).resolve().parent.rglob("*.py")
+    lines = {file.name: len(file.read_text("utf-8").splitlines()) for file in tests}
+    assert {name: n for name, n in lines.items() if n > MAX_LINES} == {}
 
 
 NAMED = re.compile(r"(?<![\w./-])((?:[a-z_]+/)*[a-z_]+\.py)\b(?!:)")
