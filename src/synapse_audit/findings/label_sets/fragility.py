@@ -36,7 +36,7 @@ def label_fragility(evidence: Evidence) -> Finding:
     compared = (support(evidence) >= LEAST_SUPPORT) & (clean.value[0] > FOUND)
     table = fragility_table(evidence, clean, lost, compared)
     own = own_table(evidence, clean, compared)
-    figures = _extremes(evidence, lost, compared) | {"own": _own_figure(own)}
+    figures = _extremes(evidence, lost, compared) | {"own": _own_figure(own, table)}
     figures["fragility"] = (
         {
             str(row["label"]): Figure(
@@ -213,13 +213,14 @@ def _extremes(
     return found | {"gap": Figure(*apart, beside={"between": between})}
 
 
-def _own_figure(own: pd.DataFrame) -> Figure:
-    """Labels whose own neurons cost them more than random sets do, by the headline operator.
+def _own_figure(own: pd.DataFrame, table: pd.DataFrame) -> Figure:
+    """Labels whose own neurons cost them more than random sets do, of those that are compared.
 
     A count without an interval; each of the labels has one of its own, at 95 %, and one in forty
     would be counted by chance.
     """
     rows = where(own, {"operator": "mean"}).dropna(subset=["excess_low"])
+    rows = rows[rows["label"].isin(table.loc[table["compared"].astype(bool), "label"])]
     if rows.empty:
         return Figure.unknown("no label's own neurons were silenced beside random sets")
     above = int((rows["excess_low"] > 0).sum())

@@ -64,14 +64,17 @@ def label_calibration(result: Result) -> Section:
     return Section(
         label="Calibration",
         heading="Do its probabilities mean what they say?",
-        answer=_calibration_answer(table) if len(table) else (EMPTY,),
+        answer=_calibration_answer(table[table["support"] > 0]) if len(table) else (EMPTY,),
         groups=(Group("", (_reliability(bins),), columns=1),) if len(bins) else (),
         tables=tuple(t for t in (_gap_table(table), _bin_table(bins)) if t.rows),
         reading=(
             "Probabilities are the model's own sigmoids, whatever the thresholds. A label's gap is "
             "its mean probability minus the share of examples that have it.",
         ),
-        limits=("A gap of 0 does not say that high and low probabilities are right each.",),
+        limits=(
+            "A gap of 0 does not say that high and low probabilities are right each.",
+            "Intervals take the file's shares of rare labels, by which rows are drawn, as known.",
+        ),
     )
 
 

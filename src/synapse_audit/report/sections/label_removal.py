@@ -119,6 +119,13 @@ def _beyond_random(result: Result) -> tuple[str, ...]:
         return ()
     above = mine[mine["excess_low"] > 0]
     count = f"{prose.whole(len(above))} of {prose.plural(len(mine), 'share')}"
+    below = mine[mine["excess_high"] < 0]
+    if not len(above) and len(below):
+        return (
+            "At no share do the top-ranked neurons clearly cost more micro F1 than random ones; at "
+            f"{prose.whole(len(below))} of {prose.plural(len(mine), 'share')} they cost less, each "
+            "at 95% by itself.",
+        )
     if not len(above):
         return ("At no share do the top-ranked neurons clearly cost more than random ones.",)
     return (
