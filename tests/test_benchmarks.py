@@ -15,7 +15,7 @@ from synapse_audit import audit
 from synapse_audit.config import make_config
 from synapse_audit.errors import UsageError
 from synapse_audit.plan import HEAD, STREAM, SUFFIX
-from synapse_audit.sweep import Engine, tapped
+from synapse_audit.sweep import Cost, Engine, UnitCosts, tapped
 from synapse_audit.sweep.clean import clean_pass
 from synapse_audit.sweep.runners import RUNNERS
 
@@ -59,6 +59,7 @@ def test_plain_hooks_of_the_benchmark_give_the_logits_of_the_routes(bench: Modul
 SMALL = {
     "bench_canaries": ("--flips", "2", "--rows", "120"),
     "bench_commands": ("--presets",),
+    "bench_cores": ("--models", "bundled", "--evaluate", "40"),
     "bench_extract": ("--models", "bundled", "--rows", "12", "--repeats", "1"),
     "bench_guard": ("--models", "bundled", "--rows", "120"),
     "bench_memory": ("--rows", "12"),
@@ -191,3 +192,19 @@ def test_agreement_by_hand(
     runs["standard"].manifest["identity"]["data"] = "other"
     with pytest.raises(UsageError, match="different data"):
         agreement.main(["exact", "standard"])
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the folder benchmarks of the repository")
+def test_more_cores_take_the_sweep_apart_into_whole_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: 100 s of cells and a clean pass of 2 s, in 4 batches under 5 chunks: 20 units."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    cores = importlib.import_module("bench_cores")
+    monkeypatch.setattr(cores, "chunks", lambda plan: range(5))
+    whole = Cost({"a": 100.0}, {}, {}, 0.0, {}, 0.0, clean=2.0, findings=7.0)
+    tokens = cores.TOKENS_PER_BATCH / 250
+    found = cores.Measured(SimpleNamespace(plan=None), UnitCosts({}), tokens)
+    took = {n: cores.seconds(found, whole, 1000, n) for n in (1, 8, 512)}
+    assert took[1]["sweep"] == pytest.approx(102)
+    assert took[8]["sweep"] == pytest.approx((100 + 5 * 2) / 20 * 3), "three rounds of eight"
+    assert took[512]["sweep"] == pytest.approx(110 / 20), "no unit is divided"
+    assert {t["effects and findings"] for t in took.values()} == {7.0}

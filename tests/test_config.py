@@ -163,9 +163,10 @@ def test_keywords_are_the_fields_of_the_values_they_stand_for() -> None:
 
 
 def test_who_names_float32_gets_it_in_the_first_phase_too() -> None:
-    """``standard`` may begin in bfloat16; the other presets never do."""
+    """``quick`` and ``standard`` may begin in bfloat16; ``paper`` never does."""
     assert make_config(NEEDED).grid.first_phase == "bfloat16"
     assert make_config(NEEDED | {"dtype": "float32"}).grid.first_phase == "float32"
-    assert make_config(NEEDED | {"preset": "quick"}).grid.first_phase == "float32"
+    assert make_config(NEEDED | {"preset": "quick"}).grid.first_phase == "bfloat16"
+    assert make_config(NEEDED | {"preset": "paper"}).grid.first_phase == "float32"
     asked = {"dtype": "float32", "grid": {"first_phase": "bfloat16"}}
     assert make_config(NEEDED | asked).grid.first_phase == "bfloat16"

@@ -130,7 +130,7 @@ def test_a_dry_run_shows_the_plan_and_runs_nothing(
     )
     assert (called.code, called.stdout) == (0, "")
     assert re.search(r"plan: \d+ cells, \d+ distinct", called.stderr)
-    assert re.search(r"expected\s+time\s+\d+\s+s", called.stderr)
+    assert re.search(r"expected\s+time\s+about\s+\d+\s+s", called.stderr)
     assert re.search(r"disk\s+about\s+\d+\s+MiB", called.stderr)
     assert not out.exists()
 

@@ -22,6 +22,8 @@ def config_of(folder: Path, own: float = 0.0625, **options: Any) -> AuditConfig:
         "draws": 2,
         "budgets": (1.0,),
         "constants": (1.0,),
+        "class_fractions": (own, 3 * own, 0.5),
+        "without": (),
     }
     named = {"model": str(folder / "model"), "data": str(folder / "rows.csv")}
     small = {"preset": "quick", "resamples": 100, "grid": grid, "exact": True, "batch_size": 32}

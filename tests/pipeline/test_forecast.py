@@ -78,7 +78,8 @@ def test_they_take_the_routes_of_the_plan(found: Forecast, planned: Prepared) ->
 
 
 def test_what_it_takes(found: Forecast, planned: Prepared) -> None:
-    assert 0 < found.cost.least <= found.cost.most and found.cost.clean > 0
+    assert found.cost.expected > 0 and found.cost.clean > 0 and found.cost.findings > 0
+    assert found.trimmed.fits and not found.trimmed.left_out and not found.others
     # Per pair: class 2, probability, margin, divergence and confidence 4 bytes each; of the stream
     # class 2, divergence and design weight 4 each.
     outcomes = len(found.plan.actions) * found.examples * (18 + 10)

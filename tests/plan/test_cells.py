@@ -13,8 +13,14 @@ from synapse_audit.neurons import NeuronSet, count, top
 from synapse_audit.plan import PlanInputs, build_cells
 from synapse_audit.plan.head import COLUMN_DRAWS
 from synapse_audit.plan.logits import NOISE_DRAWS
-from synapse_audit.plan.neurons import constant_cells
-from synapse_audit.plan.weights import LINF_SIZES, ROW_FACTORS, SIGMAS, SPARSITIES
+from synapse_audit.plan.neurons import class_cells, constant_cells
+from synapse_audit.plan.weights import (
+    LINF_SIZES,
+    ROW_FACTORS,
+    SIGMAS,
+    SPARSITIES,
+    WEIGHT_CELLS,
+)
 
 from .plan_inputs import (
     CLASSES,
@@ -43,16 +49,22 @@ def _expected(grid: Grid) -> dict[str, int]:
     F, B, C, n = len(grid.fractions), grid.draws, len(CLASSES), LAYERS + 1
     O, R = len(grid.operators), len(grid.rankings)  # noqa: E741
     layers, places = len(grid.layer_fractions), len(grid.position_fractions)
-    per_class = 2 * C * (F + n * len(grid.class_layer_fractions))
+    # No test rests on the D draws of other operators, of sets kept and of zero in one layer.
+    D = grid.other_draws or B
+    curves = [F if operator == "mean" and grid.tests else 1 for operator in ("mean", "zero")]
+    per_class = C * (sum(curves) + n * len(grid.class_layer_fractions))
+    alone = R if grid.tests else 1
+    matched = 0 if "norm-matched controls" in grid.without else 2
+    kept = 1 if "zero of sets kept" in grid.without else 2
     columns, partial = len(grid.columns), sum(share < 1 for share in grid.columns)
     edits = 1 + columns + partial * min(B, COLUMN_DRAWS)
     return {
-        "random": O * F * B + 2 * n * layers * B + places * B,
-        "top": O * F * R + 2 * n * layers * R + places + per_class,
+        "random": (2 * B + (O - 2) * D) * F + n * layers * (B + D) + places * B,
+        "top": O * F * R + 2 * n * layers * alone + places + per_class,
         "bottom": O * F * R + places,
-        "matched": 2 * F * B,
-        "keep_top": 2 * F * R,
-        "keep_random": 2 * F * B,
+        "matched": matched * F * D,
+        "keep_top": kept * F * R,
+        "keep_random": kept * F * D,
         "weight": C * len(grid.budgets) * edits + _edited(grid),
         "logit": C * len(grid.constants)
         + len(grid.temperatures)
@@ -95,7 +107,8 @@ def test_counts_of_cells(grid: Grid) -> None:
     found |= {space: len(_select(cells, space=space)) for space in ("weight", "logit")}
     assert found == _expected(grid)
     exclusive = len(_select(cells, selection="exclusive"))
-    assert 0 < exclusive <= 2 * len(CLASSES) * len(grid.fractions)
+    most = 0 if "exclusive sets" in grid.without else 2 * len(CLASSES) * len(grid.fractions)
+    assert min(1, most) <= exclusive <= most
     attacks = len(_select(cells, space="input"))
     assert sum(found.values()) + exclusive + attacks == len(cells)
 
@@ -120,11 +133,37 @@ def test_every_set_takes_its_fraction_of_every_layer() -> None:
         assert _neurons(cell).counts == dict.fromkeys(layers, WIDTH - k if keeps else k)
 
 
-def test_fewer_controls_are_matched_or_kept_where_the_grid_says_so() -> None:
+def test_fewer_controls_are_drawn_where_no_test_rests_on_them() -> None:
     cells = build_cells(sources(GRID.model_copy(update={"other_draws": 2})))
-    for selection, draws in (("matched", 2), ("keep_random", 2), ("random", 3)):
-        wanted = {"operator": "mean", "fraction": 0.5, "layers": "all", "position": "pooled"}
+    for operator, layers, selection, draws in (
+        ("mean", "all", "matched", 2),
+        ("mean", "all", "keep_random", 2),
+        ("mean", "all", "random", 3),
+        ("zero", "all", "random", 3),
+        ("noise", "all", "random", 2),
+        ("mean", "1", "random", 3),
+        ("zero", "1", "random", 2),
+    ):
+        wanted = {"operator": operator, "fraction": 0.5, "layers": layers, "position": "pooled"}
         assert len(_select(cells, selection=selection, **wanted)) == draws
+
+
+def test_what_nobody_reads_is_not_planned() -> None:
+    """Without tests a class's sets are read at one fraction, other rankings in no single layer."""
+    untested = GRID.model_copy(update={"tests": False})
+    for cell in build_cells(sources(untested)):
+        if cell.group == "class" and cell.layers == "all":
+            assert cell.fraction == 0.5
+        if cell.group == "layer" and cell.selection == "top":
+            assert cell.ranking == "probe"
+    paper = class_cells(sources(untested.model_copy(update={"paper": True})))
+    curves = [c for c in paper if c.layers == "all"]
+    assert {c.fraction for c in curves} == {0.1, 0.25, 0.5}
+    named = {"norm-matched controls", "zero of sets kept", "exclusive sets"}
+    fewer = build_cells(sources(GRID.model_copy(update={"without": tuple(named)})))
+    groups = {(c.group, c.operator) for c in fewer}
+    assert ("keep", "mean") in groups and ("keep", "zero") not in groups
+    assert not {group for group, _ in groups} & {"matched", "exclusive"}
 
 
 @pytest.mark.parametrize("draw", range(GRID.draws))
@@ -241,3 +280,16 @@ def test_constants_are_the_large_and_steady_neurons() -> None:
 
 def test_ordinary_neurons_are_no_constants() -> None:
     assert list(constant_cells(sources())) == []
+
+
+def test_of_many_classes_those_with_most_examples_have_cells_of_their_own() -> None:
+    """Two of three, the benign one among them whatever its support; the third has none."""
+    grid = GRID.model_copy(update={"most_classes": 2, "edits": tuple(WEIGHT_CELLS)})
+    s = replace(sources(grid), support=(5, 30, 9), benign="a")
+    assert s.own == ((0, "a"), (1, "b")) and s.others == ("c",)
+    cells = build_cells(s)
+    assert {c.ranked_for for c in cells} == {None, GLOBAL, "a", "b"}
+    assert {c.target for c in cells if c.operator != "row_swap"} == {None, "a", "b"}
+    assert replace(s, benign=None).own == ((1, "b"), (2, "c"))
+    assert replace(s, support=(), benign=None).own == ((0, "a"), (1, "b")), "none counted"
+    assert len(replace(s, grid=GRID).own) == 3

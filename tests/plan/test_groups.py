@@ -40,6 +40,7 @@ EVERYTHING = PRESETS["standard"].model_copy(
         "sites": ("mlp_output",),
         "paper": True,
         "faults": 8,
+        "without": (),
     }
 )
 """A grid that asks for every group."""

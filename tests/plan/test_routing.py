@@ -9,7 +9,7 @@ import pytest
 from synapse_audit.artifacts import Cell
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.plan import FULL, HEAD, STREAM, SUFFIX, build_cells, cheapest, make_plan
-from synapse_audit.plan.tiers import pools, tier
+from synapse_audit.plan.tiers import pools, read_alone, tier
 
 from .plan_inputs import LAYERS, sources
 
@@ -109,5 +109,9 @@ def test_random_sets_of_comparators_are_pooled_and_those_that_tests_rest_on_are_
         if (c.group, c.operator, c.selection, c.fraction) == ("removal", "zero", "random", 0.5)
         and c.ranking is None
     ]
+    everyone, tops = (read_alone(plan.cells, drawn=drawn) for drawn in (True, False))
+    assert {*zero} <= everyone - tops
+    headline = [c for c in plan.cells if (c.group, c.selection) == ("removal", "top")]
+    assert {cell.action for cell in headline} == tops
     sizes = {found[a].size for a in zero}
     assert sizes == {len(zero)} and {found[a].place for a in zero} == set(range(len(zero)))

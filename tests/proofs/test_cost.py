@@ -21,7 +21,7 @@ from .bundled import Ready, make_ready
 
 pytestmark = pytest.mark.proof
 
-GOAL, GROSS = 0.2, 2.0
+GOAL, GROSS, FACTOR = 0.2, 3.0, 2.0
 QUIET = 0.9
 """CPU time over wall time from which on the sweep counts as undisturbed."""
 
@@ -38,7 +38,7 @@ def quick() -> Ready:
 def test_planned_cost_is_near_the_measured_one(
     quick: Ready, exact: bool, tell: Callable[[str], None]
 ) -> None:
-    """Exact sweeps have one figure; two-phase ones a range, from fewest examples to everything."""
+    """Exact sweeps are arithmetic; how much two-phase ones run exactly is expected, not known."""
     plan = make_plan(quick.cells(), quick.classifier.n_layers, frozenset({STREAM, SUFFIX}))
     chosen = subsampling(
         quick.rows,
@@ -65,14 +65,12 @@ def test_planned_cost_is_near_the_measured_one(
             sweep_two_phase(*work, chosen=chosen, progress=Silent(), **options)
         took = time.perf_counter() - start
         quiet = (time.process_time() - busy) / took > QUIET
-    least, most = (
-        sorted(getattr(cost, name) for cost in planned)[1] / took for name in ("least", "most")
-    )
-    within = least <= 1 + GOAL and most >= 1 - GOAL
+    expected = sorted(cost.expected for cost in planned)[1] / took
+    within = abs(expected - 1) <= (GOAL if exact else FACTOR - 1)
     tell(
-        f"{'exact' if exact else 'two-phase'}: measured {took:.1f} s; planned {least:.2f} to "
-        f"{most:.2f} times that, {'within' if within else 'not within'} {GOAL:.0%}; planning "
-        f"took {asked:.1f} s; {'quiet' if quiet else 'busy'} machine"
+        f"{'exact' if exact else 'two-phase'}: measured {took:.1f} s; planned {expected:.2f} times "
+        f"that, {'within' if within else 'not within'} what is stated; planning took "
+        f"{asked:.1f} s; {'quiet' if quiet else 'busy'} machine"
     )
-    assert least > 0
-    assert not quiet or (least <= GROSS and most >= 1 / GROSS)
+    assert expected > 0
+    assert not quiet or 1 / GROSS <= expected <= GROSS

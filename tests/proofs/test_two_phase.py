@@ -25,6 +25,9 @@ from .bundled import Ready
 pytestmark = pytest.mark.proof
 
 DRAWS, RESAMPLES = 500, 300
+FEW, FEW_DRAWS = 240, 300
+"""Examples of a small audit, and how many of those are simulated."""
+
 CELLS_PER_OPERATOR = 20
 FIELDS = ("probability", "margin", "kl", "confidence")
 PRECISION = {"mean": 0.01, "zero": 0.01, "negate": 0.03}
@@ -164,12 +167,14 @@ def simulate(population: Population, number: int, label: int, *, size: int | Non
     )
 
 
-def superpopulation(population: Population, draws: int) -> Iterator[Population]:
-    """Data sets of the same size and class counts, drawn with replacement."""
+def superpopulation(
+    population: Population, draws: int, *, share: float = 1.0
+) -> Iterator[Population]:
+    """Data sets of the same class shares and that share of the size, drawn with replacement."""
     for number in range(draws):
         generator = np.random.default_rng([number, 7])
         members = [np.flatnonzero(population.labels == c) for c in np.unique(population.labels)]
-        chosen = [generator.choice(m, size=len(m)) for m in members]
+        chosen = [generator.choice(m, size=round(share * len(m))) for m in members]
         yield population.take(np.sort(np.concatenate(chosen)))
 
 
@@ -233,6 +238,24 @@ def test_intervals_cover_as_often_as_they_claim(
         tell(_words(f"  all exact, {operator}, {name}", whole[name], exact))
         assert shares.mean() >= 0.93
         assert shares.mean() <= max(0.97, whole[name].mean() + 0.01)
+
+
+def test_intervals_of_few_examples_cover_too(
+    population: Population, tell: Callable[[str], None]
+) -> None:
+    """240 examples, as ``quick`` has them: the second phase may leave twice as much open."""
+    label, operator = _most_fragile(population), population.cells[0].operator
+    share = FEW / len(population.labels)
+    few = list(superpopulation(population, FEW_DRAWS, share=share))
+    found = [simulate(sample, i, label) for i, sample in enumerate(few)]
+    exact = [simulate(sample, i, label, size=len(sample.labels)) for i, sample in enumerate(few)]
+    shares, whole = (covered(draws, population.drop, "drop") for draws in (found, exact))
+    widths = [np.mean([d.drop_high - d.drop_low for d in draws]) / 2 for draws in (found, exact)]
+    tell(_words(f"new data of {FEW}, {operator}, drop", shares, found))
+    tell(_words(f"  all exact, {operator}, drop", whole, exact))
+    tell(f"  half widths {widths[0]:.4f}, all exact {widths[1]:.4f}")
+    assert shares.mean() >= 0.93
+    assert shares.mean() <= max(0.97, whole.mean() + 0.01)
 
 
 def test_intervals_hold_over_subsamples_of_the_same_data(

@@ -346,11 +346,19 @@ def test_a_capped_search_for_sets_says_so(full: FakeResult) -> None:
 
 
 def test_method_says_how_much_is_estimated(full: FakeResult) -> None:
-    said = answer("method", full)
+    manifest = {**full.manifest, "second_phase_half_width": 0.01}
+    said = answer("method", replace(full, manifest=manifest))
     assert "500 of 900 cells are two-phase estimates" in said
     assert "on all 1\u202f000 examples, the exact route on a median of 80 of them" in said
     assert "at most 0.010 to the half width" in said
     assert "two-phase estimates" not in answer("method", replace(full, effects=full.effects[500:]))
+
+
+def test_method_names_classes_without_experiments_of_their_own(full: FakeResult) -> None:
+    assert "no experiments of their own" not in answer("method", full)
+    manifest = {**full.manifest, "other_classes": ["woe", "rage"]}
+    said = answer("method", replace(full, manifest=manifest))
+    assert "2 have no experiments of their own" in said and "woe and rage" in said
 
 
 def test_method_says_what_rests_on_a_sample_and_what_on_a_mean(full: FakeResult) -> None:

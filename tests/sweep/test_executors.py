@@ -16,13 +16,26 @@ import pytest
 import torch
 
 from sweep.rigs import Rig, make_rig, silence
-from synapse_audit.artifacts import Cell, HeadEdit, Outcomes, Plan
+from synapse_audit.artifacts import Cell, HeadEdit, Outcomes, Plan, Pooled, Predictions
 from synapse_audit.config import PRESETS, AuditConfig, EngineName
+from synapse_audit.effects import measure
+from synapse_audit.effects.tables import Tables
 from synapse_audit.errors import AuditError, ModelError, UsageError
 from synapse_audit.model import Classifier
 from synapse_audit.pipeline.stages.run import VOLATILE
 from synapse_audit.plan import STREAM, SUFFIX, make_plan
-from synapse_audit.sweep import Done, Execute, Unit, Work, chunks, in_order, sweep
+from synapse_audit.progress import Silent
+from synapse_audit.sweep import (
+    Done,
+    Execute,
+    Unit,
+    Work,
+    chunks,
+    in_order,
+    subsample,
+    sweep,
+    sweep_two_phase,
+)
 from synapse_audit.sweep.executors import ENGINES, check, ray, start, worker
 from synapse_audit.sweep.score import FIELDS
 
@@ -103,6 +116,22 @@ def _assert_close(one: Outcomes, two: Outcomes) -> None:
     np.testing.assert_allclose(one.margin, two.margin, atol=MARGIN)
 
 
+def _tables(rig: Rig, plan: Plan, execute: Execute | None) -> Tables:
+    """Pooled sets, a part of the pairs exact: what an audit measures of it."""
+    pools = {c.action: Pooled(4, i) for i, c in enumerate(plan.actions)}
+    chosen = subsample.subsampling(rig.rows, rig.labels, precision=0.3, seed=0)
+    chosen = replace(chosen, pilot=4, pools=pools)
+    given: dict[str, Any] = {"chosen": chosen, "batch_size": 8, "progress": Silent()}
+    with rig.engine() as engine:
+        routed, found = sweep_two_phase(
+            engine, rig.encoded, plan, rig.labels, execute=execute, **given
+        )
+    assert "two-phase" in routed.routes.values()
+    clean = Predictions(rig.labels, np.eye(4, dtype=np.float32)[rig.labels])
+    classes = rig.classifier.classes
+    return measure(routed, found, predictions=clean, classes=classes, tests=False)
+
+
 def _one_line(error: pytest.ExceptionInfo[AuditError]) -> str:
     assert "\n" not in str(error.value)
     return str(error.value)
@@ -137,6 +166,19 @@ def test_without_ray_the_error_says_how_to_install_it(monkeypatch: pytest.Monkey
     with pytest.raises(UsageError, match=r"synapse-audit\[ray\]") as error:
         check(_config(engine="ray"))
     assert "local" in _one_line(error)
+
+
+@needs_ray
+def test_the_tables_of_two_phases_are_those_of_one_process(
+    rig: Rig, executor: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subsample, "LEAST_SAMPLE", 4)
+    monkeypatch.setattr(subsample, "LEAST_FEW", 3)
+    cells = [silence("mean", {1: range(k, k + 4)}) for k in range(4)]
+    plan = make_plan(cells, 3, frozenset({STREAM, SUFFIX}))
+    local, spread = (_tables(rig, plan, execute) for execute in (None, executor))
+    for one, other in zip(local, spread, strict=True):
+        pd.testing.assert_frame_equal(one, other, rtol=0, atol=MARGIN)
 
 
 @needs_ray

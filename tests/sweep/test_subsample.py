@@ -9,8 +9,9 @@ from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import Z_975
 from synapse_audit.sweep.second_phase import draw
 from synapse_audit.sweep.subsample import (
-    LEAST_OF_POOL,
+    LEAST_FEW,
     LEAST_SAMPLE,
+    LEAST_SHARE,
     PILOT,
     PILOT_CELLS,
     PRIOR,
@@ -63,7 +64,7 @@ def test_every_number_is_uniform_over_seeds() -> None:
 
 def test_the_pilot_takes_other_examples_than_those_that_are_run_first() -> None:
     plan = chosen()
-    assert plan.pilot == PILOT == len(plan.tail) and (np.diff(plan.tail) > 0).all()
+    assert plan.pilot == 50 == len(plan.tail) and (np.diff(plan.tail) > 0).all()
     assert plan.numbers[plan.tail - 100].min() > 0.93
     assert len(subsampling(ROWS[:60], LABELS[:60], precision=0.01, seed=0).tail) == PILOT
     assert subsampling(ROWS[:40], LABELS[:40], precision=0.01, seed=0).all_exact
@@ -102,6 +103,20 @@ def test_doubtful_strata_are_sampled_as_densely_as_the_precision_asks() -> None:
     assert np.ptp((shares[2] / np.sqrt(some))[inner]) < 1e-9
     assert (chosen(precision=0.05).shares(sizes, rates)[2] <= shares[2]).all()
     assert plan.shares(sizes[:0], rates[:0]).shape == (0, STRATA)
+
+
+def test_on_few_examples_the_second_phase_may_leave_as_large_a_part_open() -> None:
+    """A quarter of 1,000 examples: twice the half width, a twentieth of them where all is sure."""
+    few = subsampling(ROWS[:250], LABELS[:250], precision=0.01, seed=0)
+    assert few.precision == pytest.approx(0.02)
+    assert subsampling(ROWS.repeat(2), LABELS.repeat(2), precision=0.01, seed=0).precision == 0.01
+    assert few.floor == pytest.approx(LEAST_SHARE)
+    assert few.floors([None, Pooled(5, 1), None], np.array([False, False, True])) == pytest.approx(
+        np.array([0.05, LEAST_FEW / 250, LEAST_SAMPLE / 250])
+    )
+    tiny = subsampling(ROWS[:80], LABELS[:80], precision=0.01, seed=0)
+    assert tiny.floor == pytest.approx(LEAST_FEW / 80)
+    assert chosen().floor == pytest.approx(LEAST_SAMPLE / 1000)
 
 
 def test_long_examples_are_run_more_rarely() -> None:
@@ -152,10 +167,10 @@ def test_the_pilot_runs_a_few_cells_of_every_kind() -> None:
     cells = [cell("mean", draw, k) for k in (10, 40) for draw in range(40)] + [cell("zero", 0)]
     cells += [cell("negate", draw) for draw in range(9)]
     tried = pilot_cells(cells)
-    assert len(set(tried)) == len(tried) == 2 * PILOT_CELLS + 1 + 3
-    # Of 40 draws every fifth or so, neither the first nor the last.
-    assert [c.draw for c in tried[:PILOT_CELLS]] == [4, 8, 13, 17, 21, 26, 30, 34]
-    assert [c.draw for c in tried[-3:]] == [2, 4, 6]
+    assert len(set(tried)) == len(tried) == 2 * PILOT_CELLS + 1 + 2
+    # Of 40 draws every eighth, neither the first nor the last.
+    assert [c.draw for c in tried[:PILOT_CELLS]] == [7, 15, 23, 31]
+    assert [c.draw for c in tried[-2:]] == [2, 5]
 
 
 def test_rates_by_hand() -> None:
@@ -196,7 +211,7 @@ def test_pairs_are_run_as_often_as_their_stratum_says() -> None:
 def test_where_routes_often_differ_everything_is_exact() -> None:
     cells = [cell("negate", d) for d in range(4)]
     stream = outcomes(cells, np.zeros((4, 1000)), np.ones((4, 1000)))
-    pilot = outcomes(cells[:1], np.ones((1, PILOT)), np.ones((1, PILOT)))
+    pilot = outcomes(cells[:1], np.ones((1, 50)), np.ones((1, 50)))
     sample = draw(chosen(), cells, stream, pilot)
     assert not sample.partial.any() and (sample.design_weight == 1).all() and not sample.error.any()
 
@@ -222,13 +237,14 @@ def test_sets_of_which_a_mean_is_reported_are_run_as_much_more_rarely() -> None:
     sizes = np.tile([[60, 40, 100, 100, 200, 200, 300]], (3, 1))
     rates = np.tile([[0.3, 0.1, 0.03, 0.01, 1e-3, 1e-3, 1e-4]], (3, 1))
     shares = plan.shares(sizes, rates, [None, Pooled(4, 1), Pooled(20, 3)])
-    alone = plan.shares(sizes, rates, [None, Pooled(4, 1, True), Pooled(20, 3, True)])
+    pooled = [None, Pooled(4, 1), Pooled(20, 3)]
+    alone = plan.shares(sizes, rates, pooled, np.array([False, True, True]))
     np.testing.assert_array_equal(shares[0], plan.shares(sizes[:1], rates[:1])[0])
     half = Z_975 * np.sqrt((sizes * rates * (1 / shares - 1)).sum(axis=1)) / 1000
     assert (half <= 0.01 * np.sqrt([1, 4, 20])).all()
     run = (sizes * shares).sum(axis=1)
-    assert run[0] > 2 * run[1] and run[1] > run[2] >= LEAST_OF_POOL
-    assert shares[2].min() == pytest.approx(LEAST_OF_POOL / 1000)
+    assert run[0] > 2 * run[1] and run[1] > run[2] >= LEAST_FEW
+    assert shares[2].min() == pytest.approx(LEAST_FEW / 1000)
     assert alone[1:].min() == pytest.approx(LEAST_SAMPLE / 1000), "read alone, as many as ever"
 
 

@@ -35,6 +35,7 @@ from synapse_audit.artifacts.data import (
 )
 from synapse_audit.artifacts.experiment import (
     ALL_LAYERS,
+    CLASS_FRACTION,
     DETAILS,
     REMOVAL_GROUPS,
     SILENCING,
@@ -60,6 +61,7 @@ from synapse_audit.artifacts.representation import (
 
 __all__ = [
     "ALL_LAYERS",
+    "CLASS_FRACTION",
     "DETAILS",
     "GLOBAL",
     "MOST_CLASSES",

@@ -62,6 +62,10 @@ reads all three."""
 SILENCING = ("mean", "zero")
 """The headline operator, and the paper's, which always stands beside it."""
 
+CLASS_FRACTION = 0.5
+"""What the neurons ranked for one class do to every class is compared at the fraction of the grid
+closest to it."""
+
 
 @dataclass(frozen=True, init=False)
 class HeadEdit:
@@ -274,8 +278,6 @@ class Pooled(NamedTuple):
     """How many sets make the mean."""
     place: int
     """The set's place among them, from 0."""
-    alone: bool = False
-    """Whether its exact examples are read without the others' as well (calibration, detection)."""
 
 
 @dataclass(frozen=True, repr=False)

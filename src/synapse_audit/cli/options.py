@@ -120,7 +120,9 @@ class SweepOptions(TypedDict, total=False):
     max_examples: Annotated[
         int | None, typer.Option(help="Rows kept before splitting. Default: the preset's.")
     ]
-    time_budget: Annotated[float | None, typer.Option(help="Seconds the interventions may take.")]
+    time_budget: Annotated[
+        float | None, typer.Option(help="Seconds that interventions and findings may take.")
+    ]
     precision: Annotated[
         float | None, typer.Option(help="Half width that two-phase estimates aim at.")
     ]

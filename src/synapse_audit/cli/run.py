@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Unpack
 
@@ -93,7 +94,7 @@ def _audit(config: AuditConfig, out: Path, *, against: Path | None) -> None:
     terminal, start = Terminal(config.seeds), time.perf_counter()
 
     def approve(prepared: Prepared) -> bool:
-        for line in plan_lines(prepared):
+        for line in plan_lines(prepared, config.precision):
             terminal.note(line)
         if against is not None:
             check_same_examples(out, against)
@@ -127,22 +128,40 @@ def _forecast(config: AuditConfig, against: Path | None) -> None:
 
 def forecast_lines(found: Forecast, seeds: int) -> list[str]:
     """What would be run, and what that takes, for one seed of several."""
-    from synapse_audit.pipeline.forecast import FACTOR
-
-    cost, each = found.cost, f" for each of {seeds} seeds" if seeds > 1 else ""
+    each = f" for each of {seeds} seeds" if seeds > 1 else ""
     groups = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in found.groups.items())
     doubt = "; ".join(f"{name.replace('_', ' ')}: {why}" for name, why in found.uncertain.items())
     memory = "" if found.memory is None else f"memory about {found.memory / 2**20:,.0f} MiB, "
     return [
-        _counted(found.plan, cost),
+        _counted(found.plan, found.cost),
         f"      {groups}",
+        *_grouped(found.others),
         *([f"      may differ by some cells ({doubt})"] if doubt else []),
-        f"      expected time {cost.least / FACTOR:,.0f} s to {cost.most * FACTOR:,.0f} s for the "
-        f"interventions on {found.examples:,} examples{each} (one small batch was timed: within a "
-        f"factor of {FACTOR:g}), about {cost.clean:,.0f} s for their clean pass; probes, rankings "
-        "and findings come on top",
+        f"      expected time {expected(found.cost)} on {found.examples:,} examples{each}; about "
+        f"{found.cost.clean:,.0f} s for each clean pass; probes and rankings come on top",
         f"      {memory}disk about {found.disk / 2**20:,.0f} MiB",
-        *(f"      left out for the time budget: {name}" for name in found.left_out),
+        *_reduced(found.trimmed.left_out, found.trimmed.precision, found.precision),
+        *([] if found.trimmed.fits else [OVER_BUDGET]),
+    ]
+
+
+OVER_BUDGET = "      the time budget is too small: what is never left out takes longer"
+
+
+def _grouped(others: Sequence[str]) -> list[str]:
+    """Classes without experiments of their own, in one line."""
+    if not others:
+        return []
+    some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
+    return [f"      {len(others):,} classes have no experiments of their own ({some})"]
+
+
+def _reduced(left_out: Sequence[str], precision: float, asked: float) -> list[str]:
+    """What the time budget left out or made coarser."""
+    coarser = f"      for the time budget: half widths of {precision:g} instead of {asked:g}"
+    return [
+        *(f"      left out for the time budget: {name}" for name in left_out),
+        *([coarser] if precision > asked else []),
     ]
 
 
@@ -151,19 +170,25 @@ def _counted(plan: Plan, cost: Cost) -> str:
     return f"plan: {len(plan.cells):,} cells, {len(plan.actions):,} distinct ({routes})"
 
 
-def plan_lines(prepared: Prepared) -> list[str]:
-    """The plan in words: cells, routes, work saved, expected time."""
+def plan_lines(prepared: Prepared, asked: float) -> list[str]:
+    """The plan in words: cells, routes, work saved, expected time.
+
+    Args:
+        asked: the half width that was asked for.
+    """
     plan, cost = prepared.plan, prepared.cost
     return [
         _counted(plan, cost),
         f"      saves {cost.saved:.0%} of the blocks that a full pass per cell would run; "
         f"expected time {expected(cost)}",
-        *(f"      left out for the time budget: {name}" for name in prepared.left_out),
+        *_grouped(prepared.others),
+        *_reduced(prepared.left_out, prepared.precision, asked),
     ]
 
 
 def expected(cost: Cost) -> str:
-    """Seconds, as a range where cells may be estimated instead of run exactly."""
-    if not cost.stream:
-        return f"{cost.most:,.0f} s"
-    return f"{cost.least:,.0f} s (estimates suffice) to {cost.most:,.0f} s (all exact)"
+    """Seconds of interventions, effects and findings, and what most of them are for."""
+    from synapse_audit.sweep import FACTOR
+
+    parts = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in cost.work.items())
+    return f"about {cost.expected:,.0f} s, within a factor of {FACTOR:g} ({parts})"

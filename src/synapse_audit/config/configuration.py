@@ -60,13 +60,21 @@ class Grid(BaseModel):
     position_fractions: tuple[float, ...] = ()
     """For the same rewrite at every token position (mean)."""
     class_fractions: tuple[float, ...] | None = None
-    """For per-class sets over all layers (mean and zero); None = ``fractions``."""
+    """For per-class sets over all layers, some of ``fractions`` (mean and zero); None = all where a
+    curve of them is tested or printed, else the one nearest to a half, at which classes are
+    compared."""
     class_layer_fractions: tuple[float, ...] = ()
-    """For per-class sets in each layer alone (mean and zero)."""
+    """For per-class sets in each layer alone (mean)."""
+    most_classes: PositiveInt | None = 20
+    """Classes that have experiments of their own (sets ranked for them, edits toward them), at
+    most: those with most evaluated examples, and the benign one; None = all."""
+    without: tuple[str, ...] = ()
+    """Experiments that are not run: names of ``TRIMMED_FIRST``, which a time budget leaves out."""
     draws: int = Field(ge=2)
     """Random controls per curve."""
     other_draws: PositiveInt | None = None
-    """Norm-matched controls and random sets kept, per curve; None = as many as ``draws``."""
+    """The same where no test rests on them (norm-matched controls, random sets kept, operators
+    besides mean and zero, zero in single layers); None = as many as ``draws``."""
     pooled_controls: bool = False
     """Whether the random sets of comparators (all but mean over all layers) are to be precise as a
     mean over draws, instead of each."""
@@ -105,8 +113,8 @@ class Grid(BaseModel):
     token_means: bool = False
     """Fit probes and rankings on the mean over tokens as well, where the head reads one token."""
     other_operators: tuple[str, ...] = ()
-    """Operators run at ``other_fractions`` only: resample, clamp, gaussian, and the aimed ones
-    (class_mean, translate, patch), which are run toward every class."""
+    """Operators run at ``other_fractions`` only: noise, scale, negate, resample, clamp, gaussian,
+    and the aimed ones (class_mean, translate, patch), which are run toward every class."""
     other_fractions: tuple[float, ...] = (0.1, 0.3, 0.5)
     """For those operators."""
     edits: tuple[str, ...] = ()
@@ -136,13 +144,16 @@ class Grid(BaseModel):
         "fractions",
         "layer_fractions",
         "position_fractions",
+        "class_fractions",
         "class_layer_fractions",
         "columns",
         "site_fractions",
         "other_fractions",
     )
     @classmethod
-    def _shares(cls, values: tuple[float, ...]) -> tuple[float, ...]:
+    def _shares(cls, values: tuple[float, ...] | None) -> tuple[float, ...] | None:
+        if values is None:
+            return None
         for value in values:
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"fraction {value} given; expected numbers from 0 to 1")
@@ -156,7 +167,11 @@ PRESETS: dict[str, Grid] = {
         operators=("mean", "zero"),
         layer_fractions=(0.1, 0.5),
         draws=5,
+        pooled_controls=True,
+        first_phase="bfloat16",
         tests=False,
+        most_classes=10,
+        without=("norm-matched controls", "zero of sets kept", "exclusive sets"),
         columns=(0.25, 1.0),
         edits=("universal",),
         temperatures=(0.5, 2.0),
@@ -165,11 +180,13 @@ PRESETS: dict[str, Grid] = {
     "standard": Grid(
         max_examples=2500,
         fractions=(0.025, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 0.95),
-        operators=("mean", "zero", "noise", "scale", "negate"),
+        operators=("mean", "zero"),
         layer_fractions=(0.05, 0.1, 0.2, 0.5, 0.8),
         position_fractions=(0.1, 0.3, 0.5),
         class_layer_fractions=(0.1, 0.5),
         draws=20,
+        other_draws=8,
+        without=("exclusive sets",),
         pooled_controls=True,
         exact_only_examples=250,
         iterated_examples=100,
@@ -188,7 +205,10 @@ PRESETS: dict[str, Grid] = {
         ),
         directions=("mean_difference", "probe", "leace"),
         token_means=True,
-        other_operators=("resample", "clamp", "class_mean", "translate", "patch"),
+        other_operators=(
+            *("noise", "scale", "negate", "resample", "clamp"),
+            *("class_mean", "translate", "patch"),
+        ),
     ),
     "paper": Grid(
         max_examples=2500,

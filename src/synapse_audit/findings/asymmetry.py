@@ -13,7 +13,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from synapse_audit.artifacts import ALL_LAYERS, REMOVAL_GROUPS, SILENCING, Evidence, Finding
+from synapse_audit.artifacts import (
+    ALL_LAYERS,
+    CLASS_FRACTION,
+    REMOVAL_GROUPS,
+    SILENCING,
+    Evidence,
+    Finding,
+)
 from synapse_audit.effects.curves import draw_range, headline, random_controls, where
 from synapse_audit.effects.random_controls import combined
 from synapse_audit.effects.resampled import Sampled, clean_recalls, recalls, supported
@@ -21,9 +28,6 @@ from synapse_audit.effects.selection import Pick, candidates, difference, larges
 from synapse_audit.statistics import benjamini_yekutieli, paired_interval
 from synapse_audit.summary import Choice, Figure
 from synapse_audit.tables.asymmetry import CURVES, FRAGILITY, MATRIX
-
-AIMED_FRACTION = 0.5
-"""The matrix is drawn at the fraction of the grid closest to this."""
 
 COLLAPSED = 0.95
 """Share of all answers in one class at which a model counts as collapsed."""
@@ -89,7 +93,7 @@ def matrix_fraction(evidence: Evidence) -> float | None:
     fractions = _per_class(evidence)["fraction"].dropna().unique()
     if not len(fractions):
         return None
-    return float(min(fractions, key=lambda fraction: (abs(fraction - AIMED_FRACTION), fraction)))
+    return float(min(fractions, key=lambda fraction: (abs(fraction - CLASS_FRACTION), fraction)))
 
 
 def _per_class(evidence: Evidence) -> pd.DataFrame:

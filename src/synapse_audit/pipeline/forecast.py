@@ -6,14 +6,14 @@ from; scores of neurons are random and bits arbitrary, since how many there are 
 which. Nothing is written to the run folder.
 
 *Limits.* Where the plan depends on what only the audit computes, it may differ by a few cells
-(:data:`DEPENDS`). Routes are taken to pass their check. One batch is timed, so seconds are a range
-(:data:`FACTOR`).
+(:data:`DEPENDS`). Routes are taken to pass their check. One batch is timed, so seconds are meant
+within :data:`~synapse_audit.sweep.cost.FACTOR`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,10 +31,11 @@ from synapse_audit.model.activations import TOKENS_PER_BATCH, Extraction, extrac
 from synapse_audit.pipeline import stages
 from synapse_audit.pipeline.stages.directions import DRAWS, Layer, directions_of
 from synapse_audit.pipeline.stages.named_neurons import kept_sites, named_neuron_inputs
-from synapse_audit.pipeline.stages.planning import price
+from synapse_audit.pipeline.stages.pricing import Pricing
 from synapse_audit.pipeline.stages.sites import swept_sites
 from synapse_audit.pipeline.stages.weights import ON_PARTS
-from synapse_audit.plan import Direction, PlanInputs, SiteInputs, build_cells, trim
+from synapse_audit.plan import Direction, PlanInputs, SiteInputs, Trimmed, build_cells
+from synapse_audit.plan.plan_inputs import support
 from synapse_audit.probes import layer_statistics
 from synapse_audit.probes.directions import concept
 from synapse_audit.progress import Progress, Silent
@@ -47,9 +48,6 @@ PER_CLASS, MOST_ROWS = 4, 64
 """Examples that give states: so many of each class, and no more in all than one per class or 64."""
 
 TIMING = Timing(batches=1, cells=2, tokens=512)
-
-FACTOR = 2.0
-"""By which one small batch may be off, either way."""
 
 DEPENDS = {
     "exclusive": "neurons that only one class ranks high",
@@ -72,8 +70,12 @@ class Forecast:
     """Bytes of states and outcomes in the run folder, per seed."""
     memory: int | None
     """Bytes at the peak, roughly; None where the system does not say what is held."""
-    left_out: tuple[str, ...]
-    """What the time budget would leave out of the plan; times are without it."""
+    trimmed: Trimmed
+    """What the time budget would leave out or make coarser."""
+    precision: float
+    """Half width that was asked for."""
+    others: tuple[str, ...] = ()
+    """Classes without experiments of their own."""
 
     @property
     def groups(self) -> dict[str, int]:
@@ -127,17 +129,24 @@ def _forecast(run: stages.Run, subject: stages.Subject, tap: Tap | None) -> Fore
     inner = {name: Site(statistics[name], site.others) for name, site in found.sites.items()}
     site = Site(statistics[BLOCK_OUTPUT], found.others, inner)
     engine = Engine(subject.classifier, site, run.config.seed, tap, benign=subject.benign)
-    plan = engine.plan(build_cells(_inputs(run, subject, found, statistics)))
+    inputs = _inputs(run, subject, found, statistics)
+    plan = engine.plan(build_cells(inputs))
     # Samples are drawn by what the model says; how large they are does not depend on that.
     said = np.eye(len(subject.data.strata), dtype=np.float32)[subject.data.labels]
-    priced = price(run.config, subject, engine, plan, logits=said, timing=TIMING)
-    plan, cost = priced.plan, priced.cost
-    left_out: tuple[str, ...] = ()
-    if run.config.time_budget is not None:
-        plan, left_out = trim(plan, cost.of, run.config.time_budget)
-    disk = _disk(subject, plan, found, two_phase=bool(cost.stream))
+    pricing = Pricing.of(run.config, subject, engine, plan, logits=said, timing=TIMING)
+    priced, trimmed = pricing.within(plan, run.config.time_budget)
+    disk = _disk(subject, priced.plan, found, two_phase=bool(priced.cost.stream))
     memory = _memory(run, subject, found)
-    return Forecast(plan, cost, len(subject.evaluated), disk, memory, left_out)
+    return Forecast(
+        priced.plan,
+        priced.cost,
+        len(subject.evaluated),
+        disk,
+        memory,
+        trimmed,
+        run.config.precision,
+        inputs.others,
+    )
 
 
 def _few(subject: stages.Subject) -> Int[np.ndarray, " few"]:
@@ -197,7 +206,7 @@ def _inputs(
         for name in found.sites
         if name in grid.sites
     }
-    return PlanInputs(
+    inputs = PlanInputs(
         grid=grid,
         rankings={name: made(name, widths[BLOCK_OUTPUT]) for name in methods},
         statistics=statistics[BLOCK_OUTPUT],
@@ -210,8 +219,10 @@ def _inputs(
         **swept_sites(sites, classifier.heads)._asdict(),
         directions=_directions(run, subject, found),
         given=named_neuron_inputs(run, found),
-        **_weights(run, subject),
+        support=support(data.labels[subject.evaluated], len(data.classes)),
+        benign=run.config.benign,
     )
+    return replace(inputs, **_weights(run, subject, inputs))
 
 
 def _directions(
@@ -236,7 +247,7 @@ def _directions(
     return tuple(made)
 
 
-def _weights(run: stages.Run, subject: stages.Subject) -> dict[str, Any]:
+def _weights(run: stages.Run, subject: stages.Subject, inputs: PlanInputs) -> dict[str, Any]:
     grid, classifier = run.config.grid, subject.classifier
     sources: dict[str, Any] = {}
     if grid.faults:
@@ -249,10 +260,11 @@ def _weights(run: stages.Run, subject: stages.Subject) -> dict[str, Any]:
     parts = find_parts(classifier.model, classifier.output_layer, classifier.blocks, ends)
     if not grid.bit_formats:
         return sources | {"parts": parts}
+    aims = [name for _, name in inputs.own]
     flips = [
         chosen
         for part in parts
-        for chosen in placeholder_flips(part, grid.bit_formats, grid.bit_counts, classifier.classes)
+        for chosen in placeholder_flips(part, grid.bit_formats, grid.bit_counts, aims)
     ]
     return sources | {"parts": parts, "flips": tuple(flips)}
 

@@ -10,7 +10,7 @@ from synapse_audit.plan.plan_inputs import (
     check_classes,
 )
 from synapse_audit.plan.routing import FULL, HEAD, STREAM, SUFFIX, TWO_PHASE, cheapest, make_plan
-from synapse_audit.plan.tiers import COMPARATOR, EXACT_ONLY, HEADLINE, pools
+from synapse_audit.plan.tiers import COMPARATOR, EXACT_ONLY, HEADLINE, pools, read_alone
 from synapse_audit.plan.trimming import TRIMMED_FIRST, Trimmed, leave_out, trim
 
 plan = make_plan
@@ -39,5 +39,6 @@ __all__ = [
     "make_plan",
     "plan",
     "pools",
+    "read_alone",
     "trim",
 ]

@@ -34,6 +34,7 @@ from synapse_audit.plan.paper import control_cells, exclusive_mass_cells, settin
 from synapse_audit.plan.plan_inputs import PlanInputs
 from synapse_audit.plan.random_faults import fault_cells
 from synapse_audit.plan.sites import site_cells, site_layer_cells, site_position_cells
+from synapse_audit.plan.trimming import TRIMMED_FIRST, dispensable
 from synapse_audit.plan.weights import edited_cells, paper_cells
 
 GROUPS: Mapping[Group, Callable[[PlanInputs], Iterator[Cell]]] = {
@@ -77,10 +78,13 @@ def build_cells(sources: PlanInputs) -> tuple[Cell, ...]:
 
     A cell that several groups make belongs to the first of them.
     """
+    left_out = [TRIMMED_FIRST[name] for name in sources.grid.without]
     found: dict[str, Cell] = {}
     for group, cells in GROUPS.items():
         for cell in filter(_does_something, cells(sources)):
-            found.setdefault(cell.key, replace(cell, group=group))
+            named = replace(cell, group=group)
+            if not (dispensable(named) and any(goes(named) for goes in left_out)):
+                found.setdefault(cell.key, named)
     return tuple(found.values())
 
 

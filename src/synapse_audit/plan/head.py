@@ -27,7 +27,7 @@ def weight_cells(s: PlanInputs) -> Iterator[Cell]:
         return
     base = Cell(space="weight", operator="push", site="head_weight")
     every = np.arange(s.head.weight.shape[1])
-    for target, name in enumerate(s.classes):
+    for target, name in s.own:
         for budget in s.grid.budgets:
             aimed = replace(base, target=name, strength=budget)
             if s.head.bias is not None:  # decoders' heads have none
@@ -80,6 +80,6 @@ def _random_pushes(s: PlanInputs, aimed: Cell, target: int, k: int) -> Iterator[
 def logit_cells(s: PlanInputs) -> Iterator[Cell]:
     """A constant added to the target's logit; the margin curve answers all other constants."""
     base = Cell(space="logit", operator="shift", site="logits")
-    for name in s.classes:
+    for _, name in s.own:
         for constant in s.grid.constants:
             yield replace(base, target=name, strength=constant)

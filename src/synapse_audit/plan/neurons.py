@@ -13,7 +13,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from synapse_audit.artifacts import ALL_LAYERS, GLOBAL, SILENCING, Cell, Ranking
+from synapse_audit.artifacts import (
+    ALL_LAYERS,
+    CLASS_FRACTION,
+    GLOBAL,
+    SILENCING,
+    Cell,
+    Ranking,
+)
 from synapse_audit.interventions.operators import DEFAULT_STRENGTH
 from synapse_audit.neurons import (
     NeuronSet,
@@ -27,6 +34,7 @@ from synapse_audit.neurons import (
 )
 from synapse_audit.neurons.addresses import DEFAULT_SITE, Address
 from synapse_audit.plan.plan_inputs import PlanInputs
+from synapse_audit.plan.tiers import HEADLINE_OPERATOR
 
 CONSTANT_RATIO = 1.5
 """A candidate constant's |mean| is at least so many times its layer's median norm ..."""
@@ -67,7 +75,8 @@ def removal_cells(s: PlanInputs) -> Iterator[Cell]:
             for name in s.grid.rankings:
                 yield from _ends(s, s.rankings[name], base)
             if _any_within(s):
-                yield from _random(s, base, s.counts(fraction, s.blocks))
+                few = operator not in SILENCING
+                yield from _random(s, base, s.counts(fraction, s.blocks), few=few)
 
 
 def _ends(s: PlanInputs, ranking: Ranking, base: Cell) -> Iterator[Cell]:
@@ -99,8 +108,11 @@ def _any_within(s: PlanInputs) -> bool:
     return any(not s.rankings[name].across for name in s.grid.rankings)
 
 
-def _random(s: PlanInputs, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
-    for draw in s.draws:
+def _random(
+    s: PlanInputs, base: Cell, counts: Mapping[int, int], *, few: bool = False
+) -> Iterator[Cell]:
+    """Random sets; ``few``: no test rests on them."""
+    for draw in s.other_draws if few else s.draws:
         yield replace(base, selection="random", draw=draw, neurons=s.random_control(counts, draw))
 
 
@@ -117,7 +129,7 @@ def matched_cells(s: PlanInputs) -> Iterator[Cell]:
                 ranked_for=GLOBAL,
                 selection="matched",
             )
-            for draw in s.draws[: s.grid.other_draws]:
+            for draw in s.other_draws:
                 random_control = matched_draw(norms, chosen, draw, s.seed)
                 yield replace(base, draw=draw, neurons=random_control)
 
@@ -140,7 +152,7 @@ def keep_cells(s: PlanInputs) -> Iterator[Cell]:
 
 
 def _kept(s: PlanInputs, base: Cell, counts: Mapping[int, int]) -> Iterator[Cell]:
-    for draw in s.draws[: s.grid.other_draws]:
+    for draw in s.other_draws:
         rest = s.random_control(counts, draw).complement(s.widths, s.blocks)
         yield replace(base, selection="keep_random", draw=draw, neurons=rest)
 
@@ -151,13 +163,15 @@ def layer_cells(s: PlanInputs) -> Iterator[Cell]:
         for layer in range(len(s.widths)):
             for fraction in s.grid.layer_fractions:
                 base = replace(silence(operator, str(layer)), fraction=fraction)
-                for name in s.grid.rankings:
+                # Tables read the first ranking; the others' single layers are only tested.
+                for name in s.grid.rankings if s.grid.tests else s.grid.rankings[:1]:
                     if layer not in ranked_layers(s, s.rankings[name]):
                         continue
                     chosen = top(s.rankings[name].scores[GLOBAL], fraction, [layer])
                     ranked = replace(base, ranking=name, ranked_for=GLOBAL)
                     yield replace(ranked, selection="top", neurons=chosen)
-                yield from _random(s, base, s.counts(fraction, [layer]))
+                few = operator != HEADLINE_OPERATOR
+                yield from _random(s, base, s.counts(fraction, [layer]), few=few)
 
 
 def ranked_layers(s: PlanInputs, ranking: Ranking) -> range:
@@ -175,14 +189,19 @@ def position_cells(s: PlanInputs) -> Iterator[Cell]:
 
 
 def class_cells(s: PlanInputs) -> Iterator[Cell]:
-    """Each class's own top neurons, over all blocks and, where asked, in each layer alone."""
+    """Each class's own top neurons, over all blocks and, where asked, in each layer alone (mean).
+
+    Over all blocks at every fraction where that makes a curve that is read: tested, or the paper's.
+    """
     for operator in SILENCING:
         for name in s.ranked_classes:
             scores = s.headline.scores[name]
             ranked = replace(silence(operator), ranking=s.headline.method, ranked_for=name)
-            for fraction in s.class_fractions:
+            for fraction in _class_fractions(s, operator):
                 chosen = best(s.headline)(scores, fraction, s.blocks)
                 yield replace(ranked, selection="top", fraction=fraction, neurons=chosen)
+            if operator != HEADLINE_OPERATOR:
+                continue
             for layer in ranked_layers(s, s.headline):
                 for fraction in s.grid.class_layer_fractions:
                     chosen = top(scores, fraction, [layer])
@@ -190,11 +209,22 @@ def class_cells(s: PlanInputs) -> Iterator[Cell]:
                     yield replace(alone, selection="top", neurons=chosen)
 
 
+def _class_fractions(s: PlanInputs, operator: str) -> tuple[float, ...]:
+    """Those named; else all where curves are read, else the one at which classes are compared."""
+    if s.grid.class_fractions is not None:
+        return s.grid.class_fractions
+    tested = s.grid.tests and operator == HEADLINE_OPERATOR
+    if tested or s.grid.paper or not s.grid.fractions:
+        return s.grid.fractions
+    return (min(s.grid.fractions, key=lambda f: (abs(f - CLASS_FRACTION), f)),)
+
+
 def exclusive_cells(s: PlanInputs) -> Iterator[Cell]:
     """Each class's top neurons that are in no other class's top."""
-    by_class = {name: s.headline.scores[name] for name in s.ranked_classes}
+    scores = s.headline.scores
+    by_class = {name: scores[name] for name in s.classes if name in scores}
     for operator in SILENCING:
-        for name in by_class:
+        for name in s.ranked_classes:
             for fraction in s.class_fractions:
                 choose = best(s.headline)
                 chosen = exclusive(by_class, name, fraction, s.blocks, choose=choose)

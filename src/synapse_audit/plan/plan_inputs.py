@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Brief, Erasure, LayerStatistics, Probe, Ranking
 from synapse_audit.artifacts.label_sets import decided
@@ -125,6 +126,10 @@ class PlanInputs(Brief):
     """Directions that are removed from single layers; none where the grid names no method."""
     given: Mapping[str, NamedNeurons] = field(default_factory=dict)
     """Site → the neurons there that somebody named."""
+    support: tuple[int, ...] = ()
+    """Evaluated examples of each class; empty where nobody counted."""
+    benign: str | None = None
+    """The class that means no alarm, where one was named."""
 
     @classmethod
     def of(
@@ -174,6 +179,7 @@ class PlanInputs(Brief):
             column_scores=column_scores(context.probes, context.classes),
             classes=context.classes,
             seed=context.seed,
+            support=support(context.labels[context.splits.evaluate], len(context.classes)),
         )
 
     @cached_property
@@ -191,10 +197,29 @@ class PlanInputs(Brief):
         """The ranking that per-class and per-layer cells use."""
         return self.rankings[self.grid.rankings[0]]
 
+    @cached_property
+    def own(self) -> tuple[tuple[int, str], ...]:
+        """Output and name of the classes that have experiments of their own, in output order."""
+        most = self.grid.most_classes
+        if most is None or len(self.classes) <= most:
+            return tuple(enumerate(self.classes))
+        counts = np.zeros(len(self.classes))
+        if len(self.support) == len(self.classes):  # not with several labels per example
+            counts += self.support
+        if self.benign in self.classes:
+            counts[self.classes.index(self.benign)] = np.inf
+        return tuple((c, self.classes[c]) for c in sorted(best_first(counts)[:most]))
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The classes that have none."""
+        own = {name for _, name in self.own}
+        return tuple(name for name in self.classes if name not in own)
+
     @property
     def ranked_classes(self) -> tuple[str, ...]:
-        """Classes that ``fit`` holds: only these are ranked for."""
-        return tuple(name for name in self.classes if name in self.headline.scores)
+        """Those with experiments of their own that ``fit`` holds: only these are ranked for."""
+        return tuple(name for _, name in self.own if name in self.headline.scores)
 
     @property
     def class_fractions(self) -> tuple[float, ...]:
@@ -207,6 +232,11 @@ class PlanInputs(Brief):
         """Numbers of the random draws."""
         return range(self.grid.draws)
 
+    @property
+    def other_draws(self) -> range:
+        """The same where no test rests on them."""
+        return self.draws[: self.grid.other_draws]
+
     def random_control(self, counts: Mapping[int, int], draw: int) -> NeuronSet:
         """The shared random draw with the given count per layer."""
         return random_draw(self.widths, counts, draw, self.seed)
@@ -214,6 +244,16 @@ class PlanInputs(Brief):
     def counts(self, fraction: float, layers: Iterable[int]) -> dict[int, int]:
         """Neurons per layer that a fraction means."""
         return {m: count(fraction, self.widths[m]) for m in layers}
+
+
+def support(labels: Int[np.ndarray, " examples"], classes: int) -> tuple[int, ...]:
+    """Examples of each class."""
+    return tuple(np.bincount(labels, minlength=classes).tolist())
+
+
+def best_first(counts: Float[np.ndarray, " classes"]) -> list[int]:
+    """Classes with most examples first; of equally many the first one first."""
+    return [int(c) for c in np.argsort(-counts, kind="stable")]
 
 
 def column_scores(probes: Sequence[Probe], classes: Sequence[str]) -> dict[str, Scores]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from synapse_audit.artifacts import ALL_LAYERS, REMOVAL_GROUPS, Cell, Pooled
+from synapse_audit.artifacts import ALL_LAYERS, Cell, Pooled
 
 HEADLINE, COMPARATOR, EXACT_ONLY = "headline", "comparator", "exact-only"
 
@@ -53,9 +53,7 @@ def pools(cells: Iterable[Cell], tiers: Mapping[str, str]) -> dict[str, Pooled]:
     What is reported of them is their mean, so each may be known less precisely.
     """
     found: dict[tuple[object, ...], dict[str, None]] = {}
-    cells_of: dict[str, Cell] = {}
     for cell in cells:
-        cells_of.setdefault(cell.action, cell)
         if tiers.get(cell.action) == COMPARATOR and cell.selection in POOLED:
             found.setdefault(_pool(cell), {})[cell.action] = None
     pooled: dict[str, Pooled] = {}
@@ -64,9 +62,22 @@ def pools(cells: Iterable[Cell], tiers: Mapping[str, str]) -> dict[str, Pooled]:
             # A set that stands in several pools is as precise as the smallest of them wants it.
             known = pooled.get(action)
             if known is None or len(actions) < known.size:
-                alone = cells_of[action].group in REMOVAL_GROUPS
-                pooled[action] = Pooled(len(actions), place, alone)
+                pooled[action] = Pooled(len(actions), place)
     return pooled
+
+
+def read_alone(cells: Iterable[Cell], *, drawn: bool) -> frozenset[str]:
+    """Actions whose probabilities are reported: the removal curves of calibration and detection.
+
+    Probabilities are read where they are exact, so these need exact examples of their own however
+    well their accuracy is known. ``drawn``: their random sets too, of which a band is shown.
+    """
+    selections = ("top", "random") if drawn else ("top",)
+    return frozenset(
+        cell.action
+        for cell in cells
+        if cell.group in ("removal", "other_operator") and cell.selection in selections
+    )
 
 
 def _pool(cell: Cell) -> tuple[object, ...]:

@@ -1,7 +1,8 @@
-"""What a time budget leaves out, and in which order.
+"""What a time budget leaves out or makes coarser, and in which order.
 
-Whole groups of cells go, the most dispensable first, until the expected time fits; what is left
-keeps its meaning. The order is the literal table ``TRIMMED_FIRST``.
+Whole groups of cells go, the most dispensable first (the literal table ``TRIMMED_FIRST``), and in
+between estimates and samples become coarser (``REDUCTIONS``), until the expected time fits. What is
+left keeps its meaning, and its intervals say how well it is known.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from synapse_audit.interventions.operators import SINGLE
 
 TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
     "norm-matched controls": lambda cell: cell.group == "matched",
+    "zero of sets kept": lambda cell: cell.group == "keep" and cell.operator == "zero",
+    "exclusive sets": lambda cell: cell.group == "exclusive",
     "random sets kept": lambda cell: cell.selection == "keep_random",
     "per-class sets in single layers": lambda cell: (
         cell.group == "class" and cell.layers != ALL_LAYERS
@@ -36,7 +39,6 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
     "random sets in single layers beyond five draws": lambda cell: (
         cell.group == "layer" and (cell.draw or 0) >= 5
     ),
-    "exclusive sets": lambda cell: cell.group == "exclusive",
     "single layers": lambda cell: (
         cell.group in ("layer", "class", "site_layer") and cell.layers != ALL_LAYERS
     ),
@@ -44,29 +46,65 @@ TRIMMED_FIRST: dict[str, Callable[[Cell], bool]] = {
 """Name → which cells go."""
 
 
+REDUCTIONS: tuple[str | float, ...] = (
+    *("norm-matched controls", "zero of sets kept", "exclusive sets", "random sets kept"),
+    "per-class sets in single layers",
+    2.0,
+    *("attacks on the input", "neurons moved toward a class, resampled or clamped"),
+    *("sites inside blocks", "random faults", "faults inside blocks", "all token positions"),
+    4.0,
+    "noise, scale and negate",
+    *("random sets in single layers beyond five draws", "single layers"),
+    10.0,
+)
+"""What a time budget does, in this order, until the expected time fits: leaves out a group of
+``TRIMMED_FIRST``, or allows that many times the half width that was asked for (so samples shrink
+with its square, and second phases are sized for it)."""
+
+WIDEST = 0.1
+"""Half width beyond which no budget goes."""
+
+
 class Trimmed(NamedTuple):
-    """A plan that fits its budget, as far as trimming goes."""
+    """A plan that fits its budget, as far as that goes."""
 
     plan: Plan
     left_out: tuple[str, ...]
     """Names of the groups that went, in order."""
+    precision: float
+    """Half width that estimates and samples are sized for."""
+    fits: bool = True
+    """Whether the expected time is within the budget."""
 
 
-def trim(plan: Plan, cost: Callable[[Iterable[str]], float], budget: float) -> Trimmed:
-    """Leaves groups out until ``cost`` of the remaining actions is at most ``budget`` seconds.
+def trim(
+    plan: Plan, cost: Callable[[Plan, float], float], budget: float, precision: float
+) -> Trimmed:
+    """Reduces a plan until its cost is at most ``budget`` seconds; see ``REDUCTIONS``.
 
-    Where even the last group does not suffice, the rest of the plan stands: removal curves,
+    Where even the last step does not suffice, the rest of the plan stands: removal curves,
     per-class curves, edits, margins and neurons that somebody named are never left out.
+
+    Args:
+        cost: expected seconds of a plan whose estimates are sized for a half width. Nothing else
+            decides, so the same costs give the same plan.
+        precision: half width that was asked for.
     """
     left_out: list[str] = []
-    for name, goes in TRIMMED_FIRST.items():
-        if cost(_actions(plan.cells)) <= budget:
+    now, expected = precision, cost(plan, precision)
+    for step in REDUCTIONS:
+        if expected <= budget:
             break
-        smaller = _without(plan, goes)
-        if len(smaller.cells) < len(plan.cells):
-            left_out.append(name)
-            plan = smaller
-    return Trimmed(plan, tuple(left_out))
+        if isinstance(step, str):
+            smaller, wider = _without(plan, TRIMMED_FIRST[step]), now
+        else:
+            smaller, wider = plan, max(now, min(step * precision, WIDEST))
+        if len(smaller.cells) == len(plan.cells) and wider == now:
+            continue
+        left_out += [step] if isinstance(step, str) else []
+        plan, now = smaller, wider
+        expected = cost(plan, now)
+    return Trimmed(plan, tuple(left_out), now, expected <= budget)
 
 
 def leave_out(plan: Plan, names: Iterable[str]) -> Plan:
@@ -76,14 +114,20 @@ def leave_out(plan: Plan, names: Iterable[str]) -> Plan:
     return plan
 
 
+def dispensable(cell: Cell) -> bool:
+    """Whether a cell may be left out at all: neurons that somebody named always run."""
+    return cell.group != "named"
+
+
 def _without(plan: Plan, goes: Callable[[Cell], bool]) -> Plan:
-    kept = tuple(cell for cell in plan.cells if cell.group == "named" or not goes(cell))
+    kept = tuple(cell for cell in plan.cells if not (goes(cell) and dispensable(cell)))
     actions = set(_actions(kept))
     routes, tiers = (
         {a: value for a, value in known.items() if a in actions}
         for known in (plan.routes, plan.tiers)
     )
-    return Plan(kept, routes, tiers, {a: n for a, n in plan.pools.items() if a in actions})
+    pools = {a: n for a, n in plan.pools.items() if a in actions}
+    return Plan(kept, routes, tiers, pools)
 
 
 def _actions(cells: Sequence[Cell]) -> list[str]:

@@ -83,7 +83,7 @@ def edited_cells(s: PlanInputs) -> Iterator[Cell]:
 def _pushes(operator: str) -> Callable[[PlanInputs], Iterator[Cell]]:
     def cells(s: PlanInputs) -> Iterator[Cell]:
         share = max((c for c in s.grid.columns if c < 1.0), default=1.0)
-        for target, name in enumerate(s.classes):
+        for target, name in s.own:
             ranked = ranked_columns(s, name, share)
             # Every other budget: these are to be compared with the plain push, not read alone.
             for budget in LINF_SIZES if operator == "linf" else s.grid.budgets[::2]:
@@ -99,7 +99,7 @@ def _pushes(operator: str) -> Callable[[PlanInputs], Iterator[Cell]]:
 def sparse_cells(s: PlanInputs) -> Iterator[Cell]:
     """A few weights of the target's row moved, each by the size of the head's largest weight."""
     width = s.head.weight.shape[1]
-    for target, name in enumerate(s.classes):
+    for target, name in s.own:
         for n in (n for n in SPARSITIES if n <= width):
             base = Cell("weight", "sparse", "head_weight", strength=float(n), target=name)
             best = steepest_columns(s.head, target, n)
@@ -115,7 +115,7 @@ def sparse_cells(s: PlanInputs) -> Iterator[Cell]:
 def universal_cells(s: PlanInputs) -> Iterator[Cell]:
     """The edit of the whole head that redirects most of ``fit``, within each budget."""
     every, budgets = np.arange(s.head.weight.shape[1]), sorted(b for b in s.grid.budgets if b > 0)
-    for target, name in enumerate(s.classes):
+    for target, name in s.own:
         edits = universal_path(s.head, target, every, budgets)
         for budget, edit in zip(budgets, edits, strict=True):
             base = Cell("weight", "universal", "head_weight", strength=budget, target=name)
@@ -127,7 +127,7 @@ def paper_cells(s: PlanInputs) -> Iterator[Cell]:
     if not s.grid.paper:
         return
     for setting in PAPER_PUSHES:
-        for target, name in enumerate(s.classes):
+        for target, name in s.own:
             base = Cell("weight", "paper_push", "head_weight", strength=setting.delta, target=name)
             base = replace(base, setting=f"paper {setting.setting}")
             ranked = ranked_columns(s, name, setting.share)[: setting.most]
@@ -149,7 +149,7 @@ def row_swap_cells(s: PlanInputs) -> Iterator[Cell]:
     """Rows of two classes exchanged: what was said as one is then said as the other."""
     pairs = list(permutations(range(len(s.classes)), 2))
     if len(s.classes) > FEW_CLASSES:
-        rivals = [(t, s.head.rival(t)) for t in range(len(s.classes))]
+        rivals = [(t, s.head.rival(t)) for t, _ in s.own]
         pairs = list(dict.fromkeys([*rivals, *((r, t) for t, r in rivals)]))
     for source, target in pairs:
         base = Cell("weight", "row_swap", "head_weight")
@@ -160,7 +160,7 @@ def row_swap_cells(s: PlanInputs) -> Iterator[Cell]:
 
 def row_scale_cells(s: PlanInputs) -> Iterator[Cell]:
     """One class's row multiplied; with one output only the second class has one."""
-    for target, name in list(enumerate(s.classes))[s.head.rows]:
+    for target, name in s.own[s.head.rows]:
         for factor in ROW_FACTORS:
             base = Cell("weight", "row_scale", "head_weight", strength=factor)
             # A larger row wins examples for its class, a smaller one takes them from it.

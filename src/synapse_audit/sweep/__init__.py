@@ -6,9 +6,23 @@ from synapse_audit.sweep.attention import (
     tapped,
     why_no_tap,
 )
-from synapse_audit.sweep.bfloat16 import in_bfloat16, may_be_bfloat16, multiplies_bfloat16
+from synapse_audit.sweep.bfloat16 import (
+    RELATIVE_TIME,
+    in_bfloat16,
+    may_be_bfloat16,
+    multiplies_bfloat16,
+)
 from synapse_audit.sweep.clean import CleanStates, clean_pass
-from synapse_audit.sweep.cost import Cost, Timing, estimate
+from synapse_audit.sweep.cost import (
+    FACTOR,
+    Amount,
+    Cost,
+    Timing,
+    UnitCosts,
+    estimate,
+    measure_units,
+    reckon,
+)
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.intervening import intervene
 from synapse_audit.sweep.resuming import answers_from
@@ -41,6 +55,9 @@ from synapse_audit.sweep.two_phase import sweep_two_phase
 from synapse_audit.sweep.verify import RouteCheck, kind_of, verify_routes
 
 __all__ = [
+    "FACTOR",
+    "RELATIVE_TIME",
+    "Amount",
     "Chunk",
     "CleanStates",
     "Cost",
@@ -56,6 +73,7 @@ __all__ = [
     "Tap",
     "Timing",
     "Unit",
+    "UnitCosts",
     "UnitStore",
     "Work",
     "answers_from",
@@ -71,7 +89,9 @@ __all__ = [
     "intervene",
     "kind_of",
     "may_be_bfloat16",
+    "measure_units",
     "multiplies_bfloat16",
+    "reckon",
     "run_chunk",
     "sample_size",
     "special_of",

@@ -19,6 +19,9 @@ from synapse_audit.sweep.attention import tapped
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.own_attention import own_attentions
 
+RELATIVE_TIME = 0.55
+"""Of the stream in bfloat16, float32 being 1: measured on a MiniLM (190 and 360 µs per pair)."""
+
 PROCESSOR = Path("/proc/cpuinfo")
 
 NATIVE = {"avx512_bf16", "amx_bf16", "bf16"}

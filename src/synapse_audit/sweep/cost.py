@@ -3,17 +3,19 @@
 A suffix or full cell costs in proportion to the padded tokens of a batch and to the blocks that
 run; stream and head cells in proportion to the examples. A few cells are timed on batches from
 short to long; the median of these rates is what the plan is reckoned with, so that neither one kind
-of batch nor one interruption of the machine decides.
+of batch nor one interruption of the machine decides. These :class:`UnitCosts` are measured once;
+:func:`reckon` then gives the cost of any plan without a clock.
 
-*Limits.* How many examples a two-phase estimate runs exactly is known only after its pilot: the
-cost is a range, from the fewest to all. What the machine does later is not known at all.
+*Limits.* How many examples a two-phase estimate runs exactly is known only after its pilot; until
+then typical rates of disagreement stand for it (:func:`synapse_audit.sweep.subsample.likely`), so
+the cost is meant within :data:`FACTOR`. What the machine does later is not known at all.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +30,7 @@ from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.inputs import passes
 from synapse_audit.sweep.runners import RUNNERS, stack_size
-from synapse_audit.sweep.subsample import Subsampling, pilot_cells
+from synapse_audit.sweep.subsample import Subsampling, likely, pilot_cells
 from synapse_audit.sweep.two_phase import eligible
 
 LAST_BLOCK = 0.3
@@ -36,6 +38,9 @@ LAST_BLOCK = 0.3
 
 SLOW = (SUFFIX, FULL)
 """Routes whose time grows with tokens and blocks."""
+
+FACTOR = 2.0
+"""By which the expected time may be off, either way."""
 
 SAMPLE = 4
 """Cells timed per slow route and batch; stream and head time one whole stack."""
@@ -55,18 +60,43 @@ class Timing(NamedTuple):
     """Per slow route and batch."""
     tokens: int | None = None
     """Padded tokens that a batch is cut to; None: a whole batch."""
+    clock: Callable[[], float] | None = None
+    """What tells the seconds; None: time that passes."""
+
+
+class UnitCosts(NamedTuple):
+    """What was measured: all that a plan's cost is reckoned from."""
+
+    routes: Mapping[str, float]
+    """Route → seconds per block and padded token (suffix, full), or per example (others)."""
+    first_phase: float = 0.0
+    """Seconds per action and example of the stream that two-phase estimates begin with."""
+    clean: float = 0.0
+    """Seconds of a clean pass per padded token."""
+    findings: float = 0.0
+    """Seconds that effects and findings take per distinct action."""
+
+
+class Amount(NamedTuple):
+    """What every action meets."""
+
+    examples: int
+    tokens: int
+    """Of these examples, with the padding of their batches."""
+    layers: int
+    """Of the model."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Expected seconds of a sweep."""
+    """Expected seconds of a sweep, and of the effects and findings made of it."""
 
     seconds: dict[str, float]
-    """Action → seconds on all examples by its own route."""
+    """Action → seconds on all examples that it meets, by its own route."""
     stream: dict[str, float]
-    """Action that may be estimated → seconds of the first phase on all examples."""
-    floor: float
-    """Share of the examples that every such action is run on exactly at least."""
+    """Action that may be estimated → seconds of the first phase on the same."""
+    shares: dict[str, float]
+    """The same action → share of that work which its second phase is expected to run."""
     pilot: float
     """Seconds of the pilot."""
     cells: dict[str, int]
@@ -75,34 +105,32 @@ class Cost:
     """Share of the blocks of a full pass per distinct action that do not run, all being exact."""
     clean: float = float("nan")
     """Seconds of one clean pass over the examples."""
-
-    def on_part(self, shares: Mapping[str, float]) -> Cost:
-        """The same where some actions run on a share of the examples only."""
-        seconds, stream = (
-            {a: s * shares.get(a, 1.0) for a, s in known.items()}
-            for known in (self.seconds, self.stream)
-        )
-        return replace(self, seconds=seconds, stream=stream)
+    findings: float = 0.0
+    """Seconds that effects and findings take per action."""
 
     @property
-    def most(self) -> float:
-        """Seconds if every action has to be run exactly on every example (the pilot left out)."""
-        return self.of(self.seconds)
+    def expected(self) -> float:
+        """Seconds of everything."""
+        return self.of(self.seconds) + self.pilot
 
     @property
-    def least(self) -> float:
-        """Seconds if the fewest exact examples do for every action that may be estimated."""
-        return self.least_of(self.seconds) + self.pilot
-
-    def least_of(self, actions: Iterable[str]) -> float:
-        """Fewest seconds that some actions take, the pilot left out."""
-        chosen = list(actions)
-        saved = sum(self.seconds[a] for a in chosen if a in self.stream) * (1 - self.floor)
-        return self.of(chosen) - saved
+    def work(self) -> dict[str, float]:
+        """Part of the sweep → its expected seconds."""
+        second = sum(self.seconds[a] * self.shares[a] for a in self.stream)
+        exact = sum(s for a, s in self.seconds.items() if a not in self.stream)
+        first = sum(self.stream.values())
+        parts = {"exact cells": exact, "first phase": first, "pilot": self.pilot}
+        return parts | {
+            "second phase": second,
+            "effects and findings": self.findings * len(self.seconds),
+        }
 
     def of(self, actions: Iterable[str]) -> float:
-        """Most seconds that some actions take."""
-        return sum(self.seconds[a] + self.stream.get(a, 0.0) for a in actions)
+        """Expected seconds that some actions take, the pilot left out."""
+        return sum(
+            self.seconds[a] * self.shares.get(a, 1.0) + self.stream.get(a, 0.0) + self.findings
+            for a in actions
+        )
 
 
 def estimate(
@@ -117,7 +145,28 @@ def estimate(
 ) -> Cost:
     """Times a few cells of each route on a few batches and extrapolates."""
     batches = length_batches(encoded.lengths, np.sort(rows), batch_size=batch_size)
-    estimated = [] if chosen.all_exact else [c for c in plan.actions if eligible(plan, c)]
+    padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
+    estimates = not chosen.all_exact
+    units = measure_units(
+        engine, encoded, plan, batches=batches, estimates=estimates, timing=timing
+    )
+    return reckon(plan, units, Amount(len(rows), padded, engine.classifier.n_layers), chosen)
+
+
+def measure_units(
+    engine: Engine,
+    encoded: Encoded,
+    plan: Plan,
+    *,
+    batches: Sequence[Int[np.ndarray, " _"]],
+    estimates: bool = True,
+    timing: Timing = Timing(),  # noqa: B008 (frozen)
+) -> UnitCosts:
+    """Times a few cells of each route of the plan on a few of the batches.
+
+    ``estimates``: whether the first phase of two-phase estimates too.
+    """
+    estimated = [cell for cell in plan.actions if estimates and eligible(plan, cell)]
     groups = _by_route(plan)
     trials = [Trial(route, tuple(cells)) for route, cells in groups.items()]
     trials += [Trial(STREAM, tuple(estimated), first_phase=True)] if estimated else []
@@ -125,27 +174,51 @@ def estimate(
     for clean, took in _clean_states(engine, encoded, batches, timing):
         passes_timed.append(took / clean.tokens)
         for trial in trials:
-            trial.run(engine, clean, timing.cells)
+            trial.run(engine, clean, timing)
         release_memory()
         if all(trial.known for trial in trials):
             break
-    padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
-    layers = engine.classifier.n_layers
-    seconds: dict[str, float] = {}
-    stream: dict[str, float] = {}
-    for trial in trials:
-        unit = trial.rate * (padded if trial.slow else len(rows))
-        into = stream if trial.first_phase else seconds
-        into |= {c.action: unit * _work([c], trial.route, layers) for c in trial.cells}
-    tried = sum(seconds[cell.action] for cell in pilot_cells(estimated))
+    first = [trial.rate for trial in trials if trial.first_phase]
+    return UnitCosts(
+        {trial.route: trial.rate for trial in trials if not trial.first_phase},
+        first_phase=first[0] if first else 0.0,
+        clean=float(np.median(passes_timed)) if passes_timed else float("nan"),
+    )
+
+
+def reckon(
+    plan: Plan,
+    units: UnitCosts,
+    amount: Amount,
+    chosen: Subsampling,
+    parts: Mapping[str, float] | None = None,
+) -> Cost:
+    """The cost of a plan by arithmetic alone.
+
+    Args:
+        parts: action → share of the examples that it meets, where that is not all.
+    """
+    met = parts or {}
+    seconds = {}
+    for cell in plan.actions:
+        route = plan.routes[cell.action]
+        size = amount.tokens if route in SLOW else amount.examples
+        work = _work([cell], route, amount.layers) * size * met.get(cell.action, 1.0)
+        seconds[cell.action] = units.routes[route] * work
+    estimated = [] if chosen.all_exact else [c for c in plan.actions if eligible(plan, c)]
+    one = units.first_phase * amount.examples
+    stream = {cell.action: one * met.get(cell.action, 1.0) for cell in estimated}
+    # The pilot's examples are met by everyone.
+    tried = sum(seconds[c.action] / met.get(c.action, 1.0) for c in pilot_cells(estimated))
     return Cost(
         seconds,
         stream,
-        floor=1.0 if chosen.all_exact else chosen.floor,
-        pilot=tried * chosen.pilot / max(1, len(rows)),
-        cells={route: len(cells) for route, cells in groups.items()},
-        saved=_saved(plan, layers),
-        clean=float(np.median(passes_timed)) * padded if passes_timed else float("nan"),
+        shares=likely(chosen, estimated, met),
+        pilot=tried * chosen.pilot / max(1, amount.examples),
+        cells={route: len(cells) for route, cells in _by_route(plan).items()},
+        saved=_saved(plan, amount.layers),
+        clean=units.clean * amount.tokens,
+        findings=units.findings,
     )
 
 
@@ -175,12 +248,13 @@ class Trial:
         """The median over batches."""
         return float(np.median(self.rates))
 
-    def run(self, engine: Engine, clean: CleanStates, cells: int = SAMPLE) -> None:
+    def run(self, engine: Engine, clean: CleanStates, timing: Timing) -> None:
         """Times some cells on a batch, unless enough time was spent on others."""
         if self.known:
             return
-        sample = _spread(self.cells, cells if self.slow else stack_size(self.route, clean))
-        took = _time(engine, clean, self.route, sample)
+        count = timing.cells if self.slow else stack_size(self.route, clean)
+        sample = _spread(self.cells, count)
+        took = _time(engine, clean, self.route, sample, timing.clock or time.perf_counter)
         size = clean.tokens if self.slow else len(clean.examples)
         self.rates.append(took / size / _work(sample, self.route, engine.classifier.n_layers))
         self.spent += took
@@ -201,9 +275,10 @@ def _clean_states(
         rows = batches[i]
         if timing.tokens is not None:
             rows = rows[: max(1, timing.tokens // max(1, int(encoded.lengths[rows].max())))]
-        batch, start = engine.classifier.collate(encoded, rows), time.perf_counter()
+        clock = timing.clock or time.perf_counter
+        batch, start = engine.classifier.collate(encoded, rows), clock()
         states = clean_pass(engine.classifier, batch, rows, engine.tap)
-        yield states, time.perf_counter() - start
+        yield states, clock() - start
 
 
 def blocks(cell: Cell, route: str, n_layers: int) -> float:
@@ -225,15 +300,21 @@ def _work(cells: Sequence[Cell], route: str, n_layers: int) -> float:
     return float(len(cells))
 
 
-def _time(engine: Engine, clean: CleanStates, route: str, cells: Sequence[Cell]) -> float:
+def _time(
+    engine: Engine,
+    clean: CleanStates,
+    route: str,
+    cells: Sequence[Cell],
+    clock: Callable[[], float],
+) -> float:
     groups: dict[str, list[Cell]] = {}
     for cell in cells:
         groups.setdefault(cell.site, []).append(cell)
     RUNNERS[route](engine, clean, cells[:1]).cpu()  # waits for an accelerator, as below
-    start = time.perf_counter()
+    start = clock()
     for same_site in groups.values():
         RUNNERS[route](engine, clean, same_site).cpu()
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def _by_route(plan: Plan) -> dict[str, list[Cell]]:

@@ -88,6 +88,7 @@ def draw(
     # (cells, strata) → (cells, strata · bands): doubt decides the rate, length only the cost.
     rates = np.repeat(rates, len(chosen.costs), axis=1)
     pooled = [chosen.pools.get(cell.action) for cell in cells]
+    alone = np.array([cell.action in chosen.alone for cell in cells])
     design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
     partial, disagreement, error = [], [], []
     for part in parts or (Part(list(cells), slice(0, len(cells))),):
@@ -99,7 +100,8 @@ def draw(
             places = met.places(strata_of(stream.margin[np.ix_(mine, columns)], edges))
             sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
             sets = [pooled[i] for i in mine]
-            shares, expected = met.shares(sizes, rates[mine], sets), sizes * rates[mine]
+            shares = met.shares(sizes, rates[mine], sets, alone[mine])
+            expected = sizes * rates[mine]
             weight = met.design_weight(shares, places, sets)
             design_weight[np.ix_(mine, columns)] = weight
             partial.append((weight != 1).any(axis=1))

@@ -27,27 +27,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 from synapse_audit.artifacts import ALL_LAYERS, Cell, Pooled
 from synapse_audit.statistics import Z_975
 
-PILOT = 50
-"""Least number of examples of the pilot; with as few in all, everything is exact."""
+FEW = 50
+"""Examples with which everything is exact."""
 
-PILOT_SHARE = 0.05
+PILOT, PILOT_SHARE = 30, 0.05
+"""Examples of the pilot: so many at least, and that share of all."""
 
-PILOT_CELLS = 8
+PILOT_CELLS = 4
 """Most cells of each kind that the pilot runs."""
 
-PILOT_PART = 4
+PILOT_PART = 8
 """It runs one cell in so many of a small kind, and at least one."""
 
-LEAST_SAMPLE = 30
-"""Examples that every cell is run on exactly at least, on average, wherever the stream is sure."""
+LEAST_SAMPLE, LEAST_SHARE = 30, 0.05
+"""Examples that every cell is run on exactly at least, on average, wherever the stream is sure: so
+many, or that share of all where it is less. What other examples leave open grows likewise."""
 
-LEAST_OF_POOL = 8
-"""The same for each of several random sets whose mean is reported."""
+LEAST_FEW = 8
+"""No fewer than these, even of each of several random sets whose mean is reported."""
+
+MEANT_ON = 1000
+"""Examples on which the precision is meant. On fewer the second phase may add more, as 1/√n, so
+that it remains the same part of what the examples leave open."""
 
 MOST = 0.8
 """Share of the examples beyond which a cell is run on all of them."""
@@ -62,6 +68,15 @@ STRATA = len(EDGES) + 1
 
 BANDS = (0.5, 1.0, 2.0, 4.0)
 """Between the bands of cost: lengths relative to the mean length."""
+
+TYPICAL_SIZES = (0.015, 0.01, 0.025, 0.045, 0.105, 0.3, 0.5)
+"""Share of the pairs in each stratum, on MiniLM classifiers of http requests and of emotions."""
+
+TYPICAL_RATES = (0.25, 0.18, 0.09, 0.075, 0.04, 0.02, 0.004)
+"""How often the routes disagree there when neurons are zeroed: the mean of both."""
+
+KEEPING, KEPT = "mean", 0.02
+"""Operator that keeps the operating point, and how often they disagree then, relative to that."""
 
 DENSITIES = np.geomspace(0.05, 2000.0, 80)
 """Tried for the factor of proportion between a stratum's share and the root of its rate."""
@@ -78,12 +93,15 @@ class Subsampling:
     pilot: int
     """Examples of the pilot."""
     precision: float
+    """Half width of accuracy that the second phase may add."""
     band: Int[np.ndarray, " evaluate"]
     """Band of cost of each example."""
     costs: Float[np.ndarray, " bands"]
     """What running an example of each band costs, relative to the mean."""
     pools: Mapping[str, Pooled] = field(default_factory=dict)
     """Actions of random sets of which only a mean is reported."""
+    alone: frozenset[str] = frozenset()
+    """Actions whose exact examples are read by themselves: ``LEAST_SAMPLE`` whatever the data."""
 
     def take(self, at: Int[np.ndarray, " some"]) -> Subsampling:
         """The same for some of the examples, the pilot's among them."""
@@ -101,8 +119,22 @@ class Subsampling:
 
     @property
     def floor(self) -> float:
-        """Smallest share of an example of mean cost."""
-        return min(1.0, LEAST_SAMPLE / max(1, len(self.rows)))
+        """Smallest share of an example of mean cost, where nothing is read alone or as a mean."""
+        total = max(1, len(self.rows))
+        return float(np.clip(LEAST_SHARE, min(1.0, LEAST_FEW / total), LEAST_SAMPLE / total))
+
+    def floors(
+        self, pooled: Sequence[Pooled | None], alone: Bool[np.ndarray, " cells"]
+    ) -> Float[np.ndarray, " cells"]:
+        """Smallest share of an example of mean cost, of each cell.
+
+        √B times smaller for each of B sets that are looked at together, ``LEAST_FEW`` examples at
+        least; ``LEAST_SAMPLE`` examples where a cell's are read alone.
+        """
+        total = max(1, len(self.rows))
+        sets = np.array([1.0 if one is None else one.size for one in pooled])
+        found = np.maximum(self.floor / np.sqrt(sets), min(self.floor, LEAST_FEW / total))
+        return np.where(alone, min(1.0, LEAST_SAMPLE / total), found)
 
     def places(
         self, strata: Int[np.ndarray, "cells evaluate"]
@@ -112,23 +144,23 @@ class Subsampling:
 
     def shares(
         self,
-        sizes: Int[np.ndarray, "cells places"],
+        sizes: Num[np.ndarray, "cells places"],
         rates: Float[np.ndarray, "cells places"],
         pooled: Sequence[Pooled | None] | None = None,
+        alone: Bool[np.ndarray, " cells"] | None = None,
     ) -> Float[np.ndarray, "cells places"]:
         """How densely each place is sampled, up to 1.
 
-        In proportion to √(rate / cost), but to ``floor`` / √cost at least, and no denser than it
-        takes for a second-phase half width of z √(Σ size · rate · (1/share − 1)) / N below the
-        precision.
+        In proportion to √(rate / cost), but to the cell's floor / √cost at least, and no denser
+        than it takes for a second-phase half width of z √(Σ size · rate · (1/share − 1)) / N below
+        the precision.
 
         Args:
             sizes: examples of each place, as :meth:`places` counts them; N in all.
             rates: share of them on which the routes are expected to disagree.
             pooled: of each cell, where the mean of B sets is to be that precise instead. It has 1/B
-                of the variance of one, so each may have B times as much; and unless it is read
-                alone as well, its share may be √B times smaller where the stream is sure,
-                ``LEAST_OF_POOL`` examples at least, since B sets are looked at.
+                of the variance of one, so each may have B times as much.
+            alone: of each cell, whether its exact examples are read by themselves.
         """
         # Variance of the second phase, N² times: Σ_places n · rate · (1/share − 1), since a pair in
         # which the routes disagree counts 1/share times with chance share. It is minimal for a
@@ -137,11 +169,9 @@ class Subsampling:
         total = max(1, len(self.rows))
         sets = pooled or [None] * len(rates)
         many = np.array([1.0 if one is None else one.size for one in sets])
-        thinned = np.array([1.0 if one is None or one.alone else one.size for one in sets])
         allowed = many * (self.precision * total / Z_975) ** 2
         costs = np.tile(self.costs, rates.shape[1] // len(self.costs))
-        floor = self.floor / np.sqrt(thinned)
-        floor = np.maximum(floor, min(self.floor, LEAST_OF_POOL / total))
+        floor = self.floors(sets, np.zeros(len(rates), bool) if alone is None else alone)
         least = np.minimum(1.0, floor[:, None] / np.sqrt(costs))
         found, open_ = np.ones(rates.shape), np.ones(len(rates), dtype=bool)
         for density in DENSITIES:
@@ -188,6 +218,8 @@ def subsampling(
     Args:
         rows: ascending.
         labels: of these rows.
+        precision: half width that the second phase may add to accuracy on ``MEANT_ON`` examples or
+            more.
         lengths: of these rows, to which their cost is in proportion; all cost the same where None.
     """
     generator = np.random.default_rng(np.random.SeedSequence([seed, 2]))
@@ -198,11 +230,12 @@ def subsampling(
         # sampling), so that a share of a class is that share of its members to within one.
         place = generator.permutation(len(members)) + generator.random()
         numbers[members] = place / len(members)
-    pilot = min(len(rows), max(PILOT, round(PILOT_SHARE * len(rows))))
+    pilot = max(PILOT, round(PILOT_SHARE * len(rows))) if len(rows) > FEW else len(rows)
     relative = np.ones(len(rows)) if lengths is None else lengths / max(1.0, lengths.mean())
     filled, band = np.unique(np.searchsorted(BANDS, relative), return_inverse=True)
     costs = np.array([relative[band == i].mean() for i in range(len(filled))])
-    return Subsampling(rows, numbers, pilot, precision, band.astype(np.int8), costs)
+    allowed = precision * max(1.0, float(np.sqrt(MEANT_ON / max(1, len(rows)))))
+    return Subsampling(rows, numbers, pilot, allowed, band.astype(np.int8), costs)
 
 
 def edges_of(margins: Float[np.ndarray, "cells examples"]) -> Float[np.ndarray, " edges"]:
@@ -246,6 +279,42 @@ def pilot_cells(cells: Sequence[Cell]) -> tuple[Cell, ...]:
         places = np.linspace(0, len(members) - 1, some + 2)[1:-1]
         found += [members[i] for i in np.unique(places.astype(int))]
     return tuple(found)
+
+
+def likely(
+    chosen: Subsampling, cells: Sequence[Cell], met: Mapping[str, float]
+) -> dict[str, float]:
+    """Action → share of its work that the second phase will run, as far as can be said beforehand.
+
+    By the real rule, with strata and rates as on three real classifiers; cells of an operator that
+    keeps the operating point (mean) disagree hardly ever.
+
+    Args:
+        met: action → share of the examples that it meets, where that is not all.
+    """
+    known: dict[tuple[object, ...], float] = {}
+    found = {}
+    for cell in cells:
+        pooled, alone = chosen.pools.get(cell.action), cell.action in chosen.alone
+        n = max(1, round(met.get(cell.action, 1.0) * len(chosen.rows)))
+        size = None if pooled is None else pooled.size
+        key = (cell.operator == KEEPING, size, alone, n)
+        if key not in known:
+            rates = np.array(TYPICAL_RATES) * (KEPT if cell.operator == KEEPING else 1.0)
+            known[key] = _likely(replace(chosen, rows=chosen.rows[:n]), rates, pooled, alone)
+        found[cell.action] = known[key]
+    return found
+
+
+def _likely(
+    chosen: Subsampling, rates: Float[np.ndarray, " strata"], pooled: Pooled | None, alone: bool
+) -> float:
+    """Expected cost of the second phase over that of running everything."""
+    bands = len(chosen.costs)
+    sizes = np.repeat(np.array(TYPICAL_SIZES), bands)[None] * len(chosen.rows) / bands
+    shares = chosen.shares(sizes, np.repeat(rates, bands)[None], [pooled], np.array([alone]))
+    each = np.tile(chosen.costs, len(rates))
+    return float((sizes * shares)[0] @ each / (sizes[0] @ each))
 
 
 def stratum_rates(

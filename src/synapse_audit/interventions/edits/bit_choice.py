@@ -73,6 +73,8 @@ class Attacked:
     """Clean predictions of the same examples."""
     answer_from: Callable[[int | None], Tensor] | None = None
     """Block whose weights are changed → logits of the batch; None = the whole model runs."""
+    targets: Sequence[tuple[int, str]] | None = None
+    """Output and name of the classes that a search aims at; None = all."""
 
 
 def choose_flips(
@@ -91,7 +93,8 @@ def choose_flips(
             yield ChosenFlips("top", format, kind, part.name, part.layer, None, flips)
         yield _searched(victim, objective, part, format, max(counts))
     if part.name == HEAD:
-        for index, name in enumerate(attacked.classifier.classes):
+        every = tuple(enumerate(attacked.classifier.classes))
+        for index, name in every if attacked.targets is None else attacked.targets:
             aimed = _victim(attacked, part, away_from=index)
             yield _searched(aimed, Toward(index), part, formats[0], max(counts), name)
 

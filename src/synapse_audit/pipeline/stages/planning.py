@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
 from synapse_audit.artifacts import Cell, Plan
-from synapse_audit.config import AuditConfig
 from synapse_audit.errors import ModelError
 from synapse_audit.model.activations import Extraction
 from synapse_audit.pipeline.stages.directions import direction_inputs
 from synapse_audit.pipeline.stages.named_neurons import named_neuron_inputs
+from synapse_audit.pipeline.stages.pricing import Priced, Pricing
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, context_of
 from synapse_audit.pipeline.stages.sites import site_sources, swept_sites
 from synapse_audit.pipeline.stages.weights import with_weights
 from synapse_audit.plan import (
-    EXACT_ONLY,
     FULL,
     HEAD,
-    STREAM,
-    SUFFIX,
     PlanInputs,
     build_cells,
     leave_out,
-    pools,
-    trim,
 )
 from synapse_audit.sweep import (
     Cost,
@@ -37,14 +31,8 @@ from synapse_audit.sweep import (
     RouteCheck,
     Sampled,
     Subsampling,
-    Timing,
     available_routes,
-    draw_blocks,
-    draw_sample,
-    estimate,
     kind_of,
-    sample_size,
-    subsampling,
     verify_routes,
 )
 
@@ -62,6 +50,10 @@ class Prepared:
     """What the time budget left out."""
     sampled: tuple[Sampled, ...] = ()
     """Actions that run on a sample of the examples."""
+    precision: float = float("nan")
+    """Half width that estimates and samples are sized for; a time budget may have widened it."""
+    others: tuple[str, ...] = ()
+    """Classes without experiments of their own."""
 
 
 def sources(run: Run, subject: Subject, found: Extraction, learned: ScoredNeurons) -> PlanInputs:
@@ -80,6 +72,7 @@ def sources(run: Run, subject: Subject, found: Extraction, learned: ScoredNeuron
         **swept_sites(sites, subject.classifier.heads)._asdict(),
         directions=direction_inputs(run, subject, found.activations, learned.probes),
         given=named_neuron_inputs(run, found),
+        benign=run.config.benign,
     )
     return with_weights(run, subject, found, source)
 
@@ -101,50 +94,47 @@ def prepare(
     with run.progress.stage("checking routes", 1) as advance:
         plan, checks = _checked(engine, subject, build_cells(source))
         advance(1)
-    priced = price(run.config, subject, engine, plan, logits=logits)
-    plan, left_out = _trimmed(run, priced.plan, priced.cost)
-    run.folder.update_manifest(routes=_route_facts(checks))
-    return Prepared(plan, tuple(checks), priced.cost, priced.chosen, left_out, priced.sampled)
-
-
-class Priced(NamedTuple):
-    """A plan, on whom its cells run, and what that costs."""
-
-    plan: Plan
-    chosen: Subsampling
-    sampled: tuple[Sampled, ...]
-    cost: Cost
-
-
-def price(
-    config: AuditConfig,
-    subject: Subject,
-    engine: Engine,
-    plan: Plan,
-    *,
-    logits: Float[np.ndarray, "examples classes"],
-    timing: Timing = Timing(),  # noqa: B008 (frozen)
-) -> Priced:
-    """Pools random controls, chooses who is run exactly, draws samples, and times the plan."""
-    rows = subject.evaluated
-    if config.grid.pooled_controls and not config.exact:
-        estimated = [cell for cell in plan.cells if plan.routes[cell.action] == SUFFIX]
-        plan = replace(plan, pools=pools(estimated, plan.tiers))
-    chosen = _subsampling(config, plan, subject)
-    cost = estimate(
-        engine,
-        subject.encoded,
-        plan,
-        rows=rows,
-        chosen=chosen,
-        batch_size=config.batch_size,
-        timing=timing,
+    pricing = Pricing.of(run.config, subject, engine, plan, logits=logits)
+    priced, left_out, precision = _reduced(run, plan, pricing)
+    run.folder.update_manifest(
+        routes=_route_facts(checks),
+        other_classes=list(source.others),
+        second_phase_half_width=priced.chosen.precision,
     )
-    sampled = (
-        *draw_blocks(chosen, subject.data.labels[rows], logits[rows]),
-        *_sampled(config, plan, subject, chosen, logits),
+    return Prepared(
+        priced.plan,
+        tuple(checks),
+        priced.cost,
+        priced.chosen,
+        left_out,
+        priced.sampled,
+        precision=precision,
+        others=source.others,
     )
-    return Priced(plan, chosen, sampled, cost.on_part(_shares(sampled, subject)))
+
+
+def _reduced(run: Run, plan: Plan, pricing: Pricing) -> tuple[Priced, tuple[str, ...], float]:
+    """What the budget leaves, what it left out, and the half width that it sizes estimates for.
+
+    A resumed run does what it did at first, whatever the clock.
+    """
+    config, known = run.config, run.folder.manifest.get("left_out")
+    if known is not None:
+        precision = run.folder.manifest.get("precision", config.precision)
+        return pricing.at(leave_out(plan, known), precision), tuple(known), precision
+    priced, trimmed = pricing.within(plan, config.time_budget)
+    if not trimmed.fits and config.time_budget is not None:
+        run.warn([_beyond(config.time_budget, priced.cost.expected)])
+    run.folder.update_manifest(precision=trimmed.precision)
+    return priced, trimmed.left_out, trimmed.precision
+
+
+def _beyond(budget: float, expected: float) -> str:
+    return (
+        f"time budget of {budget:,.0f} s given; what is never left out takes about {expected:,.0f} "
+        "s on this machine, within a factor of 2: expect that, give fewer rows (--max-examples) or "
+        "a smaller preset"
+    )
 
 
 def _checked(
@@ -183,77 +173,6 @@ def _with_hooks(plan: Plan, checks: Sequence[RouteCheck]) -> Plan:
         if (plan.routes[cell.action], kind_of(cell)) in bad
     }
     return plan.rerouted({**plan.routes, **moved})
-
-
-def _trimmed(run: Run, plan: Plan, cost: Cost) -> tuple[Plan, tuple[str, ...]]:
-    """What the budget leaves; a resumed run leaves out what it did at first, whatever the clock."""
-    known = run.folder.manifest.get("left_out")
-    if known is not None:
-        return leave_out(plan, known), tuple(known)
-    if run.config.time_budget is None:
-        return plan, ()
-    trimmed = trim(plan, cost.of, run.config.time_budget)
-    least = cost.least_of(cell.action for cell in trimmed.plan.actions)
-    if least > run.config.time_budget:
-        run.warn([_beyond(run.config.time_budget, least)])
-    return trimmed
-
-
-def _beyond(budget: float, least: float) -> str:
-    return (
-        f"time budget of {budget:,.0f} s given; what is never left out takes {least:,.0f} s at "
-        "least on this machine: expect that, give fewer rows (--max-examples) or a smaller preset"
-    )
-
-
-def _subsampling(config: AuditConfig, plan: Plan, subject: Subject) -> Subsampling:
-    rows = subject.evaluated
-    chosen = subsampling(
-        rows,
-        subject.data.labels[rows],
-        lengths=subject.encoded.lengths[rows],
-        precision=config.precision,
-        seed=config.seed,
-    )
-    if config.exact or STREAM not in set(plan.routes.values()):
-        return replace(chosen, pilot=len(rows))
-    return replace(chosen, pools=plan.pools)
-
-
-def _sampled(
-    config: AuditConfig,
-    plan: Plan,
-    subject: Subject,
-    chosen: Subsampling,
-    logits: Float[np.ndarray, "examples classes"],
-) -> tuple[Sampled, ...]:
-    """The samples of the cells that only exact passes can answer; the costliest have their own."""
-    if config.exact:
-        return ()
-    rows, grid = subject.evaluated, config.grid
-    costly = [c for c in plan.actions if plan.tiers[c.action] == EXACT_ONLY]
-    iterated = frozenset(cell.action for cell in costly if cell.steps is not None)
-    others = frozenset(cell.action for cell in costly) - iterated
-    found = []
-    for actions, size in ((others, grid.exact_only_examples), (iterated, grid.iterated_examples)):
-        if size is None or not actions:
-            continue
-        sample = draw_sample(
-            rows,
-            subject.data.labels[rows],
-            logits[rows],
-            numbers=chosen.numbers,
-            size=sample_size(size, config.precision),
-        )
-        found += [Sampled(sample, actions)] if sample is not None else []
-    return tuple(found)
-
-
-def _shares(sampled: Sequence[Sampled], subject: Subject) -> dict[str, float]:
-    """Action → share of the tokens of all evaluated examples that its sample has."""
-    lengths = subject.encoded.lengths
-    total = max(1, int(lengths[subject.evaluated].sum()))
-    return {a: lengths[one.sample.rows].sum() / total for one in sampled for a in one.actions}
 
 
 def _bad_head(checks: Sequence[RouteCheck]) -> ModelError:

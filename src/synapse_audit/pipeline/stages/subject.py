@@ -25,7 +25,7 @@ from synapse_audit.pipeline.stages.run import Subject
 from synapse_audit.pipeline.stages.several import for_several
 from synapse_audit.pipeline.stages.tokenizer_check import check_tokenizer
 from synapse_audit.pipeline.stages.windows import by_window
-from synapse_audit.plan import check_classes
+from synapse_audit.plan import TRIMMED_FIRST, check_classes
 from synapse_audit.plan.inputs import BUILDERS
 from synapse_audit.plan.weights import WEIGHT_CELLS
 from synapse_audit.rankings import RANKINGS
@@ -48,6 +48,7 @@ def check_names(config: AuditConfig) -> None:
         ("edit", config.grid.edits, WEIGHT_CELLS),
         ("attack", config.grid.attacks, BUILDERS),
         ("bit format", config.grid.bit_formats, FORMATS),
+        ("experiments to leave out", config.grid.without, TRIMMED_FIRST),
     ):
         unknown = [name for name in names if name not in table]
         if unknown:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import Outcomes, Plan
 from synapse_audit.pipeline.stages.planning import Prepared
+from synapse_audit.pipeline.stages.pricing import first_phase_in_bfloat16
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.store import AuditResult, RunFolder
 from synapse_audit.sweep import (
@@ -17,8 +18,6 @@ from synapse_audit.sweep import (
     Execute,
     blank,
     in_bfloat16,
-    may_be_bfloat16,
-    multiplies_bfloat16,
     sweep,
     sweep_two_phase,
 )
@@ -94,8 +93,7 @@ def _sweep(
 @contextmanager
 def _first_phase(run: Run, engine: Engine, prepared: Prepared) -> Iterator[Engine]:
     """The engine of the first phase, in the number format that the manifest then names."""
-    wanted = run.config.grid.first_phase == "bfloat16" and not prepared.chosen.all_exact
-    if wanted and may_be_bfloat16(engine) and multiplies_bfloat16():
+    if not prepared.chosen.all_exact and first_phase_in_bfloat16(run.config, engine):
         run.folder.update_manifest(first_phase="bfloat16")
         with in_bfloat16(engine) as cheap:
             yield cheap

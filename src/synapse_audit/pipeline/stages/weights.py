@@ -48,7 +48,7 @@ def with_weights(run: Run, subject: Subject, found: Extraction, source: PlanInpu
         return replace(source, parts=parts)
     # Kept, because gradients may differ in the last digit when an interrupted run goes on.
     if not run.has("flips.parquet"):
-        attacked = _attacked(run, subject, found)
+        attacked = replace(_attacked(run, subject, found), targets=source.own)
         run.folder.write_table("flips", _table(_choose(run, attacked, parts)))
     return replace(source, parts=parts, flips=_read(run.folder.read_table("flips")))
 

@@ -135,7 +135,8 @@ def _answer(result: Result) -> tuple[str, ...]:
     )
     read = (*_rows(result), *_cut(result), *_indistinguishable(result), *_warnings(result))
     read = (*read, *_absent(result))
-    return made, *read, _routes(result), *_estimated(result), *_pooled(result), *_sampled(result)
+    run = (*_estimated(result), *_pooled(result), *_sampled(result), *_grouped(result))
+    return made, *read, _routes(result), *run
 
 
 def _warnings(result: Result) -> tuple[str, ...]:
@@ -240,7 +241,7 @@ def _estimated(result: Result) -> tuple[str, ...]:
     cells = cells[cells["route"] == "two-phase"]
     if not len(cells):
         return ()
-    precision = prose.as_float(saved.dig(result.manifest, "config", "precision"))
+    precision = prose.as_float(saved.dig(result.manifest, "second_phase_half_width"))
     target = (
         f", drawn so as to add at most {prose.number(precision)} to the half width of the "
         "interval of accuracy"
@@ -252,6 +253,19 @@ def _estimated(result: Result) -> tuple[str, ...]:
         f"{prose.whole(len(cells))} of {prose.whole(len(result.effects))} cells are two-phase "
         f"estimates: the pooled row alone was run{coarse} on all {_median(cells['n'])} "
         f"examples, the exact route on a median of {_median(cells['n_exact'])} of them{target}.",
+    )
+
+
+def _grouped(result: Result) -> tuple[str, ...]:
+    """That of many classes some have no experiments of their own."""
+    others = saved.dig(result.manifest, "other_classes") or ()
+    if not others:
+        return ()
+    return (
+        f"Of {prose.whole(len(saved.classes(result)))} classes, {prose.whole(len(others))} have no "
+        f"experiments of their own (neurons ranked for them, edits toward them): "
+        f"{prose.some([prose.plain(name) for name in others])}. What the other experiments do to "
+        "them is measured all the same; targets are the others only.",
     )
 
 

@@ -1,0 +1,163 @@
+"""What a plan costs at any precision, on whom its cells run, and what fits a budget.
+
+Unit costs are measured once; all else is arithmetic, so the same unit costs give the same plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from synapse_audit.artifacts import Plan
+from synapse_audit.config import AuditConfig
+from synapse_audit.model.activations import length_batches
+from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
+from synapse_audit.pipeline.stages.run import Subject
+from synapse_audit.plan import EXACT_ONLY, STREAM, SUFFIX, Trimmed, pools, read_alone, trim
+from synapse_audit.sweep import (
+    RELATIVE_TIME,
+    Amount,
+    Cost,
+    Engine,
+    Sampled,
+    Subsampling,
+    Timing,
+    UnitCosts,
+    draw_blocks,
+    draw_sample,
+    may_be_bfloat16,
+    measure_units,
+    multiplies_bfloat16,
+    reckon,
+    sample_size,
+    subsampling,
+)
+
+
+class Priced(NamedTuple):
+    """A plan, on whom its cells run, and what that costs."""
+
+    plan: Plan
+    chosen: Subsampling
+    sampled: tuple[Sampled, ...]
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """Everything that decides what a plan of this audit costs."""
+
+    config: AuditConfig
+    subject: Subject
+    logits: Float[np.ndarray, "examples classes"]
+    """Of the untouched model."""
+    amount: Amount
+    units: UnitCosts
+
+    @classmethod
+    def of(
+        cls,
+        config: AuditConfig,
+        subject: Subject,
+        engine: Engine,
+        plan: Plan,
+        *,
+        logits: Float[np.ndarray, "examples classes"],
+        timing: Timing = Timing(),  # noqa: B008 (frozen)
+    ) -> Pricing:
+        """Measures the unit costs of a plan."""
+        encoded, rows = subject.encoded, np.sort(subject.evaluated)
+        batches = length_batches(encoded.lengths, rows, batch_size=config.batch_size)
+        padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
+        estimates = not config.exact and STREAM in plan.routes.values()
+        units = measure_units(
+            engine, encoded, plan, batches=batches, estimates=estimates, timing=timing
+        )
+        if first_phase_in_bfloat16(config, engine):
+            units = units._replace(first_phase=RELATIVE_TIME * units.first_phase)
+        findings = seconds_per_action(
+            subject.data.labels[rows],
+            subject.data.strata,
+            resamples=config.resamples,
+            benign=config.benign is not None,
+        )
+        units = units._replace(findings=findings)
+        amount = Amount(len(rows), padded, engine.classifier.n_layers)
+        return cls(config, subject, logits, amount, units)
+
+    def at(self, plan: Plan, precision: float) -> Priced:
+        """Pools random controls, chooses who is run exactly, draws samples, adds up the cost."""
+        rows, grid = self.subject.evaluated, self.config.grid
+        if grid.pooled_controls and not self.config.exact:
+            estimated = [cell for cell in plan.cells if plan.routes[cell.action] == SUFFIX]
+            plan = replace(plan, pools=pools(estimated, plan.tiers))
+        chosen = self._subsampling(plan, precision)
+        sampled = (
+            *draw_blocks(chosen, self.subject.data.labels[rows], self.logits[rows]),
+            *self._sampled(plan, chosen, precision),
+        )
+        cost = reckon(plan, self.units, self.amount, chosen, _shares(sampled, self.subject))
+        return Priced(plan, chosen, sampled, cost)
+
+    def within(self, plan: Plan, budget: float | None) -> tuple[Priced, Trimmed]:
+        """The plan reduced to a budget in seconds; whole where there is none."""
+        asked = self.config.precision
+        trimmed = Trimmed(plan, (), asked)
+        if budget is not None:
+            trimmed = trim(plan, lambda p, w: self.at(p, w).cost.expected, budget, asked)
+        return self.at(trimmed.plan, trimmed.precision), trimmed
+
+    def _subsampling(self, plan: Plan, precision: float) -> Subsampling:
+        rows = self.subject.evaluated
+        chosen = subsampling(
+            rows,
+            self.subject.data.labels[rows],
+            lengths=self.subject.encoded.lengths[rows],
+            precision=precision,
+            seed=self.config.seed,
+        )
+        if self.config.exact or STREAM not in set(plan.routes.values()):
+            return replace(chosen, pilot=len(rows))
+        alone = read_alone(plan.cells, drawn=self.config.grid.tests)
+        return replace(chosen, pools=plan.pools, alone=alone)
+
+    def _sampled(self, plan: Plan, chosen: Subsampling, precision: float) -> tuple[Sampled, ...]:
+        """The samples of the cells that only exact passes can answer; the costliest have their
+        own."""
+        if self.config.exact:
+            return ()
+        rows, grid = self.subject.evaluated, self.config.grid
+        costly = [c for c in plan.actions if plan.tiers[c.action] == EXACT_ONLY]
+        iterated = frozenset(cell.action for cell in costly if cell.steps is not None)
+        others = frozenset(cell.action for cell in costly) - iterated
+        found = []
+        sizes = (grid.exact_only_examples, grid.iterated_examples)
+        for actions, size in zip((others, iterated), sizes, strict=True):
+            if size is None or not actions:
+                continue
+            sample = draw_sample(
+                rows,
+                self.subject.data.labels[rows],
+                self.logits[rows],
+                numbers=chosen.numbers,
+                size=sample_size(size, precision),
+            )
+            found += [Sampled(sample, actions)] if sample is not None else []
+        return tuple(found)
+
+
+def first_phase_in_bfloat16(config: AuditConfig, engine: Engine) -> bool:
+    """Whether two-phase estimates begin in bfloat16, as far as model and processor decide it."""
+    wanted = config.grid.first_phase == "bfloat16"
+    return wanted and may_be_bfloat16(engine) and multiplies_bfloat16()
+
+
+def _shares(sampled: Sequence[Sampled], subject: Subject) -> dict[str, float]:
+    """Action → share of the tokens of all evaluated examples that its sample has."""
+    lengths = subject.encoded.lengths
+    total = max(1, int(lengths[subject.evaluated].sum()))
+    return {a: lengths[one.sample.rows].sum() / total for one in sampled for a in one.actions}
