@@ -60,21 +60,17 @@ class Grid(BaseModel):
     position_fractions: tuple[float, ...] = ()
     """For the same rewrite at every token position (mean)."""
     class_fractions: tuple[float, ...] | None = None
-    """For per-class sets over all layers, some of ``fractions`` (mean and zero); None = all where a
-    curve of them is tested or printed, else the one nearest to a half, at which classes are
-    compared."""
+    """For per-class sets over all layers; None = all where read, else the one nearest to .5."""
     class_layer_fractions: tuple[float, ...] = ()
     """For per-class sets in each layer alone (mean)."""
     most_classes: PositiveInt | None = 20
-    """Classes that have experiments of their own (sets ranked for them, edits toward them), at
-    most: those with most evaluated examples, and the benign one; None = all."""
+    """Classes ranked for and aimed at, at most: those with most evaluated examples; None = all."""
     without: tuple[str, ...] = ()
-    """Experiments that are not run: names of ``TRIMMED_FIRST``, which a time budget leaves out."""
+    """Experiments that are not run: names of ``TRIMMED_FIRST``."""
     draws: int = Field(ge=2)
     """Random controls per curve."""
     other_draws: PositiveInt | None = None
-    """The same where no test rests on them (norm-matched controls, random sets kept, operators
-    besides mean and zero, zero in single layers); None = as many as ``draws``."""
+    """The same where no test rests on them; None = as many as ``draws``."""
     pooled_controls: bool = False
     """Whether the random sets of comparators (all but mean over all layers) are to be precise as a
     mean over draws, instead of each."""
@@ -186,8 +182,8 @@ PRESETS: dict[str, Grid] = {
         class_layer_fractions=(0.1, 0.5),
         draws=20,
         other_draws=8,
-        without=("exclusive sets",),
         pooled_controls=True,
+        without=("exclusive sets",),
         exact_only_examples=250,
         iterated_examples=100,
         first_phase="bfloat16",
@@ -206,8 +202,7 @@ PRESETS: dict[str, Grid] = {
         directions=("mean_difference", "probe", "leace"),
         token_means=True,
         other_operators=(
-            *("noise", "scale", "negate", "resample", "clamp"),
-            *("class_mean", "translate", "patch"),
+            *("noise", "scale", "negate", "resample", "clamp", "class_mean", "translate", "patch"),
         ),
     ),
     "paper": Grid(
