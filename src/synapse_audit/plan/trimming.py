@@ -51,6 +51,7 @@ REDUCTIONS: tuple[str | float, ...] = (
     "per-class sets in single layers",
     2.0,
     *("attacks on the input", "neurons moved toward a class, resampled or clamped"),
+    *("directions", "attention heads"),
     *("sites inside blocks", "random faults", "faults inside blocks", "all token positions"),
     4.0,
     "noise, scale and negate",
