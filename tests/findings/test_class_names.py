@@ -68,6 +68,7 @@ def renamed(s: PlanInputs, names: Sequence[str]) -> PlanInputs:
         statistics=layers,
         sites={n: replace(site, ranking=rank(site.ranking)) for n, site in s.sites.items()},
         column_scores={to[c]: found for c, found in s.column_scores.items()},
+        attention=replace(s.attention, ranking=rank(s.attention.ranking)),
     )
 
 

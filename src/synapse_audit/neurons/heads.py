@@ -18,7 +18,7 @@ from synapse_audit.neurons.sets import NeuronSet, Scores
 def score_heads(scores: Scores, heads: int) -> list[Float[np.ndarray, " heads"]]:
     """The mean score of each head's neurons, per layer; empty where a layer has no such site.
 
-    >>> score_heads([[], [1.0, 3.0, 0.0, 0.0]], 2)
+    >>> score_heads([np.zeros(0), np.array([1.0, 3.0, 0.0, 0.0])], 2)
     [array([], dtype=float64), array([2., 0.])]
     """
     return [np.asarray(layer, dtype=np.float64).reshape(-1, len(layer) // heads).mean(axis=1)

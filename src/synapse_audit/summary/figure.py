@@ -102,13 +102,19 @@ class Choice:
 
 
 def to_json(tree: Any) -> Any:
-    """Figures and choices of a tree as JSON, everything else as it is."""
+    """Figures and choices of a tree as JSON, numbers that are none as null, the rest as it is.
+
+    >>> to_json({"a": Figure(0.5, beside={"b": math.nan})})
+    {'a': {'value': 0.5, 'low': None, 'high': None, 'b': None}}
+    """
     if isinstance(tree, Figure | Choice):
         return tree.to_json()
     if isinstance(tree, Mapping):
         return {name: to_json(node) for name, node in tree.items()}
     if isinstance(tree, list | tuple):
         return [to_json(node) for node in tree]
+    if isinstance(tree, float) and not math.isfinite(tree):
+        return None
     return tree
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.commands import with_path
 from synapse_audit.report.kit.contents import Result, Section
+from synapse_audit.report.kit.input_words import TEXT, kind_of
 from synapse_audit.report.kit.tables import Column, table_of, text
 from synapse_audit.summary import Figure
 from synapse_audit.tables.advice import RECOMMENDATIONS
@@ -24,10 +25,10 @@ READING = (
     "A gain is given only where the remedy itself was attacked on the examples that it had not "
     "seen: before and after are on the same examples, with 95% intervals each.",
 )
-LIMITS = (
-    "The six rules cover head edits, bits, constants, fragile classes, typed edits and costly "
-    "layers; what has no rule has no advice. A remedy against one attack may not help against "
-    "another: see the guard's own table.",
+COVERED = (
+    "The rules cover head edits, bits, constants, fragile classes and costly layers{}; what has no "
+    "rule has no advice. A remedy against one attack may not help against another: see the guard's "
+    "own table."
 )
 
 
@@ -51,7 +52,7 @@ def advice(result: Result) -> Section:
         answer=_answer(table) if len(table) else (EMPTY,),
         tables=(made,) if made.rows else (),
         reading=READING,
-        limits=LIMITS,
+        limits=(COVERED.format(", and typed edits" if kind_of(result) is TEXT else ""),),
     )
 
 
