@@ -36,6 +36,8 @@ _ITERATIONS = 2000
 Objective = Callable[
     [Float[np.ndarray, " parameters"]], tuple[float, Float[np.ndarray, " parameters"]]
 ]
+Loss = Callable[[np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+"""Logits and targets, both (examples, classes) → summed loss, and its slope in the logits."""
 
 
 class Coefficients(NamedTuple):
@@ -130,9 +132,12 @@ def solve(
     scale = np.append(np.sqrt(1 + curvature * reduced.squares), np.sqrt(curvature * len(targets)))
     # ‖W‖²/2 in the scaled parameters W · scale.
     penalty = np.append(1 / scale[:-1] ** 2, 0.0)
-    objective = _independent if independent else _objective
+    loss_of = _sigmoid_loss if independent else _softmax_loss
+    objective = _objective(
+        loss_of, reduced.coordinates, targets, strength=strength, scale=scale, penalty=penalty
+    )
     found = minimize(
-        objective(reduced.coordinates, targets, strength=strength, scale=scale, penalty=penalty),
+        objective,
         (np.column_stack([start.weights, start.bias]) * scale).ravel(),
         jac=True,
         method="L-BFGS-B",
@@ -143,6 +148,7 @@ def solve(
 
 
 def _objective(
+    loss_of: Loss,
     coordinates: Float[np.ndarray, "examples rank"],
     targets: Float[np.ndarray, "examples classes"],
     *,
@@ -155,15 +161,9 @@ def _objective(
     def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
         parameters = flat.reshape(targets.shape[1], -1)
         inner = parameters / scale
-        logits = coordinates @ inner[:, :-1].T + inner[:, -1]
-        # Log-sum-exp from the largest logit: no overflow. Σ loss = Σ log Σ exp(z) − z_true.
-        shifted = logits - logits.max(axis=1, keepdims=True)
-        exponentials = np.exp(shifted)
-        sums = exponentials.sum(axis=1, keepdims=True)
-        loss = np.log(sums).sum() - (shifted * targets).sum()
+        loss, away = loss_of(coordinates @ inner[:, :-1].T + inner[:, -1], targets)
         pull = parameters * penalty
-        # ∂loss/∂z = p − y, (examples, classes); chain rule through z = Z W + b and the scale.
-        away = exponentials / sums - targets
+        # Chain rule through z = Z W + b and the scale.
         slope = np.column_stack([away.T @ coordinates, away.sum(axis=0)]) / scale
         gradient = strength * slope + pull
         return strength * loss + 0.5 * (parameters * pull).sum(), gradient.ravel()
@@ -171,25 +171,16 @@ def _objective(
     return value_and_gradient
 
 
-def _independent(
-    coordinates: Float[np.ndarray, "examples rank"],
-    targets: Float[np.ndarray, "examples labels"],
-    *,
-    strength: float,
-    scale: Float[np.ndarray, " parameters"],
-    penalty: Float[np.ndarray, " parameters"],
-) -> Objective:
-    """As :func:`_objective`, with a sigmoid for each label: Σ loss = Σ log(1 + exp(z)) − y z."""
+def _softmax_loss(logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    """Σ loss = Σ log Σ exp(z) − z_true, and ∂loss/∂z = p − y, both (examples, classes)."""
+    # From the largest logit: no overflow.
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    exponentials = np.exp(shifted)
+    sums = exponentials.sum(axis=1, keepdims=True)
+    return np.log(sums).sum() - (shifted * targets).sum(), exponentials / sums - targets
 
-    def value_and_gradient(flat: np.ndarray) -> tuple[float, np.ndarray]:
-        parameters = flat.reshape(targets.shape[1], -1)
-        inner = parameters / scale
-        logits = coordinates @ inner[:, :-1].T + inner[:, -1]
-        loss = np.logaddexp(0.0, logits).sum() - (logits * targets).sum()
-        pull = parameters * penalty
-        away = expit(logits) - targets
-        slope = np.column_stack([away.T @ coordinates, away.sum(axis=0)]) / scale
-        gradient = strength * slope + pull
-        return strength * loss + 0.5 * (parameters * pull).sum(), gradient.ravel()
 
-    return value_and_gradient
+def _sigmoid_loss(logits: np.ndarray, targets: np.ndarray) -> tuple[float, np.ndarray]:
+    """A sigmoid for each label: Σ loss = Σ log(1 + exp(z)) − y z, and ∂loss/∂z = p − y."""
+    loss = np.logaddexp(0.0, logits).sum() - (logits * targets).sum()
+    return loss, expit(logits) - targets
