@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from synapse_audit.artifacts import Activations, Brief, LabelledData, Probe, Splits
+from synapse_audit.artifacts import (
+    GLOBAL,
+    Activations,
+    Brief,
+    LabelledData,
+    Probe,
+    Ranking,
+    ScoresFor,
+    Splits,
+)
 from synapse_audit.artifacts.label_sets import decoded
 from synapse_audit.memory import Allocate, in_memory, row_chunks
 from synapse_audit.probes import Scaler
@@ -94,3 +103,15 @@ class RankingContext(Brief):
         values, fit = self.activations.layers[layer], self.splits.fit
         parts = (values[fit, some] for some in row_chunks(values.shape[1], len(fit)))
         return np.concatenate([score(Scaler.of(part)(part)) for part in parts], axis=-1)
+
+    def ranking(
+        self,
+        method: str,
+        layers: Sequence[Float[np.ndarray, "present neurons"]],
+        overall: Sequence[Float[np.ndarray, " neurons"]],
+    ) -> Ranking:
+        """Scores of every class that is present, a row each in every layer, and those for all."""
+        scores: ScoresFor = {GLOBAL: tuple(overall)}
+        for row, label in enumerate(self.present):
+            scores[self.classes[label]] = tuple(rows[row] for rows in layers)
+        return Ranking(method, scores)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
-from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
+from synapse_audit.artifacts import Ranking
 from synapse_audit.rankings.context import RankingContext
 
 
@@ -25,10 +25,7 @@ def rank_iou(context: RankingContext) -> Ranking:
         context.by_neuron(layer, lambda values: _precisions(context, values))
         for layer in range(len(context.activations.layers))
     ]
-    scores: ScoresFor = {GLOBAL: tuple(precisions.mean(axis=0) for precisions in layers)}
-    for row, label in enumerate(context.present):
-        scores[context.classes[label]] = tuple(precisions[row] for precisions in layers)
-    return Ranking("iou", scores)
+    return context.ranking("iou", layers, [precisions.mean(axis=0) for precisions in layers])
 
 
 def _precisions(

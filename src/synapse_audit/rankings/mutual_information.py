@@ -81,10 +81,7 @@ def _of_labels(
                   for row in range(len(context.present))])
         for part in layers
     ]  # fmt: skip
-    scores: ScoresFor = {GLOBAL: tuple(rows.sum(axis=0) for rows in found)}
-    for row, label in enumerate(context.present):
-        scores[context.classes[label]] = tuple(rows[row] for rows in found)
-    return Ranking("mutual_information", scores)
+    return context.ranking("mutual_information", found, [rows.sum(axis=0) for rows in found])
 
 
 def _one_against_rest(

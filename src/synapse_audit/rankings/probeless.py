@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
+from synapse_audit.artifacts import Ranking
 from synapse_audit.rankings.context import RankingContext
 
 
@@ -27,10 +27,8 @@ def rank_probeless(context: RankingContext) -> Ranking:
         for layer in range(len(context.activations.layers))
     ]
     # Every pair occurs twice in the sum over classes of the distances to the others.
-    scores: ScoresFor = {GLOBAL: tuple(distances.sum(axis=0) / 2 for distances in layers)}
-    for row, label in enumerate(context.present):
-        scores[context.classes[label]] = tuple(distances[row] for distances in layers)
-    return Ranking("probeless", scores)
+    overall = [distances.sum(axis=0) / 2 for distances in layers]
+    return context.ranking("probeless", layers, overall)
 
 
 def _of_labels(context: RankingContext) -> Ranking:
@@ -38,10 +36,7 @@ def _of_labels(context: RankingContext) -> Ranking:
         context.by_neuron(layer, lambda values: _contrasts(context, values))
         for layer in range(len(context.activations.layers))
     ]
-    scores: ScoresFor = {GLOBAL: tuple(contrasts.sum(axis=0) for contrasts in layers)}
-    for row, label in enumerate(context.present):
-        scores[context.classes[label]] = tuple(contrasts[row] for contrasts in layers)
-    return Ranking("probeless", scores)
+    return context.ranking("probeless", layers, [contrasts.sum(axis=0) for contrasts in layers])
 
 
 def _contrasts(
