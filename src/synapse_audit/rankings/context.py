@@ -107,10 +107,13 @@ class RankingContext(Brief):
     def ranking(
         self,
         method: str,
-        layers: Sequence[Float[np.ndarray, "present neurons"]],
-        overall: Sequence[Float[np.ndarray, " neurons"]],
+        layers: Sequence[Float[np.ndarray, "present _"]],
+        overall: Sequence[Float[np.ndarray, " _"]],
     ) -> Ranking:
-        """Scores of every class that is present, a row each in every layer, and those for all."""
+        """Scores of every class that is present, a row each in every layer, and those for all.
+
+        Layers may differ in width.
+        """
         scores: ScoresFor = {GLOBAL: tuple(overall)}
         for row, label in enumerate(self.present):
             scores[self.classes[label]] = tuple(rows[row] for rows in layers)
