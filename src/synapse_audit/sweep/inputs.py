@@ -6,7 +6,7 @@ function and one line in ``ATTACKS``, and its cells in :mod:`synapse_audit.plan.
 | attack | what it changes | ``strength`` |
 |---|---|---|
 | fgsm | every number of the text's word embeddings by ±ε, along one gradient | ε |
-| pgd | the same in steps, projected; toward ``target`` where one is set | ε |
+| pgd | the same in steps, projected, until the answer flips; toward ``target`` where set | ε |
 | noise | Gaussian noise on the same numbers | σ |
 | deletion | the tokens that matter most (or random ones) are masked out | tokens |
 
@@ -22,10 +22,10 @@ padding nor a confident model hides anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from synapse_audit.artifacts import Cell
@@ -56,14 +56,31 @@ def input_logits(engine: Engine, clean: CleanStates, cell: Cell) -> Logits:
     Raises:
         UsageError: an unknown attack, a missing strength, or a target that is no class.
     """
-    if cell.operator not in ATTACKS:
-        raise UsageError(f"attack '{cell.operator}' given; {choices(cell.operator, ATTACKS)}")
+    return attacked(engine, clean, [cell])[0]
+
+
+def attacked(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> list[Logits]:
+    """The same of several attacks, which share the gradient that they begin with.
+
+    Raises:
+        UsageError: as :func:`input_logits`.
+    """
+    for cell in cells:
+        if cell.operator not in ATTACKS:
+            raise UsageError(f"attack '{cell.operator}' given; {choices(cell.operator, ATTACKS)}")
+    if not cells:
+        return []
     with torch.inference_mode(False), torch.enable_grad():
-        return ATTACKS[cell.operator](read_text(engine, clean), cell).detach()
+        text = read_text(engine, clean)
+        return [ATTACKS[cell.operator](text, cell).detach() for cell in cells]
 
 
 def passes(cell: Cell) -> float:
-    """Forward passes that a cell of any space takes where no block is spared, roughly."""
+    """Forward passes that a cell of any space takes where no block is spared, at most.
+
+    Attacks that begin with the same gradient share it, and pgd leaves examples that have flipped:
+    how much that spares is not known before.
+    """
     if cell.space != "input" or cell.operator == "noise" or cell.draw is not None:
         return 1.0
     return 1.0 + GRADIENT * (_steps(cell) if cell.operator == "pgd" else 1)
@@ -74,7 +91,7 @@ def fgsm(text: Text, cell: Cell) -> Logits:
 
     Source: Goodfellow et al. 2015 (arXiv 1412.6572).
     """
-    step = text.ascent(text.states, cell.target).sign()
+    step = _first_ascent(text, cell).sign()
     with torch.no_grad():
         return text.logits(text.states + _limits(text, cell) * step)
 
@@ -82,17 +99,29 @@ def fgsm(text: Text, cell: Cell) -> Logits:
 def pgd(text: Text, cell: Cell) -> Logits:
     """Steps of 2.5 ε / steps along the sign of the gradient, projected onto the box of ε.
 
-    Starts at the clean point and ends at the last step, so that it is deterministic.
-    Source: Madry et al. 2018 (arXiv 1706.06083), who start at a random point.
+    Starts at the clean point, so that it is deterministic. An example stops where its answer is
+    another one (the target, where one is set) and keeps that answer: it is the attack's success
+    that is measured, and how far beyond the boundary more steps would lead is not.
+    Source: Madry et al. 2018 (arXiv 1706.06083), who start at a random point and take all steps.
     """
-    limits, steps = _limits(text, cell), _steps(cell)
+    steps, going = _steps(cell), torch.arange(len(text.states), device=text.states.device)
     moved = torch.zeros_like(text.states)
-    for _ in range(steps):
-        step = text.ascent(text.states + moved, cell.target).sign()
-        moved = moved + (STEP_LENGTH / steps) * limits * step
-        moved = torch.minimum(torch.maximum(moved, -limits), limits)
-    with torch.no_grad():
-        return text.logits(text.states + moved)
+    found = torch.zeros(len(moved), len(text.classifier.classes)).to(moved)
+    for step in range(steps + 1):
+        some = text.take(going)
+        if step == steps:
+            with torch.no_grad():
+                found[going] = some.logits(some.states + moved).to(found)
+            break
+        slope, logits = some.slope(some.states + moved, cell.target)
+        found[going] = logits.to(found)
+        on = (~_reached(some, logits, cell)).nonzero()[:, 0]
+        if not len(on):
+            break
+        limits = _limits(some.take(on), cell)
+        moved = moved[on] + (STEP_LENGTH / steps) * limits * slope[on].sign()
+        moved, going = torch.minimum(torch.maximum(moved, -limits), limits), going[on]
+    return found
 
 
 def noise(text: Text, cell: Cell) -> Logits:
@@ -110,7 +139,7 @@ def deletion(text: Text, cell: Cell) -> Logits:
     are set to 0.
     """
     if cell.draw is None:
-        score = (text.ascent(text.states) * text.states).sum(-1).abs()
+        score = (text.clean_ascent * text.states).sum(-1).abs()
     else:
         score = text.normal(DELETION, cell.draw, 1)[..., 0]
     tokens = torch.arange(text.states.shape[1], device=text.states.device)
@@ -133,6 +162,16 @@ ATTACKS: Mapping[str, Callable[[Text, Cell], Logits]] = {
     "deletion": deletion,
 }
 """Name → what it makes the model say."""
+
+
+def _first_ascent(text: Text, cell: Cell) -> Float[Tensor, "examples tokens width"]:
+    return text.clean_ascent if cell.target is None else text.ascent(text.states, cell.target)
+
+
+def _reached(text: Text, logits: Logits, cell: Cell) -> Bool[Tensor, " examples"]:
+    """Which examples are answered as the attack wants."""
+    said = logits.argmax(-1)
+    return said != text.predicted if cell.target is None else said == text.index(cell.target)
 
 
 def _limits(text: Text, cell: Cell) -> Float[Tensor, "examples tokens 1"]:

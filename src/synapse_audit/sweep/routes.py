@@ -21,7 +21,7 @@ from synapse_audit.model.evaluation_mode import evaluating
 from synapse_audit.model.hooks import forward_pre_hooks, primary
 from synapse_audit.sweep.clean import BlockCall, CleanStates, pooled_rows
 from synapse_audit.sweep.engine import Engine, rows_rewritten, tokens_rewritten
-from synapse_audit.sweep.inputs import input_logits
+from synapse_audit.sweep.inputs import attacked
 from synapse_audit.sweep.intervening import intervene, rewrite_tokens
 from synapse_audit.sweep.logits import logit_cell
 from synapse_audit.sweep.tap import BlockStop, KeyValues, Tap
@@ -213,12 +213,16 @@ def _last_block(
 @torch.inference_mode()
 def run_full(engine: Engine, clean: CleanStates, cells: Sequence[Cell]) -> Logits:
     """A whole forward pass per cell, with plain hooks or an edit of the live weights."""
-    return torch.stack([_full_cell(engine, clean, cell) for cell in cells])
+    attacks = iter(attacked(engine, clean, [cell for cell in cells if cell.space == "input"]))
+    return torch.stack(
+        [
+            next(attacks) if cell.space == "input" else _full_cell(engine, clean, cell)
+            for cell in cells
+        ]
+    )
 
 
 def _full_cell(engine: Engine, clean: CleanStates, cell: Cell) -> Float[Tensor, "examples classes"]:
-    if cell.space == "input":
-        return input_logits(engine, clean, cell)
     classifier = engine.classifier
     with intervene(classifier, cell, engine.site, seed=engine.seed, examples=clean.examples):
         logits = classifier.logits(clean.batch)

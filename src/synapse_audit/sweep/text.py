@@ -8,7 +8,8 @@ encoded to) stay as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -60,6 +61,25 @@ class Text:
         squares = (self.states**2).mean(-1) * self.editable
         return (squares.sum(1) / self.editable.sum(1).clamp_min(1)).sqrt()
 
+    @cached_property
+    def clean_ascent(self) -> States:
+        """:meth:`ascent` at the clean states: what every attack without a target begins with."""
+        return self.ascent(self.states)
+
+    def take(self, rows: Int[Tensor, " rows"]) -> Text:
+        """Some of the examples, with the padding of the whole batch."""
+        every = len(self.states)
+        return replace(
+            self,
+            batch={n: v[rows] if len(v) == every else v for n, v in self.batch.items()},
+            states=self.states[rows],
+            editable=self.editable[rows],
+            pooled=self.pooled[rows],
+            number=self.number[rows],
+            examples=self.examples[rows],
+            predicted=self.predicted[rows],
+        )
+
     def logits(self, states: States, batch: Batch | None = None) -> Logits:
         """The model's answer with ``states`` in place of its embeddings."""
         waiting = [states.reshape(len(states), *self.between, states.shape[-1])]
@@ -73,14 +93,18 @@ class Text:
         Up to a positive factor per example. Toward ``target`` it points down the cross-entropy of
         that class instead. No weight receives a gradient.
         """
+        return self.slope(states, target)[0]
+
+    def slope(self, states: States, target: str | None = None) -> tuple[States, Logits]:
+        """:meth:`ascent`, and the logits at ``states`` that came with it."""
         states = states.detach().requires_grad_()
         logits = self.logits(states)
         if target is None:
             upstream = cross_entropy_ascent(logits.detach(), self.predicted)
         else:
-            aimed = torch.full_like(self.predicted, self._index(target))
+            aimed = torch.full_like(self.predicted, self.index(target))
             upstream = -cross_entropy_ascent(logits.detach(), aimed)
-        return torch.autograd.grad(logits, states, upstream)[0]
+        return torch.autograd.grad(logits, states, upstream)[0], logits.detach()
 
     def normal(self, purpose: int, draw: int, width: int) -> Float[Tensor, "examples tokens _"]:
         """Standard normal numbers that depend on seed, purpose, draw, example and token alone."""
@@ -91,7 +115,12 @@ class Text:
         flat = keyed_normal(key, rows, self.number.reshape(-1), width)
         return flat.reshape(examples, tokens, width)
 
-    def _index(self, target: str) -> int:
+    def index(self, target: str) -> int:
+        """Number of the class ``target``.
+
+        Raises:
+            UsageError: there is no such class.
+        """
         classes = self.classifier.classes
         if target not in classes:
             raise UsageError(f"target '{target}' given; {choices(target, classes)}")
