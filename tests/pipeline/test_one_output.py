@@ -1,6 +1,7 @@
 """Heads with one output and one label of several, from the files to the tables."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from synapse_audit.config import make_config
 from synapse_audit.errors import DataError, ModelError, UsageError
 from synapse_audit.model import Classifier
 from synapse_audit.pipeline.audit import audit
-from synapse_audit.pipeline.stages import read_subject
+from synapse_audit.pipeline.stages import read_subject, subject
 from synapse_audit.store import AuditResult
 
 pytestmark = pytest.mark.unchecked
@@ -152,6 +153,22 @@ def test_labels_name_the_other_class(guard: Path, tmp_path: Path) -> None:
         classes(["no", "yes"])
     with pytest.raises(UsageError, match="benign class 'clam' given; did you mean 'calm'"):
         classes(["calm", "rage"], benign="clam")
+
+
+def test_class_names_may_be_given_again_behind_a_guard(
+    guard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A guard keeps the names of its run, so that the same command works with --guard."""
+
+    def named(classifier: Classifier, _: str) -> Classifier:
+        decision = replace(classifier.decision, unnamed=())
+        return replace(classifier, classes=("fine", "rage"), decision=decision)
+
+    monkeypatch.setattr(subject, "guarded_classifier", named)
+    held = options(guard, guard="folder", class_names="fine,rage")
+    assert subject.read_classifier(make_config(held)).classes == ("fine", "rage")
+    with pytest.raises(UsageError, match="has its own: fine, rage"):
+        subject.read_classifier(make_config(held | {"class_names": "no,rage"}))
 
 
 def test_class_names_are_for_one_output_alone(tiny_folder: Path, tiny_csv: Path) -> None:

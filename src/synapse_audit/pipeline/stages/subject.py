@@ -172,11 +172,12 @@ def _with_names(classifier: Classifier, names: tuple[str, ...]) -> Classifier:
     """The classifier with its two classes as the user calls them.
 
     Raises:
-        UsageError: it has names of its own.
+        UsageError: it has other names of its own (a guard keeps those of the run it is made from).
     """
-    if not names:
+    named = not any(classifier.decision.unnamed)
+    if not names or (named and names == classifier.classes):
         return classifier
-    if not any(classifier.decision.unnamed):
+    if named:
         raise UsageError(
             f"class names {', '.join(names)} given; '{classifier.name}' has its own: "
             f"{', '.join(classifier.classes)}; expected them for a model with one output only"
