@@ -23,9 +23,10 @@ import torch
 from harness import machine, save, show
 from subjects import BERT_BASE, BUNDLED, Subject, load_subject
 
+from synapse_audit.config import PRESETS
 from synapse_audit.model.activations import TOKENS_PER_BATCH, length_batches
 from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
-from synapse_audit.plan import EXACT_ONLY, SUFFIX, pools, read_alone
+from synapse_audit.plan import COMPARATOR, EXACT_ONLY, SUFFIX, pools, read_alone
 from synapse_audit.sweep import (
     RELATIVE_TIME,
     Amount,
@@ -92,7 +93,13 @@ def cost(found: Measured, examples: int) -> Cost:
         precision=0.01,
         seed=0,
     )
-    chosen = replace(chosen, pools=plan.pools, alone=read_alone(plan.cells, drawn=True))
+    width = PRESETS["standard"].comparator_width
+    chosen = replace(
+        chosen,
+        pools=plan.pools,
+        alone=read_alone(plan.cells, drawn=True),
+        widths={a: width for a, tier in plan.tiers.items() if tier == COMPARATOR},
+    )
     parts = {a: 1 / BLOCKS for a, pool in plan.pools.items() if pool.size >= LEAST_POOL}
     sampled = [action for action, tier in plan.tiers.items() if tier == EXACT_ONLY]
     parts |= dict.fromkeys(sampled, min(1.0, SAMPLE / examples))

@@ -22,6 +22,7 @@ from synapse_audit.effects.two_phase import phases
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.statistics import resampled_weights, weighted_shares
 from synapse_audit.sweep import Subsampling, draw_blocks, subsampling
+from synapse_audit.sweep.subsample import Need
 
 pytestmark = pytest.mark.proof
 
@@ -164,7 +165,7 @@ def audit(world: World, number: int) -> Audit:
 def _second(chosen: Subsampling, met: np.ndarray, pooled: Pooled | None) -> np.ndarray:
     places = np.zeros((1, len(met)), np.int64)
     shares = np.full((1, len(chosen.costs)), SHARE)
-    return np.asarray(chosen.design_weight(shares, places, [pooled])[0])
+    return np.asarray(chosen.design_weight(shares, places, [Need(pooled)])[0])
 
 
 def simulated(apart: float) -> Iterator[Audit]:

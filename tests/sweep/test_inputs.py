@@ -136,7 +136,7 @@ def test_pgd_on_a_linear_model_of_two_classes_is_the_closed_form(target: str | N
     reached = said != said[0] if target is None else said == "ab".index(target)
     reached[-1] = True
     first = reached.argmax(0)
-    assert 0 < (first < 10).sum(), "some stop before the last step"
+    assert (first < 10).sum() > 0, "some stop before the last step"
     np.testing.assert_allclose(found, steps[first, np.arange(len(first))], atol=1e-4)
 
 

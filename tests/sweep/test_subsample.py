@@ -1,5 +1,7 @@
 """Who is run exactly: numbers, strata, shares and rates by hand, and the draw over many seeds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from synapse_audit.sweep.subsample import (
     PILOT_CELLS,
     PRIOR,
     STRATA,
+    Need,
     Subsampling,
     edges_of,
     kind,
@@ -236,9 +239,9 @@ def test_sets_of_which_a_mean_is_reported_are_run_as_much_more_rarely() -> None:
     plan = chosen()
     sizes = np.tile([[60, 40, 100, 100, 200, 200, 300]], (3, 1))
     rates = np.tile([[0.3, 0.1, 0.03, 0.01, 1e-3, 1e-3, 1e-4]], (3, 1))
-    shares = plan.shares(sizes, rates, [None, Pooled(4, 1), Pooled(20, 3)])
-    pooled = [None, Pooled(4, 1), Pooled(20, 3)]
-    alone = plan.shares(sizes, rates, pooled, np.array([False, True, True]))
+    places = [None, Pooled(4, 1), Pooled(20, 3)]
+    shares = plan.shares(sizes, rates, [Need(place) for place in places])
+    alone = plan.shares(sizes, rates, [Need(p, alone=p is not None) for p in places])
     np.testing.assert_array_equal(shares[0], plan.shares(sizes[:1], rates[:1])[0])
     half = Z_975 * np.sqrt((sizes * rates * (1 / shares - 1)).sum(axis=1)) / 1000
     assert (half <= 0.01 * np.sqrt([1, 4, 20])).all()
@@ -248,12 +251,25 @@ def test_sets_of_which_a_mean_is_reported_are_run_as_much_more_rarely() -> None:
     assert alone[1:].min() == pytest.approx(LEAST_SAMPLE / 1000), "read alone, as many as ever"
 
 
+def test_a_comparator_may_be_known_less_precisely() -> None:
+    """Twice the half width, and no wider: so much of the bound is used that a step more is over."""
+    plan = replace(chosen(), widths={"other": 2.0})
+    sizes = np.array([[60, 40, 100, 100, 200, 200, 300]] * 2)
+    rates = np.array([[0.3, 0.2, 0.1, 0.05, 0.03, 0.01, 0.005]] * 2)
+    assert [plan.need(action).width for action in ("one", "other")] == [1.0, 2.0]
+    shares = plan.shares(sizes, rates, [plan.need("one"), plan.need("other")])
+    half = Z_975 * np.sqrt((sizes * rates * (1 / shares - 1)).sum(axis=1)) / 1000
+    assert half[0] <= 0.01 < half[1] <= 0.02
+    assert (shares[1] <= shares[0]).all()
+    assert (sizes * shares).sum(axis=1)[1] < 0.7 * (sizes * shares).sum(axis=1)[0]
+
+
 def test_sets_of_a_pool_rest_on_different_examples_and_each_as_often_as_its_share() -> None:
     plan = chosen()
     places = np.zeros((21, 1000), dtype=np.int64)
     shares = np.full((21, STRATA * len(plan.costs)), 0.04)
     pooled = [None, *(Pooled(20, place) for place in range(20))]
-    weights = plan.design_weight(shares, places, pooled)
+    weights = plan.design_weight(shares, places, [Need(place) for place in pooled])
     np.testing.assert_array_equal(weights[0], plan.design_weight(shares[:1], places[:1])[0])
     np.testing.assert_array_equal(weights[1], weights[0])
     runs = (weights > 0).sum(axis=1)

@@ -74,6 +74,8 @@ class Grid(BaseModel):
     pooled_controls: bool = False
     """Whether the random sets of comparators (all but mean over all layers) are to be precise as a
     mean over draws, instead of each."""
+    comparator_width: PositiveFloat = 1.0
+    """Half width that two-phase estimates of comparators may add, in units of ``precision``."""
     exact_only_examples: PositiveInt | None = None
     """Examples, at a precision of .01, for cells that no cheap route stands in for: every token
     position, weights of blocks, attacks; None = all."""
@@ -164,6 +166,7 @@ PRESETS: dict[str, Grid] = {
         layer_fractions=(0.1, 0.5),
         draws=5,
         pooled_controls=True,
+        comparator_width=2.0,
         first_phase="bfloat16",
         tests=False,
         most_classes=10,
@@ -183,6 +186,7 @@ PRESETS: dict[str, Grid] = {
         draws=20,
         other_draws=8,
         pooled_controls=True,
+        comparator_width=2.0,
         without=("exclusive sets",),
         exact_only_examples=250,
         iterated_examples=100,

@@ -87,8 +87,7 @@ def draw(
     )
     # (cells, strata) → (cells, strata · bands): doubt decides the rate, length only the cost.
     rates = np.repeat(rates, len(chosen.costs), axis=1)
-    pooled = [chosen.pools.get(cell.action) for cell in cells]
-    alone = np.array([cell.action in chosen.alone for cell in cells])
+    needs = [chosen.need(cell.action) for cell in cells]
     design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
     partial, disagreement, error = [], [], []
     for part in parts or (Part(list(cells), slice(0, len(cells))),):
@@ -99,10 +98,10 @@ def draw(
             # places (cells, examples); sizes and shares (cells, places).
             places = met.places(strata_of(stream.margin[np.ix_(mine, columns)], edges))
             sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
-            sets = [pooled[i] for i in mine]
-            shares = met.shares(sizes, rates[mine], sets, alone[mine])
+            wanted = [needs[i] for i in mine]
+            shares = met.shares(sizes, rates[mine], wanted)
             expected = sizes * rates[mine]
-            weight = met.design_weight(shares, places, sets)
+            weight = met.design_weight(shares, places, wanted)
             design_weight[np.ix_(mine, columns)] = weight
             partial.append((weight != 1).any(axis=1))
             total = max(1, len(columns))

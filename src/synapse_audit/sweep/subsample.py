@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, Num
@@ -82,6 +83,22 @@ DENSITIES = np.geomspace(0.05, 2000.0, 80)
 """Tried for the factor of proportion between a stratum's share and the root of its rate."""
 
 
+class Need(NamedTuple):
+    """What the second phase of a cell is sized for."""
+
+    pooled: Pooled | None = None
+    """Its place among several random sets of which only the mean is reported."""
+    alone: bool = False
+    """Whether its exact examples are read by themselves: ``LEAST_SAMPLE`` whatever the data."""
+    width: float = 1.0
+    """Half width of accuracy that it may add, in units of the precision."""
+
+    @property
+    def sets(self) -> int:
+        """Random sets that are looked at together."""
+        return 1 if self.pooled is None else self.pooled.size
+
+
 @dataclass(frozen=True)
 class Subsampling:
     """What decides who is run exactly, before anything is known of any cell."""
@@ -101,7 +118,14 @@ class Subsampling:
     pools: Mapping[str, Pooled] = field(default_factory=dict)
     """Actions of random sets of which only a mean is reported."""
     alone: frozenset[str] = frozenset()
-    """Actions whose exact examples are read by themselves: ``LEAST_SAMPLE`` whatever the data."""
+    """Actions whose exact examples are read by themselves."""
+    widths: Mapping[str, float] = field(default_factory=dict)
+    """Actions whose half width may be other than the precision, in units of it."""
+
+    def need(self, action: str) -> Need:
+        """What the second phase of an action is sized for."""
+        width = self.widths.get(action, 1.0)
+        return Need(self.pools.get(action), action in self.alone, width)
 
     def take(self, at: Int[np.ndarray, " some"]) -> Subsampling:
         """The same for some of the examples, the pilot's among them."""
@@ -123,17 +147,16 @@ class Subsampling:
         total = max(1, len(self.rows))
         return float(np.clip(LEAST_SHARE, min(1.0, LEAST_FEW / total), LEAST_SAMPLE / total))
 
-    def floors(
-        self, pooled: Sequence[Pooled | None], alone: Bool[np.ndarray, " cells"]
-    ) -> Float[np.ndarray, " cells"]:
+    def floors(self, needs: Sequence[Need]) -> Float[np.ndarray, " cells"]:
         """Smallest share of an example of mean cost, of each cell.
 
         √B times smaller for each of B sets that are looked at together, ``LEAST_FEW`` examples at
         least; ``LEAST_SAMPLE`` examples where a cell's are read alone.
         """
         total = max(1, len(self.rows))
-        sets = np.array([1.0 if one is None else one.size for one in pooled])
+        sets = np.array([need.sets for need in needs], dtype=np.float64)
         found = np.maximum(self.floor / np.sqrt(sets), min(self.floor, LEAST_FEW / total))
+        alone = np.array([need.alone for need in needs], dtype=bool)
         return np.where(alone, min(1.0, LEAST_SAMPLE / total), found)
 
     def places(
@@ -146,8 +169,7 @@ class Subsampling:
         self,
         sizes: Num[np.ndarray, "cells places"],
         rates: Float[np.ndarray, "cells places"],
-        pooled: Sequence[Pooled | None] | None = None,
-        alone: Bool[np.ndarray, " cells"] | None = None,
+        needs: Sequence[Need] | None = None,
     ) -> Float[np.ndarray, "cells places"]:
         """How densely each place is sampled, up to 1.
 
@@ -158,21 +180,19 @@ class Subsampling:
         Args:
             sizes: examples of each place, as :meth:`places` counts them; N in all.
             rates: share of them on which the routes are expected to disagree.
-            pooled: of each cell, where the mean of B sets is to be that precise instead. It has 1/B
-                of the variance of one, so each may have B times as much.
-            alone: of each cell, whether its exact examples are read by themselves.
+            needs: of each cell. Where the mean of B sets is to be that precise instead, each may
+                have B times the variance, since the mean has 1/B of it.
         """
         # Variance of the second phase, N² times: Σ_places n · rate · (1/share − 1), since a pair in
         # which the routes disagree counts 1/share times with chance share. It is minimal for a
         # given cost where share ∝ √(rate / cost) (Neyman; Cochran 1977, 5.5), so only the factor of
         # proportion is left to be found: the smallest of DENSITIES that is precise enough.
         total = max(1, len(self.rows))
-        sets = pooled or [None] * len(rates)
-        many = np.array([1.0 if one is None else one.size for one in sets])
-        allowed = many * (self.precision * total / Z_975) ** 2
+        wanted = needs or [Need()] * len(rates)
+        times = np.array([need.sets * need.width**2 for need in wanted])
+        allowed = times * (self.precision * total / Z_975) ** 2
         costs = np.tile(self.costs, rates.shape[1] // len(self.costs))
-        floor = self.floors(sets, np.zeros(len(rates), bool) if alone is None else alone)
-        least = np.minimum(1.0, floor[:, None] / np.sqrt(costs))
+        least = np.minimum(1.0, self.floors(wanted)[:, None] / np.sqrt(costs))
         found, open_ = np.ones(rates.shape), np.ones(len(rates), dtype=bool)
         for density in DENSITIES:
             tried = np.clip(density * np.sqrt(rates[open_] / costs), least[open_], 1.0)
@@ -188,7 +208,7 @@ class Subsampling:
         self,
         shares: Float[np.ndarray, "cells places"],
         places: Int[np.ndarray, "cells evaluate"],
-        pooled: Sequence[Pooled | None] | None = None,
+        needs: Sequence[Need] | None = None,
     ) -> Float[np.ndarray, "cells evaluate"]:
         """How many examples each one stands for that is run exactly, 0 for the others; float32.
 
@@ -197,7 +217,8 @@ class Subsampling:
         """
         share = np.take_along_axis(shares.astype(np.float32), places, axis=1)
         numbers = np.broadcast_to(self.numbers, share.shape)
-        turns = [0.0 if p is None else p.place / p.size for p in pooled or ()]
+        pooled = [need.pooled for need in needs or ()]
+        turns = [0.0 if p is None else p.place / p.size for p in pooled]
         if any(turns):
             end = np.sort(self.numbers)[len(self.rows) - self.pilot]
             turned = (self.numbers + end * np.array(turns)[:, None]) % end
@@ -295,24 +316,21 @@ def likely(
     known: dict[tuple[object, ...], float] = {}
     found = {}
     for cell in cells:
-        pooled, alone = chosen.pools.get(cell.action), cell.action in chosen.alone
+        need = chosen.need(cell.action)
         n = max(1, round(met.get(cell.action, 1.0) * len(chosen.rows)))
-        size = None if pooled is None else pooled.size
-        key = (cell.operator == KEEPING, size, alone, n)
+        key = (cell.operator == KEEPING, need.sets, need.alone, need.width, n)
         if key not in known:
             rates = np.array(TYPICAL_RATES) * (KEPT if cell.operator == KEEPING else 1.0)
-            known[key] = _likely(replace(chosen, rows=chosen.rows[:n]), rates, pooled, alone)
+            known[key] = _likely(replace(chosen, rows=chosen.rows[:n]), rates, need)
         found[cell.action] = known[key]
     return found
 
 
-def _likely(
-    chosen: Subsampling, rates: Float[np.ndarray, " strata"], pooled: Pooled | None, alone: bool
-) -> float:
+def _likely(chosen: Subsampling, rates: Float[np.ndarray, " strata"], need: Need) -> float:
     """Expected cost of the second phase over that of running everything."""
     bands = len(chosen.costs)
     sizes = np.repeat(np.array(TYPICAL_SIZES), bands)[None] * len(chosen.rows) / bands
-    shares = chosen.shares(sizes, np.repeat(rates, bands)[None], [pooled], np.array([alone]))
+    shares = chosen.shares(sizes, np.repeat(rates, bands)[None], [need])
     each = np.tile(chosen.costs, len(rates))
     return float((sizes * shares)[0] @ each / (sizes[0] @ each))
 

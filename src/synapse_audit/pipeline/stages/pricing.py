@@ -17,7 +17,16 @@ from synapse_audit.config import AuditConfig
 from synapse_audit.model.activations import length_batches
 from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
 from synapse_audit.pipeline.stages.run import Subject
-from synapse_audit.plan import EXACT_ONLY, STREAM, SUFFIX, Trimmed, pools, read_alone, trim
+from synapse_audit.plan import (
+    COMPARATOR,
+    EXACT_ONLY,
+    STREAM,
+    SUFFIX,
+    Trimmed,
+    pools,
+    read_alone,
+    trim,
+)
 from synapse_audit.sweep import (
     RELATIVE_TIME,
     Amount,
@@ -123,7 +132,12 @@ class Pricing:
         if self.config.exact or STREAM not in set(plan.routes.values()):
             return replace(chosen, pilot=len(rows))
         alone = read_alone(plan.cells, drawn=self.config.grid.tests)
-        return replace(chosen, pools=plan.pools, alone=alone)
+        return replace(chosen, pools=plan.pools, alone=alone, widths=self._widths(plan))
+
+    def _widths(self, plan: Plan) -> dict[str, float]:
+        """Of comparators, where the grid gives them another one."""
+        width = self.config.grid.comparator_width
+        return {a: width for a, tier in plan.tiers.items() if tier == COMPARATOR and width != 1}
 
     def _sampled(self, plan: Plan, chosen: Subsampling, precision: float) -> tuple[Sampled, ...]:
         """The samples of the cells that only exact passes can answer; the costliest have their

@@ -70,6 +70,7 @@ def for_several(config: AuditConfig) -> AuditConfig:
         "class_fractions": (min(grid.fractions, key=lambda f: abs(f - CLASS_FRACTION)),),
         "class_layer_fractions": (),
         "pooled_controls": False,
+        "comparator_width": 1.0,
         "exact_only_examples": None,
         "iterated_examples": None,
         "paper": False,

@@ -242,9 +242,15 @@ def _estimated(result: Result) -> tuple[str, ...]:
     if not len(cells):
         return ()
     precision = prose.as_float(saved.dig(result.manifest, "second_phase_half_width"))
+    width = prose.as_float(saved.dig(result.manifest, "config", "grid", "comparator_width"))
+    others = (
+        f" ({prose.number(width * precision)} for all but mean over all layers)"
+        if width == width and width != 1
+        else ""
+    )
     target = (
         f", drawn so as to add at most {prose.number(precision)} to the half width of the "
-        "interval of accuracy"
+        f"interval of accuracy{others}"
         if precision == precision
         else ""
     )
