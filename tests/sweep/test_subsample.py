@@ -114,7 +114,7 @@ def test_on_few_examples_the_second_phase_may_leave_as_large_a_part_open() -> No
     assert few.precision == pytest.approx(0.02)
     assert subsampling(ROWS.repeat(2), LABELS.repeat(2), precision=0.01, seed=0).precision == 0.01
     assert few.floor == pytest.approx(LEAST_SHARE)
-    assert few.floors([None, Pooled(5, 1), None], np.array([False, False, True])) == pytest.approx(
+    assert few.floors([Need(), Need(Pooled(5, 1)), Need(alone=True)]) == pytest.approx(
         np.array([0.05, LEAST_FEW / 250, LEAST_SAMPLE / 250])
     )
     tiny = subsampling(ROWS[:80], LABELS[:80], precision=0.01, seed=0)
