@@ -40,7 +40,7 @@ from synapse_audit.sweep import (
     subsampling,
     tapped,
 )
-from synapse_audit.sweep.sampling import BLOCKS, LEAST_POOL
+from synapse_audit.sweep.sampling import blocks_of
 
 CORES = (1, 8, 64, 512)
 EXAMPLES = (1_000, 1_000_000)
@@ -100,7 +100,7 @@ def cost(found: Measured, examples: int) -> Cost:
         alone=read_alone(plan.cells, drawn=True),
         widths={a: width for a, tier in plan.tiers.items() if tier == COMPARATOR},
     )
-    parts = {a: 1 / BLOCKS for a, pool in plan.pools.items() if pool.size >= LEAST_POOL}
+    parts = {a: 1 / blocks_of(pool, examples) for a, pool in plan.pools.items()}
     sampled = [action for action, tier in plan.tiers.items() if tier == EXACT_ONLY]
     parts |= dict.fromkeys(sampled, min(1.0, SAMPLE / examples))
     # Effects go over all examples, so their time grows with them.

@@ -141,7 +141,7 @@ def _dealt(rows: np.ndarray, pools: dict[str, Pooled], pilot: int = 50) -> Any:
 
 
 def test_every_example_meets_a_quarter_of_the_sets_and_the_reverse() -> None:
-    pools = {str(place): Pooled(20, place) for place in range(20)} | {"few": Pooled(5, 1)}
+    pools = {str(place): Pooled(20, place) for place in range(20)} | {"few": Pooled(3, 1)}
     chosen, blocks = _dealt(np.arange(800), pools)
     assert [sorted(map(int, one.actions)) for one in blocks] == [
         list(range(b, 20, 4)) for b in range(4)
@@ -159,11 +159,24 @@ def test_every_example_meets_a_quarter_of_the_sets_and_the_reverse() -> None:
         )
 
 
+def test_of_few_sets_every_one_meets_half_of_the_examples() -> None:
+    pools = {str(place): Pooled(5, place) for place in range(5)}
+    chosen, blocks = _dealt(np.arange(800), pools)
+    assert [sorted(map(int, one.actions)) for one in blocks] == [[0, 2, 4], [1, 3]]
+    met = np.stack([one.sample.design_weight > 0 for one in blocks])
+    strata = blocks[0].sample.strata
+    whole = np.isin(chosen.rows, chosen.tail) | (np.bincount(strata)[strata] < 16)
+    assert (met.sum(axis=0) == np.where(whole, 2, 1)).all() and 60 < whole.sum() < 300
+    for one in blocks:
+        stands = np.bincount(strata, one.sample.design_weight)
+        np.testing.assert_allclose(stands, np.bincount(strata), rtol=1e-6)
+
+
 def test_nothing_is_dealt_without_large_pools_or_enough_examples() -> None:
-    few = {str(place): Pooled(5, place) for place in range(5)}
+    few = {str(place): Pooled(3, place) for place in range(3)}
     many = {str(place): Pooled(20, place) for place in range(20)}
     assert _dealt(np.arange(800), few)[1] == ()
-    assert _dealt(np.arange(300), many)[1] == ()
+    assert _dealt(np.arange(399), many)[1] == ()
     assert _dealt(np.arange(800), many, pilot=800)[1] == ()
 
 
@@ -172,7 +185,7 @@ def test_a_dealt_set_holds_both_phases_where_it_was_met(
 ) -> None:
     """Where all that was met ran exactly too, the outcomes are those of the exact route."""
     monkeypatch.setattr(subsample, "LEAST_SAMPLE", 2)
-    monkeypatch.setattr(sampling, "LEAST_BLOCK", 1)
+    monkeypatch.setattr(sampling, "LEAST_DEALT", 4)
     monkeypatch.setattr(sampling, "LEAST_STRATUM", 2)
     n = len(rig.rows)
     cells = [silence("zero", {1: range(k, k + 16)}) for k in range(12)]

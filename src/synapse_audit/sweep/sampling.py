@@ -13,12 +13,13 @@ wrongs of small classes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from synapse_audit.artifacts import Pooled
 from synapse_audit.sweep.subsample import Subsampling
 
 LEAST_STRATUM = 8
@@ -30,14 +31,15 @@ HALVED = 4 * LEAST_STRATUM
 WRONG, DOUBTFUL, SURE = range(3)
 """What the untouched model makes of an example."""
 
-BLOCKS = 4
-"""Parts into which examples are dealt for random sets of which only a mean is reported."""
+BLOCKS = (2, 4)
+"""Numbers of parts into which examples are dealt for random sets of which only a mean is
+reported."""
 
-LEAST_POOL = 2 * BLOCKS
-"""Random sets of a pool from which they are dealt: two for each part at least."""
+SETS_PER_BLOCK = 2
+"""Random sets of a pool for each part, at least: one alone would say nothing of their spread."""
 
-LEAST_BLOCK = 100
-"""Examples of a part, at least."""
+LEAST_DEALT = 400
+"""Examples that are dealt, at least."""
 
 MOST = 0.8
 """Share of the examples beyond which a sample saves too little to be drawn."""
@@ -110,38 +112,58 @@ def draw_sample(
     return Sample(chosen, design_weight, strata, logits.argmax(axis=1))
 
 
+def blocks_of(pool: Pooled, examples: int) -> int:
+    """Parts into which the examples are dealt for the sets of a pool; 1: every set meets all."""
+    most = pool.size // SETS_PER_BLOCK if examples >= LEAST_DEALT else 1
+    return max((blocks for blocks in BLOCKS if blocks <= most), default=1)
+
+
 def draw_blocks(
     chosen: Subsampling,
     labels: Int[np.ndarray, " evaluate"],
     logits: Float[np.ndarray, "evaluate classes"],
 ) -> tuple[Sampled, ...]:
-    """Deals the examples into ``BLOCKS`` parts, each for as many of every pool's random sets.
+    """Deals the examples into 2 or 4 parts, each for as many of every pool's random sets.
 
-    So every example meets a quarter of the sets, and every set a quarter of the examples; what all
-    say together rests on all (incomplete blocks, Cochran & Cox 1957, chapter 11). The pilot's
-    examples and strata too small to be dealt are met by every set. Only pools of ``LEAST_POOL``
-    sets are dealt; none where there are too few examples.
+    So every set meets a quarter of the examples and every example a quarter of the sets, or half
+    where a pool has fewer than eight; what all say together rests on all (incomplete blocks,
+    Cochran & Cox 1957, chapter 11). The pilot's examples and strata too small to be dealt are met
+    by every set. None is dealt where there are too few examples.
     """
-    dealt = {a: p.place % BLOCKS for a, p in chosen.pools.items() if p.size >= LEAST_POOL}
-    if not dealt or chosen.all_exact or len(labels) < BLOCKS * LEAST_BLOCK:
+    if chosen.all_exact:
         return ()
-    strata = strata_of(labels, logits, len(labels) // BLOCKS)
+    found = []
+    for blocks in BLOCKS:
+        own = {a: p for a, p in chosen.pools.items() if blocks_of(p, len(labels)) == blocks}
+        if not own:
+            continue
+        for block, sample in enumerate(_dealt(chosen, labels, logits, blocks)):
+            mine = frozenset(a for a, pool in own.items() if pool.place % blocks == block)
+            found.append(Sampled(sample, mine))
+    return tuple(found)
+
+
+def _dealt(
+    chosen: Subsampling,
+    labels: Int[np.ndarray, " evaluate"],
+    logits: Float[np.ndarray, "evaluate classes"],
+    blocks: int,
+) -> Iterator[Sample]:
+    """The parts: every stratum is dealt by its random numbers, one example to each in turn."""
+    strata = strata_of(labels, logits, len(labels) // blocks)
     strata[np.isin(chosen.rows, chosen.tail)] = strata.max() + 1
     members = np.bincount(strata)
-    whole = members < BLOCKS * LEAST_STRATUM
+    whole = members < blocks * LEAST_STRATUM
     whole[-1] = True
     rank = np.zeros(len(labels), np.int64)
     for stratum in np.unique(strata):
         inside = np.flatnonzero(strata == stratum)
         rank[inside[np.argsort(chosen.numbers[inside], kind="stable")]] = np.arange(len(inside))
-    found = []
-    for block in range(BLOCKS):
-        met = whole[strata] | (rank % BLOCKS == block)
+    for block in range(blocks):
+        met = whole[strata] | (rank % blocks == block)
         stands = members / np.maximum(1, np.bincount(strata, met))
         weight = np.where(met, stands[strata], 0).astype(np.float32)
-        sample = Sample(chosen.rows[met], weight, strata, logits.argmax(axis=1))
-        found.append(Sampled(sample, frozenset(a for a, at in dealt.items() if at == block)))
-    return tuple(found)
+        yield Sample(chosen.rows[met], weight, strata, logits.argmax(axis=1))
 
 
 def allocation(members: Int[np.ndarray, " strata"], size: int) -> Int[np.ndarray, " strata"]:
