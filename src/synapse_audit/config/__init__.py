@@ -2,15 +2,14 @@
 
 from synapse_audit.config.configuration import (
     OF_GRID,
-    PRESETS,
     AuditConfig,
     EngineName,
-    Grid,
     make_config,
     read_toml,
 )
 from synapse_audit.config.data import DataFields, DataOptions
 from synapse_audit.config.describing import field_docs
+from synapse_audit.config.grid import PRESETS, Grid
 from synapse_audit.config.loading import (
     AttentionName,
     DeviceMapName,

@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from textwrap import wrap
 from typing import Any
 
-from synapse_audit.config.configuration import FLAT, AuditConfig, Grid, make_config
+from synapse_audit.config.configuration import FLAT, AuditConfig, make_config
 from synapse_audit.config.describing import field_docs
+from synapse_audit.config.grid import Grid
 
 HEAD = """\
 # synapse-audit run [MODEL --data FILE] --config THIS-FILE
