@@ -14,6 +14,7 @@ from synapse_audit.plan import PlanInputs, build_cells
 from synapse_audit.plan.head import COLUMN_DRAWS
 from synapse_audit.plan.logits import NOISE_DRAWS
 from synapse_audit.plan.neurons import class_cells, constant_cells
+from synapse_audit.plan.plan_inputs import support
 from synapse_audit.plan.weights import (
     LINF_SIZES,
     ROW_FACTORS,
@@ -293,3 +294,10 @@ def test_of_many_classes_those_with_most_examples_have_cells_of_their_own() -> N
     assert replace(s, benign=None).own == ((1, "b"), (2, "c"))
     assert replace(s, support=(), benign=None).own == ((0, "a"), (1, "b")), "none counted"
     assert len(replace(s, grid=GRID).own) == 3
+
+
+def test_labels_are_counted_by_the_examples_that_have_them() -> None:
+    """Strata say nothing of how many examples have a label."""
+    sets, strata = np.array([0b101, 0b100, 0b011, 0b100]), np.array([0, 2, 1, 2])
+    assert support(strata, sets, np.array([0, 1, 3]), 3) == (1, 0, 3)
+    assert support(strata, None, np.array([0, 1, 3]), 3) == (1, 0, 2)

@@ -46,6 +46,7 @@ class FakeResult:
     rankings: pd.DataFrame = field(default_factory=pd.DataFrame)
     effects: pd.DataFrame = field(default_factory=pd.DataFrame)
     class_effects: pd.DataFrame = field(default_factory=pd.DataFrame)
+    label_probes: pd.DataFrame = field(default_factory=pd.DataFrame)
     findings: Mapping[str, Mapping[str, pd.DataFrame]] = field(default_factory=dict)
 
 

@@ -6,9 +6,13 @@ In: the contents of its report. Out: lines for stderr; the report's path alone g
 from __future__ import annotations
 
 from synapse_audit.cli.display import clock
+from synapse_audit.report.kit.chapters import NOT_COVERED
 from synapse_audit.report.kit.contents import Contents
 
-SHOWN = ("accuracy", "missed alarms", "fragile class", "cheapest tampering", "advice")
+SHOWN = (
+    *("accuracy", "missed alarms", "fragile class", "fragile label", "cheapest tampering"),
+    "advice",
+)
 """Labels of the cover's rows that are repeated, in this order."""
 
 
@@ -23,6 +27,7 @@ def closing_lines(found: Contents, *, seconds: float) -> list[str]:
 
 
 def _absent(found: Contents) -> str:
-    """Sections without anything to show."""
-    missing = [one for chapter in found.chapters.values() for one in chapter.missing]
+    """Sections without anything to show; what no run of its kind has was said at its start."""
+    every = [one for chapter in found.chapters.values() for one in chapter.missing]
+    missing = [one for one in every if one.why != NOT_COVERED]
     return ", ".join(one.label[:1].lower() + one.label[1:] for one in missing)

@@ -135,7 +135,7 @@ def forecast_lines(found: Forecast, seeds: int) -> list[str]:
     return [
         _counted(found.plan, found.cost),
         f"      {groups}",
-        *_grouped(found.others),
+        *_grouped(found.others, several=found.several),
         *([f"      may differ by some cells ({doubt})"] if doubt else []),
         f"      expected time {expected(found.cost)} on {found.examples:,} examples{each}; about "
         f"{found.cost.clean:,.0f} s for each clean pass; probes and rankings come on top",
@@ -148,12 +148,15 @@ def forecast_lines(found: Forecast, seeds: int) -> list[str]:
 OVER_BUDGET = "      the time budget is too small: what is never left out takes longer"
 
 
-def _grouped(others: Sequence[str]) -> list[str]:
-    """Classes without experiments of their own, in one line."""
+def _grouped(others: Sequence[str], *, several: bool) -> list[str]:
+    """Classes, or labels, without experiments of their own, in one line."""
     if not others:
         return []
     some = ", ".join(others[:3]) + (", …" if len(others) > 3 else "")
-    return [f"      {len(others):,} classes have no experiments of their own ({some})"]
+    one, many = ("label has", "labels have") if several else ("class has", "classes have")
+    nouns = one if len(others) == 1 else many
+    ranked = " (no neurons are ranked for them)" if several else ""
+    return [f"      {len(others):,} {nouns} no experiments of their own{ranked}: {some}"]
 
 
 def _reduced(left_out: Sequence[str], precision: float, asked: float) -> list[str]:
@@ -181,7 +184,7 @@ def plan_lines(prepared: Prepared, asked: float) -> list[str]:
         _counted(plan, cost),
         f"      saves {cost.saved:.0%} of the blocks that a full pass per cell would run; "
         f"expected time {expected(cost)}",
-        *_grouped(prepared.others),
+        *_grouped(prepared.others, several=prepared.several),
         *_reduced(prepared.left_out, prepared.precision, asked),
     ]
 

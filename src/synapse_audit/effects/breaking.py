@@ -111,10 +111,16 @@ def plateau_figure(
 
 
 def _not_shown(evidence: Evidence, action: str, loss: float) -> str:
-    n = effective_examples(evidence)
     needed = needed_examples(float(loss), changed_share(evidence, action), PLATEAU_LOSS)
     enough = f"; about {needed:,.0f} would" if np.isfinite(needed) else ""
-    return f"{n:,.0f} examples cannot show a loss below {PLATEAU_LOSS:g}{enough}"
+    return f"{counted(evidence)} cannot show a loss below {PLATEAU_LOSS:g}{enough}"
+
+
+def counted(evidence: Evidence) -> str:
+    """``130 examples``, and how many of equal weight they are worth where that is fewer."""
+    n, worth = len(evidence.weights), effective_examples(evidence)
+    fewer = f", weighted and so worth {worth:,.0f}," if round(worth) < n else ""
+    return f"{n:,} examples{fewer}"
 
 
 def changed_share(evidence: Evidence, action: str) -> float:

@@ -75,7 +75,9 @@ class Forecast:
     precision: float
     """Half width that was asked for."""
     others: tuple[str, ...] = ()
-    """Classes without experiments of their own."""
+    """Classes, or labels, without experiments of their own."""
+    several: bool = False
+    """Whether every example has a set of labels."""
 
     @property
     def groups(self) -> dict[str, int]:
@@ -146,6 +148,7 @@ def _forecast(run: stages.Run, subject: stages.Subject, tap: Tap | None) -> Fore
         trimmed,
         run.config.precision,
         inputs.others,
+        inputs.head.several,
     )
 
 
@@ -219,7 +222,7 @@ def _inputs(
         **swept_sites(sites, classifier.heads)._asdict(),
         directions=_directions(run, subject, found),
         given=named_neuron_inputs(run, found),
-        support=support(data.labels[subject.evaluated], len(data.classes)),
+        support=support(data.labels, data.sets, subject.evaluated, len(data.classes)),
         benign=run.config.benign,
     )
     return replace(inputs, **_weights(run, subject, inputs))

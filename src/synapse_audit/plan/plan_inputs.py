@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.artifacts import Brief, Erasure, LayerStatistics, Probe, Ranking
-from synapse_audit.artifacts.label_sets import decided
+from synapse_audit.artifacts.label_sets import decided, decoded
 from synapse_audit.config import PRESETS, Grid
 from synapse_audit.errors import UsageError
 from synapse_audit.interventions.edits import ChosenFlips, HeadView, Part
@@ -179,7 +179,9 @@ class PlanInputs(Brief):
             column_scores=column_scores(context.probes, context.classes),
             classes=context.classes,
             seed=context.seed,
-            support=support(context.labels[context.splits.evaluate], len(context.classes)),
+            support=support(
+                context.labels, context.sets, context.splits.evaluate, len(context.classes)
+            ),
         )
 
     @cached_property
@@ -203,9 +205,7 @@ class PlanInputs(Brief):
         most = self.grid.most_classes
         if most is None or len(self.classes) <= most:
             return tuple(enumerate(self.classes))
-        counts = np.zeros(len(self.classes))
-        if len(self.support) == len(self.classes):  # not with several labels per example
-            counts += self.support
+        counts = np.array(self.support or (0,) * len(self.classes), dtype=np.float64)
         if self.benign in self.classes:
             counts[self.classes.index(self.benign)] = np.inf
         return tuple((c, self.classes[c]) for c in sorted(best_first(counts)[:most]))
@@ -246,9 +246,20 @@ class PlanInputs(Brief):
         return {m: count(fraction, self.widths[m]) for m in layers}
 
 
-def support(labels: Int[np.ndarray, " examples"], classes: int) -> tuple[int, ...]:
-    """Examples of each class."""
-    return tuple(np.bincount(labels, minlength=classes).tolist())
+def support(
+    labels: Int[np.ndarray, " examples"],
+    sets: Int[np.ndarray, " examples"] | None,
+    among: Int[np.ndarray, " some"],
+    classes: int,
+) -> tuple[int, ...]:
+    """How many of some examples are of each class, or have each label.
+
+    Args:
+        sets: the labels of each example, where it may have several.
+    """
+    if sets is not None:
+        return tuple(decoded(sets[among], classes).sum(axis=0).tolist())
+    return tuple(np.bincount(labels[among], minlength=classes).tolist())
 
 
 def best_first(counts: Float[np.ndarray, " classes"]) -> list[int]:

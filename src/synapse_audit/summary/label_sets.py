@@ -97,30 +97,31 @@ LABEL_SETS: tuple[Entry, ...] = (
     ),
     Entry(
         "switching.on",
-        "smallest push of a label's row that switches half of the examples without it on, over all "
-        "labels",
+        "smallest push of a label's row that gives it to half of the examples said not to have it, "
+        "over all labels",
         "relative norm",
         "higher",
         "picked",
     ),
     Entry(
         "switching.off",
-        "smallest push of a label's row that switches half of the examples with it off, over all "
-        "labels",
+        "smallest push of a label's row that takes it away from half of the examples said to have "
+        "it, over all labels",
         "relative norm",
         "higher",
         "picked",
     ),
     Entry(
         "label_certificates.l2.<label>",
-        "right decisions on the label that no edit of its row of this size changes",
+        "right decisions on the label that stay under every edit of its row whose norm is a tenth "
+        "of the row's, or that beside the figure",
         "share",
         "higher",
     ),
     Entry(
         "label_certificates.on.<label>",
-        "of the examples rightly said to have the label, those that no edit of its row of this "
-        "size changes",
+        "of the examples rightly said to have the label, those that keep it under every edit of "
+        "its row whose norm is a tenth of the row's, or that beside the figure",
         "share",
         "higher",
     ),

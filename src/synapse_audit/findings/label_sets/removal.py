@@ -17,6 +17,7 @@ from synapse_audit.effects import curve_tests
 from synapse_audit.effects.breaking import (
     NEVER,
     NOT_ABOVE_CHANCE,
+    counted,
     effective_examples,
 )
 from synapse_audit.effects.crossings import Losses, crossing, interpolated
@@ -157,8 +158,7 @@ def plateau(evidence: Evidence) -> Figure:
     found = crossing(curve["fraction"].to_numpy(dtype=float), losses, PLATEAU_LOSS + TOLERANCE)
     if found.low > 0 or found.within == 0:
         return Figure(found.within, found.low, found.high)
-    n = effective_examples(evidence)
-    reason = f"{n:,.0f} examples cannot show that less than {PLATEAU_LOSS:g} of micro F1 is lost"
+    reason = f"{counted(evidence)} cannot show that less than {PLATEAU_LOSS:g} of micro F1 is lost"
     return Figure(found.within, high=found.high, reason=reason)
 
 

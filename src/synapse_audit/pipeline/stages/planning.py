@@ -53,7 +53,9 @@ class Prepared:
     precision: float = float("nan")
     """Half width that estimates and samples are sized for; a time budget may have widened it."""
     others: tuple[str, ...] = ()
-    """Classes without experiments of their own."""
+    """Classes, or labels, without experiments of their own."""
+    several: bool = False
+    """Whether every example has a set of labels."""
 
 
 def sources(run: Run, subject: Subject, found: Extraction, learned: ScoredNeurons) -> PlanInputs:
@@ -110,6 +112,7 @@ def prepare(
         priced.sampled,
         precision=precision,
         others=source.others,
+        several=source.head.several,
     )
 
 

@@ -78,7 +78,7 @@ def fragile_label(result: Result) -> Row | None:
         answer, brief = because(found), ""
     largest = found.value if found.known else prose.as_float(found.beside.get("largest"))
     return Row(
-        label="fragile class",
+        label="fragile label",
         question="Which label is fragile?",
         answer=answer,
         figure=f"up to {prose.number(largest, 2)} of F1" if largest == largest else "",
@@ -89,7 +89,7 @@ def fragile_label(result: Result) -> Row | None:
 
 
 def switched(result: Result) -> Row | None:
-    """The smallest push that switches half of a label's examples, in either direction."""
+    """The smallest push that takes a label away from half of the examples, or gives it to half."""
     both = {way: saved.estimate(result.summary, "switching", way) for way in ("on", "off")}
     known = {way: one for way, one in both.items() if one.known}
     if saved.dig(result.summary, "switching") is None:
@@ -98,7 +98,8 @@ def switched(result: Result) -> Row | None:
         return Row(
             label="cheapest tampering",
             question="What is easiest to tamper with?",
-            answer="No push of a label's row that was tried switches half of its examples.",
+            answer="No push of a label's row that was tried gives the label to half of the "
+            "examples without it, or takes it away from half of those said to have it.",
             figure="",
             evidence=examples(result),
             link="switching",
@@ -106,18 +107,25 @@ def switched(result: Result) -> Row | None:
         )
     way = min(known, key=lambda name: known[name].value)
     found = known[way]
-    names = prose.some([prose.quoted(name) for name in found.beside.get("labels") or ()], 3)
+    does = switches(way, found)
     size = f"{prose.number(found.value, 2)} times a label's row"
     return Row(
         label="cheapest tampering",
         question="What is easiest to tamper with?",
-        answer=f"An edit of one row of the head switches half of the examples of {names} {way}"
-        f"{_certainty(found)}.",
+        answer=f"An edit of one row of the head {does}{_certainty(found)}.",
         figure=size,
         evidence=joined(examples(result), "smallest of all that were tried"),
         link="switching",
-        brief=f"an edit of {size} switches half of {names} {way}",
+        brief=f"an edit of {size} {does}",
     )
+
+
+def switches(way: str, found: Figure) -> str:
+    """What the smallest push does, whether or not the label is there in truth."""
+    names = prose.alternatives([prose.quoted(name) for name in found.beside.get("labels") or ()])
+    if way == "on":
+        return f"gives {names} to half of the examples that are said not to have it"
+    return f"takes {names} away from half of the examples that are said to have it"
 
 
 def _certainty(found: Figure) -> str:

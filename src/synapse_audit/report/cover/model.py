@@ -131,7 +131,7 @@ def _flat(plateau: Figure) -> str:
         return "The smallest share of neurons tried already costs more than 2 points of accuracy."
     return (
         "Accuracy stays within 2 points up to this share of the neurons silenced, highest ranked "
-        "first."
+        f"first.{'' if plateau.low > 0 else ' Seen in this sample, not shown beyond it.'}"
     )
 
 

@@ -158,8 +158,7 @@ def _targets(result: Result, space: str, found: Figure) -> list[str]:
 def _any_of(names: list[str]) -> str:
     if len(names) > MOST:
         return f"any of {len(names)} classes"
-    quoted = [prose.quoted(name) for name in names]
-    return " or ".join((", ".join(quoted[:-1]), quoted[-1])) if len(quoted) > 1 else quoted[0]
+    return prose.alternatives([prose.quoted(name) for name in names])
 
 
 def _impossible(proved: float) -> str:

@@ -8,8 +8,10 @@ from synapse_audit.report.cover.evidence import controls, examples, joined
 from synapse_audit.report.kit import prose, saved
 from synapse_audit.report.kit.contents import Result, Row
 from synapse_audit.tables.asymmetry import FRAGILITY
+from synapse_audit.tables.label_sets import LABELS
 
 SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+CLASSES = ("class has", "classes have")
 FEW = 30
 """Evaluated examples of a class below which its figures are wide."""
 
@@ -32,10 +34,12 @@ def trusted(result: Result) -> Row | None:
 
 
 def small_classes(result: Result) -> dict[str, int]:
-    """Class → evaluated examples, where there are few; the smallest first."""
-    table = saved.frame(result, FRAGILITY)
+    """Class, or label, → evaluated examples, where there are few; the smallest first."""
+    several = saved.several(result)
+    table = saved.frame(result, LABELS if several else FRAGILITY)
     few = table[table["support"] < FEW].sort_values("support", kind="stable")
-    return {str(name): int(n) for name, n in zip(few["class"], few["support"], strict=True)}
+    names = few["label" if several else "class"]
+    return {str(name): int(n) for name, n in zip(names, few["support"], strict=True)}
 
 
 def _known_routes(result: Result) -> dict[str, Mapping[str, object]]:
@@ -50,9 +54,10 @@ def _routes(result: Result) -> str:
         return "How the engine compares with plain hooks is not recorded."
     if refused:
         return (
-            f"The fast route {prose.listing(refused)} differed from plain hooks and was not used."
+            f"The fast {'route' if len(refused) == 1 else 'routes'} {prose.listing(refused)} "
+            f"differed from plain hooks and {'was' if len(refused) == 1 else 'were'} not used."
         )
-    return "Every shortcut of the computation gave the predictions of plain hooks in this run."
+    return "In every check of this run the fast routes gave the predictions of plain hooks."
 
 
 def _gap(result: Result) -> str:
@@ -80,9 +85,8 @@ def _doubts(result: Result) -> list[str]:
     warned = result.manifest.get("warnings") or ()
     doubts += [f"{prose.plural(len(warned), 'warning')} about model or data"] if warned else []
     if few:
-        doubts.append(
-            f"{prose.plural(len(few), 'class has', 'classes have')} fewer than {FEW} examples"
-        )
+        nouns = ("label has", "labels have") if saved.several(result) else CLASSES
+        doubts.append(f"{prose.plural(len(few), *nouns)} fewer than {FEW} examples")
     if not isinstance(seeds, list) or len(seeds) < 2:
         doubts.append("one seed")
     return doubts

@@ -25,6 +25,9 @@ CHAPTERS = {
 }
 """Anchor → title, in reading order."""
 
+OF_LABELS = {"fragile": "Fragile labels"}
+"""What is called otherwise where every example has a set of labels."""
+
 LAST = "trust"
 """The chapter that says what an audit leaves out."""
 
@@ -53,6 +56,7 @@ def chapters(entries: Mapping[str, Entry], result: Result) -> dict[str, Chapter]
     A chapter of which this kind of run can have nothing is left out.
     """
     built = {name: entry(result) for name, entry in entries.items()}
+    titles = CHAPTERS | (OF_LABELS if saved.several(result) else {})
     found = {
         key: Chapter(
             title,
@@ -64,9 +68,12 @@ def chapters(entries: Mapping[str, Entry], result: Result) -> dict[str, Chapter]
             )
             + (_not_covered(result) if key == LAST else ()),
         )
-        for key, title in CHAPTERS.items()
+        for key, title in titles.items()
     }
     return {key: one for key, one in found.items() if one.sections or one.missing}
+
+
+NOT_COVERED = "not covered for several labels together"
 
 
 def _not_covered(result: Result) -> tuple[Missing, ...]:
@@ -75,10 +82,7 @@ def _not_covered(result: Result) -> tuple[Missing, ...]:
     if not isinstance(lines, list):
         return ()
     command = run_command(result, label="NAME")
-    return tuple(
-        Missing(prose.plain(line), "not covered for several labels together", command)
-        for line in lines
-    )
+    return tuple(Missing(prose.plain(line), NOT_COVERED, command) for line in lines)
 
 
 def _may(entry: Entry, result: Result) -> bool:

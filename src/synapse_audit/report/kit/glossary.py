@@ -15,22 +15,24 @@ TERMS: dict[str, str] = {
     "certificate": "A proof for one example: no change of the named kind and size, however it is "
     "found, alters its prediction.",
     "calibration error": "How far confidence and accuracy lie apart, averaged over bins of "
-    "confidence (ECE); 0 = whoever acts on the confidence is never misled.",
+    "confidence (ECE); 0 = in every bin the confidence is right on average.",
     "collateral": "Share of the examples outside the classes aimed at that were right and become "
     "wrong.",
     "evaluate": "The part of the data on which every effect is measured. Neurons are ranked on "
     "fit, and every choice is made on select; no input is in two parts.",
-    "head": "The last layer or layers, which turn the pooled position into one logit per class.",
+    "head": "The last layer or layers, which turn the pooled position into one logit per class or "
+    "label.",
     "margin": "How far the logit of a class lies below the largest other one, for one example.",
     "mean silencing": "A neuron is held at its average over fit: it says nothing about the input "
     "any more and keeps its level.",
-    "plateau": "The largest share of neurons silenced up to which accuracy stays within 2 points.",
+    "plateau": "The largest share of neurons silenced up to which accuracy (of sets of labels, "
+    "micro F1) stays within 2 points.",
     "pooled position": "The token that the head reads, such as [CLS] or the last token; or the "
     "mean over tokens.",
     "probe": "A linear classifier that reads the label from the activations of one layer. It shows "
     "what can be read there, not what the model uses.",
     "random control": "A random set with as many neurons in each layer as the set beside it. What "
-    "it costs is what any neurons would have cost.",
+    "it costs is what neurons cost that no ranking chose.",
     "ranking": "A score for every neuron; higher means more important by that score.",
     "recall": "Share of a class's examples that are predicted as that class.",
     "redirect": "To change a prediction to a chosen class. The redirect rate is the share of "

@@ -207,6 +207,17 @@ def listing(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def alternatives(names: Sequence[str], most: int = 3) -> str:
+    """``a``, ``a, b or c``, or ``a, b, c or 2 more``.
+
+    >>> alternatives("a"), alternatives("abc"), alternatives("abcde")
+    ('a', 'a, b or c', 'a, b, c or 2 more')
+    """
+    more = [f"{len(names) - most} more"] if len(names) > most else []
+    shown = [*names[:most], *more]
+    return f"{', '.join(shown[:-1])} or {shown[-1]}" if len(shown) > 1 else "".join(shown)
+
+
 def plural(n: int, noun: str, many: str = "") -> str:
     """``1 class`` or ``5 classes``."""
     return f"{whole(n)} {noun if n == 1 else many or noun + 's'}"

@@ -83,7 +83,10 @@ def _groups(compared: pd.DataFrame, table: pd.DataFrame) -> tuple[Group, ...]:
         lines.append(Line(one.name, one.style, one.x, one.y, legend=one.style != FAINT))
     lines.sort(key=lambda one: one.style != FAINT)
     note = "" if len(names) <= MOST else "Three most and three least fragile labels in colour."
-    return (Group("", (_curves(lines), _dots(compared)), legend([lines]), note),)
+    return (
+        Group("", (_curves(lines),), legend([lines]), note, columns=1),
+        Group("", (_plot(compared, series := _dots(compared)),), legend([series]), columns=1),
+    )
 
 
 def _curves(lines: list[Line]) -> Plot:
@@ -94,14 +97,18 @@ def _curves(lines: list[Line]) -> Plot:
     return curves("F1 as more is silenced", lines, axes, alt=f"F1 at the largest share: {ends}.")
 
 
-def _dots(compared: pd.DataFrame) -> Plot:
-    names = [str(name) for name in compared["label"]]
-    places = list(range(len(names)))
+def _dots(compared: pd.DataFrame) -> list[Line]:
+    places = list(range(len(compared)))
     value, low, high = (compared[f"mean_drop{end}"].tolist() for end in ("", "_low", "_high"))
-    series = [
-        Line("top-ranked", TOP, places, value, low, high),
-        Line("random controls", RANDOM, places, compared["random_drop"].tolist()),
+    random = compared["random_drop"].tolist()
+    return [
+        Line("top-ranked", TOP._replace(dash="none"), places, value, low, high),
+        Line("random controls", RANDOM._replace(dash="none"), places, random),
     ]
+
+
+def _plot(compared: pd.DataFrame, series: list[Line]) -> Plot:
+    names = [str(name) for name in compared["label"]]
     alt = f"Mean loss of F1: {prose.figures(names, compared['mean_drop'])}."
     return dots("Fragility", names, series, x_title="mean loss of F1", alt=alt)
 

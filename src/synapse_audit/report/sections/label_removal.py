@@ -13,6 +13,7 @@ from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, 
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import RANDOM, SELECTIONS, TOP
+from synapse_audit.summary import Figure
 from synapse_audit.tables.label_sets import EXCESS, LAYERS, REMOVAL, TESTS
 
 NAMES = {
@@ -101,14 +102,22 @@ def _answer(result: Result) -> tuple[str, ...]:
     elif plateau.known:
         said.append("The smallest share tried already costs more than 0.02 of micro F1.")
     if half.known and half.beside.get("between"):
-        low, high = half.beside["between"]
         said.append(
             "Half of the micro F1 above that of the best constant answer is gone between "
-            f"{prose.percent(low)} and {prose.percent(high)}."
+            f"{prose.span_of_shares(*half.beside['between']).replace(' to ', ' and ')} in this "
+            f"sample{_half_shown(half)}."
         )
     elif half.reason:
         said.append(f"Where half of the micro F1 is lost is not known: {prose.plain(half.reason)}.")
     return (*said, *_beyond_random(result))
+
+
+def _half_shown(half: Figure) -> str:
+    """What other samples may give; the gap between the shares tried is in the interval."""
+    if half.high == half.high:
+        return f" (95% interval {prose.span_of_shares(half.low, half.high)})"
+    low = f"beyond {prose.percent(half.low)}, " if half.low > 0 else ""
+    return f" (shown: {low}with no upper limit)" if low else ", which shows no limit to either side"
 
 
 def _beyond_random(result: Result) -> tuple[str, ...]:
@@ -127,7 +136,9 @@ def _beyond_random(result: Result) -> tuple[str, ...]:
             "at 95% by itself.",
         )
     if not len(above):
-        return ("At no share do the top-ranked neurons clearly cost more than random ones.",)
+        return (
+            "At no share do the top-ranked neurons clearly cost more micro F1 than random ones.",
+        )
     return (
         f"At {count} tried the top-ranked neurons cost more micro F1 than one more random set of "
         "their size would, each at 95% by itself.",

@@ -20,6 +20,10 @@ NO_GUARANTEE = "This section is empty: nothing was certified (tables label_certi
 LEAST = 5
 """Examples that could be switched, or are found, from which a label is drawn or named."""
 WORDS = {"on": "Switched on", "off": "Switched off"}
+AIMS = {
+    "on": "give a label to half of the examples that are said not to have it",
+    "off": "take a label away from half of the examples that are said to have it",
+}
 
 
 def switching(result: Result) -> Section:
@@ -38,14 +42,15 @@ def switching(result: Result) -> Section:
         tables=tuple(t for t in made if t.rows),
         reading=(
             "The edit adds one vector to the label's row of the head, along the mean input of the "
-            "examples to be switched; size is its L2 norm relative to that of the row. The rate is "
-            "the share of those examples that are switched. Possible: those that an edit of this "
-            "size made for each alone would switch, which no edit for all can exceed.",
+            "examples to be switched: those that the model says have the label (off), or have it "
+            "not (on), rightly or wrongly. Size is its L2 norm relative to that of the row. The "
+            "rate is the share of those examples that are switched. Possible: those that an edit "
+            "of this size made for each alone would switch, which no edit for all can exceed.",
             "Constants: what must be added to the label's logit (on), or taken from it (off).",
         ),
         limits=(
             "One direction for all examples; a fitted one can do better, at most the possible.",
-            "No other label reads the row, so none other changes: collateral is 0 by construction.",
+            "No other label reads the row, so no other changes: collateral is 0 by construction.",
         ),
     )
 
@@ -83,6 +88,7 @@ def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
     for way in WORDS:
         found = saved.estimate(result.summary, "switching", way)
         names = [prose.quoted(name) for name in found.beside.get("labels") or ()]
+        aim = AIMS[way]
         if found.known:
             sure = (
                 f"; surely by {prose.number(found.high, 2)}"
@@ -90,11 +96,11 @@ def _answer(result: Result, table: pd.DataFrame) -> tuple[str, ...]:
                 else "; that half is not certain at any size, with all that were tried"
             )
             said.append(
-                f"The smallest push that was seen to switch half of the examples of a label {way} "
-                f"is {prose.number(found.value, 2)} times its row ({prose.some(names, 3)}{sure})."
+                f"The smallest push that was seen to {aim} is {prose.number(found.value, 2)} times "
+                f"its row ({prose.some(names, 3)}{sure})."
             )
         else:
-            said.append(f"Switching half of a label's examples {way}: {prose.plain(found.reason)}.")
+            said.append(f"To {aim}: {prose.plain(found.reason)}.")
     beside = table.dropna(subset=["random_rate"])
     if len(beside):
         random, push = (prose.number(beside[name].mean()) for name in ("random_rate", "rate"))
@@ -123,7 +129,7 @@ def _group(table: pd.DataFrame, way: str) -> Group:
         "size relative to the label's row", "share switched", {"rangemode": "tozero"}, RATE_AXIS
     )
     plot = curves(WORDS[way], lines, axes, alt=f"{WORDS[way]}; at the largest size: {ends}.")
-    return Group(WORDS[way], (plot,), legend([lines]), note, columns=1)
+    return Group("", (plot,), legend([lines]), note, columns=1)
 
 
 def _guaranteed(result: Result) -> tuple[str, ...]:

@@ -267,11 +267,15 @@ def _grouped(result: Result) -> tuple[str, ...]:
     others = saved.dig(result.manifest, "other_classes") or ()
     if not others:
         return ()
+    several = saved.several(result)
+    noun = "labels" if several else "classes"
+    own = "neurons ranked for them" if several else "neurons ranked for them, edits toward them"
+    left = "" if several else "; targets are the others only"
     return (
-        f"Of {prose.whole(len(saved.classes(result)))} classes, {prose.whole(len(others))} have no "
-        f"experiments of their own (neurons ranked for them, edits toward them): "
+        f"Of {prose.whole(len(saved.classes(result)))} {noun}, {prose.whole(len(others))} "
+        f"{'has' if len(others) == 1 else 'have'} no experiments of their own ({own}): "
         f"{prose.some([prose.plain(name) for name in others])}. What the other experiments do to "
-        "them is measured all the same; targets are the others only.",
+        f"them is measured all the same{left}.",
     )
 
 
