@@ -10,7 +10,8 @@ from cli.calling import CommandLine
 
 from synapse_audit.compare import compare, markdown, page, sentences
 from synapse_audit.compare.comparable import comparable
-from synapse_audit.summary import Figure, dotted
+from synapse_audit.compare.figures import Row
+from synapse_audit.summary import Entry, Figure, dotted
 
 from .saved_runs import save_run
 
@@ -197,3 +198,22 @@ def test_nothing_here_needs_torch(pair: tuple[Path, Path]) -> None:
         [sys.executable, "-c", program, *map(str, pair)], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    ("first", "change", "verdict"),
+    [
+        (6.0310, Figure(1e-5, 0.5e-5, 1.5e-5), "not shown"),
+        (6.0310, Figure(-4e-4, -5e-4, -3e-4), "not shown"),
+        (6.0310, Figure(-1e-3, -1.1e-3, -0.9e-3), "worse"),
+        (0.2, Figure(3e-4, 2e-4, 4e-4), "better"),
+        (0.2, Figure(9e-5, 8e-5, 1e-4), "not shown"),
+    ],
+)
+def test_a_change_below_what_is_stored_is_not_shown(
+    first: float, change: Figure, verdict: str
+) -> None:
+    """A guard that clamps nothing moves a margin of 6.031 by rounding, surely, and means nothing."""
+    entry = Entry("clean.margin", "margin", "logits", "higher")
+    values = (Figure(first), Figure(first + change.value))
+    assert Row(("clean", "margin"), entry, values, (change,), ("",), ("",)).verdict(0) == verdict

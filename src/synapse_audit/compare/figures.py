@@ -16,7 +16,8 @@ from synapse_audit.store import AuditResult
 from synapse_audit.summary import Entry, Figure, Keys, walk
 
 TOLERANCE = 1e-4
-"""By which a figure may miss what the summary says of it: logits are stored in single precision."""
+"""By which a figure may miss what the summary says of it: logits are stored in single precision.
+Relative to the figure where that is above 1."""
 
 
 class Row(NamedTuple):
@@ -34,9 +35,10 @@ class Row(NamedTuple):
     """What differs in the settings of the experiments behind each later run's figure."""
 
     def verdict(self, later: int) -> str:
-        """Which run is better in it, if that is shown."""
+        """Which run is better in it, if that is shown; never by less than figures are known to."""
         found = self.differences[later]
-        if not found.bounded or found.low <= 0.0 <= found.high:
+        least = TOLERANCE * max(1.0, abs(self.values[0].value))
+        if not found.bounded or (found.low <= least and found.high >= -least):
             return "not shown"
         if self.entry.better == "neither":
             return "higher" if found.low > 0 else "lower"
