@@ -213,7 +213,7 @@ def test_nothing_here_needs_torch(pair: tuple[Path, Path]) -> None:
 def test_a_change_below_what_is_stored_is_not_shown(
     first: float, change: Figure, verdict: str
 ) -> None:
-    """A guard that clamps nothing moves a margin of 6.031 by rounding, surely, and means nothing."""
+    """A guard that clamps nothing moves a margin of 6.031 by rounding, which means nothing."""
     entry = Entry("clean.margin", "margin", "logits", "higher")
     values = (Figure(first), Figure(first + change.value))
     assert Row(("clean", "margin"), entry, values, (change,), ("",), ("",)).verdict(0) == verdict
