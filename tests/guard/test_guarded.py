@@ -1,5 +1,6 @@
 """The guarded model: as the host on clean inputs, refused where anything was changed."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from planted import Planted
+from safetensors.numpy import load, save
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from synapse_audit import ModelError, RunFolderError, UsageError
@@ -221,6 +223,9 @@ def test_what_was_written_is_read(made: Guarded) -> None:
         ({"tensors": None}, "does not fit together"),
         ({"canary_inputs": ["../x"]}, "does not fit together"),
         ({"arrays_sha256": "0"}, "does not belong to"),
+        ({"places": float("inf")}, "does not fit together"),
+        ({"neighbours": float("inf")}, "does not fit together"),
+        ({"tolerance": float("inf")}, "tolerance that is no positive number"),
     ],
 )
 def test_facts_that_do_not_fit_are_refused(
@@ -240,6 +245,66 @@ def test_damaged_arrays_are_refused(made: Guarded, tmp_path: Path) -> None:
     (tmp_path / "g" / ARRAYS).write_bytes(bytes(content))
     with pytest.raises(RunFolderError, match="does not belong to"):
         read_guard(tmp_path / "g")
+
+
+def _with_arrays(
+    made: Guarded, folder: Path, change: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
+) -> Path:
+    """The guard with some arrays changed by somebody who kept the hashes."""
+    shutil.copytree(made.folder, folder)
+    arrays = load((folder / ARRAYS).read_bytes())
+    (folder / ARRAYS).write_bytes(save(arrays | change(arrays)))
+    facts = json.loads((folder / FACTS).read_text())
+    facts["arrays_sha256"] = hashlib.sha256((folder / ARRAYS).read_bytes()).hexdigest()
+    (folder / FACTS).write_text(json.dumps(facts))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("range.low.0", lambda a: a.astype(np.float64), "type float64"),
+        ("range.low.0", lambda a: np.full_like(a, np.nan), "no finite number"),
+        ("range.low.1", lambda a: np.stack([a, a], axis=1), "does not fit together"),
+        ("range.low.1", lambda a: a + 1e6, "ends before it begins"),
+        ("scorer.spread.0", lambda a: -a, "not positive"),
+        ("scorer.bank.0", lambda a: a[1:], "several sizes"),
+        ("detector.calibration", lambda a: a[:0], "no calibration"),
+        ("vote.voter", lambda a: np.stack([a, a], axis=1), "does not fit together"),
+        ("canaries.logits", lambda a: a[:0], "does not fit together"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_refused(
+    made: Guarded,
+    tmp_path: Path,
+    name: str,
+    change: Callable[[np.ndarray], np.ndarray],
+    said: str,
+) -> None:
+    changed = _with_arrays(
+        made, tmp_path / "g", lambda arrays: {name: np.ascontiguousarray(change(arrays[name]))}
+    )
+    with pytest.raises(RunFolderError, match=said):
+        read_guard(changed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda ids: ids + 10**6,  # no word of the model
+        lambda ids: np.repeat(ids, 300, axis=1),  # longer than it can read
+    ],
+)
+def test_canaries_that_the_model_cannot_read_are_refused(
+    made: Guarded, tmp_path: Path, change: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    changed = _with_arrays(
+        made,
+        tmp_path / "g",
+        lambda arrays: {n: change(a) for n, a in arrays.items() if n.startswith("canaries.inputs")},
+    )
+    with pytest.raises(ModelError, match="cannot read the guard's canary inputs"):
+        load_guarded(made.classifier, changed)
 
 
 def test_settings_name_the_choices() -> None:

@@ -20,6 +20,7 @@ from safetensors.numpy import load, save
 from synapse_audit.errors import RunFolderError, first_line
 from synapse_audit.guard.parts import (
     HEADS,
+    SCORES,
     Canaries,
     Detector,
     Guard,
@@ -85,7 +86,7 @@ def read_guard(folder: str | Path) -> Guard:
     arrays = _read_arrays(path, facts)
     try:
         return _checked(_guard(facts, arrays))
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(path, f"does not fit together: {first_line(error)[:200]}") from error
 
 
@@ -176,40 +177,71 @@ def _head(name: str) -> HeadName:
 
 def _checked(guard: Guard) -> Guard:
     """Raises ValueError where shapes, types or numbers do not fit each other."""
-    classes, features = len(guard.classes), len(guard.vote.voter)
-    widths = [len(low) for low in guard.ranges.low]
-    _need(len(widths) >= 2 and widths[-1] == features, "places")
+    _check_vote(guard)
+    _check_ranges(guard)
+    _check_detector(guard)
+    _check_canaries(guard)
+    _need(guard.check_every >= 0, "a negative count")
+    return guard
+
+
+def _check_vote(guard: Guard) -> None:
+    """The heads: also how many inputs they read."""
+    classes, voter = len(guard.classes), guard.vote.voter
+    _need(voter.ndim == 1 and voter.dtype.kind == "i", "voters that are no numbers")
+    _need(bool(((voter >= 0) & (voter < guard.vote.n_voters)).all()), "voter")
+    for head in (guard.hardened.weight, guard.vote.weight):
+        _shape(head, (classes, len(voter)))
+    _shape(guard.hardened.bias, (classes,))
+    _shape(guard.hardened.centre, (len(voter),))
+    _shape(guard.vote.bias, (guard.vote.n_voters, classes))
+
+
+def _check_ranges(guard: Guard) -> None:
+    classes, ranges = len(guard.classes), guard.ranges
+    widths = [len(low) for low in ranges.low]
+    _need(len(widths) >= 2 and widths[-1] == len(guard.vote.voter), "places")
     for i, width in enumerate(widths):
-        scorer = guard.detector.scorers[i]
-        _shape(guard.ranges.high[i], (width,))
-        for array in (*guard.ranges.class_low[i : i + 1], *guard.ranges.class_high[i : i + 1]):
-            _shape(array, (classes, width))
+        ends = [(ranges.low[i], ranges.high[i], (width,))]
+        if ranges.class_low:
+            ends.append((ranges.class_low[i], ranges.class_high[i], (classes, width)))
+        for low, high, shape in ends:
+            _shape(low, shape)
+            _shape(high, shape)
+            _need(bool((low <= high).all()), "a range that ends before it begins")
+
+
+def _check_detector(guard: Guard) -> None:
+    detector, widths = guard.detector, [len(low) for low in guard.ranges.low]
+    for scorer, width in zip(detector.scorers, widths, strict=True):
         _shape(scorer.whitening, (width, width))
         _shape(scorer.spread, (width,), finite=False)
+        _need(bool((scorer.spread > 0).all()), "a spread that is not positive")
         _shape(scorer.centres, (len(scorer.centres), width))
         _shape(scorer.bank, (len(scorer.bank), width))
         _need(len(scorer.bank) > 0 and len(scorer.centres) > 0, "a detector without states")
-    for array in (guard.detector.centre, guard.detector.scale):
-        _shape(array, (len(widths), 3))
-    _shape(guard.detector.tail, (3,))
-    _need(bool((guard.detector.scale > 0).all()), "a scale that is not positive")
-    _need(bool((guard.detector.tail > 0).all()), "a tail that is not positive")
-    _shape(guard.detector.calibration, (len(guard.detector.calibration),))
-    _need(bool((np.diff(guard.detector.calibration) >= 0).all()), "calibration out of order")
-    _need(0 < guard.detector.false_alarm_rate < 1, "a false-alarm rate outside 0 to 1")
-    _need(guard.detector.neighbours > 0 and guard.check_every >= 0, "a negative count")
-    for head in (guard.hardened.weight, guard.vote.weight):
-        _shape(head, (classes, features))
-    _shape(guard.hardened.bias, (classes,))
-    _shape(guard.hardened.centre, (features,))
-    _shape(guard.vote.bias, (guard.vote.n_voters, classes))
-    _need(guard.vote.voter.dtype.kind == "i", "voters that are no numbers")
-    _need(bool(((guard.vote.voter >= 0) & (guard.vote.voter < guard.vote.n_voters)).all()), "voter")
-    _shape(guard.canaries.logits, (len(guard.canaries.logits), classes))
-    for ids in guard.canaries.inputs.values():
+    sizes = {(len(scorer.bank), len(scorer.centres)) for scorer in detector.scorers}
+    _need(len(sizes) == 1, "detectors of several sizes")
+    for array in (detector.centre, detector.scale):
+        _shape(array, (len(widths), len(SCORES)))
+    _shape(detector.tail, (len(SCORES),))
+    _need(bool((detector.scale > 0).all()), "a scale that is not positive")
+    _need(bool((detector.tail > 0).all()), "a tail that is not positive")
+    _shape(detector.calibration, (len(detector.calibration),))
+    _need(len(detector.calibration) > 0, "no calibration, so that nothing would ever alarm")
+    _need(bool((np.diff(detector.calibration) >= 0).all()), "calibration out of order")
+    _need(0 < detector.false_alarm_rate < 1, "a false-alarm rate outside 0 to 1")
+    _need(detector.neighbours > 0, "a negative count")
+
+
+def _check_canaries(guard: Guard) -> None:
+    canaries = guard.canaries
+    _need(0 < canaries.tolerance < np.inf, "a tolerance that is no positive number")
+    _need(len(canaries.logits) > 0, "no canaries")
+    _shape(canaries.logits, (len(canaries.logits), len(guard.classes)))
+    for ids in canaries.inputs.values():
         _need(ids.ndim == 2 and ids.dtype.kind == "i", "canaries that are no token numbers")
-        _need(len(ids) == len(guard.canaries.logits) and bool((ids >= 0).all()), "canaries")
-    return guard
+        _need(len(ids) == len(canaries.logits) and bool((ids >= 0).all()), "canaries")
 
 
 def _shape(array: np.ndarray, wanted: tuple[int, ...], *, finite: bool = True) -> None:

@@ -22,7 +22,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from synapse_audit.errors import AuditError, ModelError
+from synapse_audit.errors import AuditError, ModelError, first_line
 from synapse_audit.guard.parts import Canaries
 from synapse_audit.model import Classifier, logits_of, vocabulary_size
 from synapse_audit.model.loading.weights import stored_bytes
@@ -160,9 +160,15 @@ def check_canaries(
     Raises:
         ModelError: an answer differs by more than other machines make, or is no number.
     """
-    with torch.inference_mode():
-        batch = {n: torch.from_numpy(v) for n, v in canaries.inputs.items()}
-        found = logits_of(answer(batch)).float().cpu().numpy()
+    try:
+        with torch.inference_mode():
+            batch = {n: torch.from_numpy(v) for n, v in canaries.inputs.items()}
+            found = logits_of(answer(batch)).float().cpu().numpy()
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
+        raise ModelError(
+            f"model '{name}' cannot read the guard's canary inputs ({first_line(error)[:200]}); "
+            "expected the model that the guard was made for"
+        ) from error
     wrong = ~(np.abs(found - canaries.logits) <= canaries.tolerance).all(axis=1)
     if wrong.any():
         raise _otherwise(name, int(wrong.sum()), len(wrong), "when it was guarded")
