@@ -202,13 +202,15 @@ def _check_ranges(guard: Guard) -> None:
     widths = [len(low) for low in ranges.low]
     _need(len(widths) >= 2 and widths[-1] == len(guard.vote.voter), "places")
     for i, width in enumerate(widths):
-        ends = [(ranges.low[i], ranges.high[i], (width,))]
+        _check_range(ranges.low[i], ranges.high[i], (width,))
         if ranges.class_low:
-            ends.append((ranges.class_low[i], ranges.class_high[i], (classes, width)))
-        for low, high, shape in ends:
-            _shape(low, shape)
-            _shape(high, shape)
-            _need(bool((low <= high).all()), "a range that ends before it begins")
+            _check_range(ranges.class_low[i], ranges.class_high[i], (classes, width))
+
+
+def _check_range(low: np.ndarray, high: np.ndarray, shape: tuple[int, ...]) -> None:
+    _shape(low, shape)
+    _shape(high, shape)
+    _need(bool((low <= high).all()), "a range that ends before it begins")
 
 
 def _check_detector(guard: Guard) -> None:
