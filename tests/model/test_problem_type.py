@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from transformers import BertConfig
 
-from synapse_audit.errors import ModelError
+from synapse_audit.errors import ModelError, UsageError
 from synapse_audit.model.loading.problem_type import (
+    MULTI,
     NOT_STATED,
+    ONE_LABEL,
     SINGLE,
     doubts_of_softmax,
     problem_type,
@@ -41,6 +43,16 @@ def test_hints_of_several_labels_are_refused_unless_one_is_stated(
 def test_what_is_no_hint() -> None:
     facts = {"multilabel": False, "hidden_act": "sigmoid", "id2label": {0: "multi-label", 1: "b"}}
     assert problem_type("m", BertConfig(**facts)) == NOT_STATED
+
+
+def test_a_label_is_named_as_the_classes_are() -> None:
+    """Two outputs of one name have their numbers behind it; names may be numbers."""
+    alike = BertConfig(id2label={0: "crane", 1: "crane", 2: "heron"}, problem_type=MULTI)
+    assert problem_type("m", alike, "crane (1)") == ONE_LABEL
+    with pytest.raises(UsageError, match=r"label 'crane' given; .*crane \(0\)"):
+        problem_type("m", alike, "crane")
+    numbers = BertConfig(id2label={0: 0, 1: 1, 2: 2}, problem_type=MULTI)
+    assert problem_type("m", numbers, "1") == ONE_LABEL
 
 
 def one_of(classes: int, size: float) -> np.ndarray:

@@ -40,7 +40,7 @@ from synapse_audit.model.inputs.input_format import InputFormat
 from synapse_audit.model.inputs.padding import settle
 from synapse_audit.model.inputs.windows import Window
 from synapse_audit.model.loading.opened import check_outputs, opened
-from synapse_audit.model.loading.parts import given_names
+from synapse_audit.model.loading.output_names import given_names
 from synapse_audit.model.loading.pipelines import is_pipeline
 from synapse_audit.model.loading.weights import check_numbers, count_weights, digest, unharmed
 from synapse_audit.model.placement import check_movable, device_of, devices_of

@@ -6,7 +6,6 @@ audit of random weights would look like an audit.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from copy import copy
 from pathlib import Path
@@ -32,6 +31,7 @@ from synapse_audit.model.loading.checked_config import (
 )
 from synapse_audit.model.loading.checkpoints import Checkpoint, find_checkpoint
 from synapse_audit.model.loading.options import check_loading
+from synapse_audit.model.loading.output_names import output_names, outputs
 from synapse_audit.model.loading.problem_type import problem_type
 from synapse_audit.model.loading.text_inputs import (
     check_tokenizer,
@@ -150,39 +150,6 @@ def _built(held: dict[str, Any]) -> None:
     skeleton(_kind(str(config.model_type), config, modality), config)
 
 
-def class_names(named: Mapping[int, Any], n: int) -> tuple[str, ...]:
-    """Names by output index; those that several outputs share are distinguished by their numbers.
-
-    >>> class_names({0: "crane", 1: "crane", 2: "heron"}, 3)
-    ('crane (0)', 'crane (1)', 'heron')
-    """
-    names = [str(named[i]) for i in range(n)]
-    while len({*names}) < n:
-        names = [f"{x} ({i})" if names.count(x) > 1 else x for i, x in enumerate(names)]
-    return tuple(names)
-
-
-def output_names(config: Any) -> tuple[str, ...]:
-    """The names that a configuration gives its outputs; an empty one where its one has none."""
-    names = class_names(config.id2label, outputs(config))
-    return ("",) if len(names) == 1 and PLACEHOLDER.fullmatch(names[0]) else names
-
-
-PLACEHOLDER = re.compile(r"LABEL_\d+", re.IGNORECASE)
-"""What transformers calls outputs that nobody named."""
-
-
-def given_names(classes: Sequence[str] | None) -> tuple[str, ...]:
-    """Names that the caller gives, distinguished as :func:`class_names` does.
-
-    Raises:
-        UsageError: none are given.
-    """
-    if classes is None:
-        raise UsageError("no classes given; expected classes=(a name per output)")
-    return class_names(dict(enumerate(classes)), len(classes))
-
-
 def _set_aside(family: Family | None, loading: Loading) -> tuple[str, ...]:
     if family is None or not loading.parts:
         return ()
@@ -217,11 +184,6 @@ def _modality(config: Any) -> str:
         if name.endswith(ending):
             return modality
     raise unknown_type(config.model_type)
-
-
-def outputs(config: Any) -> int:
-    """How many logits a configuration describes."""
-    return int(getattr(config, "num_targets", None) or config.num_labels)
 
 
 def _attention(model: Any) -> dict[str, str]:

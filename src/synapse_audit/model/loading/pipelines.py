@@ -12,12 +12,11 @@ from typing import Any
 
 from synapse_audit.errors import ModelError, UsageError
 from synapse_audit.model.inputs.input_format import InputFormat
+from synapse_audit.model.loading.output_names import output_names, outputs
 from synapse_audit.model.loading.parts import (
     Parts,
     check_config,
     find_family,
-    output_names,
-    outputs,
 )
 from synapse_audit.model.loading.problem_type import MULTI, problem_type
 from synapse_audit.model.loading.text_inputs import text_inputs

@@ -8,13 +8,14 @@ softmax head, so that only what is written, or how its logits lie, gives it away
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from synapse_audit.errors import ModelError, UsageError, choices
+from synapse_audit.model.loading.output_names import class_names, outputs
 
 SINGLE = "single_label_classification"
 MULTI = "multi_label_classification"
@@ -44,7 +45,8 @@ def problem_type(source: str, config: Any, label: str | None = None) -> str:
         ModelError: for something else than labels, or likely for several where nothing says so.
         UsageError: a label that the model does not have, or of a model with one per input.
     """
-    stated, names = getattr(config, "problem_type", None), list(config.id2label.values())
+    stated = getattr(config, "problem_type", None)
+    names = class_names(config.id2label, outputs(config))
     if stated not in (None, SINGLE, MULTI):
         raise ModelError(
             f"model '{source}' is trained for {stated} (problem_type in config.json); expected "
@@ -66,7 +68,7 @@ def problem_type(source: str, config: Any, label: str | None = None) -> str:
     return SINGLE if stated else NOT_STATED
 
 
-def _one_label(source: str, stated: str | None, label: str, names: list[str]) -> str:
+def _one_label(source: str, stated: str | None, label: str, names: Sequence[str]) -> str:
     if stated == SINGLE or len(names) == 1:
         kind = SINGLE if stated == SINGLE else "a model with one output"
         raise UsageError(
