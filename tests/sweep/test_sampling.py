@@ -54,6 +54,12 @@ def test_small_strata_of_several_classes_are_joined_but_never_right_with_wrong()
     assert len({(int(s), m > 0) for s, m in zip(strata, margin, strict=True)}) == 2
 
 
+def test_a_model_that_is_never_right_has_one_stratum_of_wrong_answers() -> None:
+    """A label map of another model: every class is small and all of it wrong."""
+    labels = np.repeat(np.arange(20), LEAST_STRATUM - 3)
+    assert (strata_of(labels, _logits(labels, np.full(len(labels), -1.0), 20), 60) == 0).all()
+
+
 def test_with_many_classes_strata_are_those_of_the_clean_answer() -> None:
     labels = np.repeat(np.arange(40), 25)
     margin = np.tile(np.linspace(-0.2, 2, 25), 40)

@@ -199,8 +199,8 @@ def _joined(
     code = labels * 3 + state
     for joined in (WRONG, SURE):
         mine = (state == WRONG) == (joined == WRONG)
-        sizes = np.bincount(code[mine], minlength=code.max() + 1)
-        code = np.where(mine & (sizes[code] < LEAST_STRATUM), -1 - joined, code)
+        _, place, sizes = np.unique(code, return_inverse=True, return_counts=True)
+        code = np.where(mine & (sizes[place.reshape(-1)] < LEAST_STRATUM), -1 - joined, code)
     return np.asarray(code)
 
 
