@@ -177,6 +177,8 @@ def test_class_names_are_for_one_output_alone(tiny_folder: Path, tiny_csv: Path)
         read_subject(make_config(held))
     with pytest.raises(UsageError, match="class_names: 'a' given; expected two different names"):
         make_config(held | {"class_names": "a"})
+    with pytest.raises(UsageError, match="class_names: 5 given; expected two different names"):
+        make_config(held | {"class_names": 5})
     with pytest.raises(UsageError, match="threshold"):
         make_config(held | {"threshold": "rage=high"})
 

@@ -119,7 +119,10 @@ class AuditConfig(BaseModel):
     @classmethod
     def _two_names(cls, given: Any) -> Any:
         names = [name.strip() for name in given.split(",")] if isinstance(given, str) else given
-        if names and (len(names) != 2 or "" in names or names[0] == names[1]):
+        if names in ((), []):
+            return ()
+        two = isinstance(names, list | tuple) and len(names) == 2
+        if not two or "" in names or names[0] == names[1]:
             raise ValueError("expected two different names with a comma between")
         return names
 
