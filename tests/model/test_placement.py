@@ -23,7 +23,7 @@ from synapse_audit.errors import ModelError, UsageError
 from synapse_audit.model import Batch, Classifier, Encoded, InputFormat
 from synapse_audit.model.loading import weights
 from synapse_audit.model.user_code.python_classifier import load_own
-from synapse_audit.pipeline.stages import check_placed
+from synapse_audit.pipeline.stages.subject import check_placed
 from synapse_audit.sweep import Engine
 from synapse_audit.sweep.clean import clean_pass
 from synapse_audit.sweep.executors.worker import make_setup

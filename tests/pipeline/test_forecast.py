@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from synapse_audit.config import AuditConfig, make_config
-from synapse_audit.errors import UsageError
+from synapse_audit.errors import AuditError
 from synapse_audit.pipeline.audit import Declined, audit
 from synapse_audit.pipeline.forecast import DEPENDS, Forecast, forecast
 from synapse_audit.pipeline.stages import Prepared
@@ -88,7 +88,21 @@ def test_what_it_takes(found: Forecast, planned: Prepared) -> None:
     assert found.memory is None or found.memory > 50 * 2**20
 
 
-def test_it_refuses_what_the_audit_would(config: AuditConfig) -> None:
-    wrong = config.model_copy(update={"benign": "nobody"})
-    with pytest.raises(UsageError, match="nobody"):
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"benign": "nobody"}, "nobody"),
+        ({"attack": ("telepathy",)}, "attack 'telepathy' given"),
+        ({"membership": "gone.csv"}, "gone.csv"),
+    ],
+)
+def test_it_refuses_what_the_audit_would(
+    config: AuditConfig, tmp_path: Path, given: dict[str, object], said: str
+) -> None:
+    wrong = config.model_copy(update=given)
+    with pytest.raises(AuditError, match=said) as forecast_says:
         forecast(wrong)
+    with pytest.raises(AuditError) as audit_says:
+        audit(wrong, tmp_path / "run")
+    assert str(audit_says.value) == str(forecast_says.value)
+    assert not (tmp_path / "run" / "manifest.json").exists(), "nothing was begun"

@@ -143,4 +143,4 @@ def test_a_file_that_is_the_audited_one_is_refused(audited: Audited, rows: pd.Da
 def test_windows_are_refused(audited: Audited) -> None:
     config = make_config({"model": "m", "data": "d", "membership": "x.csv", "window": 8})
     with pytest.raises(UsageError, match="--window"):
-        check_membership(config)
+        check_membership(config, audited.subject)

@@ -15,8 +15,8 @@ from synapse_audit.errors import UsageError
 from synapse_audit.interventions.typed import TYPED, Material
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import Extraction, extract
-from synapse_audit.pipeline.stages import Run, Subject, attack_texts, check_attacks, subject_of
-from synapse_audit.pipeline.stages.typed import _Asked, _tried_again
+from synapse_audit.pipeline.stages import Run, Subject, attack_texts, subject_of
+from synapse_audit.pipeline.stages.typed import _Asked, _tried_again, check_attacks
 from synapse_audit.probes import layer_statistics
 from synapse_audit.progress import Silent
 from synapse_audit.store import RunFolder

@@ -70,9 +70,9 @@ class Scored:
     kl: Float[np.ndarray, "rows examples"]
     """KL(clean ‖ intervened), nats; corrected where estimated."""
     target: Int[np.ndarray, " rows"]
-    """Class that the action pushes toward; NOBODY where it aims at none."""
+    """Class that the action pushes toward; ``NO_CLASS`` where it aims at none."""
     source: Int[np.ndarray, " rows"]
-    """Class whose examples are to be pushed; NOBODY for all."""
+    """Class whose examples are to be pushed; ``NO_CLASS`` for all."""
     n_classes: int
     weights: Float[np.ndarray, "examples 1"]
     """Float64: reported values must not carry float32 rounding."""

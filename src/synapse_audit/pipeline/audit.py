@@ -61,10 +61,7 @@ def _fill(
     subject = subject or stages.read_subject(config)
     if subject.several:
         config = run.config = stages.for_several(config)
-    stages.check_placed(config, subject.classifier)
-    stages.check_named_neurons(config, subject)
-    stages.check_attacks(config, subject.classifier)
-    stages.check_membership(config)
+    stages.check_options(config, subject)
     stages.identify(run, subject)
     if subject.several and not run.folder.finished:
         run.leave_out(stages.not_covered())

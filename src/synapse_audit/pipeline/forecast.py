@@ -111,8 +111,7 @@ def forecast(
     subject = stages.read_subject(config)
     if subject.several:
         config = stages.for_several(config)
-    stages.check_placed(config, subject.classifier)
-    stages.check_named_neurons(config, subject)
+    stages.check_options(config, subject)
     with TemporaryDirectory(prefix="synapse-audit-") as folder:
         run = stages.Run(RunFolder.claim(folder), config, progress or Silent())
         stages.identify(run, subject)

@@ -6,8 +6,8 @@ what, and tells how far it is.
 
 from synapse_audit.pipeline.stages.clean_pass import represent
 from synapse_audit.pipeline.stages.findings import write_findings
-from synapse_audit.pipeline.stages.membership import audit_membership, check_membership
-from synapse_audit.pipeline.stages.named_neurons import check_named_neurons
+from synapse_audit.pipeline.stages.membership import audit_membership
+from synapse_audit.pipeline.stages.options import check_options
 from synapse_audit.pipeline.stages.planning import Prepared, prepare, sources
 from synapse_audit.pipeline.stages.run import Run, Subject, identify
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, score_neurons
@@ -15,13 +15,12 @@ from synapse_audit.pipeline.stages.several import for_several, not_covered
 from synapse_audit.pipeline.stages.sites import engine_of
 from synapse_audit.pipeline.stages.subject import (
     check_names,
-    check_placed,
     read_subject,
     subject_of,
 )
 from synapse_audit.pipeline.stages.sufficient_sets import SufficientSets, find_sufficient_sets
 from synapse_audit.pipeline.stages.sweep import run_sweep
-from synapse_audit.pipeline.stages.typed import attack_texts, check_attacks
+from synapse_audit.pipeline.stages.typed import attack_texts
 from synapse_audit.pipeline.stages.weights import with_weights
 
 __all__ = [
@@ -32,11 +31,8 @@ __all__ = [
     "SufficientSets",
     "attack_texts",
     "audit_membership",
-    "check_attacks",
-    "check_membership",
-    "check_named_neurons",
     "check_names",
-    "check_placed",
+    "check_options",
     "engine_of",
     "find_sufficient_sets",
     "for_several",

@@ -18,7 +18,7 @@ from synapse_audit.artifacts import ALL_LAYERS, Cell, LabelledData
 from synapse_audit.config import AuditConfig
 from synapse_audit.data import load_data
 from synapse_audit.errors import DataError, UsageError
-from synapse_audit.model import BLOCK_OUTPUT, vocabulary_size
+from synapse_audit.model import BLOCK_OUTPUT, Classifier, vocabulary_size
 from synapse_audit.model.activations import Extraction, extract
 from synapse_audit.model.families.record import TEXT
 from synapse_audit.neurons import NeuronSet, count, random_draw, top
@@ -64,14 +64,18 @@ class Material(NamedTuple):
     logits: Float[np.ndarray, "rows classes"]
 
 
-def check_membership(config: AuditConfig) -> None:
-    """Refuses windows, of which several come from one row.
+def check_membership(config: AuditConfig, subject: Subject) -> None:
+    """Refuses a file that cannot serve, before anything is computed.
 
     Raises:
-        UsageError: the message is one line.
+        UsageError: windows are asked for, of which several come from one row.
+        DataError: the file cannot be read, or has too few rows that are in it alone.
     """
-    if config.membership is not None and config.window is not None:
+    if config.membership is None:
+        return
+    if config.window is not None:
         raise UsageError("--membership given with --window; expected whole rows: one or the other")
+    _sides(config, subject, _trained_on(config, subject.classifier))
 
 
 def audit_membership(
@@ -90,8 +94,14 @@ def audit_membership(
 
 
 def _measured(run: Run, subject: Subject, engine: Engine, found: Extraction) -> pd.DataFrame:
-    trained = _trained_on(run, subject)
-    judged, ranking = _sides(run, subject, trained)
+    trained = _trained_on(run.config, subject.classifier)
+    both = len({*trained.inputs} & {*subject.data.inputs})
+    if both:
+        run.warn([
+            f"{both:,} inputs of '{run.config.membership}' are among the audited ones too; "
+            "they were trained on and are left out of the membership audit"
+        ])  # fmt: skip
+    judged, ranking = _sides(run.config, subject, trained)
     rows = _material(subject, found, trained, judged)
     fold = folds_of(rows.member, rows.labels, run.config.seed)
     parts = [*_clean(rows, fold, subject), *_null(subject, found, judged, run.config.seed)]
@@ -105,8 +115,7 @@ def _measured(run: Run, subject: Subject, engine: Engine, found: Extraction) -> 
 # ---- rows ----------------------------------------------------------------------------------------
 
 
-def _trained_on(run: Run, subject: Subject) -> LabelledData:
-    config, classifier = run.config, subject.classifier
+def _trained_on(config: AuditConfig, classifier: Classifier) -> LabelledData:
     return load_data(
         str(config.membership),
         config.reading,
@@ -118,25 +127,19 @@ def _trained_on(run: Run, subject: Subject) -> LabelledData:
     )
 
 
-def _sides(run: Run, subject: Subject, trained: LabelledData) -> tuple[Side, Side]:
+def _sides(config: AuditConfig, subject: Subject, trained: LabelledData) -> tuple[Side, Side]:
     """What attackers are judged on (``evaluate``), and other rows that rank neurons (``fit``)."""
-    known, used = set(trained.inputs), set(subject.data.inputs)
-    both = known & used
-    if both:
-        run.warn([
-            f"{len(both):,} inputs of '{run.config.membership}' are among the audited ones too; "
-            "they were trained on and are left out of the membership audit"
-        ])  # fmt: skip
+    both = {*trained.inputs} & {*subject.data.inputs}
     free = np.array([text not in both for text in trained.inputs], dtype=bool)
     kept = np.array([text not in both for text in subject.data.inputs], dtype=bool)
-    generator = np.random.default_rng([run.config.seed, 9])
-    members, most = np.flatnonzero(free), run.config.grid.membership_rows
+    generator = np.random.default_rng([config.seed, 9])
+    members, most = np.flatnonzero(free), config.grid.membership_rows
     splits = subject.splits
     held = [rows[kept[rows]] for rows in (splits.evaluate, splits.fit)]
     judged = _matched(held[0], members, (subject.data, trained), most, generator)
     if len(judged.members) < LEAST:
         raise DataError(
-            f"{len(judged.members)} rows of '{run.config.membership}' given that are not among the "
+            f"{len(judged.members)} rows of '{config.membership}' given that are not among the "
             f"audited ones and have as many beside them of their class; expected at least {LEAST}"
         )
     rest = np.setdiff1d(members, judged.members)
