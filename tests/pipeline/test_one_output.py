@@ -1,6 +1,7 @@
 """Heads with one output and one label of several, from the files to the tables."""
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,15 @@ from scipy.special import expit
 from tiny import CLASSES, Tiny, save, tiny_classifier, tiny_rows
 from torch import nn
 
+from synapse_audit.compare.joint import own_value
+from synapse_audit.compare.per_example import Examples, NotPaired, contribution
 from synapse_audit.config import make_config
 from synapse_audit.errors import DataError, ModelError, UsageError
 from synapse_audit.model import Classifier
 from synapse_audit.pipeline.audit import audit
 from synapse_audit.pipeline.stages import read_subject, subject
 from synapse_audit.store import AuditResult
+from synapse_audit.summary import walk
 
 pytestmark = pytest.mark.unchecked
 
@@ -127,6 +131,19 @@ def test_its_tables_hold_together(result: AuditResult) -> None:
     ranked = result.rankings[result.rankings["method"] == "activation_gradient"]
     spread = ranked.groupby(["ranked_for", "layer"])["score"].std()
     assert (spread.loc[["fine"]] > 0).all(), "class 0 has no gradient of its own"
+
+
+def test_each_example_gives_what_the_summary_says(result: AuditResult) -> None:
+    """Else two such models are compared as if they had other examples."""
+    examples, found = Examples(result), {}
+    weights = examples.table["weight"].to_numpy()
+    for keys, figure in walk(result.summary):
+        with suppress(NotPaired):
+            found[keys] = own_value(contribution(examples, keys), weights), figure.value
+    assert {keys[0] for keys in found} >= {"calibration", "certificates", "clean", "detection"}
+    assert {k: mine for k, (mine, _) in found.items()} == pytest.approx(
+        {k: said for k, (_, said) in found.items()}, abs=1e-4
+    )
 
 
 def test_a_temperature_moves_probabilities_across_the_threshold(result: AuditResult) -> None:

@@ -32,6 +32,7 @@ from synapse_audit.artifacts.data import (
     Splits,
     TextInput,
     Windows,
+    threshold_shift,
 )
 from synapse_audit.artifacts.experiment import (
     ALL_LAYERS,
@@ -95,4 +96,5 @@ __all__ = [
     "TextInput",
     "Windows",
     "brief",
+    "threshold_shift",
 ]

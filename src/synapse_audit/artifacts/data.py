@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -149,3 +149,17 @@ class Predictions(Brief):
     def take(self, rows: Int[np.ndarray, " chosen"]) -> Predictions:
         """The predictions of some examples, in the order given."""
         return replace(self, labels=self.labels[rows], logits=self.logits[rows])
+
+
+def threshold_shift(
+    thresholds: Sequence[float],
+) -> Float[np.ndarray, " classes"] | None:
+    """What decision thresholds τ add to the logits, −log(τ/(1 − τ)), float32; None where none is.
+
+    >>> threshold_shift([0.5, 0.8]).round(3).tolist(), threshold_shift([])
+    ([-0.0, -1.386], None)
+    """
+    if not len(thresholds):
+        return None
+    share = np.array(thresholds, dtype=np.float64)
+    return np.asarray(-np.log(share / (1.0 - share)), dtype=np.float32)

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
-from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS
+from synapse_audit.artifacts import GLOBAL, REMOVAL_GROUPS, threshold_shift
 from synapse_audit.compare.saved_answers import evaluated
 from synapse_audit.effects import calibration as measures
 from synapse_audit.effects.curves import PLATEAU_LOSS, TOLERANCE, where
@@ -74,11 +74,28 @@ class Examples:
 
     @cached_property
     def logits(self) -> Float[np.ndarray, "examples classes"]:
-        """Of the untouched model."""
+        """The untouched model's own, without thresholds."""
         names = [f"logit_{c}" for c in range(len(self.run.summary["classes"]))]
         if not {*names} <= {*self.table}:
             raise NotPaired("predictions.parquet holds no logits")
         return self.table[names].to_numpy()
+
+    @cached_property
+    def decision(self) -> Mapping[str, Any]:
+        """How the classes are decided, where it is not by the highest of several logits."""
+        held = self.run.manifest.get("decision")
+        return held if isinstance(held, dict) else {}
+
+    @cached_property
+    def shift(self) -> Float[np.ndarray, " classes"] | None:
+        """What decision thresholds add to the logits; None where there are none."""
+        held = self.decision.get("thresholds") or {}
+        return threshold_shift([held[name] for name in self.run.summary["classes"]] if held else [])
+
+    @cached_property
+    def confidence(self) -> Float[np.ndarray, " examples"]:
+        """Probability of the class decided on."""
+        return measures.answers(self.logits, shift=self.shift).confidence
 
     @cached_property
     def effects(self) -> pd.DataFrame:
@@ -135,7 +152,9 @@ class Examples:
         self.need("activations/head_input.npy")
         inputs = self.run._run.read_array("activations/head_input")
         norms = minimum_edit_norms(
-            self.logits, with_bias(np.asarray(inputs)[self.table["example"].to_numpy()])
+            self.logits if self.shift is None else self.logits + self.shift,
+            with_bias(np.asarray(inputs)[self.table["example"].to_numpy()]),
+            one_output=self.decision.get("outputs") == 1,
         ).rows_l2
         norms[np.arange(len(norms)), self.predicted] = np.inf
         pushes = where(self.effects, {"group": "push", "operator": "push"})
@@ -178,7 +197,7 @@ def _margin(examples: Examples, keys: Keys) -> Contribution:
 
 
 def _calibration_error(examples: Examples, keys: Keys) -> Contribution:
-    sure = measures.answers(examples.logits).confidence
+    sure = examples.confidence
     bins = measures.equal_width(sure[None, :])[0]
     marked = bins[:, None] == np.arange(measures.BINS)
     gaps = marked * (examples.right - sure)[:, None]
@@ -187,7 +206,7 @@ def _calibration_error(examples: Examples, keys: Keys) -> Contribution:
 
 
 def _overconfidence(examples: Examples, keys: Keys) -> Contribution:
-    return _rate(measures.answers(examples.logits).confidence - examples.right)
+    return _rate(examples.confidence - examples.right)
 
 
 def _silenced_accuracy(examples: Examples, keys: Keys) -> Contribution:

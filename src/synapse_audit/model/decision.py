@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from synapse_audit.artifacts import threshold_shift
 from synapse_audit.errors import UsageError, choices
 
 Threshold = float | Mapping[str, float]
@@ -53,10 +54,7 @@ class Decision:
     @property
     def shift(self) -> Float[np.ndarray, " classes"] | None:
         """What is added to the logits, float32; None where that is nothing."""
-        if not self.thresholds:
-            return None
-        share = np.array(self.thresholds, dtype=np.float64)
-        return np.asarray(-np.log(share / (1.0 - share)), dtype=np.float32)
+        return threshold_shift(self.thresholds)
 
     def logits(self, outputs: Float[Tensor, "... outputs"]) -> Float[Tensor, "... classes"]:
         """The outputs of the model as logits that decide."""
