@@ -19,6 +19,7 @@ from synapse_audit import ModelError, RunFolderError, UsageError
 from synapse_audit.guard import GuardedModel, GuardSettings, load_guarded
 from synapse_audit.guard.attacks import silenced
 from synapse_audit.guard.audited import guarded_classifier
+from synapse_audit.guard.building import check_audited
 from synapse_audit.guard.folder import ARRAYS, FACTS, read_guard
 from synapse_audit.model import Classifier
 from synapse_audit.model.hooks import count_hooks
@@ -199,6 +200,12 @@ def test_the_wrong_model_is_refused(
 ) -> None:
     with pytest.raises(ModelError, match="expected those of the guard"):
         load_guarded(plant("single").save(tmp_path) / "model", made.folder)
+
+
+def test_a_model_with_a_threshold_is_refused_whatever_the_run_says(made: Guarded) -> None:
+    deciding = made.classifier.at_threshold({"calm": 0.7})
+    with pytest.raises(ModelError, match=r"has a decision threshold \(the class that leads"):
+        check_audited({}, deciding)
 
 
 # ---- the folder is a stranger's ------------------------------------------------------------------

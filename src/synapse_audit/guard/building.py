@@ -26,6 +26,7 @@ from synapse_audit.guard.ranges import calibrated_ranges
 from synapse_audit.guard.voting import elect
 from synapse_audit.model import Classifier
 from synapse_audit.store import AuditResult, RunFolder, finished
+from synapse_audit.store.reading import using
 
 SAME = 1e-3
 """Largest difference of a logit, relative to the largest, at which the head's last layer is taken
@@ -93,9 +94,10 @@ def build_guard(
         DataError: too few examples for the false-alarm rate.
     """
     result = finished(run.folder if isinstance(run, AuditResult) else run)
-    classifier = audited_names(result.manifest, classifier)
-    check_audited(result.manifest, classifier)
-    clean = clean_states(result)
+    with using(result.folder):
+        classifier = audited_names(result.manifest, classifier)
+        check_audited(result.manifest, classifier)
+        clean = clean_states(result)
     check_rate(settings.false_alarm_rate, len(clean.select))
     guard = make_guard(clean, classifier, settings, int(result.manifest.get("seed") or 0))
     write_guard(Path(out), guard, _facts(result, clean, settings))
@@ -125,10 +127,10 @@ def check_audited(manifest: Mapping[str, Any], classifier: Classifier) -> None:
     decision = classifier.decision
     thresholds = (manifest.get("decision") or {}).get("thresholds") or {}
     if decision.label is not None or decision.shift is not None or {*thresholds.values()} - {0.5}:
+        rule = (manifest.get("decision") or {}).get("rule") or decision.in_words(classifier.classes)
         raise ModelError(
-            "the run audited one label of several, or with a decision threshold "
-            f"({manifest['decision'].get('rule')}); expected a run of whole models that decide for "
-            "the highest logit: a guard knows no others yet"
+            f"the run or the model is of one label of several, or has a decision threshold ({rule})"
+            "; expected whole models that decide for the highest logit: a guard knows no others yet"
         )
     found = classifier.fingerprint()
     if known.get("sha256") != found:
