@@ -2,7 +2,8 @@
 
 jaxtyping has it check no function of the package but empty stubs with the same signature. A
 function inside a function is decorated whenever the outer one is called, thousands of times in an
-audit; beartype writes and compiles code for each. A stub like an earlier one gets that one's code.
+audit; beartype writes and compiles code for each. A stub like an earlier one gets that one's code,
+and none is compiled before it is called: most of a process's stubs never are.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,18 @@ _checked: dict[object, Stub] = {}
 
 def check(stub: Stub) -> Stub:
     """The stub, made to refuse arguments and results that its annotations exclude."""
+    known: Stub | None = None
+
+    def refusing(*args: Any, **kwargs: Any) -> Any:
+        nonlocal known
+        if known is None:
+            known = _compiled(stub)
+        return known(*args, **kwargs)
+
+    return refusing
+
+
+def _compiled(stub: Stub) -> Stub:
     key = _signature(stub)
     try:
         known = _checked.get(key)

@@ -6,15 +6,18 @@ hands the tests out to others needs neither.
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 
 # Tiny models gain nothing from threads, and lose much where other processes want the cores; the
 # variable is for subprocesses.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,19 +35,15 @@ ROOT = Path(__file__).resolve().parents[1]
 SHARED_MODELS = ROOT.parent / "shared" / "models"
 
 LONGEST = (
-    *(
-        "test_examples.py",
-        "test_planted.py",
-        "test_interrupted.py",
-        "test_families.py",
-        "test_sections.py",
-    ),
-    *("test_routes.py", "test_interrupt.py", "test_verify.py", "test_running.py"),
-    *("test_seeds.py", "test_public_api.py", "test_benchmarks.py", "test_fuzz.py"),
-    *("test_class_names.py", "test_damage.py", "test_against.py", "test_python.py"),
-    *("test_commands.py", "test_page.py", "test_formats.py", "test_input_words.py"),
+    *("test_examples.py", "test_interrupted.py", "test_sections.py", "test_families.py"),
+    *("test_findings.py", "test_damage.py", "test_interrupt.py", "test_audits.py"),
+    *("test_fuzz.py", "test_verify.py", "test_running.py", "test_routes.py", "test_guard.py"),
+    *("test_signals.py", "test_benchmarks.py", "test_public_api.py", "test_planted.py"),
+    *("test_class_names.py", "test_comparison.py", "test_results.py", "test_against.py"),
+    *("test_own_attention.py", "test_commands.py", "test_inputs.py", "test_attributions.py"),
+    *("test_groups.py", "test_planted_models.py", "test_architecture.py"),
 )
-"""Files of ten seconds and more. They go first, so that none is left to one process at the end."""
+"""Files of five seconds and more. They go first, so that none is left to one process at the end."""
 
 
 def with_shapes() -> list[str]:
@@ -56,6 +55,9 @@ def with_shapes() -> list[str]:
     parts = (file.relative_to(source).with_suffix("").parts for file in files)
     return [".".join(one).removesuffix(".__init__") for one in parts]
 
+
+# Each of the dozens of processes of a run would otherwise compile every file again.
+sys.dont_write_bytecode = False
 
 # Before anything imports the package: what is imported already is not checked.
 jaxtyping.install_import_hook(with_shapes(), "checking.check")
@@ -71,8 +73,44 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.loadscopereorder = False
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name not in LONGEST)
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Every other process reads the files from the last to the first.
+
+    Where the two meet, each finds compiled what the other has read.
+    """
+    report = yield
+    if isinstance(collector, pytest.Directory) and _worker() % 2:
+        report.result.reverse()
+    return report
+
+
+def _worker() -> int:
+    """Number of this process among those of pytest-xdist; 0 where there is one."""
+    return int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, None, None]:
+    """The same order in every process: the longest files, then all others by name.
+
+    In between pytest puts tests side by side that share a parameter, whatever their file.
+    """
+    items.sort(key=_turn)
+    yield
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[bool, Path]:
+    return item.path.name not in LONGEST, item.path
+
+
+def pytest_collection_finish() -> None:
+    """What is imported stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(tryfirst=True)

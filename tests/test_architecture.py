@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -90,13 +92,21 @@ class Import(NamedTuple):
     """Inside a function."""
 
 
-class Module(NamedTuple):
+@dataclass(frozen=True)
+class Module:
     """One source file; ``name`` is dotted below the package, without ``__init__``."""
 
     name: str
     path: Path
-    tree: ast.Module
-    lines: int
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text)
+
+    @property
+    def lines(self) -> int:
+        return self.text.count("\n")
 
     @property
     def room(self) -> str:
@@ -107,7 +117,7 @@ def _read(path: Path) -> Module:
     text = path.read_text(encoding="utf-8")
     parts = path.relative_to(SOURCE).with_suffix("").parts
     name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-    return Module(name, path, ast.parse(text), text.count("\n"))
+    return Module(name, path, text)
 
 
 MODULES = {module.name: module for module in map(_read, sorted(SOURCE.rglob("*.py")))}
