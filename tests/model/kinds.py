@@ -36,7 +36,7 @@ _IMAGE: dict[str, Any] = {
     "num_labels": 3,
     "initializer_range": 0.3,
 }
-_SPEECH: dict[str, Any] = {
+SPEECH: dict[str, Any] = {
     "hidden_size": 16,
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
@@ -51,6 +51,7 @@ _SPEECH: dict[str, Any] = {
     "num_labels": 3,
     "initializer_range": 0.3,
 }
+"""Of wav2vec 2 and its kin, whose convolutions shorten 8 times."""
 _DISENTANGLED: dict[str, Any] = {"relative_attention": True, "pos_att_type": ["c2p", "p2c"]}
 _V3: dict[str, Any] = {
     "share_att_key": True,
@@ -288,18 +289,18 @@ KINDS: Mapping[str, Kind] = {
         "CLIP",
         {"vision_config": {k: v for k, v in _IMAGE.items() if k != "num_labels"}, "num_labels": 3},
     ),
-    "wav2vec2": Kind("Wav2Vec2ForSequenceClassification", "Wav2Vec2Config", _SPEECH, _sounds),
+    "wav2vec2": Kind("Wav2Vec2ForSequenceClassification", "Wav2Vec2Config", SPEECH, _sounds),
     "wav2vec2, stable norm": Kind(
         "Wav2Vec2ForSequenceClassification",
         "Wav2Vec2Config",
-        {**_SPEECH, "do_stable_layer_norm": True, "feat_extract_norm": "layer"},
+        {**SPEECH, "do_stable_layer_norm": True, "feat_extract_norm": "layer"},
         _sounds,
     ),
-    "hubert": Kind("HubertForSequenceClassification", "HubertConfig", _SPEECH, _sounds),
+    "hubert": Kind("HubertForSequenceClassification", "HubertConfig", SPEECH, _sounds),
     "hubert, stable norm": Kind(
         "HubertForSequenceClassification",
         "HubertConfig",
-        {**_SPEECH, "do_stable_layer_norm": True, "feat_extract_norm": "layer"},
+        {**SPEECH, "do_stable_layer_norm": True, "feat_extract_norm": "layer"},
         _sounds,
     ),
     "audio-spectrogram-transformer": Kind(

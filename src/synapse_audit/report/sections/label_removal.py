@@ -13,6 +13,7 @@ from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, 
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import RANDOM, SELECTIONS, TOP
+from synapse_audit.report.quoted.curve_tests import CURVE_TESTS
 from synapse_audit.summary import Figure
 from synapse_audit.tables.label_sets import EXCESS, LAYERS, REMOVAL, TESTS
 
@@ -237,7 +238,7 @@ def _tables(result: Result, table: pd.DataFrame) -> tuple[Table, ...]:
     made = (
         table_of("Removal curves", shown, REMOVAL_TABLE),
         table_of("Beside random sets", beside, EXCESS_TABLE),
-        table_of("Tests of whole curves by micro F1", tests, TEST_TABLE),
+        table_of("Tests of whole curves by micro F1", tests, CURVE_TESTS),
     )
     return tuple(t for t in made if t.rows)
 
@@ -267,17 +268,6 @@ EXCESS_TABLE = (
     Column("band of one more draw", "random_interval", text),
     Column("beyond random", "excess"),
     Column("95% interval", "excess_interval", text),
-)
-TEST_TABLE = (
-    Column("operator", "operator", text),
-    Column("ranking", "ranking", text),
-    Column("ranked for", "ranked_for", text),
-    Column("layers", "layers", text),
-    Column("area", "area"),
-    Column("t", "t"),
-    Column("df", "df", COUNT),
-    Column("p", "p_value", prose.p_value),
-    Column("p adjusted", "p_adjusted", prose.p_value),
 )
 LAYER_TABLE = (
     Column("operator", "operator", text),

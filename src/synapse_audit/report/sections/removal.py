@@ -13,6 +13,7 @@ from synapse_audit.report.kit.figures import RATE_AXIS, SHARE_AXIS, Axes, Line, 
 from synapse_audit.report.kit.lines import Columns, banded, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import SELECTIONS, SERIES
+from synapse_audit.report.quoted.curve_tests import CURVE_TESTS
 from synapse_audit.report.quoted.top_against_random import (
     Gap,
     all_removal_curves,
@@ -237,7 +238,7 @@ def _tables(table: pd.DataFrame, tests: pd.DataFrame) -> tuple[Table, ...]:
         _counted(table).rename(columns={"accuracy_drop": "drop"}), "accuracy", "drop"
     ).sort_values(["operator", "selection", "fraction"], kind="stable")
     curves_ = table_of("Removal curves", shown, REMOVAL_TABLE)
-    tested = table_of("Tests of whole curves against random controls", tests, TEST_TABLE)
+    tested = table_of("Tests of whole curves against random controls", tests, CURVE_TESTS)
     return tuple(t for t in (curves_, tested) if t.rows)
 
 
@@ -263,16 +264,4 @@ REMOVAL_TABLE = (
     Column("drop", "drop"),
     Column("interval or range", "drop_interval", text),
     Column("draws", "draws", COUNT),
-)
-TEST_TABLE = (
-    Column("operator", "operator", text),
-    Column("ranking", "ranking", text),
-    Column("ranked for", "ranked_for", text),
-    Column("layers", "layers", text),
-    Column("position", "position", text),
-    Column("area", "area"),
-    Column("t", "t"),
-    Column("df", "df", COUNT),
-    Column("p", "p_value", prose.p_value),
-    Column("p adjusted", "p_adjusted", prose.p_value),
 )
