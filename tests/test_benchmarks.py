@@ -1,15 +1,18 @@
 """Every benchmark runs, in small, on the bundled classifier, and times what plain hooks compute."""
 
+import builtins
+import dis
 import importlib
 import json
 import sys
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import CodeType, ModuleType, SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from only_findings import only_findings
 
 from synapse_audit import audit
 from synapse_audit.config import make_config
@@ -76,8 +79,8 @@ SMALL = {
 }
 """Script → options that make it a matter of seconds."""
 
-LONG = ("bench_memory", "bench_guard")
-"""Scripts that take long even so: a process of its own, a guard and its attacks."""
+LONG = ("bench_memory", "bench_guard", "bench_canaries", "bench_probes", "gpu")
+"""Scripts that take seconds even so, which `make proofs` runs."""
 
 FILES = {"bench_sweep": "sweep-bundled"}
 """What a script's results are called where it is not the script's own name."""
@@ -89,6 +92,24 @@ OPTIONAL = {"bench_neurox": "neurox"}
 def test_every_script_is_run() -> None:
     scripts = {path.stem for path in FOLDER.glob("bench_*.py")}
     assert scripts <= set(SMALL)
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the folder benchmarks of the repository")
+@pytest.mark.parametrize("name", SMALL)
+def test_a_benchmark_calls_nothing_that_is_not_there(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of scripts that only proofs run: every import succeeds, every global name is defined."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    script = importlib.import_module(name)
+    code = [compile(Path(str(script.__file__)).read_text("utf-8"), name, "exec")]
+    for inner in code:
+        code.extend(part for part in inner.co_consts if isinstance(part, CodeType))
+    known = {*vars(script), *vars(builtins)}
+    read = {
+        i.argval for part in code for i in dis.get_instructions(part) if i.opname == "LOAD_GLOBAL"
+    }
+    assert read and read <= known, read - known
 
 
 @pytest.mark.skipif(not FOLDER.is_dir(), reason="needs the folder benchmarks of the repository")
@@ -124,7 +145,9 @@ def test_the_claims_of_the_paper_are_printed_from_a_run(
     small = {"rankings": ("paper", "probe"), "budgets": (0.5, 5.0), "constants": (1.0,)}
     folder = tmp_path / "run"
     what = {"model": str(tiny_folder), "data": str(tiny_csv), "preset": "paper"}
-    result = audit(make_config({**what, "grid": {**grid, **small}}), out=folder)
+    config = make_config({**what, "grid": {**grid, **small}})
+    with only_findings("paper", "redundancy", "asymmetry", "faults", "vulnerability"):
+        result = audit(config, out=folder)
     monkeypatch.syspath_prepend(str(FOLDER))
     capsys.readouterr()
     claims = importlib.import_module("claims")

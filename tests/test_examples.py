@@ -10,6 +10,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import torch
+from only_findings import only_findings
+
+from synapse_audit.config import PRESETS
 
 ROOT = Path(__file__).resolve().parents[1]
 ON_FILES = ("system_calls.py", "harden.py")
@@ -20,6 +23,11 @@ HANG = 3600.0
 """Seconds after which an example counts as hanging: how long it takes is no test's business."""
 
 
+PRINTED = ("asymmetry", "redundancy", "vulnerability")
+"""Findings that some example shows."""
+SMALL = {"fractions": (0.1, 0.5), "operators": ("mean",), "compared": ()}
+
+
 def test_there_are_examples() -> None:
     assert EXAMPLES
 
@@ -28,11 +36,13 @@ def test_there_are_examples() -> None:
 @pytest.mark.filterwarnings("default", "error::DeprecationWarning:__main__")
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
 def test_an_example_runs(example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In this process, which has imported torch already."""
+    """In this process, which has imported torch already; the preset asks for less."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(example.parent))
     monkeypatch.setattr(sys, "argv", [str(example)])
+    monkeypatch.setitem(PRESETS, "quick", PRESETS["quick"].model_copy(update=SMALL))
     with (
+        only_findings(*PRINTED),
         torch.random.fork_rng(devices=[]),
         pd.option_context("display.width", 80, "display.max_columns", 0),
     ):

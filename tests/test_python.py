@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from only_findings import only_findings
 
 import synapse_audit as sa
 from synapse_audit.artifacts import Brief, brief
@@ -176,13 +177,12 @@ def test_what_is_in_memory_is_audited_as_what_is_read_from_files(
     grid |= {"operators": ("mean",), "rankings": ("probe",), "compared": (), "max_examples": 240}
     options = {"preset": "quick", "resamples": 100, "grid": grid}
     named = {"model": str(tiny_folder), "data": str(tiny_csv)}
-    read = sa.audit(sa.make_config(named | options), tmp_path / "read")
+    with only_findings():
+        read = sa.audit(sa.make_config(named | options), tmp_path / "read")
     data = sa.load_data(pd.read_csv(tiny_csv), classes=classifier.classes)
-    held = sa.audit(
-        sa.make_config({"model": "a model", "data": "a frame"} | options),
-        tmp_path / "held",
-        subject=sa.subject_of(classifier, data),
-    )
+    config = sa.make_config({"model": "a model", "data": "a frame"} | options)
+    with only_findings():
+        held = sa.audit(config, tmp_path / "held", subject=sa.subject_of(classifier, data))
     assert held.manifest["data"]["sha256"] == read.manifest["data"]["sha256"]
     assert held.effects.equals(read.effects)
     wrong = sa.load_data(pd.read_csv(tiny_csv), classes=classifier.classes[::-1])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from only_findings import only_findings
 
 from cli.calling import CommandLine
 
@@ -25,7 +26,8 @@ def test_a_run_takes_what_was_given(
     cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
 ) -> None:
     where = ("--data", single / "rows.csv", "--config", tiny_grid, "--out", tmp_path)
-    called = cli("run", single / "model", *where, *NAMED)
+    with only_findings():
+        called = cli("run", single / "model", *where, *NAMED)
     assert (called.code, called.errors) == (0, [])
     manifest = json.loads((tmp_path / "manifest.json").read_text())
     parts = {name: manifest["config"][name] for name in ("blocks", "position", "output_layer")}

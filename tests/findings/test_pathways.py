@@ -77,14 +77,15 @@ def test_few_differences_take_the_closed_form():
     assert row["indirect_high"] == pytest.approx(row["indirect_drop"] + high, abs=1e-6)
 
 
-def test_interval_covers_the_whole_sample():
+@pytest.mark.parametrize("times", [12, pytest.param(40, marks=pytest.mark.proof)])
+def test_interval_covers_the_whole_sample(times):
     """Over random subsamples the interval holds the part that exact runs would have shown."""
     generator = np.random.default_rng(0)
     direct = np.where(generator.random(400) < 0.2, 1 - np.array(LABELS), LABELS)
     exact = np.where(generator.random(400) < 0.15, 1 - direct, direct)
     true = float(((direct == LABELS).mean()) - (exact == LABELS).mean())
     held = []
-    for _ in range(40):
+    for _ in range(times):
         known = (generator.permutation(400) < 100).tolist()
         row = pathways(split_of((exact.tolist(), direct.tolist()), known=known)).tables["split"]
         held.append(bool(row["indirect_low"][0] <= true <= row["indirect_high"][0]))

@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 import torch
 import transformers
+from only_findings import only_findings
 from torch import Tensor, nn
 
 from synapse_audit import AuditResult, audit, make_config
@@ -214,7 +215,8 @@ def audited(name: str, folder: Path) -> Audited:
     fixed = {"preset": "quick", "resamples": 100, "exact": True, "grid": GRID}
     config = make_config(options | fixed)
     subject = stages.read_subject(config)
-    result = audit(config, folder / "run", subject=subject)
+    with only_findings():
+        result = audit(config, folder / "run", subject=subject)
     model = getattr(transformers, KINDS[name].model).from_pretrained(saved.model)
     assert digest(subject.classifier.model) == digest(model), "the audit altered the model"
     return Audited(saved, result, subject.data, Oracle(name, model))

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from only_findings import only_findings
 from scipy.special import logit, softmax
 from tiny import BERT_TOKENS, ROBERTA_TOKENS, Special, tiny_rows, tiny_vocabulary, word_tokenizer
 from transformers import (
@@ -21,7 +22,6 @@ from transformers import (
 )
 
 from synapse_audit import AuditResult, audit, make_config, render
-from synapse_audit.findings import FINDINGS
 
 pytestmark = pytest.mark.unchecked
 
@@ -106,9 +106,7 @@ def build(folder: Path, config: Any, special: Special, path: str) -> None:
 def run(folder: Path) -> AuditResult:
     options = {"model": str(folder / "model"), "data": str(folder / "rows.csv"), "preset": "quick"}
     held = {"grid": GRID, "resamples": 100, "exact": True, "threshold": str(THRESHOLD)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in {*FINDINGS} - {*READ}:  # the others take seconds
-            patch.delitem(FINDINGS, name)
+    with only_findings(*READ):
         return audit(make_config({**options, **held, "benign": "safe"}), folder / "run")
 
 

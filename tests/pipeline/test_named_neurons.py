@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from only_findings import only_findings
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
@@ -21,7 +22,6 @@ from synapse_audit import (
     render,
 )
 from synapse_audit.errors import UsageError
-from synapse_audit.findings import FINDINGS
 from synapse_audit.neurons.addresses import check_addresses
 
 pytestmark = pytest.mark.unchecked
@@ -49,14 +49,7 @@ def _config(folder: Path, data: Path, neurons: tuple[str, ...]) -> Any:
 @pytest.fixture(scope="module")
 def run(tiny_folder: Path, tiny_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditResult:
     disable_progress_bar()
-    with pytest.MonkeyPatch.context() as patch:
-        for name in {*FINDINGS} - {
-            "given",
-            "sites",
-            "redundancy",
-            "agreement",
-        }:  # the others take seconds
-            patch.delitem(FINDINGS, name)
+    with only_findings("given", "sites", "redundancy", "agreement"):
         config = _config(tiny_folder, tiny_csv, NAMED)
         return audit(config, tmp_path_factory.mktemp("given") / "run")
 

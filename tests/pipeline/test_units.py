@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from only_findings import only_findings
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from synapse_audit import AuditResult, audit, make_config
 from synapse_audit.errors import UsageError
-from synapse_audit.findings import FINDINGS
 from synapse_audit.pipeline.forecast import forecast
 from synapse_audit.pipeline.stages import check_names, read_subject
 
@@ -44,9 +44,7 @@ def config(folder: Path, data: Path):
 
 @pytest.fixture(scope="module")
 def run(tiny_folder: Path, tiny_csv: Path, tmp_path_factory: pytest.TempPathFactory) -> AuditResult:
-    with pytest.MonkeyPatch.context() as patch:
-        for name in {*FINDINGS} - {*READ}:  # the others take seconds
-            patch.delitem(FINDINGS, name)
+    with only_findings(*READ):
         return audit(config(tiny_folder, tiny_csv), tmp_path_factory.mktemp("units") / "run")
 
 

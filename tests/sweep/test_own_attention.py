@@ -21,6 +21,8 @@ from synapse_audit.sweep.runners import RUNNERS
 
 from .rigs import Rig, make_rig, pad, random_tokens, silence
 
+pytestmark = pytest.mark.unchecked
+
 TOLERANCE = 1e-4
 """Float32 in another order of summation."""
 
