@@ -12,7 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 from synapse_audit import DataError
 from synapse_audit.guard import hardening
 from synapse_audit.guard.clamping import clamp_pooled
-from synapse_audit.guard.detecting import fit_detector
+from synapse_audit.guard.detecting import fit_detector, highest_rate
 from synapse_audit.guard.hardening import (
     SLACK,
     edits_up_to,
@@ -26,7 +26,7 @@ from synapse_audit.guard.heads import VoteHead
 from synapse_audit.guard.measuring import Sample
 from synapse_audit.guard.parts import LinearHead
 from synapse_audit.guard.ranges import LEAST, calibrated_ranges
-from synapse_audit.guard.scoring import Scores
+from synapse_audit.guard.scoring import Calibrated, Scores
 from synapse_audit.guard.voting import counted, elect, fit_vote, votes
 from synapse_audit.model import Pooling
 
@@ -140,6 +140,20 @@ def test_a_rate_that_the_calibration_cannot_state_is_refused() -> None:
     with pytest.raises(DataError, match=r"0\.01 given with 40 calibration examples.*0\.024"):
         fit_detector([states], predicted, ranges, fit=np.arange(80), calibrate=np.arange(80, 120),
                      false_alarm_rate=0.01)  # fmt: skip
+
+
+@pytest.mark.parametrize(("rate", "n"), [(0.01, 120), (0.05, 120), (0.01, 1000)])
+def test_single_guards_exceed_their_highest_false_alarm_rate_in_one_of_twenty(
+    rate: float, n: int
+) -> None:
+    """Scores of clean inputs are uniform here, so that a guard's own rate is 1 − its threshold."""
+    generator = np.random.default_rng(0)
+    own = np.array(
+        [1 - Calibrated(np.sort(generator.random(n))).threshold(rate) for _ in range(4000)]
+    )
+    assert own.mean() <= rate + 3 * own.std() / np.sqrt(4000), "kept on average"
+    share = (own > highest_rate(rate, n)).mean()
+    assert share == pytest.approx(0.05, abs=3 * np.sqrt(0.05 * 0.95 / 4000))
 
 
 # ---- heads ---------------------------------------------------------------------------------------

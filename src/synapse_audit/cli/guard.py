@@ -60,10 +60,20 @@ def guard(
     config = _config(result.manifest, model)
     folder = out or run / "guard"
     classifier = _classifier(config)
-    build_guard(result, classifier, folder, settings)
+    guard = build_guard(result, classifier, folder, settings)
+    show(_alarms(false_alarms, len(guard.detector.calibration)))
     if evaluate:
         _evaluate(run, folder, config, classifier, draws=draws)
     show(str(folder))
+
+
+def _alarms(rate: float, n: int) -> str:
+    from synapse_audit.guard.detecting import highest_rate
+
+    return (
+        f"alarms: {rate:.2g} of inputs like those audited, on average over guards; at most "
+        f"{highest_rate(rate, n):.2g} in 95 of 100 guards with {n:,} calibration examples"
+    )
 
 
 def _config(manifest: Any, model: str | None) -> dict[str, Any]:

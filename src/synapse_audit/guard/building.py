@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from synapse_audit.errors import ModelError, RunFolderError, UsageError
-from synapse_audit.guard.detecting import check_rate, fit_detector
+from synapse_audit.guard.detecting import check_rate, fit_detector, highest_rate
 from synapse_audit.guard.folder import write_guard
 from synapse_audit.guard.hardening import harden, linear_logits
 from synapse_audit.guard.integrity import make_canaries, tensor_hashes
@@ -240,4 +240,5 @@ def _facts(result: AuditResult, clean: CleanStates, settings: GuardSettings) -> 
         "largest_edit": settings.largest_edit,
         "n_fit": len(clean.fit),
         "n_calibration": len(clean.select),
+        "highest_false_alarm_rate": highest_rate(settings.false_alarm_rate, len(clean.select)),
     }
