@@ -10,6 +10,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from synapse_audit import DataError
+from synapse_audit.config import PRESETS
 from synapse_audit.guard import hardening
 from synapse_audit.guard.clamping import clamp_pooled
 from synapse_audit.guard.detecting import fit_detector, highest_rate
@@ -199,6 +200,12 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("few")
+def test_harm_is_looked_for_at_every_size_that_audits_try() -> None:
+    """A spam filter's head was hardened against .5 and 1, and fell at .7."""
+    tried = {budget for budget in PRESETS["quick"].budgets if 0.1 <= budget <= 1.0}
+    assert tried <= set(hardening.BUDGETS)
+
+
 def test_no_class_is_harmed_by_hardening() -> None:
     """Of a common class the logit is highest at the mean: what outweighs the head sends all there.
 
@@ -222,7 +229,7 @@ def test_no_class_is_harmed_by_hardening() -> None:
 
 def test_edits_are_looked_at_up_to_the_size_asked_for() -> None:
     host, states = _host()
-    for largest, sizes in ((1.0, (5, 3)), (0.5, (4, 2)), (0.05, (1, 1))):
+    for largest, sizes in ((1.0, (7, 4)), (0.5, (5, 2)), (0.05, (1, 1))):
         rates = [redirected(host, states, states, e) for e in edits_up_to(largest)]
         assert tuple(one.shape[1] for one in rates) == sizes
 

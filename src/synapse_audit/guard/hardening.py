@@ -38,9 +38,10 @@ STRENGTHS = (0.01, 1.0)
 """C of the support vector machine, on inputs of RMS 1."""
 TOLERANCE = 0.01
 """Agreement with the host on ``select`` that may be lost."""
-BUDGETS = (0.1, 0.2, 0.3, 0.5, 1.0)
-"""L2 norms of the pushes that candidates are tried with, relative to their own weights' norm."""
-SEARCHED = (0.3, 0.5, 1.0)
+BUDGETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+"""L2 norms of the pushes that candidates are tried with, relative to their own weights' norm: those
+of an audit, since harm at a size between two that are tried would not be seen."""
+SEARCHED = (0.3, 0.5, 0.7, 1.0)
 """The same of the searched edits of all rows."""
 SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Centres: how far from the mean to the nearest point at which all logits are equal."""
