@@ -20,7 +20,7 @@ DROP = Columns("strength", "drop", "drop_low", "drop_high")
 LINES: tuple[tuple[str, str, Style], ...] = (
     ("noise", "Gaussian noise", RANDOM),
     ("fgsm", "FGSM, one step", BOTTOM),
-    ("pgd", "PGD, ten steps", TOP),
+    ("pgd", "PGD, up to ten steps", TOP),
 )
 NAMES = {name: shown for name, shown, _ in LINES}
 UNITS = {"relative": "of the embeddings' size", "absolute": "absolute"}
@@ -53,7 +53,7 @@ def _reading(kind: Kind) -> tuple[str, ...]:
         "along the gradient that takes the model away from its own prediction (the label is not "
         "used). ε is a share of the root mean square of those embeddings, so it is also the "
         f"size of the whole change relative to the {kind.noun}. Gaussian noise of the same size is "
-        "the control.",
+        "the control. PGD leaves an example as soon as its answer is another (the target's).",
         f"Deleted {kind.units} are hidden from the attention, or set to 0 where it has no mask for "
         "them: those with the largest product of gradient and embedding, beside as many random "
         "ones (mean over draws, shaded where one more draw would lie with 95%). " + kind.spared,
