@@ -52,6 +52,10 @@ class Attack(NamedTuple):
     """Kind of a second row, in which what raises an alarm has not succeeded; none where empty."""
     alarms_stop: bool = False
     """Whether this is that row."""
+    starts: int | None = None
+    """Points that a search started from, the best of which counts; None: nothing was searched."""
+    steps: int | None = None
+    """Steps from each of them."""
 
 
 SHARES = (0.1, 0.5)

@@ -182,6 +182,8 @@ class _Measured:
             "measure": "redirect" if attack.targets else "accuracy",
             "adaptive": attack.kind.startswith("adaptive"),
             "draws": len(said),
+            "starts": attack.starts,
+            "steps": attack.steps,
             "n": len(self.answering.examples.rows),
         }
         rates = {name: self._answer(name, attack, said) for name in ANSWERS}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from synapse_audit.tables.column import Column, count, estimate, flag, number, text
+from synapse_audit.tables.column import Column, count, estimate, flag, later, number, text
 from synapse_audit.tables.table import of_finding
 
 CHANGE = text("change", "what a changed head input becomes: arbitrary, mean (over fit) or zero")
@@ -32,6 +32,8 @@ EVALUATION = of_finding(
     text("measure", "accuracy, or redirect: the share of examples drawn to the target"),
     flag("adaptive", "whether the attack knows the guard"),
     count("draws", "draws", "draws, or targets, that the row averages"),
+    later(count("starts", "", "starts of a search, the best of which counts; null: no search")),
+    later(count("steps", "", "steps from each start")),
     count("n", "examples", "examples of `evaluate`"),
     *_answers(),
     *estimate("detected", "share", "examples that raise an alarm; without attack: false alarms"),

@@ -35,7 +35,9 @@ LIMITS = (
     "An edit of the head leaves all states clean: no detector of states sees it. Anyone who can "
     "edit the weights can edit the guard's as well; checksums find that when the model is "
     "loaded.",
-    "Adaptive rows are attacks that know the guard; others may do better than those tried.",
+    "Adaptive rows are attacks that know the guard; others may do better than those tried. Those "
+    "by gradient are searches: an example counts by the best of all starts, each of so many steps, "
+    "and an example that no start changes is not shown to be safe.",
 )
 
 
@@ -104,6 +106,8 @@ CURVE_TABLE = (
 GUARD_TABLE = (
     Column("attack", "kind", text),
     Column("size", "setting", text),
+    Column("starts", "starts", prose.whole),
+    Column("steps", "steps", prose.whole),
     Column("measure", "measure", text),
     Column("no guard", "host"),
     Column("95% interval", "host_interval", text),
