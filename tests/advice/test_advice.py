@@ -83,20 +83,31 @@ def test_a_guard_that_did_not_measure_it_leaves_it_unmeasured() -> None:
 
 def test_behind_a_guard_no_guard_is_recommended() -> None:
     tables = {"vulnerability": {"budgets": BUDGETS}}
-    summary = {"load_bearing": [CONSTANT]}
-    (found,) = advise(Saved(summary, tables, guard=EVALUATION, guarded=True))
+    tables |= {"redundancy": {"constants": CONSTANTS}}
+    (found,) = advise(Saved({}, tables, guard=EVALUATION, guarded=True))
     assert found.rule == "head_edit"
     assert "guard RUN" not in found.advice + found.gain.reason
     assert not found.gain.after.known
 
 
-CONSTANT = {"address": "3:7", "zero_drop": _figure(0.3, 0.2, 0.4)}
+CONSTANTS = pd.DataFrame(
+    {
+        "address": ["3:7", "2:1", "1:4", "1:5"],
+        "zero_drop": [0.3, 0.05, 0.2, 0.0],
+        "zero_low": [0.2, 0.005, 0.1, -0.1],
+        "zero_high": [0.4, 0.095, 0.3, 0.1],
+        "load_bearing": pd.array([True, True, False, None], dtype="boolean"),
+    }
+)
 
 
 def test_constants_are_clamped() -> None:
-    (found,) = advise(Saved({"load_bearing": [CONSTANT]}, {}, guard=EVALUATION))
+    """2:1 is one only by an interval of its own, and 1:4 not by what its mean costs."""
+    tables = {"redundancy": {"constants": CONSTANTS}}
+    (found,) = advise(Saved({}, tables, guard=EVALUATION))
     assert (found.rule, found.about) == ("constants", ("3:7",))
-    assert "0.300" in found.finding
+    # z of 1 − .025 / 4 is 2.498, and 0.1 · 2.498 / 1.960 = 0.127.
+    assert "costs 0.300 of accuracy (0.173 to 0.427" in found.finding
     assert (found.gain.before.value, found.gain.after.value) == (0.4, 0.6)
 
 
@@ -135,7 +146,6 @@ def test_only_tensors_of_the_bits_that_were_enough_are_named() -> None:
     "summary",
     [
         {},
-        {"load_bearing": []},
         # A gap that may be none, and one that all classes share.
         {"classes": ["a", "b"], "asymmetry": {"gap": _figure(0.2, -0.1, 0.5),
                                               "most_fragile": {"value": "a"}}},

@@ -175,7 +175,7 @@ def test_scores_are_those_of_each_place_alone(made: Guarded) -> None:
     detector = made.guard.detector
     raw = guarded.scores.raw(seen.pooled).numpy()
     wanted = ((raw - detector.centre) / detector.scale).max(axis=1) / detector.tail
-    assert_allclose(guarded.scores.of_groups(seen.groups).numpy(), wanted, rtol=1e-4, atol=1e-5)
+    assert_allclose(guarded.scores.scaled(seen.pooled).numpy(), wanted, rtol=1e-4, atol=1e-5)
     for place, pooled in enumerate(seen.pooled):
         assert_allclose(pooled.numpy(), made.clean.places[place][made.clean.fit[:12]], atol=1e-4)
 

@@ -57,6 +57,6 @@ def test_those_of_pytorch_ood_order_inputs_as_ours_does(made: Guarded) -> None:
     ours = guarded.scores.raw(seen.pooled)[:, -1].numpy()  # at the head's input
     last = made.classifier.n_layers + 1
     for name, column in (("Mahalanobis", 0), ("KNN", 1)):
-        theirs = fit_scores(known[name], made.clean, places=[last]).of_groups(seen.groups)
+        theirs = fit_scores(known[name], made.clean, places=[last]).scaled(seen.pooled)
         # Their covariance is not shrunk, their neighbours are compared at length 1.
         assert spearmanr(ours[:, column], theirs[:, 0]).statistic > 0.3, name

@@ -9,11 +9,10 @@ fires where the sample shows its finding, not where a point estimate is large:
   interval that holds over all layers;
 - *head_edit*: an edit of at most half of the head's norm redirects at least half of the examples
   to a class, at the lower end of an interval that holds over all edits tried;
-- *constants*: a neuron is load-bearing, zeroing it harms and its mean does not, and no guard is
-  there already;
+- *constants*: a neuron is load-bearing, zeroing it harms (at the lower end of an interval that
+  holds over all neurons tried alone) and its mean does not, and no guard is there already;
 - *bits*: a search found bits of a tensor that halve the accuracy above chance;
-- *typed_text*: a kind of typed edit evades on at least half of the examples of a class, at the
-  lower end of an interval that holds for all kinds and classes.
+- *embeddings*, *typed_text*: :mod:`synapse_audit.advice.input_rules`.
 """
 
 from __future__ import annotations
@@ -24,20 +23,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from synapse_audit.advice.gains import RETRAINING, RETYPING, guarded, unmeasured
+from synapse_audit.advice.gains import RETRAINING, guarded, unmeasured
+from synapse_audit.advice.input_rules import embeddings, typed_text
 from synapse_audit.advice.recommendation import Gain, Recommendation, Saved
-from synapse_audit.effects.selection import widened
-from synapse_audit.summary import Figure
+from synapse_audit.advice.wording import HALF, MOST, held_for_all, number, quoted
 
 TOLERANCE = 0.02
 """Accuracy that a single layer may cost without advice."""
 SMALL = 0.5
 """L2 norm of a head edit, relative to the head's, that counts as small."""
-HALF = 0.5
-"""Share of the examples that a small edit redirects."""
-MOST = 5
-"""Names listed."""
 
+CONSTANTS = ("address", "zero_drop", "zero_low", "zero_high", "load_bearing")
 BUDGETS = ("space", "target", "budget", "redirect_rate", "redirect_low", "redirect_high")
 
 
@@ -52,17 +48,17 @@ def fragile_class(saved: Saved) -> Recommendation | None:
     table = saved.table("asymmetry", "fragility", ("class", "support", "mean_drop"))
     mine = table[table["class"].isin(names)].sort_values("mean_drop", ascending=False)
     lost = "; ".join(
-        f"{_quoted(row['class'])} {_number(row['mean_drop'])} on {int(row['support'])} examples"
+        f"{quoted(row['class'])} {number(row['mean_drop'])} on {int(row['support'])} examples"
         for row in mine.head(MOST).to_dict("records")
     )
     least = saved.node("asymmetry", "gap").get("between")
-    beside = f", where {_quoted(least[1])} loses least" if least else ""
+    beside = f", where {quoted(least[1])} loses least" if least else ""
     return Recommendation(
         "fragile_class",
         tuple(names),
         f"Silencing neurons costs these classes most recall, on average over the shares tried: "
-        f"{lost}{beside}; the gap is {_number(gap.value)} ({_number(gap.low)} to "
-        f"{_number(gap.high)}).",
+        f"{lost}{beside}; the gap is {number(gap.value)} ({number(gap.low)} to "
+        f"{number(gap.high)}).",
         "Add training examples of these classes, or train them with a larger margin; both are "
         "unproven here until the retrained model is audited.",
         unmeasured("recall lost by silencing", RETRAINING),
@@ -82,7 +78,7 @@ def costly_layer(saved: Saved) -> Recommendation | None:
         "costly_layer",
         tuple(f"layer {layer}" for layer in layers),
         f"Silencing the top {100 * share:g}% of the neurons of {where} alone costs "
-        f"{_number(found.value)} of accuracy ({_number(found.low)} to {_number(found.high)}).",
+        f"{number(found.value)} of accuracy ({number(found.low)} to {number(found.high)}).",
         f"Train with dropout on the top-ranked neurons and noise at the output of {where} "
         "(examples/harden.py), so that others learn to carry the same.",
         unmeasured("accuracy lost with that layer's top neurons silenced", RETRAINING),
@@ -93,7 +89,7 @@ def head_edit(saved: Saved) -> Recommendation | None:
     """A hardened head where a small edit of it redirects most inputs."""
     table = saved.table("vulnerability", "budgets", BUDGETS)
     table = table[table["space"].isin(["weight", "universal"])]
-    table = _held_for_all(table, "redirect_rate", "redirect")
+    table = held_for_all(table, "redirect_rate", "redirect")
     table = table[(table["budget"] <= SMALL) & (table["redirect_low"] >= HALF)]
     if table.empty:
         return None
@@ -109,15 +105,6 @@ def head_edit(saved: Saved) -> Recommendation | None:
         f"{'; '.join(said)}{more}.",
         *_head_remedy(saved),
     )
-
-
-def _held_for_all(table: pd.DataFrame, value: str, name: str) -> pd.DataFrame:
-    """Intervals that hold for all rows at once: the ones named are picked by their rates."""
-    columns = (value, f"{name}_low", f"{name}_high")
-    known = table.dropna(subset=list(columns))
-    wide = widened(*(known[c].to_numpy(dtype=float) for c in columns), among=len(known))
-    ends = {f"{name}_low": wide.low.clip(0, 1), f"{name}_high": wide.high.clip(0, 1)}
-    return known.assign(**ends)
 
 
 def _head_remedy(saved: Saved) -> tuple[str, Gain]:
@@ -156,7 +143,7 @@ def _harm(saved: Saved) -> str:
     row = worse.iloc[0]
     return (
         f"The hardened head is not recommended: an edit ({row['setting']}) redirects "
-        f"{_number(row['hardened'])} behind it and {_number(row['host'])} without it."
+        f"{number(row['hardened'])} behind it and {number(row['host'])} without it."
     )
 
 
@@ -165,9 +152,9 @@ def _edit_in_words(row: Mapping[Hashable, Any], saved: Saved) -> str:
     target = str(row["target"])
     rows = "its row" if row["space"] == "weight" else "all rows"
     text = (
-        f"to {_quoted(target)} by {100 * row['budget']:g}% of the norm in {rows} "
-        f"({_number(row['redirect_rate'])} redirected, {_number(row['redirect_low'])} to "
-        f"{_number(row['redirect_high'])})"
+        f"to {quoted(target)} by {100 * row['budget']:g}% of the norm in {rows} "
+        f"({number(row['redirect_rate'])} redirected, {number(row['redirect_low'])} to "
+        f"{number(row['redirect_high'])})"
     )
     missing = _missing_margin(target, float(row["redirect_rate"]), saved)
     return text if missing is None else f"{text}, as a constant of {missing} does"
@@ -187,17 +174,20 @@ def _missing_margin(target: str, rate: float, saved: Saved) -> str | None:
 
 def constants(saved: Saved) -> Recommendation | None:
     """Ranges for neurons that act as constants."""
-    found = saved.summary.get("load_bearing")
-    if not isinstance(found, list) or not found or saved.guarded:
+    table = saved.table("redundancy", "constants", CONSTANTS)
+    table = held_for_all(table, "zero_drop", "zero", least=-1.0)
+    found = table[table["load_bearing"].fillna(False).astype(bool) & (table["zero_low"] > 0)]
+    if found.empty or saved.guarded:
         return None
-    names = [str(one.get("address")) for one in found]
-    worst = Figure.read(found[0].get("zero_drop"))
+    found = found.sort_values("zero_drop", ascending=False, kind="stable")
+    names, worst = [str(name) for name in found["address"]], found.iloc[0]
     return Recommendation(
         "constants",
         tuple(names),
         f"{len(names)} of the neurons tried alone act as constants ({', '.join(names[:MOST])}): "
-        f"setting the worst to 0 costs {_number(worst.value)} of accuracy ({_number(worst.low)} to "
-        f"{_number(worst.high)}; the worst was picked), holding it at its mean does not.",
+        f"setting the worst to 0 costs {number(worst['zero_drop'])} of accuracy "
+        f"({number(worst['zero_low'])} to {number(worst['zero_high'])}, an interval that holds for "
+        "all of them), holding it at its mean does not.",
         "Clamp neurons to the ranges that clean inputs give them (`synapse-audit guard RUN`).",
         guarded(
             saved,
@@ -236,46 +226,6 @@ def bits(saved: Saved) -> Recommendation | None:
     )
 
 
-def typed_text(saved: Saved) -> Recommendation | None:
-    """What to do to texts of the classes that typed edits evade most, by the kind of edit."""
-    columns = ("attack", "class", "n", "evaded", "evaded_low", "evaded_high", "size")
-    table = saved.table("typed", "attacks", columns).dropna(subset=["class"])
-    table = _held_for_all(table, "evaded", "evaded")
-    table = table[table["evaded_low"] >= HALF]
-    if table.empty:
-        return None
-    best = table.sort_values(["class", "evaded"], ascending=[True, False], kind="stable")
-    said = [
-        f"{row['attack'].replace('_', ' ')} on {_quoted(row['class'])} "
-        f"({_number(row['evaded'])} of {int(row['n'])}, {_number(row['evaded_low'])} to "
-        f"{_number(row['evaded_high'])}, half of them with at most {float(row['size']):g} words)"
-        for row in best.groupby("class", sort=False).head(1).to_dict("records")
-    ]
-    rest = len(said) - MOST
-    more = f"; and {rest} more classes" if rest > 0 else ""
-    kinds = [kind for kind in REMEDIES if set(kind) & set(table["attack"])]
-    return Recommendation(
-        "typed_text",
-        tuple(dict.fromkeys(map(str, best["class"]))),
-        f"What a person can type evades the model on at least half of these classes' examples: "
-        f"{'; '.join(said[:MOST])}{more}.",
-        " ".join(REMEDIES[kind] for kind in kinds),
-        unmeasured("share evaded by typed edits", RETYPING),
-    )
-
-
-REMEDIES: dict[tuple[str, ...], str] = {
-    ("homoglyphs", "zero_width", "case", "spacing"): (
-        "Undo before the model reads a text what changes no word: zero-width characters, "
-        "look-alike letters, capitals, spaced letters."
-    ),
-    ("append", "prepend", "typos", "delete", "substitute", "truncate"): (
-        "Train with such edits of the texts of these classes."
-    ),
-}
-"""Kinds of edit → what stands against them."""
-
-
 def _tensors(found: pd.DataFrame, saved: Saved) -> tuple[str, ...]:
     if saved.flips is None:
         return tuple(dict.fromkeys(_part(row) for _, row in found.iterrows()))
@@ -291,20 +241,13 @@ def _part(row: pd.Series) -> str:
     return f"{row['part']}{layer}"
 
 
-def _number(value: float) -> str:
-    return "–" if pd.isna(value) else f"{float(value):.3f}"
-
-
-def _quoted(name: object) -> str:
-    return f"“{name}”"
-
-
 RULES: dict[str, Callable[[Saved], Recommendation | None]] = {
     "head_edit": head_edit,
     "bits": bits,
     "constants": constants,
     "fragile_class": fragile_class,
     "typed_text": typed_text,
+    "embeddings": embeddings,
     "costly_layer": costly_layer,
 }
 """Name → rule; first what needs no training."""

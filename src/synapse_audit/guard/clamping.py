@@ -13,12 +13,11 @@ from synapse_audit.model import Pooling
 
 
 def clamp_first(
-    states: Float[Tensor, "examples tokens neurons"],
+    row: Float[Tensor, "examples neurons"],
     low: Float[Tensor, "... neurons"],
     high: Float[Tensor, "... neurons"],
 ) -> None:
-    """The same in place for the first token, without an index: what serving costs is counted."""
-    row = states[:, 0]
+    """The same in place for a view of the first token: what serving costs is counted."""
     torch.fmax(row, low, out=row)
     torch.fmin(row, high, out=row)
 

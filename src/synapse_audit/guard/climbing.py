@@ -121,5 +121,5 @@ def _answers(
     logits = seen.logits
     if isinstance(guarded.head, CentredHead) and seen.head_input is not None:
         logits = guarded.head(seen.head_input.float())
-    scores = guarded.scores.each(seen.groups)
+    scores = guarded.scores.each(seen.pooled)
     return logits, (scores - limit).clamp_min(0).sum(dim=(0, 2))

@@ -138,7 +138,7 @@ class _Answering:
             for place, state in enumerate(seen.pooled):
                 if len(pooled) <= place:
                     pooled.append(np.zeros((n, state.shape[1]), np.float32))
-                pooled[place][at] = state.cpu().numpy()
+                pooled[place][at] = state.float().cpu().numpy()
         return Said(classes, scores, alarm, pooled)
 
     def canaries_notice(self, attack: Attacked) -> bool:

@@ -12,6 +12,8 @@ import inspect
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,11 +35,12 @@ from synapse_audit.guard.integrity import (
 from synapse_audit.guard.opening import opened
 from synapse_audit.guard.parts import Guard, known_head
 from synapse_audit.guard.scoring import Calibrated, Scores
-from synapse_audit.guard.watching import Watch, Watched
+from synapse_audit.guard.watching import Ends, Watch
 from synapse_audit.model import Classifier, logits_of
 from synapse_audit.model.evaluation_mode import evaluating
-from synapse_audit.model.hooks import hook_at_points
 from synapse_audit.model.placement import device_of
+
+IN_TRAINING = attrgetter("training")
 
 
 @dataclass
@@ -77,10 +80,8 @@ def load_guarded(model: Any, folder: str | Path, *, head: str | None = None) -> 
 class HostPass(NamedTuple):
     """What one pass of the host showed."""
 
-    groups: list[Tensor]
-    """The pooled states as one tensor (places, examples, neurons) per width."""
     pooled: list[Tensor]
-    """The same per place, before it was clamped."""
+    """The pooled states per place, before they were clamped."""
     head_input: Tensor | None
     """As the head gets it."""
     logits: Float[Tensor, "examples classes"]
@@ -103,7 +104,7 @@ class GuardedModel(nn.Module):
         self.host = classifier.model
         self.classifier, self.guard, self.clamp = classifier, guard, clamp
         self.scores: Any = Scores(guard.detector, guard.ranges)
-        self.watched = Watched.of(classifier, self.scores.groups)
+        self.watch, self.ends = Watch(classifier), list[Ends]()
         self.head = head_module(guard, head or guard.head)
         for name in ("low", "high", "class_low", "class_high"):
             for place, array in enumerate(getattr(guard.ranges, name)):
@@ -120,10 +121,14 @@ class GuardedModel(nn.Module):
 
     def _apply(self, *arguments: Any, **keywords: Any) -> Any:
         # On another device the same canaries are answered a little differently.
-        self.known = None
+        self.known, self.ends = None, []
         return super()._apply(*arguments, **keywords)  # type: ignore[no-untyped-call]
 
     def __getattr__(self, name: str) -> Any:
+        # First what a pass asks for: torch's own search comes after it, then the host's.
+        part = self.__dict__.get("_modules", {}).get(name)
+        if part is not None:
+            return part
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -176,7 +181,7 @@ class GuardedModel(nn.Module):
         device = device_of(self.host)
         inputs = self.guard.canaries.inputs
         seen = self.look({n: torch.from_numpy(v).to(device) for n, v in inputs.items()})
-        return [*seen.pooled, seen.logits.float(), self._logits(seen).float()]
+        return [one.float() for one in (*seen.pooled, seen.logits, self._logits(seen))]
 
     @torch.inference_mode()
     def forward(self, *arguments: Any, **keywords: Any) -> GuardedOutput:
@@ -194,7 +199,7 @@ class GuardedModel(nn.Module):
             logits = self._logits(self.look(batch, first))
         else:
             logits = self._logits(seen)
-        score = self.scores.of_groups(seen.groups).amax(dim=1)
+        score = self.scores(seen.pooled)
         p_value = self.scores.p_values(score)
         alarm = p_value <= self.guard.detector.false_alarm_rate
         return GuardedOutput(self._as_host(logits), score, p_value, alarm)
@@ -225,15 +230,13 @@ class GuardedModel(nn.Module):
         Args:
             named: the class of each example whose ranges hold; those over all classes where None.
         """
-        classifier = self.classifier
-        ranges = (lambda place: self._range(place, named)) if self.clamp else None
-        watch = Watch(self.watched, lambda: classifier.pooling(batch), ranges)
+        watch = self.watch
+        watch.begin(partial(self.classifier.pooling, batch), self._ranges(named))
         # Whether anything is in training mode is asked in each pass; the list of modules is not.
-        training = any(module.training for module in self.host_modules)
-        mode = evaluating(self.host) if training else nullcontext()
-        with mode, hook_at_points([*watch.hooks()], root=self.host):
+        mode = evaluating(self.host) if any(map(IN_TRAINING, self.host_modules)) else nullcontext()
+        with mode, watch.hooks:
             logits = self.decided(self.host(**batch))
-        return HostPass(watch.groups, watch.pooled, watch.head_input, logits)
+        return HostPass(watch.pooled, watch.head_input, logits)
 
     def decided(self, output: Any) -> Float[Tensor, "examples classes"]:
         """The host's output as logits that decide: one output z as (0, z)."""
@@ -245,8 +248,15 @@ class GuardedModel(nn.Module):
         found: Tensor = self.head(seen.head_input.float())
         return found
 
-    def _range(self, place: int, named: Int[Tensor, " examples"] | None) -> tuple[Tensor, Tensor]:
-        if named is None:
-            return getattr(self, f"low_{place}"), getattr(self, f"high_{place}")
-        low, high = getattr(self, f"class_low_{place}"), getattr(self, f"class_high_{place}")
-        return low[named], high[named]
+    def _ranges(self, named: Int[Tensor, " examples"] | None) -> list[Ends]:
+        """Per place; those over all classes are looked up once."""
+        places = range(len(self.guard.ranges.low))
+        if not self.clamp:
+            return [None for _ in places]
+        if named is not None:
+            pairs = [(getattr(self, f"class_low_{p}"), getattr(self, f"class_high_{p}"))
+                     for p in places]  # fmt: skip
+            return [(low[named], high[named]) for low, high in pairs]
+        if not self.ends:
+            self.ends = [(getattr(self, f"low_{p}"), getattr(self, f"high_{p}")) for p in places]
+        return self.ends

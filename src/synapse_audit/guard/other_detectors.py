@@ -45,21 +45,18 @@ class OtherScores(Calibrated):
     def __init__(
         self,
         detectors: Mapping[int, FeatureDetector],
-        groups: list[list[int]],
         clean: Float[np.ndarray, "calibration places"],
     ) -> None:
         middle = np.median(clean, axis=0)
         scale = np.maximum(np.quantile(clean, 0.9, axis=0) - middle, 1e-6 + 1e-3 * np.abs(middle))
         super().__init__(np.sort(((clean - middle) / scale).max(axis=1)))
-        self.detectors, self.groups = dict(detectors), groups
-        self.middle, self.scale = middle, scale
+        self.detectors, self.middle, self.scale = dict(detectors), middle, scale
 
-    def of_groups(self, groups: Sequence[Tensor]) -> Float[Tensor, "examples 1"]:
+    def scaled(self, states: Sequence[Tensor]) -> Float[Tensor, "examples 1"]:
         """The largest over places."""
-        where = {p: (g, r) for g, places in enumerate(self.groups) for r, p in enumerate(places)}
         raw = [
-            self.detectors[place].predict_features(groups[where[place][0]][where[place][1]].cpu())
-            for place in self.detectors
+            one.predict_features(states[place].float().cpu())
+            for place, one in self.detectors.items()
         ]
         scores = (torch.stack(raw, dim=1).double().numpy() - self.middle) / self.scale
         found = torch.from_numpy(scores.max(axis=1, keepdims=True).astype(np.float32))
@@ -81,9 +78,7 @@ def fit_scores(make: Make, clean: CleanStates, places: Sequence[int] | None = No
         detectors[place] = _fitted(make(), states[clean.fit], predicted[clean.fit])
         asked = torch.from_numpy(states[clean.select])
         columns.append(np.asarray(detectors[place].predict_features(asked), np.float64))
-    widths = [one.shape[1] for one in clean.places]
-    groups = [[p for p, w in enumerate(widths) if w == one] for one in dict.fromkeys(widths)]
-    return OtherScores(detectors, groups, np.stack(columns, axis=1))
+    return OtherScores(detectors, np.stack(columns, axis=1))
 
 
 def _fitted(

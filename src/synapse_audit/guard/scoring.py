@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.linalg import vector_norm as norm
 
 from synapse_audit.guard.parts import Detector, PlaceScorer, Ranges
 
@@ -66,9 +67,10 @@ class PlaceScores(nn.Module):
         units = torch.addcmul(self.minus_middle, states, self.per_spread)
         found = torch.baddbmm(self.constant, units, self.matrix)
         whitened, centres, bank = found.tensor_split(self._parts, dim=2)
-        mahalanobis = centres.amin(dim=2) + whitened.square().sum(dim=2)
-        nearest = bank.kthvalue(self.neighbours, dim=2).values + units.square().sum(dim=2)
-        outside = torch.linalg.vector_norm(units - units.clamp(self.low, self.high), 1, dim=2)
+        size, own = norm(whitened, 2, 2), norm(units, 2, 2)
+        mahalanobis = torch.addcmul(centres.amin(dim=2), size, size)
+        nearest = torch.addcmul(bank.kthvalue(self.neighbours, dim=2).values, own, own)
+        outside = norm(units - units.clamp(self.low, self.high), 1, 2)
         scores = torch.stack([mahalanobis, nearest.clamp_min(0).sqrt(), outside], dim=2)
         return scores.nan_to_num(nan=torch.inf)
 
@@ -119,10 +121,22 @@ class Calibrated(nn.Module):
     """Combined scores of clean inputs, and what a score means beside them."""
 
     calibration: Tensor
+    p_value: Tensor
+    """Of an input above so many of the calibration's."""
 
     def __init__(self, calibration: Float[np.ndarray, " calibration"]) -> None:
         super().__init__()
+        n = len(calibration)
         self.register_buffer("calibration", torch.from_numpy(np.array(calibration, np.float32)))
+        self.register_buffer("p_value", (1 + n - torch.arange(n + 1)) / (n + 1))
+
+    def scaled(self, states: Sequence[Tensor]) -> Float[Tensor, "examples scores"]:
+        """One or more scores, from the pooled states per place."""
+        raise NotImplementedError
+
+    def forward(self, states: Sequence[Tensor]) -> Float[Tensor, " examples"]:
+        """The combined score: the largest."""
+        return self.scaled(states).amax(dim=1)
 
     def p_values(self, scores: Float[Tensor, " examples"]) -> Float[Tensor, " examples"]:
         """Conformal p-value: (1 + calibration examples that score at least as much) / (n + 1).
@@ -130,9 +144,8 @@ class Calibrated(nn.Module):
         On inputs like those of the calibration it is at most α in at most a share α of them
         (Vovk, Gammerman and Shafer 2005), on average over calibration sets.
         """
-        n = len(self.calibration)
         below = torch.searchsorted(self.calibration, scores.contiguous())
-        return (1 + n - below) / (n + 1)
+        return self.p_value.take(below)
 
     def threshold(self, rate: float) -> float:
         """The combined score above which an input has a p-value of at most ``rate``."""
@@ -173,7 +186,8 @@ class Scores(Calibrated):
 
     def stacked(self, states: Sequence[Tensor]) -> list[Tensor]:
         """States per place as one tensor (places, examples, neurons) per width."""
-        return [torch.stack([states[p].float() for p in group]) for group in self.groups]
+        here = self.factor
+        return [torch.stack([states[p].to(here) for p in group]) for group in self.groups]
 
     def raw(self, states: Sequence[Tensor]) -> Float[Tensor, "examples places 3"]:
         """As each place gives them."""
@@ -185,20 +199,16 @@ class Scores(Calibrated):
                 found[place] = one
         return torch.stack(found, dim=1)
 
-    def each(self, groups: Sequence[Tensor]) -> Float[Tensor, "places examples 3"]:
-        """Every score on the common scale, from what :meth:`stacked` gives, by groups of places."""
-        parts = [part(one) for part, one in zip(self.parts, groups, strict=True)]
+    def each(self, states: Sequence[Tensor]) -> Float[Tensor, "places examples 3"]:
+        """Every score on the common scale; places by width."""
+        parts = [part(one) for part, one in zip(self.parts, self.stacked(states), strict=True)]
         together = parts[0] if len(parts) == 1 else torch.cat(parts)
         return torch.addcmul(self.shift, together, self.factor)
 
-    def of_groups(self, groups: Sequence[Tensor]) -> Float[Tensor, "examples 3"]:
-        """Per score the largest over places, from what :meth:`stacked` gives."""
-        return self.each(groups).amax(dim=0)
-
     def scaled(self, states: Sequence[Tensor]) -> Float[Tensor, "examples 3"]:
         """Per score the largest over places; 1 where few clean inputs get."""
-        return self.of_groups(self.stacked(states))
+        return self.each(states).amax(dim=0)
 
     def forward(self, states: Sequence[Tensor]) -> Float[Tensor, " examples"]:
-        """The combined score: the largest of the three."""
-        return self.scaled(states).amax(dim=1)
+        """The combined score: the largest of all."""
+        return self.each(states).amax(dim=(0, 2))

@@ -137,7 +137,7 @@ def _nearest_others(target: Target) -> Int[Tensor, "examples centres"]:
     read = guarded.guard.detector.scorers[-1]
     answers = linear_logits(host_head(guarded.classifier), read.centres).argmax(axis=1)
     with torch.no_grad():
-        inputs = guarded.look(target.batch).pooled[-1]
+        inputs = guarded.look(target.batch).pooled[-1].float()
     centres, spread = (torch.from_numpy(one).to(inputs) for one in (read.centres, read.spread))
     far = torch.cdist(inputs / spread, centres / spread)
     own = clean[:, None] == torch.from_numpy(answers).to(clean)

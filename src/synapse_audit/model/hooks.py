@@ -16,9 +16,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 OutputHook = Callable[[Tensor], Tensor | None]
 """Receives a module's hidden states; returns what shall stand in their place, or None."""
@@ -95,10 +97,9 @@ def forward_pre_hooks(hooks: Sequence[tuple[nn.Module, InputHook]]) -> Iterator[
         yield
 
 
-@contextmanager
 def hook_at_points(
     hooks: Sequence[tuple[HookPoint, OutputHook]], *, after: int = 0, root: nn.Module | None = None
-) -> Iterator[None]:
+) -> PointHooks:
     """Runs each hook on the states that pass its point until the block ends, however it ends.
 
     Args:
@@ -106,30 +107,50 @@ def hook_at_points(
         after: the layers up to this one are not called first (a pass that resumes above it).
         root: every call of it begins a new pass; without it, one pass is expected.
     """
-    with ExitStack() as stack:
-        counts: list[_OneCall] = []
+    return PointHooks(hooks, after, root)
+
+
+class PointHooks:
+    """Hooks at points, there while a ``with`` lasts; may be entered again when it is over.
+
+    Serving enters the same ones for every input, so what they consist of is made once.
+    """
+
+    def __init__(
+        self, hooks: Sequence[tuple[HookPoint, OutputHook]], after: int, root: nn.Module | None
+    ) -> None:
+        self.counts: list[_OneCall] = []
+        self.registered: list[Callable[[], RemovableHandle]] = []
+        self.handles: list[RemovableHandle] = []
         for point, plain in hooks:
             hook = plain
             if len(point.calls) > 1:
-                counts.append(_OneCall(point, plain, after))
-                hook = counts[-1]
-            if point.side == "output":
-                handle = point.module.register_forward_hook(_on_output(hook))
-            else:
-                register = point.module.register_forward_pre_hook
-                handle = register(_on_first_input(hook), with_kwargs=True)
-            stack.callback(handle.remove)
-        if root is not None and counts:
-            stack.callback(root.register_forward_pre_hook(_beginning(counts)).remove)
-        yield
+                self.counts.append(_OneCall(point, plain, after))
+                hook = self.counts[-1]
+            self.registered.append(_registering(point, hook))
+        if root is not None and self.counts:
+            self.registered.append(partial(root.register_forward_pre_hook, self._begin))
 
+    def __enter__(self) -> None:
+        for one in self.counts:
+            one.resume()
+        for register in self.registered:
+            self.handles.append(register())
 
-def _beginning(counts: Sequence[_OneCall]) -> Callable[[nn.Module, Any], None]:
-    def call(module: nn.Module, arguments: Any) -> None:
-        for one in counts:
+    def __exit__(self, *_: object) -> None:
+        while self.handles:
+            self.handles.pop().remove()
+
+    def _begin(self, module: nn.Module, arguments: Any) -> None:
+        for one in self.counts:
             one.begin()
 
-    return call
+
+def _registering(point: HookPoint, hook: OutputHook) -> Callable[[], RemovableHandle]:
+    if point.side == "output":
+        return partial(point.module.register_forward_hook, _on_output(hook))
+    register = point.module.register_forward_pre_hook
+    return partial(register, _on_first_input(hook), with_kwargs=True)
 
 
 class _OneCall:
@@ -137,7 +158,12 @@ class _OneCall:
 
     def __init__(self, point: HookPoint, hook: OutputHook, after: int) -> None:
         self.point, self.hook = point, hook
-        self.seen = sum(layer <= after for layer in point.calls)
+        self.before = sum(layer <= after for layer in point.calls)
+        self.seen = self.before
+
+    def resume(self) -> None:
+        """Counts from the first call above ``after``."""
+        self.seen = self.before
 
     def begin(self) -> None:
         """Counts the calls of the next forward pass from 0."""

@@ -14,6 +14,7 @@ SHORT = {
     "constants": "clamp neurons to their ranges",
     "fragile_class": "more data or margin for the fragile classes",
     "typed_text": "normalise or train on typed edits",
+    "embeddings": "train on small changes of the embeddings",
     "costly_layer": "dropout at the costly layer",
 }
 """Rule → its remedy in a few words."""
