@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from synapse_audit.model.hooks import forward_hooks, forward_pre_hooks, primary, with_primary
+from synapse_audit.model.hooks import (
+    HookPoint,
+    forward_hooks,
+    forward_pre_hooks,
+    hook_at_points,
+    primary,
+    with_primary,
+)
 
 
 class Block(nn.Module):
@@ -122,3 +129,26 @@ def test_with_primary_keeps_the_rest() -> None:
     states = torch.ones(1)
     assert with_primary(torch.zeros(1), states) is states
     assert with_primary((torch.zeros(1), "a", "b"), states) == (states, "a", "b")
+
+
+def test_hooks_at_points_may_be_laid_again() -> None:
+    """Of a block that serves two layers the second call is meant, in every pass."""
+    block = Block(lambda x: x)
+    hooks = hook_at_points([(HookPoint(block, "output", 2, (1, 2)), _double)])
+    for _ in range(2):
+        with hooks:
+            first, second = block(torch.zeros(1)), block(torch.zeros(1))
+        assert (first.tolist(), second.tolist()) == ([1.0], [2.0])
+        assert _hooks(block) == 0
+    with hooks:
+        block(torch.zeros(1))  # a pass that ends too early
+    with hooks:
+        assert block(torch.zeros(1)).tolist() == [1.0]
+
+
+def test_where_a_point_takes_no_hook_none_is_left() -> None:
+    block = Block(lambda x: x)
+    points = [(HookPoint(one, "output"), _double) for one in (block, Closed())]
+    with pytest.raises(RuntimeError, match="closed"), hook_at_points(points):
+        pass
+    assert _hooks(block) == 0

@@ -37,7 +37,7 @@ class Box(NamedTuple):
 
     size: float
     """Half its width, in ``UNITS``."""
-    shapes: list[tuple[int, ...]]
+    shapes: Sequence[tuple[int, ...]]
     changed: Callable[[Batch, Sequence[Tensor]], AbstractContextManager[None]]
     """Forward passes of these examples, or of some of them, with the changes."""
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from synapse_audit.guard.clamping import clamp_first, clamp_pooled, within
 from synapse_audit.model import BLOCK_OUTPUT, HEAD_INPUT, Classifier, Pooling
-from synapse_audit.model.hooks import hook_at_points
+from synapse_audit.model.hooks import HookPoint, OutputHook, hook_at_points
 
 Ends = tuple[Tensor, Tensor] | None
 """Lower and upper ends of a place's neurons; None where nothing is clamped."""
@@ -33,7 +33,8 @@ class Watch:
         layers = [
             (classifier.point(BLOCK_OUTPUT, m), partial(self._at, m)) for m in range(self.head)
         ]
-        points = [*layers, (classifier.point(HEAD_INPUT, last), self._at_head)]
+        points: list[tuple[HookPoint, OutputHook]] = [*layers]
+        points.append((classifier.point(HEAD_INPUT, last), self._at_head))
         self.hooks = hook_at_points(points, root=classifier.model)
         self.reads_first = classifier.position == "first"
 

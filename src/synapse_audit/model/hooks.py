@@ -134,8 +134,12 @@ class PointHooks:
     def __enter__(self) -> None:
         for one in self.counts:
             one.resume()
-        for register in self.registered:
-            self.handles.append(register())
+        try:
+            for register in self.registered:
+                self.handles.append(register())
+        except BaseException:
+            self.__exit__()
+            raise
 
     def __exit__(self, *_: object) -> None:
         while self.handles:
