@@ -47,3 +47,14 @@ def test_rows_without_a_value_are_passed_over() -> None:
     assert found.reason == "none was run"
     one = picked_figure(ROWS.head(1), PickedBy("rate"), tied="target", beside=("size",))
     assert (one.low, one.high) == pytest.approx((0.1, 0.3))
+
+
+def test_no_row_is_named_where_none_is_shown_to_be_above_0() -> None:
+    rows = pd.DataFrame({"layer": [2, 10], "d": [0.1, 0.3], "d_low": [0.0, 0.2], "d_high": 0.4})
+    sure = PickedBy("d", if_not_above_0="none is shown to cost anything")
+    found = picked_figure(rows, sure, tied="layer", beside=("layer",))
+    # Numbers stay numbers, in their own order.
+    assert found.known and found.beside == {"layer": 10, "tied": [2, 10], "tried": 2}
+    doubt = picked_figure(rows.assign(d_low=-0.1), sure, tied="layer")
+    assert not doubt.known and doubt.reason == "none is shown to cost anything"
+    assert doubt.beside == {"largest": 0.3}

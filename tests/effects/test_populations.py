@@ -5,7 +5,7 @@ import pytest
 
 from synapse_audit.effects.estimates import paired_drop, proportion
 from synapse_audit.effects.exact_subsample import population
-from synapse_audit.effects.populations import Drops, Shares, joined
+from synapse_audit.effects.populations import OutcomeSums, joined
 from synapse_audit.statistics import resampled_weights
 
 SIZES = (3, 12, 40)
@@ -24,7 +24,7 @@ def test_shares_are_those_of_each_population_alone(some: bool) -> None:
         # None hit, all hit, and two in between.
         hits = generator.random((4, n)) < np.array([[-1.0], [2.0], [0.1], [0.5]])
         among = generator.random((4, n)) < 0.8 if some else np.ones((4, n), dtype=bool)
-        parts.append(Shares.of(hits, weights, resampled, among if some else None))
+        parts.append(OutcomeSums.of_shares(hits, weights, resampled, among if some else None))
         alone.append(proportion(population(weights, resampled), hits, among))
     found = joined(parts).estimates()
     for name in ("value", "low", "high"):
@@ -40,7 +40,7 @@ def test_drops_are_those_of_each_population_alone() -> None:
         # Nothing changed, everything changed, and two in between.
         changed = generator.random((4, n)) < np.array([[-1.0], [2.0], [0.1], [0.5]])
         after = before ^ changed
-        parts.append(Drops.of(before, after, weights, resampled))
+        parts.append(OutcomeSums.of_drops(before, after, weights, resampled))
         alone.append(paired_drop(population(weights, resampled), before, after))
     found = joined(parts).estimates()
     for name in ("value", "low", "high"):
@@ -52,6 +52,6 @@ def test_a_row_without_examples_is_unknown() -> None:
     weights, resampled = _population(5)
     hits = np.ones((2, 5), dtype=bool)
     among = np.array([[True] * 5, [False] * 5])
-    found = Shares.of(hits, weights, resampled, among).estimates()
+    found = OutcomeSums.of_shares(hits, weights, resampled, among).estimates()
     assert found.value[0] == 1.0
     assert np.isnan([found.value[1], found.low[1], found.high[1]]).all()

@@ -127,12 +127,7 @@ def load_data(
     reading, medium = _with(reading, options), MEDIA.get(modality)
     inputs = _input_column(reading, medium)
     tables = [_table(one, medium) for one in (source, fit_data) if one is not None]
-    if one_of is not None:
-        tables = with_presence(tables, reading.label_column, one_of)
-        reading, classes = replace(reading, label_column=PRESENCE), one_of.classes
-    if several:
-        tables = with_sets(tables, reading.label_column, _known(classes))
-        reading = replace(reading, label_column=SETS)
+    tables, reading, classes = _with_labels(tables, reading, classes, one_of, several=several)
     if reading.columns or modality == TABLE:
         _check_columns(reading, inputs, modality, vocabulary)
         medium, read = ROW, _vectors(tables, reading)
@@ -154,10 +149,24 @@ def _input_column(reading: DataOptions, medium: Medium | None) -> str | None:
     return the_input_column(reading.text_column, reading.input_column, pair, medium)
 
 
-def _known(classes: Sequence[str] | None) -> Sequence[str]:
+def _with_labels(
+    tables: list[Table],
+    reading: DataOptions,
+    classes: Sequence[str] | None,
+    one_of: OneOf | None,
+    *,
+    several: bool,
+) -> tuple[list[Table], DataOptions, Sequence[str] | None]:
+    """The tables with one column of labels where rows have several, its name, and the classes."""
+    if one_of is not None:
+        tables = with_presence(tables, reading.label_column, one_of)
+        return tables, replace(reading, label_column=PRESENCE), one_of.classes
+    if not several:
+        return tables, reading, classes
     if classes is None:
         raise DataError("several labels per row read without classes; expected the model's labels")
-    return classes
+    tables = with_sets(tables, reading.label_column, classes)
+    return tables, replace(reading, label_column=SETS), classes
 
 
 def _table(source: Source, medium: Medium | None) -> Table:

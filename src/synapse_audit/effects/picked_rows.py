@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from synapse_audit.effects.selection import largest_of
@@ -25,6 +26,58 @@ class PickedBy(NamedTuple):
     """Smallest value possible; the largest is 1."""
     smallest: bool = False
     """Whether the smallest value is picked rather than the largest."""
+    if_not_above_0: str = ""
+    """Why the figure is unknown where the interval does not lie above 0; it is known if empty."""
+
+
+class Picked(NamedTuple):
+    """The picked row."""
+
+    row: pd.Series
+    value: float
+    low: float
+    high: float
+    """Ends of an interval that holds for every row at once."""
+    tied: list[Any]
+    """Names of the rows that are indistinguishable from it, its own included, each once."""
+    tried: int
+    """How many rows there were."""
+
+    def figure(self, beside: Sequence[str] = ()) -> Figure:
+        """The value with ``tied`` and ``tried`` beside it, and the row's values in some columns."""
+        facts = {name: _plain(self.row[name]) for name in beside}
+        facts |= {"tied": self.tied, "tried": self.tried}
+        return Figure(self.value, self.low, self.high, beside=facts)
+
+
+def picked(rows: pd.DataFrame, column: PickedBy, *, tied: str) -> Picked | None:
+    """The row with the largest value of a column; None where no row has one.
+
+    Args:
+        rows: the 95 % intervals are those of each row by itself. Rows without a value are passed
+            over.
+        column: what is picked by.
+        tied: column of names.
+    """
+    ends = [f"{column.name}{end}" for end in ENDS]
+    rows = rows.dropna(subset=ends)
+    if rows.empty:
+        return None
+    value, low, high = (rows[end].to_numpy(dtype=float) for end in ends)
+    if column.smallest:
+        found = largest_of(-value, -high, -low)
+        bounds = (-found.high, -found.low)
+    else:
+        found = largest_of(value, low, high)
+        bounds = (found.low, found.high)
+    return Picked(
+        rows.iloc[found.place],
+        float(value[found.place]),
+        max(bounds[0], column.least),
+        min(bounds[1], 1.0),
+        sorted({_plain(name) for name in rows[tied][found.tied]}),
+        len(rows),
+    )
 
 
 def picked_figure(
@@ -38,34 +91,17 @@ def picked_figure(
     """The largest value of a column, its interval widened to hold for every row at once.
 
     Args:
-        rows: the 95 % intervals are those of each row by itself. Rows without a value are passed
-            over.
-        column: what is picked by.
-        tied: column of names; those indistinguishable from the picked row's stand beside the
-            figure as ``tied``, its own included.
+        rows: as for :func:`picked`, which says what ``column`` and ``tied`` are too.
         beside: columns whose values in the picked row stand beside the figure; null as None.
-        reason: why the figure is unknown where no row has a value.
+        reason: why the figure is unknown where no row has a value. ``largest`` stands beside one
+            that is unknown since it is not shown to lie above 0.
     """
-    ends = [f"{column.name}{end}" for end in ENDS]
-    rows = rows.dropna(subset=ends)
-    if rows.empty:
+    found = picked(rows, column, tied=tied)
+    if found is None:
         return Figure.unknown(reason)
-    value, low, high = (rows[end].to_numpy(dtype=float) for end in ends)
-    if column.smallest:
-        found = largest_of(-value, -high, -low)
-        bounds = (-found.high, -found.low)
-    else:
-        found = largest_of(value, low, high)
-        bounds = (found.low, found.high)
-    row = rows.iloc[found.place]
-    facts = {name: _plain(row[name]) for name in beside}
-    names = sorted({str(name) for name in rows[tied][found.tied]})
-    return Figure(
-        float(value[found.place]),
-        max(bounds[0], column.least),
-        min(bounds[1], 1.0),
-        beside={**facts, "tied": names, "tried": len(rows)},
-    )
+    if column.if_not_above_0 and found.low <= 0:
+        return Figure(np.nan, reason=column.if_not_above_0, beside={"largest": found.value})
+    return found.figure(beside)
 
 
 def _plain(value: Any) -> Any:

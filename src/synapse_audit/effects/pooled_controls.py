@@ -12,12 +12,11 @@ import pandas as pd
 
 from synapse_audit.artifacts import Evidence
 from synapse_audit.effects.breaking import effective_examples
+from synapse_audit.effects.exact_subsample import DRAWN
 from synapse_audit.effects.random_controls import combined
 from synapse_audit.effects.resampled import accuracy, clean_accuracy
 from synapse_audit.statistics import Z_975
 from synapse_audit.tables.redundancy import CONTROLS
-
-DRAWN = ("random", "matched", "keep_random")
 
 KEYS = CONTROLS.names[: CONTROLS.names.index("draws")]
 """What draws of one control share."""

@@ -8,15 +8,14 @@ a row count as one class.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 
 from synapse_audit.effects.estimates import (
     Estimates,
-    UnobservedVariance,
     bounded,
     bounded_drop,
     unobserved,
@@ -24,97 +23,78 @@ from synapse_audit.effects.estimates import (
 from synapse_audit.effects.scored import ratio
 
 
-class Shares(NamedTuple):
-    """Sums of weights of some rows, and their shares in every resample."""
+class OutcomeSums(NamedTuple):
+    """Sums of weights by what became of the examples of each row: all that an estimate needs."""
 
-    hits: Float[np.ndarray, " rows"]
-    others: Float[np.ndarray, " rows"]
+    kinds: Mapping[int, Float[np.ndarray, " rows"]]
+    """Weight of each outcome: 0 and 1 of a share; -1, 0 and 1 of a change (won, same, lost)."""
     squares: Float[np.ndarray, " rows"]
-    """Of the weights of both."""
+    """Sums of the squared weights of all that count."""
     samples: Float[np.ndarray, "rows resamples"]
+    """The share, or change, in every resample."""
 
     @classmethod
-    def of(
+    def of_shares(
         cls,
         hits: Bool[np.ndarray, "rows examples"],
         weights: Float[np.ndarray, "examples 1"],
         resampled: Float[np.ndarray, "examples resamples"],
         among: Bool[np.ndarray, "rows examples"] | None = None,
-    ) -> Shares:
+    ) -> OutcomeSums:
         """Of rows that share their examples: share of ``among`` (None: of all) that are hits."""
         among = np.ones((1, len(weights)), dtype=bool) if among is None else among
         hits, others = hits & among, ~hits & among
         counted = (part.astype(resampled.dtype) @ resampled for part in (hits, among))
         return cls(
-            hits=_sums(hits, weights),
-            others=_sums(others, weights),
+            {0: _sums(others, weights), 1: _sums(hits, weights)},
             squares=np.broadcast_to(_sums(among, weights**2), len(hits)),
             samples=ratio(*counted),
         )
 
-    def estimates(self) -> Estimates:
-        """The shares with their intervals; NaN where there is no example."""
-        total = self.hits + self.others
-        value = np.clip(ratio(self.hits, total), 0.0, 1.0)
-        beyond = _unobserved({0: self.others, 1: self.hits}, total, self.squares)
-        return bounded(value, self.samples, ratio(total**2, self.squares), beyond)
-
-
-class Drops(NamedTuple):
-    """The same of shares before minus after, paired by example."""
-
-    lost: Float[np.ndarray, " rows"]
-    won: Float[np.ndarray, " rows"]
-    same: Float[np.ndarray, " rows"]
-    squares: Float[np.ndarray, " rows"]
-    samples: Float[np.ndarray, "rows resamples"]
-
     @classmethod
-    def of(
+    def of_drops(
         cls,
         before: Bool[np.ndarray, " examples"],
         after: Bool[np.ndarray, "rows examples"],
         weights: Float[np.ndarray, "examples 1"],
         resampled: Float[np.ndarray, "examples resamples"],
-    ) -> Drops:
-        """Of rows that share their examples."""
+    ) -> OutcomeSums:
+        """The share before minus the share after, paired by example."""
         change = before.astype(resampled.dtype) - after.astype(resampled.dtype)
         everyone = np.ones((1, len(before)), dtype=resampled.dtype)
+        marked = {-1: ~before & after, 0: before == after, 1: before & ~after}
         return cls(
-            lost=_sums(before & ~after, weights),
-            won=_sums(~before & after, weights),
-            same=_sums(before == after, weights),
+            {kind: _sums(some, weights) for kind, some in marked.items()},
             squares=np.broadcast_to((weights**2).sum(axis=0), len(after)),
             samples=ratio(change @ resampled, everyone @ resampled),
         )
 
     def estimates(self) -> Estimates:
-        """The drops with their intervals."""
-        total = self.lost + self.won + self.same
-        beyond = _unobserved({-1: self.won, 0: self.same, 1: self.lost}, total, self.squares)
-        lost, won = ratio(self.lost, total), ratio(self.won, total)
-        return bounded_drop(lost, won, self.samples, ratio(total**2, self.squares), beyond)
+        """The shares, or drops, with their intervals; NaN where there is no example."""
+        total: Float[np.ndarray, " rows"] = np.sum([*self.kinds.values()], axis=0)
+        size = ratio(total**2, self.squares)
+        # With one class, whose sums are columns of one number.
+        beyond = unobserved(
+            {kind: part[:, None] for kind, part in self.kinds.items()},
+            total=total[:, None],
+            squares=self.squares[:, None],
+        )
+        up = ratio(self.kinds[1], total)
+        if -1 not in self.kinds:
+            return bounded(np.clip(up, 0.0, 1.0), self.samples, size, beyond)
+        return bounded_drop(up, ratio(self.kinds[-1], total), self.samples, size, beyond)
 
 
-Sums = TypeVar("Sums", Shares, Drops)
-
-
-def joined(parts: Sequence[Sums]) -> Sums:
+def joined(parts: Sequence[OutcomeSums]) -> OutcomeSums:
     """The rows of all parts."""
-    return type(parts[0])(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+    return OutcomeSums(
+        {kind: np.concatenate([part.kinds[kind] for part in parts]) for kind in parts[0].kinds},
+        squares=np.concatenate([part.squares for part in parts]),
+        samples=np.concatenate([part.samples for part in parts]),
+    )
 
 
 def _sums(
     marked: Bool[np.ndarray, "rows examples"], weights: Float[np.ndarray, "examples 1"]
 ) -> Float[np.ndarray, " rows"]:
     return np.asarray((marked @ weights)[:, 0])
-
-
-def _unobserved(
-    kinds: dict[int, Float[np.ndarray, " rows"]],
-    total: Float[np.ndarray, " rows"],
-    squares: Float[np.ndarray, " rows"],
-) -> UnobservedVariance:
-    """With one class, whose sums are columns of one number."""
-    columns: dict[int, Shaped[np.ndarray, "rows 1"]] = {k: v[:, None] for k, v in kinds.items()}
-    return unobserved(columns, total=total[:, None], squares=squares[:, None])

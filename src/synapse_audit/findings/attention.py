@@ -19,7 +19,7 @@ import pandas as pd
 from synapse_audit.artifacts import Evidence, Finding
 from synapse_audit.effects.beyond_random import beyond_random, with_excess
 from synapse_audit.effects.curves import draw_range, where
-from synapse_audit.effects.selection import largest_of
+from synapse_audit.effects.picked_rows import PickedBy, picked
 from synapse_audit.summary import Figure
 from synapse_audit.tables.attention import CLASSES, HEADS, SETS
 
@@ -120,16 +120,12 @@ def _costliest(heads: pd.DataFrame) -> dict[str, Any] | Figure:
     ``tied``: heads whose loss is indistinguishable from it, itself included; ``head`` is null where
     those are several, or the largest loss is not shown to be above 0.
     """
-    rows = heads.dropna(subset=["drop"])
-    if rows.empty:
+    names = [f"{row.layer}:{row.head}" for row in heads.itertuples()]
+    found = picked(heads.assign(name=names), PickedBy("drop"), tied="name")
+    if found is None:
         return Figure.unknown("no attention head was silenced")
-    found = largest_of(
-        *(rows[name].to_numpy(dtype=float) for name in ("drop", "drop_low", "drop_high"))
-    )
-    tied = [f"{row.layer}:{row.head}" for row in rows[found.tied].itertuples()]
-    shown = found.low > 0 and len(tied) == 1
-    drop = Figure(found.value, found.low, found.high, beside={"tried": len(rows), "tied": tied})
-    return {"drop": drop, "head": tied[0] if shown else None}
+    shown = found.low > 0 and len(found.tied) == 1
+    return {"drop": found.figure(), "head": found.tied[0] if shown else None}
 
 
 def _sets_figures(sets: pd.DataFrame) -> dict[str, Any] | Figure:

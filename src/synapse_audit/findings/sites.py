@@ -12,7 +12,7 @@ import pandas as pd
 
 from synapse_audit.artifacts import REMOVAL_GROUPS, Evidence, Finding
 from synapse_audit.effects.curves import draw_range, where
-from synapse_audit.effects.selection import largest_of
+from synapse_audit.effects.picked_rows import PickedBy, picked
 from synapse_audit.summary import Figure
 from synapse_audit.tables.sites import REMOVAL, STEERING, SUBLAYERS
 
@@ -24,8 +24,6 @@ SHORT = {
     "redirect_rate_low": "redirect_low",
     "redirect_rate_high": "redirect_high",
 }
-ENDS = ("drop_low", "drop_high")
-RATE_ENDS = ("redirect_low", "redirect_high")
 SETTING = ["site", "operator", "position", "fraction"]
 
 
@@ -95,14 +93,12 @@ def _sublayer_figures(sublayers: pd.DataFrame) -> dict[str, Any] | Figure:
     most, null where several are tied, or the largest loss is not shown to be above 0.
     """
     figures: dict[str, Any] = {}
-    for site, rows in sublayers.dropna(subset=["drop"]).groupby("site"):
-        found = largest_of(*(rows[n].to_numpy(dtype=float) for n in ("drop", *ENDS)))
-        tied = sorted(int(layer) for layer in rows["layer"][found.tied])
-        among = {"tried": len(rows), "tied": tied}
-        shown = len(rows) == 1 or (found.low > 0 and len(tied) == 1)
-        layer = int(rows["layer"].iloc[found.place]) if shown else None
-        cost = Figure(found.value, found.low, found.high, beside=among)
-        figures[str(site)] = {"largest_drop": cost, "layer": layer}
+    for site, rows in sublayers.groupby("site"):
+        found = picked(rows, PickedBy("drop"), tied="layer")
+        if found is not None:
+            shown = found.tried == 1 or (found.low > 0 and len(found.tied) == 1)
+            layer = int(found.row["layer"]) if shown else None
+            figures[str(site)] = {"largest_drop": found.figure(), "layer": layer}
     return figures or Figure.unknown("no site besides the block output was swept")
 
 
@@ -114,13 +110,13 @@ def _steering_figures(steering: pd.DataFrame) -> dict[str, Any] | Figure:
     those are several.
     """
     figures: dict[str, Any] = {}
-    for operator, rows in steering.dropna(subset=["redirect_rate"]).groupby("operator"):
-        rates = (rows[n].to_numpy(dtype=float) for n in ("redirect_rate", *RATE_ENDS))
-        found = largest_of(*rates, least=0.0)
-        best, tied = rows.iloc[found.place], sorted(set(rows["target"][found.tied]))
-        among = {"tried": len(rows), "tied": tied}
-        rate = Figure(found.value, found.low, found.high, beside=among)
-        named = str(best["target"]) if len(tied) == 1 else None
-        at = {"target": named, "fraction": float(best["fraction"])}
-        figures[str(operator)] = {"redirect": rate, **at, "random": Figure(best["random_rate"])}
+    for operator, rows in steering.rename(columns={"redirect_rate": "redirect"}).groupby(
+        "operator"
+    ):
+        found = picked(rows, PickedBy("redirect", least=0.0), tied="target")
+        if found is not None:
+            named = str(found.row["target"]) if len(found.tied) == 1 else None
+            at = {"target": named, "fraction": float(found.row["fraction"])}
+            random = Figure(found.row["random_rate"])
+            figures[str(operator)] = {"redirect": found.figure(), **at, "random": random}
     return figures or Figure.unknown("no aimed operator was swept")

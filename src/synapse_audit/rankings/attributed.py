@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
-from synapse_audit.artifacts import GLOBAL, Ranking, ScoresFor
+from synapse_audit.artifacts import Ranking
 from synapse_audit.errors import UsageError
 from synapse_audit.rankings.attributions import Attributions
 from synapse_audit.rankings.context import RankingContext
@@ -28,7 +28,13 @@ def known(context: RankingContext, method: str) -> Attributions:
 def averaged(
     method: str, context: RankingContext, values: tuple[Float[np.ndarray, "examples _"], ...]
 ) -> Ranking:
-    """Class c: the weighted mean of |value| over its examples; global: the mean over classes."""
+    """Class c: the weighted mean of |value| over its examples; global: the mean over classes.
+
+    A class of which no example was attributed has no scores.
+
+    Raises:
+        UsageError: there are no attributions.
+    """
     rows = known(context, method).rows
     labels, weights = context.labels[rows], context.weights[rows]
     present = [int(label) for label in np.unique(labels)]
@@ -41,7 +47,4 @@ def averaged(
         )
         for layer in values
     ]
-    scores: ScoresFor = {GLOBAL: tuple(means.mean(axis=0) for means in layers)}
-    for row, label in enumerate(present):
-        scores[context.classes[label]] = tuple(means[row] for means in layers)
-    return Ranking(method, scores)
+    return context.ranking(method, layers, [means.mean(axis=0) for means in layers], present)

@@ -109,12 +109,13 @@ class RankingContext(Brief):
         method: str,
         layers: Sequence[Float[np.ndarray, "present _"]],
         overall: Sequence[Float[np.ndarray, " _"]],
+        present: Sequence[int] | None = None,
     ) -> Ranking:
         """Scores of every class that is present, a row each in every layer, and those for all.
 
-        Layers may differ in width.
+        Layers may differ in width. ``present``: fewer classes than ``fit`` holds.
         """
         scores: ScoresFor = {GLOBAL: tuple(overall)}
-        for row, label in enumerate(self.present):
+        for row, label in enumerate(self.present if present is None else present):
             scores[self.classes[label]] = tuple(rows[row] for rows in layers)
         return Ranking(method, scores)

@@ -56,7 +56,8 @@ class Tried(NamedTuple):
 
     evaded: bool
     size: float
-    """Words of the first edit that succeeded; NaN where none did."""
+    """Of :data:`SIZES` the first that succeeded, a text with fewer words being edited whole; NaN
+    where none did."""
     characters: float
     """Characters that it changed; NaN where none did."""
     queries: int

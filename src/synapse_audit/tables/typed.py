@@ -24,7 +24,7 @@ EDITS = Table(
         ATTACK,
         text("selection", "chosen or random"),
         flag("evaded", "whether an edit of some size succeeded"),
-        number("size", "words", "words of the first edit that did; null where none did"),
+        number("size", "words", "words allowed in the first that did (1, 2, 4, 8, 16); null: none"),
         number("characters", "characters", "characters that it changed"),
         count("queries", "queries", "edited texts given to the model until then"),
         Column("answer", CLASS_OR_NONE, "", "class answered in the end; -1: no edit possible"),
@@ -41,7 +41,7 @@ ATTACKS = of_finding(
     *RANDOM,
     number("excess", ACCURACY_LOST, "share evaded minus that of random edits, paired"),
     *ends("excess", ACCURACY_LOST),
-    number("size", "words", "median of the first that succeeded"),
+    number("size", "words", "median of the words allowed in the first that succeeded"),
     number("characters", "characters", "median of those that it changed"),
     number("queries", "queries", "median until success"),
 )

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from synapse_audit.effects import calibration as measures
 from synapse_audit.effects.estimates import FEW
-from synapse_audit.effects.populations import Shares, joined
+from synapse_audit.effects.populations import OutcomeSums, joined
 from synapse_audit.effects.scored import ratio
 from synapse_audit.memory import gathered
 from synapse_audit.statistics import Interval, interval, weighted_shares
@@ -89,7 +89,7 @@ class Resampled(NamedTuple):
     """Overconfidence."""
     wrong_confidence: Float[np.ndarray, "chosen resamples"]
     """NaN where too few answers are wrong for a mean over them."""
-    sure_errors: Shares
+    sure_errors: OutcomeSums
 
 
 def resample(
@@ -111,7 +111,7 @@ def resample(
         error.astype(np.float64),
         over,
         meant,
-        Shares.of(sure >= SURE, weights, resampled, wrong),
+        OutcomeSums.of_shares(sure >= SURE, weights, resampled, wrong),
     )
 
 

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from synapse_audit.effects import detection as measures
 from synapse_audit.effects.estimates import Estimates, effective_size
 from synapse_audit.effects.exact_subsample import population
-from synapse_audit.effects.populations import Drops, Shares, joined
+from synapse_audit.effects.populations import OutcomeSums, joined
 from synapse_audit.effects.scored import Scored
 from synapse_audit.memory import gathered
 from synapse_audit.statistics import Interval, interval, wilson
@@ -62,8 +62,7 @@ class Rates(NamedTuple):
 
     places: Int[np.ndarray, " chosen"]
     """Positions in the list of actions."""
-    shares: dict[str, Shares]
-    drops: dict[str, Drops]
+    sums: dict[str, OutcomeSums]
     curves: Float[np.ndarray, "ends curve chosen"]
     """Value, low and high of ``CURVE``."""
 
@@ -86,48 +85,44 @@ def rates_of(
     if not (hostile.any() and calm.any()):
         return None
     attacks, benign = ((weights[who], resampled[who]) for who in (hostile, calm))
-    shares = {
-        "false_alarm": Shares.of(seen.alarm[:, calm], *benign),
-        "missed_alarm": Shares.of(~seen.alarm[:, hostile], *attacks),
+    share, drop = OutcomeSums.of_shares, OutcomeSums.of_drops
+    sums = {
+        "false_alarm": share(seen.alarm[:, calm], *benign),
+        "missed_alarm": share(~seen.alarm[:, hostile], *attacks),
+        "false_rise": drop(seen.before[calm], seen.alarm[:, calm], *benign),
+        "missed_rise": drop(~seen.before[hostile], ~seen.alarm[:, hostile], *attacks),
     }
     for name, limit in thresholds.items():
         if not np.isnan(limit):
             above = seen.score > limit
-            shares[f"fixed_tpr_{name}"] = Shares.of(above[:, hostile], *attacks)
-            shares[f"fixed_fpr_{name}"] = Shares.of(above[:, calm], *benign)
-    drops = {
-        "false_rise": Drops.of(seen.before[calm], seen.alarm[:, calm], *benign),
-        "missed_rise": Drops.of(~seen.before[hostile], ~seen.alarm[:, hostile], *attacks),
-    }
-    return Rates(places, shares, drops, _curves(seen, weights, resampled, spread))
+            sums[f"fixed_tpr_{name}"] = share(above[:, hostile], *attacks)
+            sums[f"fixed_fpr_{name}"] = share(above[:, calm], *benign)
+    return Rates(places, sums, _curves(seen, weights, resampled, spread))
 
 
 def in_blocks(parts: Iterable[Rates]) -> Iterator[Rates]:
     """The same actions, as many at a time as memory is meant for."""
 
     def numbers(part: Rates) -> int:
-        rates = len(part.shares) + len(part.drops)
-        return rates * part.drops["missed_rise"].samples.size
+        return sum(one.samples.size for one in part.sums.values())
 
     for some in gathered(parts, numbers):
         yield _together(some)
 
 
 def _together(parts: Sequence[Rates]) -> Rates:
-    shares, drops = parts[0].shares, parts[0].drops
     return Rates(
         np.concatenate([part.places for part in parts]),
-        {name: joined([part.shares[name] for part in parts]) for name in shares},
-        {name: joined([part.drops[name] for part in parts]) for name in drops},
+        {name: joined([part.sums[name] for part in parts]) for name in parts[0].sums},
         np.concatenate([part.curves for part in parts], axis=-1),
     )
 
 
 def columns_of(rates: Rates) -> dict[str, Shaped[np.ndarray, " chosen"]]:
     """The columns ``MEASURES`` of the actions; those of unknown thresholds are left out."""
-    found = {name: share.estimates() for name, share in rates.shares.items()}
-    for name, drop in rates.drops.items():
-        value, low, high = drop.estimates()
+    found = {name: sums.estimates() for name, sums in rates.sums.items()}
+    for name in ("false_rise", "missed_rise"):
+        value, low, high = found[name]
         found[name] = Estimates(-value, -high, -low)
     found |= {name: Estimates(*rates.curves[:, i]) for i, name in enumerate(CURVE)}
     columns: dict[str, Any] = {}

@@ -29,10 +29,10 @@ from synapse_audit.effects.curves import (
     random_controls,
     where,
 )
+from synapse_audit.effects.picked_rows import PickedBy, picked_figure
 from synapse_audit.effects.random_controls import excess
 from synapse_audit.effects.resampled import Sampled
 from synapse_audit.effects.scored import ScoredSets, ratio
-from synapse_audit.effects.selection import largest_of
 from synapse_audit.effects.set_samples import scored_actions, scored_clean, scored_sets
 from synapse_audit.effects.two_phase import Phases
 from synapse_audit.statistics import paired_interval
@@ -209,20 +209,13 @@ def costliest_layer(layers: pd.DataFrame) -> Figure:
     The interval holds for all layers and shares at once, since the largest was picked; unknown
     where not even the largest loss is above 0 with that certainty.
     """
-    ends = ("drop", "drop_low", "drop_high")
-    rows = where(layers, {"operator": "mean"}).dropna(subset=list(ends))
-    if rows.empty:
-        return Figure.unknown("no layer was silenced alone")
-    found = largest_of(*(rows[name].to_numpy(dtype=float) for name in ends))
-    if found.low <= 0:
-        reason = "no layer silenced alone is shown to cost micro F1"
-        return Figure(np.nan, reason=reason, beside={"largest": found.value})
-    place = {
-        "layer": int(rows["layer"].iloc[found.place]),
-        "fraction": float(rows["fraction"].iloc[found.place]),
-        "tied": sorted({int(layer) for layer in rows["layer"][found.tied]}),
-    }
-    return Figure(found.value, found.low, found.high, beside=place)
+    return picked_figure(
+        where(layers, {"operator": "mean"}),
+        PickedBy("drop", if_not_above_0="no layer silenced alone is shown to cost micro F1"),
+        tied="layer",
+        beside=("layer", "fraction"),
+        reason="no layer was silenced alone",
+    )
 
 
 def _points(evidence: Evidence) -> dict[str, Any]:

@@ -14,9 +14,9 @@ from synapse_audit.effects import curve_tests
 from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
 from synapse_audit.effects.crossings import Losses
 from synapse_audit.effects.curves import draw_range, headline, random_controls, where
+from synapse_audit.effects.picked_rows import PickedBy, picked_figure
 from synapse_audit.effects.pooled_controls import pooled_controls
 from synapse_audit.effects.resampled import chance
-from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.redundancy.constants import constants_list, constants_table
 from synapse_audit.statistics import interval
 from synapse_audit.summary import Figure
@@ -31,7 +31,6 @@ SHORT = {
     "accuracy_drop_low": "drop_low",
     "accuracy_drop_high": "drop_high",
 }
-ENDS = ("drop_low", "drop_high")
 MOST_SETS = 10
 """The search for disjoint sets stops here (``MAX_SETS`` of :mod:`synapse_audit.probes`)."""
 
@@ -242,20 +241,10 @@ def costliest_layer(layers: pd.DataFrame) -> Figure:
     where not even the largest loss is above 0 with that certainty: then no layer is named.
     ``tied``: layers whose largest loss is indistinguishable from it, itself included.
     """
-    rows = where(layers, {"operator": "mean"}).dropna(subset=["drop"])
-    if rows.empty:
-        return Figure.unknown("no layer was silenced alone")
-    found = largest_of(*(rows[name].to_numpy(dtype=float) for name in ("drop", *ENDS)))
-    if found.low <= 0:
-        reason = "no layer silenced alone is shown to cost accuracy"
-        return Figure(np.nan, reason=reason, beside={"largest": found.value})
-    return Figure(
-        found.value,
-        found.low,
-        found.high,
-        beside={
-            "layer": int(rows["layer"].iloc[found.place]),
-            "fraction": float(rows["fraction"].iloc[found.place]),
-            "tied": sorted({int(layer) for layer in rows["layer"][found.tied]}),
-        },
+    return picked_figure(
+        where(layers, {"operator": "mean"}),
+        PickedBy("drop", if_not_above_0="no layer silenced alone is shown to cost accuracy"),
+        tied="layer",
+        beside=("layer", "fraction"),
+        reason="no layer was silenced alone",
     )
