@@ -193,7 +193,7 @@ def test_a_figure_that_is_not_paired_says_so_and_why(tmp_path: Path) -> None:
     text += rule("clean.accuracy", max_regression=0.05)
     found = check(other, read_policy(policy_of(tmp_path, text)), one).answers
     assert found[0].why.endswith(
-        "; not paired, so with a wider interval: runs do not hold it example by example"
+        "; not paired, so with a wider interval: a run folder has no effects.parquet"
     )
     assert "paired" not in found[1].why
 

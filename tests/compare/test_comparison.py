@@ -11,7 +11,8 @@ from cli.calling import CommandLine
 from synapse_audit.compare import compare, markdown, page, sentences
 from synapse_audit.compare.comparable import comparable
 from synapse_audit.compare.figures import Row
-from synapse_audit.summary import Entry, Figure, dotted
+from synapse_audit.store import finished
+from synapse_audit.summary import CATALOGUE, Entry, Figure, dotted
 
 from .saved_runs import save_run
 
@@ -141,10 +142,45 @@ def test_another_grid_is_marked_and_answers_are_still_paired(tmp_path: Path) -> 
     assert found.pairs[0].flips
     differ = "grid differs: fractions [0.1] against [0.2]"
     assert differ in found.notes[0]
-    assert {row.settings for row in found.rows} == {(differ,)}
+    settings = {dotted(row.keys): row.settings for row in found.rows}
+    assert settings["redundancy.plateau"] == (differ,)
+    # What is certified, and what is left at one share, is the same whatever other shares are tried.
+    assert settings['certificates.l2."0.1"'] == settings['silenced.accuracy."0.1"'] == ("",)
     assert any("(change −0.390 to −0.210, other settings)" in text for text in sentences(found))
-    assert "two (other settings)" in page(found)
-    assert differ in markdown(found)
+    assert "two (other settings)" not in page(found), "no line of a figure reads the shares"
+    assert differ in markdown(found).replace("\\", "")
+
+
+def test_rows_that_a_cap_keeps_are_no_setting_of_the_experiments(tmp_path: Path) -> None:
+    one, other = (save_run(tmp_path / name, figures=figures(0.5)) for name in ("one", "two"))
+    manifest = json.loads((other.folder / "manifest.json").read_text())
+    manifest["config"]["grid"]["max_examples"] = 200
+    manifest["data"]["n_used"] -= 1
+    (other.folder / "manifest.json").write_text(json.dumps(manifest))
+    found = compare([one, finished(other.folder)])
+    assert {row.settings for row in found.rows} == {("",)}
+    assert (
+        "other settings" not in " ".join(sentences(found)) and "rows kept differ" in found.notes[0]
+    )
+
+
+def test_one_answer_is_one_answer_and_no_change_is_no_chance(tmp_path: Path) -> None:
+    answers = LABELS.copy()
+    answers[0] = 1
+    other = answers.copy()
+    other[:2] = [0, 1]
+    first = save_run(tmp_path / "one", LABELS.tolist(), answers.tolist())
+    second = save_run(tmp_path / "two", LABELS.tolist(), other.tolist())
+    said = " ".join(sentences(compare([first, second])))
+    assert "1 right answer became wrong, 1 wrong one right (McNemar p = 1.000)" in said
+    assert "Accuracy is not shown to change (drop" in said and "chance." not in said
+
+
+def test_confidence_above_accuracy_is_neither_better_nor_worse() -> None:
+    """From .04 too sure to .04 too unsure is as far from 0."""
+    signed = [entry for entry in CATALOGUE if entry.path.endswith("overconfidence")]
+    assert len(signed) == 3
+    assert {entry.better for entry in signed} == {"neither"}
 
 
 def test_other_splits_are_found_out(tmp_path: Path) -> None:

@@ -139,3 +139,17 @@ def test_under_the_null_claims_are_nominal() -> None:
     for name, count in found.items():
         nominal = 0.025 if name == "interval" else 0.05
         assert binomtest(count, 200, nominal, alternative="greater").pvalue > 0.01, (name, count)
+
+
+def test_groups_that_change_as_wholes_count_as_wholes() -> None:
+    """All 20 answers that change are of one group of ten: one change, not 20."""
+    labels = np.zeros(200, dtype=np.int64)
+    second = labels.copy()
+    second[:20] = 1
+    given = {"classes": ("a", "b"), "labels": labels, "first": labels, "second": second}
+    alone = flips(Answers(**given, weights=np.ones(200)))[0]
+    grouped = flips(Answers(**given, weights=np.ones(200), groups=np.repeat(np.arange(10), 20)))[0]
+    assert (alone.test, grouped.test) == ("McNemar", "swap test")
+    assert alone.p < 1e-5 and grouped.p == 1.0
+    assert alone.rate.high < 0.15 and grouped.rate.high > 0.3
+    assert grouped.rate.low < 0.02

@@ -18,6 +18,7 @@ from .saved_runs import add_curve, save_run
 
 LABELS = np.repeat([0, 1], 100)
 HALF = ("silenced", "accuracy", "0.5")
+HALF_POINT = ("redundancy", "half_point")
 
 
 def wrong(n: int) -> np.ndarray:
@@ -27,12 +28,15 @@ def wrong(n: int) -> np.ndarray:
     return answers
 
 
-def saved(folder: Path, *, lost: int, clean: int = 0, said: float | None = None) -> AuditResult:
+def saved(
+    folder: Path, *, lost: int, clean: int = 0, said: float | None = None, **more: Figure
+) -> AuditResult:
     """A model that is wrong on ``clean`` examples, and on ``lost`` with half its neurons silenced;
     the best constant answer is right on half."""
     held = 1 - lost / 200 if said is None else said
     figures = {
-        "redundancy": {"chance": Figure(0.5), "half_point": Figure(0.5, 0.4, 0.6)},
+        "redundancy": {"chance": Figure(0.5), **more},
+        "certificates": {"fewest_silenced": {"mean": Figure(3.0, 2.0, 4.0)}},
         "silenced": {"accuracy": {"0.5": Figure(held, held - 0.05, held + 0.05)}},
         "clean": {"accuracy": Figure(1 - clean / 200), "macro_f1": Figure(0.9)},
     }
@@ -73,7 +77,34 @@ def test_a_figure_that_no_folder_holds_says_so(tmp_path: Path) -> None:
     one, other = saved(tmp_path / "one", lost=20), saved(tmp_path / "two", lost=60)
     said = " ".join(sentences(compare([one, other])))
     assert "1 of them is paired example by example" in said
-    assert "redundancy.half_point (runs do not hold it example by example)" in said
+    assert "certificates.fewest_silenced.mean (runs do not hold it example by example)" in said
+
+
+def halved(folder: Path, *lost: int) -> AuditResult:
+    """A curve at shares .2, .4 and .8 with so many of 200 lost; chance is .5, so half is 50."""
+    shares = (0.2, 0.4, 0.8)
+    at = float(np.interp(50, [0, *lost], [0.0, *shares]))
+    figures = {"redundancy": {"half_point": Figure(at, 0.0, 0.8)}}
+    made = save_run(folder, LABELS.tolist(), LABELS.tolist(), classes=("a", "b"), figures=figures)
+    return add_curve(made.folder, {s: wrong(n).tolist() for s, n in zip(shares, lost, strict=True)})
+
+
+def test_half_points_are_paired_up_to_the_gaps_of_the_grid(tmp_path: Path) -> None:
+    """.2 + .2 · 40/80 = .3, and .4 + .4 · 40/80 = .6: the truth lies in (.2, .4] and (.4, .8]."""
+    one, other = halved(tmp_path / "one", 10, 90, 100), halved(tmp_path / "two", 0, 10, 90)
+    found = paired_differences(one, other, [HALF_POINT])
+    assert found.why_not == {}
+    difference = found.paired[HALF_POINT]
+    assert difference.value == pytest.approx(0.3)
+    # The smallest difference that the grid allows is 0, the largest .6; resamples widen that.
+    assert -0.1 < difference.low <= 0.0 and 0.6 <= difference.high < 0.75
+
+
+def test_half_that_is_lost_nowhere_is_lost_once_all_is_silenced(tmp_path: Path) -> None:
+    lost_late = contribution(Examples(halved(tmp_path / "one", 0, 10, 20)), HALF_POINT)
+    weighted = np.ones(200) @ lost_late.columns
+    assert lost_late.value(weighted[:, None]).tolist() == [1.0]
+    assert (lost_late.gap, lost_late.below) == (0.0, pytest.approx(0.2))
 
 
 def test_tables_that_contradict_the_summary_are_not_used(tmp_path: Path) -> None:
@@ -140,7 +171,7 @@ def test_a_model_that_loses_nothing_keeps_an_interval(tmp_path: Path) -> None:
 
 
 def test_other_classes_are_compared_by_what_is_free_of_the_task(tmp_path: Path) -> None:
-    one = saved(tmp_path / "one", lost=0)
+    one = saved(tmp_path / "one", lost=0, half_point=Figure(0.5, 0.4, 0.6))
     figures = {"redundancy": {"chance": Figure(0.5)}}
     labels = LABELS.tolist()
     made = save_run(tmp_path / "two", labels, labels, classes=("k", "l"), figures=figures)

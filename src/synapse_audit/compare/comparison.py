@@ -79,7 +79,7 @@ def compare(runs: Sequence[AuditResult]) -> Comparison:
         list(kept.items()),
         [pair.common for pair in pairs],
     )
-    notes = (*_notes(pairs), *_left_out(names, figures, [k for k in wanted if k not in kept]))
+    notes = (*_notes(pairs, rows), *_left_out(names, figures, [k for k in wanted if k not in kept]))
     return Comparison(names, tuple(runs), pairs, tuple(rows), notes)
 
 
@@ -141,17 +141,18 @@ def _left_out(
         yield f"{prose.some(some, LISTED)} not compared, as {why}"
 
 
-def _notes(pairs: Sequence[Pair]) -> list[str]:
+def _notes(pairs: Sequence[Pair], rows: Sequence[Row]) -> list[str]:
     found = []
-    for pair in pairs:
+    for later, pair in enumerate(pairs):
         if not pair.common.paired:
             found.append(
                 f"{pair.name}: no answers are paired and no class is compared, as "
                 f"{pair.common.why_not_paired()}"
             )
-        if grid := pair.common.different.get("grid"):
+        marked = dict.fromkeys(row.settings[later] for row in rows if row.settings[later])
+        if marked:
             found.append(
-                f"{pair.name}: figures of experiments come from other settings, as {grid}; only "
-                "those that both runs have are listed, and they are marked"
+                f"{pair.name}: some figures come from other settings ({'; '.join(marked)}); they "
+                "are marked"
             )
     return found

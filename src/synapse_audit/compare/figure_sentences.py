@@ -62,12 +62,13 @@ def _unpaired(rows: Sequence[Row], later: int) -> Iterator[str]:
             reasons.setdefault(row.unpaired[later], []).append(prose.plain(dotted(row.keys)))
     paired = len(rows) - sum(map(len, reasons.values()))
     if not reasons:
-        yield "All of them are paired example by example."
+        every = "It is" if len(rows) == 1 else "All of them are"
+        yield f"{every} paired example by example."
         return
     many = prose.whole(paired) if paired else "None"
     yield f"{many} of them {'is' if paired < 2 else 'are'} paired example by example."
     for reason, names in reasons.items():
         yield (
-            f"Not paired, so with intervals wider than necessary: {prose.some(names, LISTED)} "
+            f"Not paired, so usually with wider intervals: {prose.some(names, LISTED)} "
             f"({prose.plain(reason)})."
         )

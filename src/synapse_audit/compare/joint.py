@@ -73,7 +73,8 @@ def _bootstrapped(keys: Keys, both: Both, sample: Sample, among: int) -> Figure:
         unseen = Z_975 * np.sqrt(2.0) / (n + 2.0)
         below, above = np.hypot(max(below, 0.0), unseen), np.hypot(max(above, 0.0), unseen)
     wide = widened(np.array(0.0), np.array(-below), np.array(above), among=among)
-    low, high = value + float(wide.low) - both[0].gap, value + float(wide.high) + both[1].gap
+    low = value + float(wide.low) - both[0].gap - both[1].below
+    high = value + float(wide.high) + both[1].gap + both[0].below
     return Figure(value, low, high, n=int(n))
 
 

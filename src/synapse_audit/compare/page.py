@@ -17,7 +17,7 @@ from synapse_audit.report.kit.page import as_html
 from synapse_audit.report.kit.tables import COUNT, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import SERIES, Style
 from synapse_audit.store import AuditResult
-from synapse_audit.summary import Figure, walk
+from synapse_audit.summary import Figure, Keys, walk
 
 
 def _yes(value: Any) -> str:
@@ -34,7 +34,7 @@ FLIPS = (
     *(Column("run", "run", text), Column("class", "class", text), Column("examples", "n", COUNT)),
     *(Column("changed", "flips", COUNT), Column("share", "rate")),
     *(Column("95% interval", "rate_interval", text), Column("right → wrong", "lost", COUNT)),
-    *(Column("wrong → right", "won", COUNT), Column("McNemar p, corrected", "p", prose.p_value)),
+    *(Column("wrong → right", "won", COUNT), Column("p, corrected", "p", prose.p_value)),
 )
 FIGURES = (
     *(Column("figure", "figure", text), Column("meaning", "meaning", text)),
@@ -52,7 +52,7 @@ READING = (
 )
 LIMITS = (
     "Differences of figures that the run folders do not hold example by example (paired: no) take "
-    "the two runs as independent. On the same examples their intervals are wider than "
+    "the two runs as independent. On the same examples their intervals are usually wider than "
     "necessary. “Not shown” does not mean “equal”.",
     "A comparison says what differs between these two models on these examples, not why.",
 )
@@ -148,9 +148,13 @@ def _beside(found: Comparison) -> Section:
 Panel = tuple[Plot, list[Line]]
 
 
-def _lines(found: Comparison, points: Callable[[AuditResult], dict[float, float]]) -> list[Line]:
+def _lines(
+    found: Comparison, points: Callable[[AuditResult], dict[float, float]], *, read: Keys = ()
+) -> list[Line]:
+    """One line per run, marked where the figure with the keys ``read`` has other settings."""
     lines = []
-    marks = ["", *(" (other settings)" * ("grid" in p.common.different) for p in found.pairs)]
+    other = [bool(read) and bool(pair.common.other_settings(read)) for pair in found.pairs]
+    marks = [" (other settings)" * differs for differs in (False, *other)]
     names = [name + mark for name, mark in zip(found.names, marks, strict=True)]
     for i, (name, run) in enumerate(zip(names, found.runs, strict=True)):
         at = dict(sorted(points(run).items()))
@@ -211,7 +215,7 @@ def _panel(title: str, lines: list[Line], axes: Axes) -> Iterator[Panel]:
 
 def _removal_panel(found: Comparison) -> Iterator[Panel]:
     axes = Axes("share of neurons silenced", "left of the accuracy above chance", SHARE_AXIS)
-    return _panel("Removal", _lines(found, _left), axes)
+    return _panel("Removal", _lines(found, _left, read=("silenced", "accuracy", "0.5")), axes)
 
 
 def _certified_panel(found: Comparison) -> Iterator[Panel]:

@@ -14,7 +14,15 @@ from jaxtyping import Bool
 
 from synapse_audit.compare.answers import Answers, measured
 from synapse_audit.compare.swapping import Swaps, p_value, swapped
-from synapse_audit.statistics import bonett_price, interval, mcnemar, wilson
+from synapse_audit.effects.estimates import bounded
+from synapse_audit.statistics import (
+    Interval,
+    bonett_price,
+    interval,
+    mcnemar,
+    weighted_shares,
+    wilson,
+)
 from synapse_audit.summary import Figure
 
 LEVEL = 0.05
@@ -53,7 +61,9 @@ class Flips(NamedTuple):
     won: int
     """Wrong before, right now."""
     p: float
-    """Exact McNemar of right against wrong, Holm over classes."""
+    """Of right against wrong, Holm over classes."""
+    test: str = "McNemar"
+    """Exact McNemar; of groups, which move together, ``swap test``."""
 
 
 def changes(answers: Answers) -> list[Change]:
@@ -68,10 +78,11 @@ def changes(answers: Answers) -> list[Change]:
 def flips(answers: Answers) -> list[Flips]:
     """All examples first, then each class that has some."""
     labels = answers.labels
+    swaps = Swaps.of(answers) if answers.groups is not None else None
     kept = [c for c in range(len(answers.classes)) if (labels == c).any()]
-    classes = [_flips(answers, labels == c, answers.classes[c]) for c in kept]
+    classes = [_flips(answers, labels == c, answers.classes[c], swaps) for c in kept]
     corrected = holm([one.p for one in classes])
-    every = _flips(answers, np.ones(len(labels), dtype=bool), None)
+    every = _flips(answers, np.ones(len(labels), dtype=bool), None, swaps)
     return [every, *(one._replace(p=p) for one, p in zip(classes, corrected, strict=True))]
 
 
@@ -168,19 +179,46 @@ def _bonett_price(
     return float(ends.low), float(ends.high)
 
 
-def _flips(answers: Answers, among: Bool[np.ndarray, " examples"], name: str | None) -> Flips:
+def _flips(
+    answers: Answers, among: Bool[np.ndarray, " examples"], name: str | None, swaps: Swaps | None
+) -> Flips:
+    """Args: swaps: of groups, which are then swapped and resampled as wholes."""
     before, after = (m == answers.labels for m in answers.pair)
-    weights = answers.weights * among
-    share = float(answers.differ @ weights / weights.sum())
-    size = float(weights.sum() ** 2 / (weights**2).sum())
-    ends = wilson(share * size, size)
     n = int(among.sum())
+    if swaps is None:
+        p, test = float(mcnemar(before[among], after[None, among])[0]), "McNemar"
+    else:
+        gained = (after[swaps.places].astype(np.float64) - before[swaps.places]) * among[
+            swaps.places
+        ]
+        p, test = p_value(float(gained.sum()), swaps.signs @ gained), "swap test"
     return Flips(
         name=name,
         n=n,
         flips=int((answers.differ & among).sum()),
-        rate=Figure(share, float(ends.low), float(ends.high), n=n),
+        rate=_rate(answers, among),
         lost=int((before & ~after & among).sum()),
         won=int((~before & after & among).sum()),
-        p=float(mcnemar(before[among], after[None, among])[0]),
+        p=p,
+        test=test,
     )
+
+
+def _rate(answers: Answers, among: Bool[np.ndarray, " examples"]) -> Figure:
+    """Weighted share of some examples whose answers differ.
+
+    Wilson's interval; of groups, the bootstrap's where that is not degenerate.
+    """
+    weights = answers.weights * among
+    share = float(answers.differ @ weights / weights.sum())
+    n = int(among.sum())
+    if answers.groups is None:
+        size = float(weights.sum() ** 2 / (weights**2).sum())
+        ends = wilson(share * size, size)
+    else:
+        drawn = answers.resampled * among[:, None]
+        size = float(len(np.unique(answers.groups[among])))
+        samples = weighted_shares(answers.differ[None, :], drawn)
+        _, low, high = bounded(np.array([share]), samples, np.array([size]))
+        ends = Interval(low[0], high[0])
+    return Figure(share, float(ends.low), float(ends.high), n=n)

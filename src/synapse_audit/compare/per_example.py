@@ -44,6 +44,8 @@ class Contribution(NamedTuple):
     value: Callable[[Sums], Float[np.ndarray, " draws"]]
     gap: float = 0.0
     """How far above the value the truth may lie for the grid's sake."""
+    below: float = 0.0
+    """How far below it."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,38 @@ def _plateau(examples: Examples, keys: Keys) -> Contribution:
     return Contribution(columns, lambda sums: shares[steps(sums)], float(ahead[reached]))
 
 
+def _half_point(examples: Examples, keys: Keys) -> Contribution:
+    """Linear between the grid's points, of which the truth lies between two.
+
+    Where half is lost at no share tried it is lost with all neurons silenced at the latest: then
+    every input gets the same answer.
+    """
+    names = np.arange(len(examples.run.summary["classes"]))
+    members = examples.labels[:, None] == names
+    shares = np.concatenate([[0.0], examples.curve["fraction"].to_numpy(dtype=float), [1.0]])
+    n = len(shares) - 2
+
+    def at(sums: Sums) -> Float[np.ndarray, " draws"]:
+        shared = sums / sums[-1]
+        never = np.full_like(shared[:1], np.inf)
+        lost = np.concatenate([np.zeros_like(never), shared[:n], never])
+        level = (shared[n] - shared[n + 1 : -1].max(axis=0)) / 2
+        right = np.maximum((lost >= level - TOLERANCE).argmax(axis=0), 1)
+        before, after = (np.take_along_axis(lost, i[None], axis=0)[0] for i in (right - 1, right))
+        rise = np.where(after > before, after - before, 1.0)
+        part = np.where(np.isinf(after), 1.0, np.clip((level - before) / rise, 0.0, 1.0))
+        return np.asarray(shares[right - 1] + part * (shares[right] - shares[right - 1]))
+
+    lost = (examples.right - examples.silenced).T
+    columns = np.concatenate(
+        [lost, examples.right[:, None], members, np.ones((len(lost), 1))], axis=1
+    )
+    weights = examples.table["weight"].to_numpy(dtype=np.float64)
+    value = float(at((weights @ columns)[:, None])[0])
+    after = int(np.searchsorted(shares, value - TOLERANCE))
+    return Contribution(columns, at, shares[after] - value, value - shares[max(after - 1, 0)])
+
+
 def _redirect(examples: Examples, keys: Keys) -> Contribution:
     target = examples.number(keys[1])
     pushes = where(examples.effects, {"group": "push", "operator": "push", "selection": "top"})
@@ -270,6 +304,7 @@ CONTRIBUTIONS: Mapping[str, Callable[[Examples, Keys], Contribution]] = {
     "calibration.ece": _calibration_error,
     "calibration.overconfidence": _overconfidence,
     "redundancy.plateau": _plateau,
+    "redundancy.half_point": _half_point,
     "silenced.accuracy.<share>": _silenced_accuracy,
     "asymmetry.fragility.<class>": _fragility,
     "vulnerability.<class>.redirect.<budget>": _redirect,

@@ -14,6 +14,8 @@ HARDLY = 0.02
 
 NOTABLE = 0.05
 
+STILL = "does not change"
+
 HIDES = "Accuracy hides what happens to"
 
 
@@ -42,8 +44,8 @@ def _flips(pair: Pair, first: str) -> str:
     return (
         f"{prose.plain(pair.name)} names another class than {prose.plain(first)} for {rate} of the "
         f"examples{how} ({prose.whole(every.flips)} of {prose.whole(every.n)} evaluated): "
-        f"{every.lost} right answers became wrong, {every.won} wrong ones right "
-        f"(McNemar {p}){rest}."
+        f"{prose.plural(every.lost, 'right answer')} became wrong, "
+        f"{prose.plural(every.won, 'wrong one')} right ({every.test} {p}){rest}."
     )
 
 
@@ -79,5 +81,9 @@ def _surely(pair: Pair) -> list[Change]:
 
 def _moves(change: Change) -> str:
     drop = -change.difference
-    sure = "" if change.significant else ", which may be chance"
-    return f"{prose.falls(drop.value, drop.low, drop.high)}{sure}"
+    moves = prose.falls(drop.value, drop.low, drop.high)
+    if moves == STILL or change.significant:
+        return moves
+    if moves.startswith(STILL):
+        return f"is not shown to change{moves.removeprefix(STILL)}"
+    return f"{moves}, which may be chance"

@@ -12,8 +12,9 @@ from synapse_audit.summary import Figure
 def difference(first: Figure, second: Figure, *, of: int = 1) -> Figure:
     """Second minus first, with the interval that two independent figures would have.
 
-    Figures of the same examples vary together, so between such runs it is too wide, never too
-    narrow. Source: Zou & Donner 2008, Stat. Med. 27:1693 (recovery of variance estimates).
+    Figures of the same examples mostly vary together, and then it is too wide between such runs;
+    of two that vary against each other it would be too narrow. Source: Zou & Donner 2008, Stat.
+    Med. 27:1693 (recovery of variance estimates).
 
     Args:
         of: how many differences are claimed together; the interval is widened so that all hold

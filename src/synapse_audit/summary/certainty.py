@@ -75,9 +75,8 @@ CERTAINTY: tuple[Entry, ...] = (
     ),
     Entry(
         "calibration.overconfidence",
-        "mean confidence minus accuracy",
+        "mean confidence minus accuracy: 0 is best",
         "difference of shares",
-        "lower",
     ),
     Entry("calibration.wrong_confidence", "mean confidence of wrong answers", "share", "lower"),
     Entry(
@@ -105,8 +104,7 @@ CERTAINTY: tuple[Entry, ...] = (
         "calibration.removal.<operator>.overconfidence",
         "mean confidence minus accuracy there",
         "difference of shares",
-        "lower",
-        "picked",
+        interval="picked",
     ),
     Entry(
         "calibration.removal.<operator>.ece",

@@ -31,9 +31,8 @@ SLICES: tuple[Entry, ...] = (
     ),
     Entry(
         f"{_ONE}.overconfidence",
-        "mean confidence minus accuracy on the slice",
+        "mean confidence minus accuracy on the slice: 0 is best",
         "difference of shares",
-        "lower",
     ),
     Entry(
         f"{_ONE}.fragility",
