@@ -14,6 +14,8 @@ from tiny import tiny_classifier
 from transformers import BertModel
 
 from cli.calling import Called, CommandLine
+from synapse_audit.cli.run import _default_out, _with_bundled
+from synapse_audit.config import make_config
 
 Rows = pd.DataFrame
 Change = Callable[[Rows], Rows]
@@ -309,3 +311,17 @@ def test_a_folder_that_is_not_writable(
     _assert_refused_at_once(called, "not writable")
     out.chmod(0o700)
     assert list(out.iterdir()) == []
+
+
+def test_rows_to_fit_on_need_a_model_and_data_of_their_own(cli: CommandLine) -> None:
+    """They would be left unread beside the bundled classifier, which has its own."""
+    found = cli("run", "--fit-data", "mine.csv", "--out", "nowhere")
+    assert found.code == 2
+    assert "--fit-data given without MODEL and --data" in found.errors[0]
+
+
+def test_only_the_bundled_classifier_is_called_demo() -> None:
+    config = {"model": "/home/me/synapse_audit_models/mine", "data": "d.csv", "preset": "quick"}
+    assert _default_out(make_config(config)) == Path("runs/mine-quick")
+    config = _with_bundled({"preset": "quick"}, {})
+    assert _default_out(make_config(config)) == Path("runs/demo-quick")

@@ -10,10 +10,12 @@ from cli.calling import CommandLine
 from compare.saved_runs import save_run
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
+from markdown_it import MarkdownIt
 
 from synapse_audit.evidence import FILES, cyclonedx, model_card
 from synapse_audit.evidence.mapping import CLAUSES
-from synapse_audit.store import AuditResult
+from synapse_audit.evidence.provenance import command
+from synapse_audit.store import AuditResult, finished
 from synapse_audit.summary import CATALOGUE, Figure
 
 FIGURES: dict[str, Any] = {
@@ -74,11 +76,31 @@ def test_the_card_states_figures_gaps_hashes_and_the_command(run: AuditResult) -
     assert "(not in this run)" in text
     digest = hashlib.sha256((run.folder / "summary.json").read_bytes()).hexdigest()
     assert f"| summary.json | {digest} |" in text
-    assert "synapse-audit run m --preset quick --seed 0" in text
+    assert "synapse-audit run m --data FILE --preset quick" in text
     assert "does not claim conformity" in text and "Signature" in text
     assert "Asks about (paraphrased)" in text and "is paraphrased here" in text
     assert "complies" not in text and "compliant" not in text
-    assert "run \\| &lt;b>" in text
+    assert "run \\| \\<b\\>" in text
+
+
+def test_the_command_states_whatever_is_not_the_default(tmp_path: Path) -> None:
+    made = save_run(tmp_path / "run")
+    manifest = json.loads((made.folder / "manifest.json").read_text())
+    manifest["config"] |= {"data": "d.csv", "max_tokens": 32, "lower_case": True, "label": "joy"}
+    (made.folder / "manifest.json").write_text(json.dumps(manifest))
+    said = command(finished(made.folder))
+    assert "--max-tokens 32" in said and "--label joy" in said and "--lower-case" in said
+
+
+def test_names_from_a_run_neither_link_nor_format_the_card(tmp_path: Path) -> None:
+    """A class name closes no code and opens no picture, whose address would see who reads it."""
+    name = "`![x](http://e.x/p.png) www.e.x"
+    figures = {"clean": {"accuracy": Figure(0.9, 0.8, 0.95), "recall": {name: Figure(0.5)}}}
+    made = save_run(tmp_path / "run", classes=(name, "b", "c", "d"), figures=figures)
+    card = model_card(made)
+    html = MarkdownIt("commonmark").enable("table").render(card)
+    assert "<img" not in html and "<a " not in html and "p.png" in html
+    assert "http\\://e.x/p.png) www\\.e.x" in card, "nor is an address linked as it stands"
 
 
 def test_every_figure_of_the_mapping_is_in_the_catalogue() -> None:

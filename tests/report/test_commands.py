@@ -39,6 +39,7 @@ def test_what_differs_stands_in_the_command_and_is_quoted() -> None:
         "preset": "quick",
         "exact": True,
         "merge_adapter": False,
+        "lower_case": True,
         "neurons": ["4:5", "6:7"],
         "columns": ["a", "b"],
         "output_layer": "classifier",
@@ -46,7 +47,8 @@ def test_what_differs_stands_in_the_command_and_is_quoted() -> None:
     parts = shlex.split(command(config))
     assert parts[:5] == ["synapse-audit", "run", "my model", "--data", "d.csv"]
     assert parts.count("--neurons") == 2
-    assert {"--exact", "--no-merge", "a,b", "--head", "quick"} <= set(parts)
+    assert {"--exact", "--no-merge", "--lower-case", "a,b", "--head", "quick"} <= set(parts)
+    assert not {"True", "False"} & set(parts), "a switch takes no value"
 
 
 def test_a_change_gets_a_folder_of_its_own() -> None:

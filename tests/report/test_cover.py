@@ -195,7 +195,7 @@ def test_the_worst_leak_is_taken_over_every_space_with_an_interval_for_all() -> 
     }
     found = row("alarms", FakeResult(summary={"detection": detection, "weakest": spaces}))
     assert found.figure == "missed 0.03 (0.01 to 0.05)"
-    assert "At worst 0.95 (0.90 to 1.00) pass (logits, shift)." in found.answer
+    assert "In the worst experiment of this sample 0.950 pass (logits, shift)." in found.answer
 
 
 @pytest.mark.parametrize(

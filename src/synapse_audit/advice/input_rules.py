@@ -40,7 +40,7 @@ def typed_text(saved: Saved) -> Recommendation | None:
         for row in best.groupby("class", sort=False).head(1).to_dict("records")
     ]
     rest = len(said) - MOST
-    more = f"; and {rest} more classes" if rest > 0 else ""
+    more = f"; and {rest} more {'class' if rest == 1 else 'classes'}" if rest > 0 else ""
     kinds = [kind for kind in REMEDIES if set(kind) & set(table["attack"])]
     return Recommendation(
         "typed_text",
@@ -75,7 +75,7 @@ def embeddings(saved: Saved) -> Recommendation | None:
     said = [_attack_in_words(row) for _, row in found[found["target"].isna()].head(1).iterrows()]
     said += [_attack_in_words(row) for _, row in aimed.head(MOST).iterrows()]
     rest = len(aimed) - MOST
-    more = f"; and {rest} more classes" if rest > 0 else ""
+    more = f"; and {rest} more {'class' if rest == 1 else 'classes'}" if rest > 0 else ""
     classes = "; texts that are redirected to the classes named first" if len(aimed) else ""
     guard = "" if saved.guarded else REVIEW
     return Recommendation(

@@ -52,7 +52,7 @@ def fragile_class(saved: Saved) -> Recommendation | None:
         for row in mine.head(MOST).to_dict("records")
     )
     least = saved.node("asymmetry", "gap").get("between")
-    beside = f", where {quoted(least[1])} loses least" if least else ""
+    beside = f", where {quoted(least[1])} lost least in this sample" if least else ""
     return Recommendation(
         "fragile_class",
         tuple(names),
@@ -97,7 +97,7 @@ def head_edit(saved: Saved) -> Recommendation | None:
     first = first.sort_values("budget", kind="stable")
     said = [_edit_in_words(row, saved) for row in first.head(MOST).to_dict("records")]
     rest = len(first) - len(said)
-    more = f"; and {rest} more classes" if rest > 0 else ""
+    more = f"; and {rest} more {'class' if rest == 1 else 'classes'}" if rest > 0 else ""
     return Recommendation(
         "head_edit",
         tuple(map(str, first["target"])),
@@ -181,10 +181,11 @@ def constants(saved: Saved) -> Recommendation | None:
         return None
     found = found.sort_values("zero_drop", ascending=False, kind="stable")
     names, worst = [str(name) for name in found["address"]], found.iloc[0]
+    act = "acts as a constant" if len(names) == 1 else "act as constants"
     return Recommendation(
         "constants",
         tuple(names),
-        f"{len(names)} of the neurons tried alone act as constants ({', '.join(names[:MOST])}): "
+        f"{len(names)} of the neurons tried alone {act} ({', '.join(names[:MOST])}): "
         f"setting the worst to 0 costs {number(worst['zero_drop'])} of accuracy "
         f"({number(worst['zero_low'])} to {number(worst['zero_high'])}, an interval that holds for "
         "all of them), holding it at its mean does not.",
@@ -208,12 +209,13 @@ def bits(saved: Saved) -> Recommendation | None:
         return None
     worst = found.sort_values("bits", kind="stable").iloc[0]
     tensors = _tensors(found, saved)
-    number = f"{float(worst['bits']):g}"
+    one = float(worst["bits"]) == 1
+    flips = f"{float(worst['bits']):g} searched bit {'flip' if one else 'flips'}"
     return Recommendation(
         "bits",
         tensors,
-        f"{number} searched bit flips ({worst['format']}, {_part(worst)}) halve the accuracy above "
-        f"chance; tensors with such bits: {', '.join(tensors[:MOST])}.",
+        f"{flips} ({worst['format']}, {_part(worst)}) {'halves' if one else 'halve'} the accuracy "
+        f"above chance; tensors with such bits: {', '.join(tensors[:MOST])}.",
         "Check the sha256 of these tensors whenever the model is loaded, and ask canaries while it "
         "runs (`synapse-audit guard` does both).",
         guarded(

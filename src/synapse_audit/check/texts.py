@@ -7,7 +7,7 @@ from typing import Any
 
 from synapse_audit.check.checking import Answer, Report
 from synapse_audit.check.decide import Verdict
-from synapse_audit.report.kit import prose
+from synapse_audit.report.kit.markdown import escaped
 
 MARKS: dict[Verdict, str] = {"supported": "✓", "contradicted": "✗", "not shown": "?"}
 
@@ -78,4 +78,4 @@ def _is_warning(answer: Answer) -> bool:
 
 
 def _cell(text: str) -> str:
-    return prose.markdown(" ".join(text.split()))
+    return escaped(" ".join(text.split()))

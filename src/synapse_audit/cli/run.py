@@ -69,6 +69,11 @@ def _with_bundled(options: dict[str, Any], file: dict[str, Any]) -> dict[str, An
             f"{name} is missing; expected MODEL and --data together (as options or in the file), "
             "or neither for the bundled classifier"
         )
+    if missing and "fit_data" in options | file:
+        raise UsageError(
+            "--fit-data given without MODEL and --data; expected all three, or none for the "
+            "bundled classifier, which has rows of its own"
+        )
     bundled = {
         "model": str(demo.bundled_model()),
         "data": str(demo.bundled_data()),
@@ -78,7 +83,10 @@ def _with_bundled(options: dict[str, Any], file: dict[str, Any]) -> dict[str, An
 
 
 def _default_out(config: AuditConfig) -> Path:
-    name = "demo" if "synapse_audit" in config.model else Path(config.model).name
+    from synapse_audit import demo
+
+    bundled = config.model == str(demo.bundled_model())
+    name = "demo" if bundled else Path(config.model).name
     name = name.replace(".py:", "-")  # of FILE.py:NAME; some systems allow no colon in a name
     return Path("runs") / f"{name}-{config.preset}"
 

@@ -12,12 +12,13 @@ from synapse_audit.compare.comparison import Comparison
 from synapse_audit.compare.sentences import sentences
 from synapse_audit.compare.tables import changes_table, figures_table, flips_table
 from synapse_audit.report.kit import prose
+from synapse_audit.report.kit.markdown import escaped
 
 
 def markdown(found: Comparison) -> str:
     """Sentences, then the tables."""
-    lines = [f"# {prose.markdown(' and '.join(found.names))}", ""]
-    lines += [f"- {prose.markdown(text)}" for text in sentences(found)]
+    lines = [f"# {escaped(' and '.join(found.names))}", ""]
+    lines += [f"- {escaped(text)}" for text in sentences(found)]
     for title, table in _tables(found).items():
         if len(table):
             lines += ["", f"## {title}", "", *_rows(table)]
@@ -68,7 +69,7 @@ def _cell(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         return prose.number(value)
-    return prose.UNKNOWN if value is None else prose.markdown(value)
+    return prose.UNKNOWN if value is None else escaped(value)
 
 
 def _json(value: Any) -> Any:

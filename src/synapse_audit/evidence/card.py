@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from synapse_audit.evidence.mapping import CLAUSES, PARAPHRASED, Clause
 from synapse_audit.evidence.provenance import command, facts, table_hashes
 from synapse_audit.report.kit import prose
+from synapse_audit.report.kit.markdown import code, escaped
 from synapse_audit.store import AuditResult
 from synapse_audit.summary import Entry, Figure, Keys, dotted, entry_of, fits, walk
 
@@ -52,11 +53,11 @@ def model_card(run: AuditResult) -> str:
         "",
         "### Provenance",
         "",
-        *_table(("What", "Value"), [*facts(run).items()]),
+        *_table(("What", "Value"), _escaped(facts(run))),
         "",
-        *_table(("File of the run", "sha256"), [*table_hashes(run).items()]),
+        *_table(("File of the run", "sha256"), _escaped(table_hashes(run))),
         "",
-        "Repeated by (the manifest holds every setting):",
+        "Repeated by (settings that only a TOML file sets are in the manifest):",
         "",
         f"    {prose.plain(command(run))}",
         "",
@@ -79,12 +80,20 @@ def _figures(figures: Mapping[Keys, Figure]) -> list[tuple[str, ...]]:
     for keys, figure, entry in shown(figures):
         bounded = prose.span(figure.low, figure.high)
         interval = bounded if entry.interval == "sample" else INTERVALS[entry.interval]
-        rows.append((f"`{dotted(keys)}`", entry.meaning, prose.number(figure.value), interval))
+        name, meaning = code(dotted(keys), cell=True), escaped(entry.meaning)
+        rows.append((name, meaning, prose.number(figure.value), interval))
     return rows
 
 
+def _escaped(facts: Mapping[str, str]) -> list[tuple[str, ...]]:
+    return [(escaped(name), escaped(value)) for name, value in facts.items()]
+
+
 def _clauses(figures: Mapping[Keys, Figure]) -> list[tuple[str, ...]]:
-    return [(c.document, c.asks, _covered(c, figures), c.limits) for c in CLAUSES]
+    return [
+        (escaped(c.document), escaped(c.asks), _covered(c, figures), escaped(c.limits))
+        for c in CLAUSES
+    ]
 
 
 def _covered(clause: Clause, figures: Mapping[Keys, Figure]) -> str:
@@ -95,13 +104,14 @@ def _covered(clause: Clause, figures: Mapping[Keys, Figure]) -> str:
     parts = []
     for path in clause.figures:
         n = sum(fits(path, keys) for keys in known)
-        parts.append(f"`{path}` ({n})" if n else f"`{path}` (not in this run)")
+        parts.append(f"{code(path, cell=True)} ({n or 'not in this run'})")
     return ", ".join(parts)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of Markdown: what comes from the run is escaped already."""
     return [
         f"| {' | '.join(head)} |",
         "|" + "---|" * len(head),
-        *(f"| {' | '.join(map(prose.markdown, row))} |" for row in rows),
+        *(f"| {' | '.join(row)} |" for row in rows),
     ]

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import shlex
-from typing import Any
 
+from synapse_audit.report.kit.commands import run_command
 from synapse_audit.store import AuditResult
 
 TABLES = (
     *("summary.json", "effects.parquet", "class_effects.parquet", "predictions.parquet"),
-    *("splits.parquet", "manifest.json"),
+    *("set_predictions.parquet", "splits.parquet", "manifest.json"),
 )
 """Files whose hashes are stated, where a run has them."""
-
-REPEATED = (
-    *("data", "fit_data", "text_column", "text_pair_column", "input_column", "label_column"),
-    *("group_column", "slice_columns", "benign", "preset", "seed", "dtype", "device"),
-)
-"""Options that a repeating command states; the manifest has all others."""
 
 
 def facts(run: AuditResult) -> dict[str, str]:
@@ -46,13 +39,4 @@ def table_hashes(run: AuditResult) -> dict[str, str]:
 
 def command(run: AuditResult) -> str:
     """The command that repeats the run, up to settings of a TOML file."""
-    config: dict[str, Any] = run.manifest.get("config", {})
-    words = ["synapse-audit", "run", str(config.get("model"))]
-    for name in REPEATED:
-        value = config.get(name)
-        if value not in (None, []):
-            text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            words += [f"--{name.replace('_', '-')}", text]
-    most = config.get("grid", {}).get("max_examples")
-    words += ["--max-examples", str(most)] if most is not None else []
-    return shlex.join(words)
+    return run_command(run)

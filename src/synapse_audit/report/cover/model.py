@@ -94,15 +94,19 @@ def _silent(result: Result) -> str:
 
 
 def _most_missed(result: Result) -> str:
-    """The most attacks that any one experiment let through; its interval holds for all of them."""
+    """The most attacks that any one experiment let through.
+
+    Picked over spaces, so without the interval, which holds for all experiments of one space.
+    """
     found = {space: saved.estimate(result.summary, "weakest", space, "missed") for space in SPACES}
     known = {space: figure for space, figure in found.items() if figure.known}
     if not known:
         return ""
     space = max(known, key=lambda name: known[name].value)
     how = prose.plain(known[space].beside.get("operator") or "")
-    share = prose.with_interval(known[space])
-    return f" At worst {share} pass ({space_name(space)}{f', {how}' if how else ''})."
+    share = prose.number(known[space].value)
+    named = f"{space_name(space)}{f', {how}' if how else ''}"
+    return f" In the worst experiment of this sample {share} pass ({named})."
 
 
 def spare(result: Result) -> Row | None:

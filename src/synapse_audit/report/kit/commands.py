@@ -18,8 +18,8 @@ from synapse_audit.report.kit.contents import Result
 
 RENAMED = {"output_layer": "head"}
 """Fields whose option is called otherwise."""
-FLAGS = {"exact": "--exact", "merge_adapter": "--no-merge"}
-"""Fields that are switched from their default by a bare option."""
+FLAGS = {"merge_adapter": "--no-merge"}
+"""Switches whose option is called otherwise."""
 BUNDLED = ("synapse_audit", "demo", "model")
 """Where the bundled classifier lies in the package."""
 JOINED = ("columns", "slice_columns", "class_names")
@@ -72,9 +72,9 @@ def _subject(config: Mapping[str, Any]) -> list[str]:
 
 
 def _option(name: str, value: Any) -> list[str]:
-    if name in FLAGS:
-        return [FLAGS[name]]
     option = f"--{RENAMED.get(name, name).replace('_', '-')}"
+    if isinstance(value, bool):  # no option takes true or false: each switches its default
+        return [FLAGS.get(name, option)]
     if name in JOINED:
         return [option, ",".join(map(str, value))]
     if isinstance(value, Mapping):

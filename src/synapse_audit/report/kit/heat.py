@@ -6,6 +6,7 @@ In: a matrix with names on both sides. Out: a :class:`Plot`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -163,6 +164,9 @@ def _cell_text(matrix: Heat, cell: tuple[int, int], decimals: int) -> str:
 MARK = "●"
 
 
+_LEADING = re.compile(r"(?<!\d)0\.")
+
+
 def _dot_of(text: str) -> str:
     """What is left of a cell's text where no number fits."""
     return MARK if text.endswith(MARK) else ""
@@ -171,11 +175,11 @@ def _dot_of(text: str) -> str:
 def _shorter(text: str) -> str:
     """Two decimals and no leading zero.
 
-    >>> _shorter("−0.927●"), _shorter("1.00"), _shorter("0.004")
-    ('−.93●', '1.0', '.00')
+    >>> _shorter("−0.927●"), _shorter("1.00"), _shorter("0.004"), _shorter("10.0")
+    ('−.93●', '1.0', '.00', '10.0')
     """
     dot = _dot_of(text)
     value = float(text.removesuffix(MARK).replace("−", "-") or "nan")
     if not math.isfinite(value):
         return dot
-    return f"{number(value, 1 if abs(value) >= 0.995 else 2).replace('0.', '.', 1)}{dot}"
+    return f"{_LEADING.sub('.', number(value, 1 if abs(value) >= 0.995 else 2), count=1)}{dot}"

@@ -1,7 +1,8 @@
 """The report as Markdown: for a model card, a pull request, a wiki.
 
 In: the contents of a report. Out: text without figures; each figure's description stands in its
-place. Names from the data are escaped, so that they neither format nor link anything.
+place. Names from the data are escaped, so that they neither format nor link anything; comparisons,
+checks and model cards write theirs with the same functions.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ import re
 from collections.abc import Iterator, Sequence
 
 from synapse_audit.report.kit.contents import Chapter, Contents, Cover, Section, Table
+from synapse_audit.report.kit.prose import plain
 
-SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!])")
+SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~!&]|:(?=//)|(?<=www)\.)", re.IGNORECASE)
+"""What formats, links or opens a cell, addresses that are linked as they stand among it."""
 LONGEST = 20
 """Rows of a table shown; the run folder and the CSV files of the page have all."""
 
@@ -24,13 +27,26 @@ def as_markdown(contents: Contents) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def escaped(text: str) -> str:
-    r"""Text that Markdown shows as it is.
+def escaped(text: object) -> str:
+    r"""Text that Markdown shows as it is, on one line.
 
-    >>> escaped("a_b|<i>")
-    'a\\_b\\|\\<i\\>'
+    >>> escaped("a_b|<i>"), escaped("http://b.c")
+    ('a\\_b\\|\\<i\\>', 'http\\://b.c')
     """
-    return SPECIAL.sub(r"\\\1", text.replace("\n", " "))
+    return SPECIAL.sub(r"\\\1", plain(" ".join(str(text).split("\n"))))
+
+
+def code(text: object, *, cell: bool = False) -> str:
+    """Text as code, whatever backticks it holds; those of a table's ``cell`` escape its bars.
+
+    >>> code("a"), code("a`b")
+    ('`a`', '``a`b``')
+    """
+    shown = plain(text)
+    longest = max(map(len, re.findall("`+", shown)), default=0)
+    fence = "`" * (longest + 1)
+    room = " " if shown.startswith("`") or shown.endswith("`") else ""
+    return f"{fence}{room}{shown.replace('|', chr(92) + '|') if cell else shown}{room}{fence}"
 
 
 def _cover(cover: Cover) -> Iterator[str]:
@@ -41,7 +57,7 @@ def _cover(cover: Cover) -> Iterator[str]:
     if cover.steps:
         yield from ("**Next steps**", "")
     for step in cover.steps:
-        command = f" `{step.command}`" if step.command else ""
+        command = f" {code(step.command)}" if step.command else ""
         yield f"- {escaped(step.text)}{command}"
     yield ""
 
@@ -52,7 +68,7 @@ def _chapter(chapter: Chapter) -> Iterator[str]:
         yield from _section(section)
     for one in chapter.missing:
         why = f": {escaped(one.why)}" if one.why else ""
-        command = f" To add it: `{one.command}`" if one.command else ""
+        command = f" To add it: {code(one.command)}" if one.command else ""
         yield f"- Not in this run: {escaped(one.label)}{why}.{command}"
     yield ""
 

@@ -174,15 +174,6 @@ def plain(text: Any) -> str:
     )
 
 
-def markdown(text: Any) -> str:
-    r"""A name from the data as text of a Markdown table: it opens no cell and no HTML.
-
-    >>> markdown("a|<b>")
-    'a\\|&lt;b>'
-    """
-    return plain(text).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;")
-
-
 def figures(names: Iterable[Any], values: Iterable[Any], decimals: int = 3) -> str:
     """``a 0.100, b 0.200``: what a figure shows, for readers who cannot see it."""
     pairs = zip(names, values, strict=True)

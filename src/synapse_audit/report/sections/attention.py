@@ -122,9 +122,11 @@ def _set(result: Result, operator: str) -> str:
     beside = f"; as many random heads cost {prose.number(random.value)} (one more draw: {band})"
     apart = prose.more(excess.value, excess.low, excess.high)
     verdict = (
-        "which is not shown to differ" if excess.low <= 0 <= excess.high else f"that is {apart}"
+        "the two are not shown to differ"
+        if excess.low <= 0 <= excess.high
+        else f"the top heads cost {apart}"
     )
-    return f"{said}{beside}, {verdict}."
+    return f"{said}{beside}; {verdict}."
 
 
 # ---- figures -----------------------------------------------------------------------------------

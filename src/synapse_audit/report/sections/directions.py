@@ -86,8 +86,12 @@ def _sentence(result: Result, method: str) -> str:
         f"{prose.number(matched.value)} ({prose.span(matched.low, matched.high)})"
     )
     apart = prose.more(excess.value, excess.low, excess.high)
-    unclear = excess.low <= 0 <= excess.high
-    return f"{said}; {beside}, {'which is not shown to differ' if unclear else f'that is {apart}'}."
+    verdict = (
+        "no difference from those that vary as much is shown"
+        if excess.low <= 0 <= excess.high
+        else f"the directions of the classes cost {apart} than those that vary as much"
+    )
+    return f"{said}; {beside}; {verdict}."
 
 
 def _removed(method: str, rank: float) -> str:

@@ -136,8 +136,8 @@ def _stale(silenced: pd.DataFrame) -> list[str]:
         return []
     listed = prose.listing([prose.percent(share) for share in shares])
     return [
-        f"At {listed} only an attacker fitted before the silencing falls to chance: one who is "
-        "fitted again still succeeds."
+        f"At {listed} an attacker fitted before the silencing is no longer shown to beat chance, "
+        "but one who is fitted again is."
     ]
 
 

@@ -65,7 +65,9 @@ def _answer(result: Result, table: pd.DataFrame, names: list[str]) -> tuple[str,
     start = (f"Predicted is {prose.plain(str(rule))}.",) if rule else ()
     said = tuple(filter(None, (_at(result, name) for name in names[:MOST])))
     more = len(names) - MOST
-    others = (f"{prose.plural(more, 'more class')} in the table.",) if more > 0 else ()
+    others = (
+        (f"{prose.plural(more, 'more class', 'more classes')} in the table.",) if more > 0 else ()
+    )
     return (*start, *said, *others) or (f"{len(table)} thresholds; see the table.",)
 
 

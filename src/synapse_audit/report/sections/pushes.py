@@ -106,8 +106,8 @@ def _reach(table: pd.DataFrame) -> Iterator[str]:
             said.append(f"{name} nowhere up to {prose.percent(rows['budget'].max())}")
     if said:
         yield (
-            "Length of the smallest edit tried that redirects half of the examples, to the target "
-            f"that is easiest for it: {prose.listing(said)}."
+            "Length of the smallest edit tried that redirects half of the examples in this sample, "
+            f"to the target that is easiest for it: {prose.listing(said)}."
         )
 
 
@@ -135,8 +135,9 @@ def _rows(rows: pd.DataFrame) -> Iterator[str]:
     if len(grown):
         best = saved.extreme(grown, "redirect")
         yield (
-            f"Multiplying one class's row redirects at most {prose.number(best['redirect'])}, by "
-            f"{prose.number(best['factor'], 0)} for {prose.quoted(best['target'])}."
+            "Of the factors by which one class's row was multiplied, "
+            f"{prose.number(best['factor'], 0)} for {prose.quoted(best['target'])} redirects most: "
+            f"{prose.number(best['redirect'])}, the largest of {len(grown)}."
         )
 
 

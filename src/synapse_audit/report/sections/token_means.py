@@ -66,15 +66,15 @@ def _gain(result: Result) -> str:
     found = saved.estimate(result.summary, "token_means", "gain")
     if not found.known:
         return ""
-    said = "Probes on the mean over all tokens read the label"
+    said = "Probes on the mean over all tokens"
     if found.low <= 0 <= found.high:
         return (
-            f"{said} about as well as probes on the head's token: mean difference over blocks "
-            f"{prose.with_interval(found)}."
+            f"{said} are not shown to read the label better or worse than probes on the head's "
+            f"token: mean difference over blocks {prose.with_interval(found)}."
         )
     return (
-        f"{said} with {prose.more(found.value, found.low, found.high)} accuracy than probes on the "
-        "head's token, mean over blocks."
+        f"{said} read the label with {prose.more(found.value, found.low, found.high)} accuracy "
+        "than probes on the head's token, mean over blocks."
     )
 
 
