@@ -58,7 +58,7 @@ def test_github_gets_annotations_and_a_summary(
     assert f"::error file={policy},line=11,title=sites | <b>%2C 100 %25%3A all::" in called.stdout
     text = summary.read_text(encoding="utf-8")
     assert "### synapse-audit: failed" in text
-    assert "sites \\| &lt;b>, 100 %: all" in text
+    assert "sites \\| \\<b\\>, 100 %: all" in text
 
 
 def test_without_github_there_are_no_commands(cli: CommandLine, run: Path, tmp_path: Path) -> None:
