@@ -134,3 +134,24 @@ def test_no_second_phase_has_no_error() -> None:
     assert error[0] == 0 and np.isnan(error[1])
     assert np.isnan(phase_error(replace(held, direct=None), LABELS, np.ones(60))).all()
     assert held.direct is not None and held.direct.estimated.tolist() == [True, False]
+
+
+def test_few_changes_do_not_hide_the_noise_of_the_second_phase(build) -> None:
+    """One disagreement that stands for 25 examples, where the clean model is nearly always right.
+
+    A closed form of counts knew nothing of it: the value lay outside of its own interval.
+    """
+    n = 400
+    labels = np.array([0, 1]).repeat(n // 2)
+    exact, stream, grown = labels.copy(), labels.copy(), np.zeros(n)
+    stream[:2], grown[0], grown[10:26] = 1, 25.0, 25.0
+    clean = labels.copy()
+    clean[300:303] = 0
+    held = outcomes(exact[None], stream[None], grown[None])
+    given = {"n_classes": 2, "phases": phases(held, np.array([0]))}
+    scored = build.scored(labels, clean, exact, **given)
+    found = METRICS["accuracy_drop"](scored)
+    error = phase_error(held, labels, np.ones(n))[0]
+    assert found.low[0] <= found.value[0] <= found.high[0]
+    assert (found.high - found.low)[0] / 2 > 1.5 * error
+    assert found.low[0] <= (clean == labels).mean() - 1.0 <= found.high[0], "holds the truth"

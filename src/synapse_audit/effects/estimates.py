@@ -4,7 +4,9 @@ The bootstrap degenerates where nothing varies (a width of 0) or where fewer tha
 effective examples are wrong, right or changed: resampling three errors says little about a
 fourth. Proportions then take Wilson's interval, paired differences Bonett and Price's, both with
 the effective sample size (Σw)² / Σw² (Kish 1965). That size counts examples as independent, so
-these closed forms are too narrow where groups of examples move together.
+these closed forms are too narrow where groups of examples move together. They know nothing of a
+second phase either: what is estimated (:mod:`synapse_audit.effects.two_phase`) keeps the bootstrap
+of its corrected values beside them, the outer ends of both.
 
 Resampling within classes can also degenerate in some classes only: where every benign text is
 right and every attack wrong, nothing varies but a third, small class, and its tiny spread would
@@ -45,6 +47,10 @@ class UnobservedVariance(NamedTuple):
 ALL_SEEN = UnobservedVariance(*(np.zeros(1) for _ in UnobservedVariance._fields))
 
 
+EXACT = np.zeros(1, dtype=bool)
+"""No row rests on a second phase."""
+
+
 class Estimates(NamedTuple):
     """One value per row with a 95 % interval; NaN where not applicable."""
 
@@ -72,7 +78,8 @@ def proportion(
     samples = ratio(_sums(hits, scored.resampled), _sums(among, scored.resampled))
     size = effective_size(scored, among)
     size = np.broadcast_to(size, value.shape)
-    return bounded(value, samples, size, unseen(scored, either(hits, among)))
+    beyond = unseen(scored, either(hits, among))
+    return bounded(value, samples, size, beyond, estimated=scored.phases.estimated)
 
 
 def bounded(
@@ -80,15 +87,19 @@ def bounded(
     samples: Float[np.ndarray, "*shape resamples"],
     size: Float[np.ndarray, "*shape"],
     beyond: UnobservedVariance = ALL_SEEN,
+    *,
+    estimated: Bool[np.ndarray, "_"] = EXACT,
 ) -> Estimates:
     """A value in [0, 1] with its percentile interval, or Wilson's where that degenerates.
 
-    ``beyond``: what the samples cannot show.
+    Args:
+        beyond: what the samples cannot show.
+        estimated: rows that rest on a second phase.
     """
     few = _too_few(np.minimum(value, 1.0 - value) * size)
     wide = _widened(value, interval(samples), beyond)
     wide = Interval(np.maximum(wide.low, 0.0), np.minimum(wide.high, 1.0))
-    return _widen_degenerate(value, wide, few, wilson(value * size, size))
+    return _widen_degenerate(value, wide, few, wilson(value * size, size), estimated)
 
 
 def paired_drop(
@@ -106,7 +117,8 @@ def paired_drop(
     samples = ratio(change @ scored.resampled, _sums(everyone, scored.resampled))
     size = np.broadcast_to(effective_size(scored, everyone), lost.shape)
     kinds = {-1: winning, 0: 1 - losing - winning, 1: losing}
-    return bounded_drop(lost, won, samples, size, unseen(scored, kinds))
+    beyond = unseen(scored, kinds)
+    return bounded_drop(lost, won, samples, size, beyond, estimated=scored.phases.estimated)
 
 
 def bounded_drop(
@@ -115,12 +127,14 @@ def bounded_drop(
     samples: Float[np.ndarray, "rows resamples"],
     size: Float[np.ndarray, " rows"],
     beyond: UnobservedVariance,
+    *,
+    estimated: Bool[np.ndarray, "_"] = EXACT,
 ) -> Estimates:
     """lost − won with its percentile interval, or Bonett and Price's where that degenerates."""
     few = _too_few((np.maximum(lost, 0) + np.maximum(won, 0)) * size)
     closed = bonett_price(np.maximum(lost, 0) * size, np.maximum(won, 0) * size, size)
     wide = _widened(lost - won, interval(samples), beyond)
-    return _widen_degenerate(lost - won, wide, few, closed)
+    return _widen_degenerate(lost - won, wide, few, closed, estimated)
 
 
 def either(
@@ -235,10 +249,13 @@ def _widen_degenerate(
     sampled: Interval,
     few: Bool[np.ndarray, "*shape"],
     closed: Interval,
+    estimated: Bool[np.ndarray, "_"],
 ) -> Estimates:
     degenerate = few | (sampled.high - sampled.low < _NO_WIDTH)
-    low = np.where(degenerate, closed.low, sampled.low)
-    return Estimates(value, low, np.where(degenerate, closed.high, sampled.high))
+    low = np.where(estimated, np.fmin(closed.low, sampled.low), closed.low)
+    high = np.where(estimated, np.fmax(closed.high, sampled.high), closed.high)
+    low = np.where(degenerate, low, sampled.low)
+    return Estimates(value, low, np.where(degenerate, high, sampled.high))
 
 
 def clopper_pearson(successes: Numbers, n: Numbers, level: float = 0.95) -> Interval:

@@ -48,7 +48,7 @@ def macro_f1(scored: Scored) -> Estimates:
     sizes = sizes[~np.isnan(sizes)]
     size = np.full(len(value), len(sizes) ** 2 / (1.0 / sizes).sum())
     beyond = unseen(scored, either(scored.right, _everyone(scored)), macro=True)
-    return bounded(value, samples, size, beyond)
+    return bounded(value, samples, size, beyond, estimated=scored.phases.estimated)
 
 
 def weighted_f1(scored: Scored) -> Estimates:
@@ -57,7 +57,8 @@ def weighted_f1(scored: Scored) -> Estimates:
     samples = _support_mean(scored.resampled_counts)
     size = effective_size(scored, _everyone(scored))
     beyond = unseen(scored, either(scored.right, _everyone(scored)))
-    return bounded(value, samples, np.broadcast_to(size, value.shape), beyond)
+    size = np.broadcast_to(size, value.shape)
+    return bounded(value, samples, size, beyond, estimated=scored.phases.estimated)
 
 
 def flip_rate(scored: Scored) -> Estimates:

@@ -164,4 +164,5 @@ def _of_resamples(
 ) -> Estimates:
     """The interval of the resamples; Wilson's, as of so many examples, where it degenerates."""
     value = np.clip(value, 0.0, 1.0)  # a corrected share may leave [0, 1] by a hair
-    return bounded(value, samples, np.full(len(value), _examples(scored)))
+    size = np.full(len(value), _examples(scored))
+    return bounded(value, samples, size, estimated=scored.phases.estimated)

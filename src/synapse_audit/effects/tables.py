@@ -168,7 +168,8 @@ def _measure_chunk(scored: Scored) -> dict[str, Float[np.ndarray, "*classes rows
 def _measure_classes(scored: Scored) -> dict[str, Float[np.ndarray, "classes rows"]]:
     recall = np.clip(scored.counts.recall[..., 0], 0.0, 1.0)
     sizes = np.broadcast_to(class_sizes(scored)[:, None], recall.shape)
-    bounds = bounded(recall, scored.resampled_counts.recall, sizes)
+    samples, estimated = scored.resampled_counts.recall, scored.phases.estimated
+    bounds = bounded(recall, samples, sizes, estimated=estimated)
     clean = scored.clean_recall
     members = scored.members.sum(axis=1).astype(np.float64)
     return {

@@ -29,7 +29,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int, Num, Shaped
+from jaxtyping import Bool, Float, Int, Num, Shaped
 
 from synapse_audit.artifacts import Direct, Outcomes
 
@@ -49,6 +49,13 @@ class Phases(NamedTuple):
     strata: Int[np.ndarray, "samples examples"] | None = None
     inclusion: Float[np.ndarray, "samples examples"] | None = None
     """How many examples each member of a sample stands for; 0 for the others."""
+
+    @property
+    def estimated(self) -> Bool[np.ndarray, " rows"]:
+        """Rows that rest on a second phase, whose noise no closed form of counts knows."""
+        if self.design_weight is None:
+            return np.zeros(len(self.predicted), dtype=bool)
+        return np.asarray((self.design_weight > 1).any(axis=1))
 
     def take(self, rows: Int[np.ndarray, " some"]) -> Phases:
         """Some of the rows."""

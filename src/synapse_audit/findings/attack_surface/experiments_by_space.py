@@ -135,7 +135,9 @@ class SpaceExperiments:
         weights = self.evidence.weights[among].astype(np.float64)
         size = weights.sum() ** 2 / (weights**2).sum() if len(weights) else np.nan
         sizes = size * self.size_share[rows]
-        return Rate(bounded(found.value, found.samples, sizes), found.samples)
+        estimated = self.sample.phases.estimated[rows]
+        known = bounded(found.value, found.samples, sizes, estimated=estimated)
+        return Rate(known, found.samples)
 
 
 def experiments_of(evidence: Evidence, space: str) -> SpaceExperiments:
