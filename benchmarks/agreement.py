@@ -78,15 +78,19 @@ def named(exact: AuditResult, sampled: AuditResult) -> Iterator[tuple[str, str, 
 
 
 def cells(exact: AuditResult, sampled: AuditResult) -> pd.DataFrame:
-    """Cells of both runs by what the sampled run measured them on.
+    """Cells that do the same in both runs, by what the sampled run measured them on.
+
+    Attributions rest on fewer examples where a run samples, so a ranking by gradients may choose
+    other neurons for the same cell; such a cell is another experiment and left out.
 
     Columns: ``tier``, ``operator``, ``cells``, ``inside`` (share of them whose exact accuracy drop
     lies in the sampled interval), ``largest`` (difference of the drops), ``exact`` and ``sampled``
     (mean half widths of the intervals).
     """
     ends = ["accuracy_drop", "accuracy_drop_low", "accuracy_drop_high", "half_width"]
-    columns = ["cell", "tier", "operator", *ends]
-    both = sampled.effects[columns].merge(exact.effects[["cell", *ends]], on="cell")
+    columns = ["cell", "action", "tier", "operator", *ends]
+    kept = ["cell", "action"]
+    both = sampled.effects[columns].merge(exact.effects[[*kept, *ends]], on=kept)
     off = both["accuracy_drop_y"] - both["accuracy_drop_x"]
     low, high = (both[f"accuracy_drop_{end}_x"] for end in ("low", "high"))
     held = (both["accuracy_drop_y"] >= low - SAME) & (both["accuracy_drop_y"] <= high + SAME)
