@@ -76,14 +76,13 @@ def embeddings(saved: Saved) -> Recommendation | None:
     said += [_attack_in_words(row) for _, row in aimed.head(MOST).iterrows()]
     rest = len(aimed) - MOST
     more = f"; and {rest} more {'class' if rest == 1 else 'classes'}" if rest > 0 else ""
-    classes = "; texts that are redirected to the classes named first" if len(aimed) else ""
+    classes = "; examples that are redirected to the classes named first" if len(aimed) else ""
     guard = "" if saved.guarded else REVIEW
     return Recommendation(
         "embeddings",
         tuple(map(str, aimed["target"])),
         f"Small changes of the embeddings, found by gradient, change many answers: "
-        f"{'; '.join(said)}{more}. Nobody can type them: whoever can only send text cannot make "
-        "them.",
+        f"{'; '.join(said)}{more}. There may be no input that leads to them.",
         f"Train with such changes of the embeddings (adversarial training){classes}.{guard}",
         unmeasured(MEASURED, RETRAINING)
         if saved.guarded
