@@ -161,13 +161,19 @@ def test_the_claims_of_the_paper_are_printed_from_a_run(
     assert "none below" in cells["head edit that redirects half (L2)"]
 
 
-def _fake_run(figures: dict[str, object], drops: list[float], half: float) -> SimpleNamespace:
-    """What ``agreement.py`` reads of a run: its summary, effects and identity."""
+def _fake_run(
+    figures: dict[str, object], drops: list[float], half: float, neurons: str
+) -> SimpleNamespace:
+    """What ``agreement.py`` reads of a run: its summary, effects and identity.
+
+    ``neurons``: action of the last cell, for which runs may choose different neurons.
+    """
     effects = pd.DataFrame(
         {
-            "cell": ["one", "two", "three"],
-            "tier": ["headline", "headline", None],
-            "operator": ["mean", "mean", "zero"],
+            "cell": ["one", "two", "three", "four"],
+            "action": ["a", "b", "c", neurons],
+            "tier": ["headline", "headline", None, None],
+            "operator": ["mean", "mean", "zero", "zero"],
             "accuracy_drop": drops,
             "accuracy_drop_low": np.array(drops) - half,
             "accuracy_drop_high": np.array(drops) + half,
@@ -197,8 +203,8 @@ def test_agreement_by_hand(
         }
 
     runs = {
-        "exact": _fake_run(tree(0.50, 0.7, 2.0, "a"), [0.10, 0.30, 0.0], 0.01),
-        "standard": _fake_run(tree(0.51, 0.8, 2.0, "a"), [0.11, 0.20, 0.0], 0.05),
+        "exact": _fake_run(tree(0.50, 0.7, 2.0, "a"), [0.10, 0.30, 0.0, 0.6], 0.01, "d"),
+        "standard": _fake_run(tree(0.51, 0.8, 2.0, "a"), [0.11, 0.20, 0.0, 0.1], 0.05, "e"),
     }
     monkeypatch.setattr(agreement.AuditResult, "load", lambda folder: runs[folder])
     found = agreement.lines(runs["exact"], runs["standard"])
