@@ -354,6 +354,16 @@ def test_method_says_how_much_is_estimated(full: FakeResult) -> None:
     assert "two-phase estimates" not in answer("method", replace(full, effects=full.effects[500:]))
 
 
+def test_method_says_how_precise_comparators_are(full: FakeResult) -> None:
+    def said(width: float) -> str:
+        config = {**full.manifest["config"], "grid": {"comparator_width": width}}
+        manifest = {**full.manifest, "second_phase_half_width": 0.02, "config": config}
+        return answer("method", replace(full, manifest=manifest))
+
+    assert "(0.040 for all but mean over all layers)" in said(2.0)
+    assert "for all but mean over all layers" not in said(1.0)
+
+
 def test_method_names_classes_without_experiments_of_their_own(full: FakeResult) -> None:
     assert "no experiments of their own" not in answer("method", full)
     manifest = {**full.manifest, "other_classes": ["woe", "rage"]}

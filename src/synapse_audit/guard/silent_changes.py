@@ -99,8 +99,8 @@ def _climb(target: Target, now: Changes, best: Best, steps: int) -> Best:
 
 
 def _factor(met: Met) -> Float[Tensor, " examples"]:
-    dearer = torch.where(met.excess > 0, FACTOR, 1.0)
-    return torch.where(met.margin > 0, dearer, 1 / FACTOR)
+    raised = torch.where(met.excess > 0, FACTOR, 1.0)
+    return torch.where(met.margin > 0, raised, 1 / FACTOR)
 
 
 def _of_size_one(found: Sequence[Tensor]) -> list[Tensor]:

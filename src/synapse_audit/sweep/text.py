@@ -71,7 +71,7 @@ class Text:
         every = len(self.states)
         return replace(
             self,
-            batch={n: v[rows] if len(v) == every else v for n, v in self.batch.items()},
+            batch={n: v[rows] if v.shape[:1] == (every,) else v for n, v in self.batch.items()},
             states=self.states[rows],
             editable=self.editable[rows],
             pooled=self.pooled[rows],

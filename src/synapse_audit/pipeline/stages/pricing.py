@@ -135,9 +135,9 @@ class Pricing:
         return replace(chosen, pools=plan.pools, alone=alone, widths=self._widths(plan))
 
     def _widths(self, plan: Plan) -> dict[str, float]:
-        """Of comparators, where the grid gives them another one."""
+        """Of comparators, as the grid has it."""
         width = self.config.grid.comparator_width
-        return {a: width for a, tier in plan.tiers.items() if tier == COMPARATOR and width != 1}
+        return {a: width for a, tier in plan.tiers.items() if tier == COMPARATOR}
 
     def _sampled(self, plan: Plan, chosen: Subsampling, precision: float) -> tuple[Sampled, ...]:
         """The samples of the cells that only exact passes can answer; the costliest have their

@@ -1,0 +1,41 @@
+"""What a grid asks of precision reaches the second phase."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from synapse_audit.artifacts import Cell, Plan
+from synapse_audit.config import make_config
+from synapse_audit.neurons import NeuronSet
+from synapse_audit.pipeline.stages import read_subject
+from synapse_audit.pipeline.stages.pricing import Pricing
+from synapse_audit.plan import COMPARATOR, HEADLINE, STREAM, SUFFIX
+from synapse_audit.sweep import Amount, UnitCosts
+
+
+def _cell(operator: str, neuron: int) -> Cell:
+    where: dict[str, Any] = {"position": "pooled", "group": "removal", "selection": "top"}
+    return Cell("neuron", operator, "block_output", neurons=NeuronSet.of({1: [neuron]}), **where)
+
+
+@pytest.mark.parametrize(("preset", "width"), [("quick", 2.0), ("standard", 2.0), ("paper", 1.0)])
+def test_only_comparators_may_be_known_less_precisely(
+    tiny_folder: Path, tiny_csv: Path, preset: str, width: float
+) -> None:
+    config = make_config({"model": str(tiny_folder), "data": str(tiny_csv), "preset": preset})
+    subject = read_subject(config)
+    headline, comparator, direct = _cell("mean", 0), _cell("zero", 1), _cell("mean", 2)
+    plan = Plan(
+        (headline, comparator, direct),
+        {headline.action: SUFFIX, comparator.action: SUFFIX, direct.action: STREAM},
+        {headline.action: HEADLINE, comparator.action: COMPARATOR, direct.action: HEADLINE},
+    )
+    n = len(subject.evaluated)
+    logits = np.zeros((len(subject.data), len(subject.data.classes)), np.float32)
+    amount, units = Amount(n, 8 * n, 3), UnitCosts({SUFFIX: 1e-6, STREAM: 1e-6})
+    chosen = Pricing(config, subject, logits, amount, units).at(plan, 0.01).chosen
+    widths = [chosen.need(cell.action).width for cell in plan.cells]
+    assert widths == [1.0, width, 1.0]
+    assert not chosen.all_exact
