@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from synapse_audit.errors import ModelError, RunFolderError, UsageError
 from synapse_audit.guard.detecting import check_rate, fit_detector, highest_rate
 from synapse_audit.guard.folder import write_guard
-from synapse_audit.guard.hardening import harden, linear_logits
+from synapse_audit.guard.hardening import HeadInputs, harden, linear_logits
 from synapse_audit.guard.integrity import make_canaries, tensor_hashes
 from synapse_audit.guard.opening import named_as
 from synapse_audit.guard.parts import Guard, LinearHead, known_head
@@ -200,9 +200,7 @@ def make_guard(
         detector=detector,
         hardened=harden(
             host,
-            inputs,
-            fit=clean.fit,
-            select=clean.select,
+            HeadInputs(inputs, clean.labels, clean.fit, clean.select),
             largest_edit=settings.largest_edit,
         ),
         vote=elect(host, inputs, fit=clean.fit, select=clean.select),

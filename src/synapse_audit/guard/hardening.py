@@ -14,14 +14,18 @@ In: what the head's last layer reads over ``fit``, and what the host says there.
 
 A candidate is judged by what edits as large relative to its own weights redirect on ``select``: a
 push of one row and the best edit of all rows that is found, up to the norm of the whole head. It
-must do no harm: toward no class, by no edit, may it be redirected more than the host's own head.
-Of those that do not, the one that is redirected least is taken; where there is none, the host's.
+must do no harm: toward no class, by no edit, may it be redirected more than the host's own head, and
+no class may lose more of its recall where random shares of the head's inputs are held at their mean,
+since large margins may rest on few inputs. (What silencing below the head's input does is not judged:
+that takes passes of the host.) Of the candidates that do no harm, the one that is redirected least is
+taken; where there is none, the host's.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -48,8 +52,22 @@ SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_SEARCHED = 8
 """Candidates that searched edits are tried on: those that pushes redirect least."""
 SLACK = 0.05
-"""Share redirected by which a candidate may exceed the host toward one class: 6 of 120 examples,
-less than which ``select`` does not show."""
+"""Share redirected by which a candidate may exceed the host toward one class, and recall of a
+class by which it may fall behind the host: 6 of 120 examples, less than which ``select`` does not
+show."""
+SILENCED = (0.1, 0.25, 0.5, 0.8)
+"""Shares of the head's inputs that are held at their mean: those of an audit."""
+SILENCED_DRAWS = 8
+"""Random sets of each share, the same for every head."""
+
+
+class HeadInputs(NamedTuple):
+    """What the head's last layer reads, clean, and which examples are for what."""
+
+    inputs: Float[np.ndarray, "examples features"]
+    labels: Int[np.ndarray, " examples"]
+    fit: Int[np.ndarray, " fit"]
+    select: Int[np.ndarray, " select"]
 
 
 def linear_logits(
@@ -61,31 +79,25 @@ def linear_logits(
     return found
 
 
-def harden(
-    host: LinearHead,
-    inputs: Float[np.ndarray, "examples features"],
-    *,
-    fit: Int[np.ndarray, " fit"],
-    select: Int[np.ndarray, " select"],
-    largest_edit: float = 1.0,
-) -> LinearHead:
+def harden(host: LinearHead, read: HeadInputs, *, largest_edit: float = 1.0) -> LinearHead:
     """The candidate that edits redirect least, that does no harm and says what the host says.
 
     Args:
         host: the model's own head, centre 0.
-        inputs: of the head's last layer, clean, of all examples.
         largest_edit: norm of the edits that are looked at, relative to the head's. Where larger
             ones are left out, more is gained against small ones, and harm by large ones is not
             seen.
     """
     pushed, searched = edits_up_to(largest_edit)
-    known, asked = inputs[fit], inputs[select]
-    said = linear_logits(host, inputs)
+    known, asked = read.inputs[read.fit], read.inputs[read.select]
+    said = linear_logits(host, read.inputs)
     middle = recentred(host, known.mean(axis=0))
+    before = recalls_silenced(host, read)
     agreeing = [
         head
-        for head in _candidates(middle, known, said[fit])
-        if (_named(head, asked) == said[select].argmax(axis=1)).mean() >= 1 - TOLERANCE
+        for head in _candidates(middle, known, said[read.fit])
+        if (_named(head, asked) == said[read.select].argmax(axis=1)).mean() >= 1 - TOLERANCE
+        and not (recalls_silenced(head, read) < before - SLACK).any()
     ]
     by_push = _harmless(host, agreeing, known, asked, pushed)
     few = [head for _, head in sorted(by_push, key=lambda one: one[0])[:MOST_SEARCHED]]
@@ -97,6 +109,24 @@ def harden(
     least = sum(redirected(host, known, asked, edits).mean() for edits in (pushed, searched))
     total, chosen = min(totals, key=lambda one: one[0], default=(least, host))
     return chosen if total < least else host
+
+
+def recalls_silenced(head: LinearHead, read: HeadInputs) -> Float[np.ndarray, "shares classes"]:
+    """Recall on ``select`` where random inputs of the head are held at their mean over ``fit``.
+
+    The mean over draws, per share of ``SILENCED``; NaN for a class that ``select`` lacks.
+    """
+    asked, labels = read.inputs[read.select], read.labels[read.select]
+    mean, n = read.inputs[read.fit].mean(axis=0), asked.shape[1]
+    right = np.zeros((len(SILENCED), len(asked)))
+    for draw in range(SILENCED_DRAWS):
+        order = np.random.default_rng([draw]).permutation(n)
+        for i, share in enumerate(SILENCED):
+            held = np.isin(np.arange(n), order[: round(share * n)])
+            right[i] += _named(head, np.where(held, mean, asked)) == labels
+    of = labels == np.arange(len(head.bias))[:, None]
+    with np.errstate(invalid="ignore"):
+        return np.asarray(right @ of.T / of.sum(axis=1) / SILENCED_DRAWS)
 
 
 def _named(head: LinearHead, inputs: Float[np.ndarray, "examples features"]) -> np.ndarray:
