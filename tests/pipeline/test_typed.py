@@ -16,7 +16,8 @@ from synapse_audit.interventions.typed import TYPED, Material
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import Extraction, extract
 from synapse_audit.pipeline.stages import Run, Subject, attack_texts, subject_of
-from synapse_audit.pipeline.stages.typed import _Asked, _tried_again, check_attacks
+from synapse_audit.pipeline.stages.typed import check_attacks
+from synapse_audit.pipeline.stages.typed_search import Asked, _tried_again
 from synapse_audit.probes import layer_statistics
 from synapse_audit.progress import Silent
 from synapse_audit.store import RunFolder
@@ -107,7 +108,7 @@ def test_the_answer_is_what_is_decided_at_the_threshold(attacked: Attacked) -> N
     texts = [str(text) for text in attacked.subject.data.inputs[:24]]
     of = np.arange(len(texts))
     for classifier, same in ((plain, True), (plain.at_threshold({"alpha": 0.6}), False)):
-        answers = _Asked(classifier, texts)(texts, of).argmax(axis=1)
+        answers = Asked(classifier, texts)(texts, of).argmax(axis=1)
         assert [classifier.classes[i] for i in answers] == classifier.predict(texts)
         assert (classifier.predict(texts) == plain.predict(texts)) == same
 

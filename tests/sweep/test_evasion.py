@@ -32,8 +32,8 @@ def test_the_smallest_size_that_succeeds_is_found_with_as_many_questions() -> No
     victims = _victims(("bad a", (0, 1)), ("bad bad bad b", (0, 1, 2, 3)))
     few, many = evade(victims, TYPED["append"], ask)
     # One bad word takes two good ones, three take four.
-    assert few == Tried(True, 2.0, 10.0, 2, 0)  # " good good"
-    assert many == Tried(True, 4.0, 20.0, 3, 0)
+    assert few == Tried(True, 2.0, 10.0, 2, 0, "bad a good good")
+    assert many == Tried(True, 4.0, 20.0, 3, 0, "bad bad bad b good good good good")
     assert len(ask.asked) == 5
 
 
@@ -41,6 +41,7 @@ def test_what_never_succeeds_is_tried_to_the_end() -> None:
     (found,) = evade(_victims(("bad a", (0, 1)), added="x"), TYPED["append"], Counting())
     assert (found.evaded, found.queries, found.answer) == (False, len(SIZES), 1)
     assert np.isnan([found.size, found.characters]).all()
+    assert found.text == " ".join(["bad a", *["x"] * 16]), "the last one"
 
 
 def test_words_that_matter_go_first() -> None:

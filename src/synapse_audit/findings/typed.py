@@ -9,29 +9,19 @@ untouched model predicts right; examples attacked stand for all of their class.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool
 
 from synapse_audit.artifacts import Evidence, Finding
-from synapse_audit.effects.estimates import bounded
-from synapse_audit.effects.scored import ratio
+from synapse_audit.effects.attacked import AttackedSample, attacked_sample, excess_of, share_of
 from synapse_audit.effects.selection import largest_of
-from synapse_audit.statistics import paired_interval
 from synapse_audit.summary import Figure
 from synapse_audit.tables.typed import ATTACKS, CHEAPEST, SIZES
 
 NONE = "no typed edits were asked for (--attack text), or no example was predicted right"
-
-
-class Sample(NamedTuple):
-    """The attacked examples, and what each stands for."""
-
-    labels: Int[np.ndarray, " examples"]
-    weights: Float[np.ndarray, " examples"]
-    resampled: Float[np.ndarray, "examples resamples"]
 
 
 def typed(evidence: Evidence) -> Finding:
@@ -40,7 +30,13 @@ def typed(evidence: Evidence) -> Finding:
     if table is None or table.empty:
         empty = {one.key[1]: one.empty() for one in (ATTACKS, SIZES, CHEAPEST)}
         return Finding("typed", empty, {"typed": Figure.unknown(NONE)})
-    sample = _sample(evidence, table)
+    sample = attacked_sample(
+        evidence.predictions.labels,
+        evidence.predictions.predicted,
+        np.unique(table["place"].to_numpy()),
+        evidence.weights,
+        evidence.resampled,
+    )
     attacks = pd.DataFrame([*_attack_rows(evidence, table, sample)], columns=ATTACKS.names)
     sizes = pd.DataFrame([*_size_rows(table, sample)], columns=SIZES.names)
     cheapest = pd.DataFrame([*_cheapest_rows(evidence, table, sample)], columns=CHEAPEST.names)
@@ -48,26 +44,11 @@ def typed(evidence: Evidence) -> Finding:
     return Finding("typed", tables, {"typed": _figures(attacks, cheapest)})
 
 
-def _sample(evidence: Evidence, table: pd.DataFrame) -> Sample:
-    """One entry per attacked example, in the order of ``place``.
-
-    Some of a class's right examples were attacked; each stands for as many as there are for one.
-    """
-    places = np.unique(table["place"].to_numpy())
-    labels, everyone = evidence.predictions.labels[places], evidence.predictions.labels
-    right = evidence.predictions.predicted == everyone
-    mass = np.bincount(everyone, evidence.weights * right, minlength=len(evidence.classes))
-    held = np.bincount(labels, evidence.weights[places], minlength=len(evidence.classes))
-    stands = ratio(mass, held)[labels]
-    weights = evidence.weights[places] * stands
-    return Sample(labels, weights, evidence.resampled[places] * stands[:, None])
-
-
 # ---- tables --------------------------------------------------------------------------------------
 
 
 def _attack_rows(
-    evidence: Evidence, table: pd.DataFrame, sample: Sample
+    evidence: Evidence, table: pd.DataFrame, sample: AttackedSample
 ) -> Iterator[dict[str, Any]]:
     for attack, rows in table.groupby("attack", sort=False):
         chosen, random = _of(rows, "chosen"), _of(rows, "random")
@@ -78,14 +59,14 @@ def _attack_rows(
                 "attack": attack,
                 "class": name,
                 "n": int(among.sum()),
-                **_share(sample, hits[0], among, "evaded"),
-                **_share(sample, hits[1], among, "random"),
-                **_excess(sample, hits[0], hits[1], among),
+                **share_of(sample, hits[0], among, "evaded"),
+                **share_of(sample, hits[1], among, "random"),
+                **excess_of(sample, hits[0], hits[1], among),
                 **{c: float(won[c].median()) for c in ("size", "characters", "queries")},
             }
 
 
-def _size_rows(table: pd.DataFrame, sample: Sample) -> Iterator[dict[str, Any]]:
+def _size_rows(table: pd.DataFrame, sample: AttackedSample) -> Iterator[dict[str, Any]]:
     """Share evaded by edits of at most so many words."""
     everyone = np.ones(len(sample.labels), dtype=bool)
     sizes = sorted(table["size"].dropna().unique())
@@ -97,13 +78,13 @@ def _size_rows(table: pd.DataFrame, sample: Sample) -> Iterator[dict[str, Any]]:
             yield {
                 "attack": attack,
                 "size": float(size),
-                **_share(sample, reached["chosen"], everyone, "evaded"),
-                **_share(sample, reached["random"], everyone, "random"),
+                **share_of(sample, reached["chosen"], everyone, "evaded"),
+                **share_of(sample, reached["random"], everyone, "random"),
             }
 
 
 def _cheapest_rows(
-    evidence: Evidence, table: pd.DataFrame, sample: Sample
+    evidence: Evidence, table: pd.DataFrame, sample: AttackedSample
 ) -> Iterator[dict[str, Any]]:
     """Per class: examples evaded by any kind, and what the one with fewest characters took.
 
@@ -122,7 +103,7 @@ def _cheapest_rows(
         yield {
             "class": name,
             "n": int(among.sum()),
-            **_share(sample, hits, among, "evaded"),
+            **share_of(sample, hits, among, "evaded"),
             "characters": float(some["characters"].median()),
             "queries": float(queries[places[among]].median()),
             "attack": None if kinds.empty else str(kinds.index[0]),
@@ -131,7 +112,7 @@ def _cheapest_rows(
 
 
 def _groups(
-    evidence: Evidence, sample: Sample
+    evidence: Evidence, sample: AttackedSample
 ) -> Iterator[tuple[str | None, Bool[np.ndarray, " examples"]]]:
     """Everyone (None), then each class that was attacked."""
     yield None, np.ones(len(sample.labels), dtype=bool)
@@ -141,48 +122,6 @@ def _groups(
 
 def _of(rows: pd.DataFrame, selection: str) -> pd.DataFrame:
     return rows[rows["selection"] == selection].sort_values("place", ignore_index=True)
-
-
-# ---- rates ---------------------------------------------------------------------------------------
-
-
-def _share(
-    sample: Sample,
-    hits: Bool[np.ndarray, " examples"],
-    among: Bool[np.ndarray, " examples"],
-    name: str,
-) -> dict[str, float]:
-    weights, samples = _mean(sample, hits.astype(np.float64), among)
-    found = bounded(np.array([weights]), samples[None], np.array([_size(sample, among)]))
-    low, high = float(found.low[0]), float(found.high[0])
-    return {name: weights, f"{name}_low": low, f"{name}_high": high}
-
-
-def _excess(
-    sample: Sample,
-    chosen: Bool[np.ndarray, " examples"],
-    random: Bool[np.ndarray, " examples"],
-    among: Bool[np.ndarray, " examples"],
-) -> dict[str, float]:
-    """Chosen minus random, on the same examples."""
-    value, samples = _mean(sample, chosen.astype(np.float64) - random, among)
-    ends = paired_interval(np.array([value]), samples[None], np.array([_size(sample, among)]))
-    low, high = float(ends.low[0]), float(ends.high[0])
-    return {"excess": value, "excess_low": low, "excess_high": high}
-
-
-def _mean(
-    sample: Sample, values: Float[np.ndarray, " examples"], among: Bool[np.ndarray, " examples"]
-) -> tuple[float, Float[np.ndarray, " resamples"]]:
-    weights, resampled = sample.weights[among], sample.resampled[among].astype(np.float64)
-    value = float(values[among] @ weights / weights.sum())
-    return value, ratio(values[among] @ resampled, resampled.sum(axis=0))
-
-
-def _size(sample: Sample, among: Bool[np.ndarray, " examples"]) -> float:
-    """Kish's effective number of examples."""
-    weights = sample.weights[among]
-    return float(weights.sum() ** 2 / (weights**2).sum())
 
 
 # ---- figures -------------------------------------------------------------------------------------

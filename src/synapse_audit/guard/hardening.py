@@ -14,11 +14,11 @@ In: what the head's last layer reads over ``fit``, and what the host says there.
 
 A candidate is judged by what edits as large relative to its own weights redirect on ``select``: a
 push of one row and the best edit of all rows that is found, up to the norm of the whole head. It
-must do no harm: toward no class, by no edit, may it be redirected more than the host's own head, and
-no class may lose more of its recall where random shares of the head's inputs are held at their mean,
-since large margins may rest on few inputs. (What silencing below the head's input does is not judged:
-that takes passes of the host.) Of the candidates that do no harm, the one that is redirected least is
-taken; where there is none, the host's.
+must do no harm: toward no class, by no edit, may it be redirected more than the host's own head,
+and no class may lose more of its recall than there where random shares of the head's inputs are
+held at their mean, since large margins may rest on few inputs. (What silencing below the head's
+input does is not judged: that takes passes of the host.) Of the candidates that do no harm, the one
+that is redirected least is taken; where there is none, the host's.
 """
 
 from __future__ import annotations

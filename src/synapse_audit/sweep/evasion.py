@@ -64,6 +64,8 @@ class Tried(NamedTuple):
     """Questions asked until then, those for the order of the words included."""
     answer: int
     """The class answered in the end; below 0 where no edit of this kind could be made."""
+    text: str = ""
+    """The edit that succeeded, else the last one tried; held in memory only."""
 
 
 def evade(victims: Victims, edit: TypedEdit, ask: Ask, sizes: Iterable[int] = SIZES) -> list[Tried]:
@@ -73,8 +75,9 @@ def evade(victims: Victims, edit: TypedEdit, ask: Ask, sizes: Iterable[int] = SI
     the edit before did, is no question.
     """
     spent = [material.asked if edit.ordered else 0 for material in victims.materials]
-    found = [Tried(False, np.nan, np.nan, asked, -1) for asked in spent]
     last = [material.text for material in victims.materials]
+    pairs = zip(spent, last, strict=True)
+    found = [Tried(False, np.nan, np.nan, asked, -1, text) for asked, text in pairs]
     waiting = list(range(len(found)))
     for size in sizes:
         asked = []
@@ -102,10 +105,10 @@ def succeeds(victims: Victims, i: int, answer: int) -> bool:
 def _after(victims: Victims, before: Tried, i: int, text: str, asked: tuple[int, int]) -> Tried:
     size, answer = asked
     if not succeeds(victims, i, answer):
-        return before._replace(queries=before.queries + 1, answer=answer)
+        return before._replace(queries=before.queries + 1, answer=answer, text=text)
     material = victims.materials[i]
     changed = characters_changed(material.text, text)
-    return Tried(True, float(size), float(changed), before.queries + 1, answer)
+    return Tried(True, float(size), float(changed), before.queries + 1, answer, text)
 
 
 def word_orders(
