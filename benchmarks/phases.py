@@ -20,11 +20,21 @@ from harness import Spent
 from subjects import Subject
 
 from synapse_audit.artifacts import Cell, Outcomes, Plan, Predictions
+from synapse_audit.config import PRESETS
 from synapse_audit.effects import measure
 from synapse_audit.model.activations import length_batches
 from synapse_audit.plan import HEAD
+from synapse_audit.plan.tiers import HEADLINE_OPERATOR
 from synapse_audit.statistics import resampled_weights
-from synapse_audit.sweep import Engine, running, subsampling, sweep_two_phase
+from synapse_audit.sweep import (
+    Engine,
+    may_be_bfloat16,
+    multiplies_bfloat16,
+    running,
+    subsampling,
+    sweep_two_phase,
+)
+from synapse_audit.sweep.bfloat16 import in_bfloat16
 from synapse_audit.sweep.clean import CleanStates
 from synapse_audit.sweep.subsample import pilot_cells
 from synapse_audit.sweep.two_phase import eligible
@@ -64,6 +74,9 @@ def time_two_phase(
 ) -> dict[str, Any]:
     """A real two-phase sweep of some cells on all rows: its time, n_exact and interval widths.
 
+    As in ``standard``: the first phase in bfloat16 where the processor multiplies it, and cells of
+    other operators than mean may add ``comparator_width`` times the half width.
+
     What all cells of a plan share must not be paid by the few that are timed: a cell's time is its
     share of both phases, its share of the clean passes, and the time of a pilot cell times the
     pilot cells per cell of the whole plan.
@@ -76,17 +89,22 @@ def time_two_phase(
         precision=precision,
         seed=0,
     )
+    width = PRESETS["standard"].comparator_width
+    others = (cell.action for cell in cells if cell.operator != HEADLINE_OPERATOR)
+    chosen = replace(chosen, widths=dict.fromkeys(others, width))
     part = Plan(tuple(cells), {cell.action: plan.routes[cell.action] for cell in cells})
     stages = Stages()
-    routed, outcomes = sweep_two_phase(
-        engine,
-        subject.encoded,
-        part,
-        subject.labels,
-        chosen=chosen,
-        batch_size=None,
-        progress=stages,
-    )
+    with _first_phase(engine) as first:
+        routed, outcomes = sweep_two_phase(
+            engine,
+            subject.encoded,
+            part,
+            subject.labels,
+            chosen=chosen,
+            first_phase=first,
+            batch_size=None,
+            progress=stages,
+        )
     everyone = sum(plan.routes[cell.action] != HEAD for cell in plan.actions)
     estimated = [cell for cell in plan.actions if eligible(plan, cell)]
     phases = (stages.spent["first phase"] + stages.spent["second phase"]) * (1 / len(cells))
@@ -97,6 +115,7 @@ def time_two_phase(
     return {
         "cells": len(cells),
         "examples": len(rows),
+        "first phase": str(first.classifier.model.dtype),
         "spent": phases + pilot * share + stages.clean * (1 / everyone),
         "n_exact_mean": float(n_exact.mean()),
         "all_exact_share": float((n_exact == len(rows)).mean()),
@@ -104,6 +123,16 @@ def time_two_phase(
         "efficiency": _efficiency(subject, routed, outcomes),
         "stages": {name: spent * (1 / len(cells)) for name, spent in stages.spent.items()},
     }
+
+
+@contextmanager
+def _first_phase(engine: Engine) -> Iterator[Engine]:
+    """The engine that ``standard`` begins with on this machine."""
+    if not (may_be_bfloat16(engine) and multiplies_bfloat16()):
+        yield engine
+        return
+    with in_bfloat16(engine) as cheap:
+        yield cheap
 
 
 def _efficiency(subject: Subject, plan: Plan, outcomes: Outcomes) -> dict[str, float]:
@@ -158,6 +187,7 @@ def two_phase_line(
         "operator": operator,
         "cells": found["cells"],
         "N": found["examples"],
+        "first phase": found["first phase"],
         "mean n_exact": found["n_exact_mean"],
         "all exact": found["all_exact_share"],
         "disagreement": found["disagreement"],

@@ -155,3 +155,48 @@ def test_few_changes_do_not_hide_the_noise_of_the_second_phase(build) -> None:
     assert found.low[0] <= found.value[0] <= found.high[0]
     assert (found.high - found.low)[0] / 2 > 1.5 * error
     assert found.low[0] <= (clean == labels).mean() - 1.0 <= found.high[0], "holds the truth"
+
+
+def _halved(exact: np.ndarray, drawn: np.ndarray, half: np.ndarray) -> Outcomes:
+    """Three actions that ran exactly: on a sample, on one half of it, on the other."""
+    strata = LABELS
+    samples = np.stack([drawn, drawn & half, drawn & ~half])
+    stands = [np.bincount(strata) / np.bincount(strata, met) for met in samples]
+    weight = np.stack([np.where(m, s[strata], 0) for m, s in zip(samples, stands, strict=True)])
+    said = np.tile(exact, (3, 1))
+    held = outcomes(said, np.where(weight > 0, said, 0), weight)
+    assert held.direct is not None
+    none = np.full(3, np.nan)
+    direct = replace(
+        held.direct,
+        disagreement=none,
+        error=none,
+        sample=np.arange(3),
+        strata=np.tile(strata, (3, 1)),
+        inclusion=weight.astype(np.float32),
+    )
+    return replace(held, direct=direct)
+
+
+def test_half_of_a_sample_has_the_error_that_it_adds_to_the_sample() -> None:
+    """Against brute force over halves of one sample; the whole sample has none beyond its own."""
+    exact = np.random.default_rng(4).integers(0, 2, 60)
+    weights = np.where(LABELS == 0, 1.3, 0.4)
+    drawn = np.arange(60) % 5 != 0  # 32 of 40, 16 of 20
+    values, errors = [], []
+    for seed in range(1500):
+        half = np.zeros(60, bool)
+        for label in (0, 1):
+            inside = np.flatnonzero(drawn & (label == LABELS))
+            half[np.random.default_rng([seed, label]).permutation(inside)[: len(inside) // 2]] = (
+                True
+            )
+        held = _halved(exact, drawn, half)
+        right = phases(held, np.arange(3)).of(lambda predicted: predicted == LABELS)
+        values.append(right @ weights / weights.sum())
+        errors.append(phase_error(held, LABELS, weights))
+    assert np.isnan(np.array(errors)[:, 0]).all()
+    apart = np.array(values)[:, 1:] - np.array(values)[:, :1]
+    said = np.sqrt(np.mean(np.square(np.array(errors)[:, 1:]), axis=0))
+    # Both halves have the same spread: what one is above the sample the other is below.
+    assert said == pytest.approx(apart.std(axis=0), rel=0.06)

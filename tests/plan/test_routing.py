@@ -95,12 +95,13 @@ def test_tiers_say_what_is_spent_on_a_cell() -> None:
     assert tier(Cell("logit", "shift", "logits"), costly=False) == "headline"
 
 
-def test_random_sets_of_comparators_are_pooled_and_those_that_tests_rest_on_are_not() -> None:
+def test_random_sets_outside_the_headline_are_pooled_and_those_that_tests_rest_on_are_not() -> None:
     plan = make_plan(build_cells(sources()), LAYERS, EVERY)
     found = pools(plan.cells, plan.tiers)
     by_action = {cell.action: cell for cell in plan.cells}
     assert found and {by_action[a].selection for a in found} <= {"random", "matched", "keep_random"}
-    assert all(plan.tiers[action] == "comparator" for action in found)
+    assert {plan.tiers[action] for action in found} == {"comparator", "exact-only"}
+    assert all(by_action[action].neurons is not None for action in found)
     main = [c for c in plan.cells if c.group == "removal" and c.operator == "mean" and c.draw == 0]
     assert main and not found.keys() & {cell.action for cell in main}
     zero = [

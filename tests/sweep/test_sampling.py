@@ -12,6 +12,7 @@ from synapse_audit.progress import Silent
 from synapse_audit.sweep import (
     Sampled,
     draw_blocks,
+    draw_halves,
     draw_sample,
     sampling,
     subsample,
@@ -96,6 +97,33 @@ def test_each_stands_for_as_many_as_its_stratum_has_per_example_drawn() -> None:
         assert sample.design_weight[mine].sum() == pytest.approx(mine.sum(), rel=1e-5)
         assert (np.sort(numbers[mine & drawn]) < numbers[mine & ~drawn].min()).all()
     assert draw_sample(rows, labels, logits, numbers=numbers, size=720) is None
+
+
+def test_halves_of_a_sample_share_nothing_but_small_strata_and_each_stands_for_all() -> None:
+    generator = np.random.default_rng(0)
+    labels = np.sort(generator.integers(0, 3, 900))
+    logits = _logits(labels, generator.normal(1.0, 1.0, 900))
+    rows = np.arange(0, 1800, 2)
+    numbers = subsample.subsampling(rows, labels, precision=0.01, seed=1).numbers
+    sample = draw_sample(rows, labels, logits, numbers=numbers, size=250, parts=2)
+    assert sample is not None
+    pools = {str(place): Pooled(5, place) for place in range(5)} | {"few": Pooled(3, 0)}
+    halves = draw_halves(sample, numbers, pools)
+    assert [sorted(half.actions) for half in halves] == [["0", "2", "4"], ["1", "3"]]
+    drawn = sample.design_weight > 0
+    met = np.stack([half.sample.design_weight > 0 for half in halves])
+    assert (met.any(axis=0) == drawn).all()
+    sizes = np.bincount(sample.strata, drawn)
+    members = np.bincount(sample.strata)
+    assert sizes.min() >= min(2 * LEAST_STRATUM, members.min())
+    assert (met.all(axis=0) == drawn & (sizes < 2 * LEAST_STRATUM)[sample.strata]).all()
+    for half in halves:
+        stands = np.bincount(sample.strata, half.sample.design_weight)
+        np.testing.assert_allclose(stands, members, rtol=1e-5)
+        assert half.sample.rows.tolist() == rows[half.sample.design_weight > 0].tolist()
+        each = np.bincount(sample.strata, half.sample.design_weight > 0)
+        assert np.abs(each - np.where(sizes < 16, sizes, sizes / 2)).max() <= 0.5
+    assert draw_halves(sample, numbers, {"few": Pooled(3, 0)}) == ()
 
 
 def test_a_sampled_cell_has_its_own_outcomes_there_and_the_clean_answer_elsewhere(

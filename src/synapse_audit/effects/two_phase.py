@@ -164,38 +164,70 @@ def phase_error(
     """Standard error that the second phase adds to each action's accuracy; NaN where there is none.
 
     √ Σ_exact g (g − 1) w² (y − x)² / Σ w, x and y being whether each route is right. 0 where the
-    subsample shows no disagreement. A random set that met a part of the examples has the error of
-    that part as well. NaN too where cells ran exactly on one sample: no noise is between them.
+    subsample shows no disagreement. A random set that met a part of the examples, or of a sample,
+    has the error of that part as well. NaN too where cells ran exactly on one sample: no noise is
+    between them.
     """
     direct = outcomes.direct
     if direct is None:
         return np.full(len(outcomes.actions), np.nan)
     variance = np.full(len(outcomes.actions), np.nan)
-    for row in np.flatnonzero(direct.estimated & ~np.isnan(direct.disagreement)):
+    shared = _together(direct)
+    # An action's own part, not all that its sample's parts hold together.
+    partly = (direct.sampled >= 0) & _parts(direct, shared)[direct.sampled]
+    for row in np.flatnonzero(direct.estimated & (partly | ~np.isnan(direct.disagreement))):
         weight = relative_weight(direct, np.array([row]))[0]
         x, y = (said[row] == labels for said in (direct.predicted, outcomes.predicted))
         met, part = np.ones(len(labels)), 0.0
-        if direct.inclusion is not None and direct.strata is not None and direct.sampled[row] >= 0:
-            met = direct.inclusion[direct.sampled[row]].astype(np.float64)
+        number = direct.sampled[row]
+        if direct.inclusion is not None and direct.strata is not None and number >= 0:
+            met = direct.inclusion[number].astype(np.float64)
             value = (x + weight * (y.astype(np.float64) - x))[None]
-            residual = stratified(value, met, direct.strata[direct.sampled[row]])[0]
-            part = _part_variance(residual, met, direct.strata[direct.sampled[row]], weights)
+            residual = stratified(value, met, direct.strata[number])[0]
+            part = _part_variance(residual, met, shared[number], direct.strata[number], weights)
         variance[row] = np.sum((met * weight * (weight - 1) * weights**2)[x != y]) + part
     return np.asarray(np.sqrt(variance) / weights.sum())
+
+
+def _together(direct: Direct) -> Float[np.ndarray, "samples examples"]:
+    """How many examples each stands for among those of all samples with the same strata, 0 if none.
+
+    Samples with the same strata are one that was dealt into parts, with or without the whole.
+    """
+    if direct.inclusion is None or direct.strata is None:
+        return np.zeros((1, 1))
+    found = np.zeros(direct.inclusion.shape)
+    for number, strata in enumerate(direct.strata):
+        alike = (direct.strata == strata).all(axis=1)
+        met = (direct.inclusion[alike] > 0).any(axis=0)
+        stands = np.bincount(strata) / np.maximum(np.bincount(strata, met), 1)
+        found[number] = np.where(met, stands[strata], 0.0)
+    return found
+
+
+def _parts(
+    direct: Direct, shared: Float[np.ndarray, "samples examples"]
+) -> Bool[np.ndarray, " samples"]:
+    """Samples that are a part of one."""
+    if direct.inclusion is None:
+        return np.zeros(1, dtype=bool)
+    return np.asarray(((direct.inclusion > 0) != (shared > 0)).any(axis=1))
 
 
 def _part_variance(
     values: Float[np.ndarray, " examples"],
     met: Float[np.ndarray, " examples"],
+    shared: Float[np.ndarray, " examples"],
     strata: Int[np.ndarray, " examples"],
     weights: Float[np.ndarray, " examples"],
 ) -> float:
-    """Variance of a sum over all that is read off a part of them, given all of them.
+    """Variance of a sum that is read off a part of some examples, given those.
 
     ``values`` are linearised: m + g r, r a residual, so that Σ g² r² w² over the part is the
-    variance over new examples, of which the share 1 − 1/g is that of the part.
+    variance over new examples. It goes with 1 over the size, so that the share 1 − g₀/g of it is
+    that of the part, g₀ what its members stand for (``shared``) where all those examples are met.
     """
     mean = np.bincount(strata, values) / np.maximum(np.bincount(strata), 1)
     spread = ((values - mean[strata]) * weights) ** 2
-    share = np.divide(met - 1, met, out=np.zeros_like(met), where=met > 0)
+    share = np.divide(met - shared, met, out=np.zeros_like(met), where=met > 0)
     return float((spread * share).sum())

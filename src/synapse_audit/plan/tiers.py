@@ -6,9 +6,9 @@
 | comparator | other operators, single layers, sites, sets kept: what the headline stands beside |
 | exact-only | every token position, weights of blocks, attacks: no cheap route stands in |
 
-Where the grid asks for it (``pooled_controls``), random sets of comparators are known as a mean
-only; and where it names sizes (``exact_only_examples``, ``iterated_examples``), the last tier runs
-on a sample of the examples. All else runs on all.
+Where the grid asks for it (``pooled_controls``), random sets of neurons outside the headline are
+known as a mean only; and where it names sizes (``exact_only_examples``, ``iterated_examples``), the
+last tier runs on a sample of the examples. All else runs on all.
 """
 
 from __future__ import annotations
@@ -48,13 +48,14 @@ POOLED = ("random", "matched", "keep_random", "equal_variance")
 
 
 def pools(cells: Iterable[Cell], tiers: Mapping[str, str]) -> dict[str, Pooled]:
-    """The random sets of comparators, each with its place among those drawn with it.
+    """The random sets of neurons outside the headline, each with its place among its own.
 
     What is reported of them is their mean, so each may be known less precisely.
     """
     found: dict[tuple[object, ...], dict[str, None]] = {}
     for cell in cells:
-        if tiers.get(cell.action) == COMPARATOR and cell.selection in POOLED:
+        beside = cell.neurons is not None and tiers.get(cell.action) in (COMPARATOR, EXACT_ONLY)
+        if beside and cell.selection in POOLED:
             found.setdefault(_pool(cell), {})[cell.action] = None
     pooled: dict[str, Pooled] = {}
     for actions in found.values():

@@ -40,9 +40,11 @@ from synapse_audit.sweep.running import (
     sweep,
 )
 from synapse_audit.sweep.sampling import (
+    HALVES,
     Sample,
     Sampled,
     draw_blocks,
+    draw_halves,
     draw_sample,
     sample_size,
 )
@@ -56,6 +58,7 @@ from synapse_audit.sweep.verify import RouteCheck, kind_of, verify_routes
 
 __all__ = [
     "FACTOR",
+    "HALVES",
     "RELATIVE_TIME",
     "Amount",
     "Chunk",
@@ -82,6 +85,7 @@ __all__ = [
     "chunks",
     "clean_pass",
     "draw_blocks",
+    "draw_halves",
     "draw_sample",
     "estimate",
     "in_bfloat16",

@@ -13,11 +13,11 @@ wrongs of small classes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from synapse_audit.artifacts import Pooled
 from synapse_audit.sweep.subsample import Subsampling
@@ -34,6 +34,9 @@ WRONG, DOUBTFUL, SURE = range(3)
 BLOCKS = (2, 4)
 """Numbers of parts into which examples are dealt for random sets of which only a mean is
 reported."""
+
+HALVES = 2
+"""Parts into which a sample is dealt."""
 
 SETS_PER_BLOCK = 2
 """Random sets of a pool for each part, at least: one alone would say nothing of their spread."""
@@ -88,6 +91,7 @@ def draw_sample(
     *,
     numbers: Float[np.ndarray, " evaluate"],
     size: int,
+    parts: int = 1,
 ) -> Sample | None:
     """Draws about ``size`` examples; None where that is most of them.
 
@@ -97,12 +101,13 @@ def draw_sample(
         logits: of the untouched model.
         numbers: each example's random number, evenly spread within every class; the smallest of a
             stratum are drawn.
+        parts: how many the sample is to be dealt into; strata are large enough for each.
     """
     if size >= MOST * len(rows):
         return None
-    strata = strata_of(labels, logits, size)
+    strata = strata_of(labels, logits, size // parts)
     members = np.bincount(strata)
-    wanted = allocation(members, size)
+    wanted = allocation(members, size, parts * LEAST_STRATUM)
     design_weight = np.zeros(len(rows), np.float32)
     for stratum, n in enumerate(wanted):
         inside = np.flatnonzero(strata == stratum)
@@ -110,6 +115,25 @@ def draw_sample(
         design_weight[drawn] = members[stratum] / n
     chosen = rows[design_weight > 0]
     return Sample(chosen, design_weight, strata, logits.argmax(axis=1))
+
+
+def draw_halves(
+    sample: Sample, numbers: Float[np.ndarray, " evaluate"], pools: Mapping[str, Pooled]
+) -> tuple[Sampled, ...]:
+    """Deals a sample into halves, each for every other of a pool's random sets.
+
+    Half of them meet each half, so that what all say together rests on the whole sample. None of
+    a pool with fewer than four is dealt: two sets on each half at least.
+    """
+    large = {a: p for a, p in pools.items() if p.size >= HALVES * SETS_PER_BLOCK}
+    if not large:
+        return ()
+    forced = np.zeros(int(sample.strata.max()) + 1, dtype=bool)
+    halves = _dealt(sample, numbers, HALVES, forced)
+    return tuple(
+        Sampled(half, frozenset(a for a, pool in large.items() if pool.place % HALVES == place))
+        for place, half in enumerate(halves)
+    )
 
 
 def blocks_of(pool: Pooled, examples: int) -> int:
@@ -137,43 +161,63 @@ def draw_blocks(
         own = {a: p for a, p in chosen.pools.items() if blocks_of(p, len(labels)) == blocks}
         if not own:
             continue
-        for block, sample in enumerate(_dealt(chosen, labels, logits, blocks)):
+        for block, sample in enumerate(_parts(chosen, labels, logits, blocks)):
             mine = frozenset(a for a, pool in own.items() if pool.place % blocks == block)
             found.append(Sampled(sample, mine))
     return tuple(found)
 
 
-def _dealt(
+def _parts(
     chosen: Subsampling,
     labels: Int[np.ndarray, " evaluate"],
     logits: Float[np.ndarray, "evaluate classes"],
     blocks: int,
 ) -> Iterator[Sample]:
-    """The parts: every stratum is dealt by its random numbers, one example to each in turn."""
+    """All examples, dealt; every part has those of the pilot."""
     strata = strata_of(labels, logits, len(labels) // blocks)
     strata[np.isin(chosen.rows, chosen.tail)] = strata.max() + 1
-    members = np.bincount(strata)
-    whole = members < blocks * LEAST_STRATUM
-    whole[-1] = True
-    rank = np.zeros(len(labels), np.int64)
+    ones = np.ones(len(labels), np.float32)
+    every = Sample(chosen.rows, ones, strata, logits.argmax(axis=1))
+    pilot = np.arange(strata.max() + 1) == strata.max()
+    return _dealt(every, chosen.numbers, blocks, pilot)
+
+
+def _dealt(
+    sample: Sample,
+    numbers: Float[np.ndarray, " evaluate"],
+    blocks: int,
+    whole: Bool[np.ndarray, " strata"],
+) -> Iterator[Sample]:
+    """The parts: every stratum is dealt by its random numbers, one example to each in turn.
+
+    ``whole``: strata that every part has all of; so it has of those too small to be dealt.
+    """
+    strata, drawn = sample.strata, sample.design_weight > 0
+    members, sizes = np.bincount(strata), np.bincount(strata, drawn)
+    whole = whole | (sizes < blocks * LEAST_STRATUM)
+    rank = np.zeros(len(strata), np.int64)
     for stratum in np.unique(strata):
-        inside = np.flatnonzero(strata == stratum)
-        rank[inside[np.argsort(chosen.numbers[inside], kind="stable")]] = np.arange(len(inside))
+        inside = np.flatnonzero(drawn & (strata == stratum))
+        rank[inside[np.argsort(numbers[inside], kind="stable")]] = np.arange(len(inside))
+    rows = np.zeros(len(strata), sample.rows.dtype)
+    rows[drawn] = sample.rows
     for block in range(blocks):
-        met = whole[strata] | (rank % blocks == block)
+        met = drawn & (whole[strata] | (rank % blocks == block))
         stands = members / np.maximum(1, np.bincount(strata, met))
         weight = np.where(met, stands[strata], 0).astype(np.float32)
-        yield Sample(chosen.rows[met], weight, strata, logits.argmax(axis=1))
+        yield Sample(rows[met], weight, strata, sample.predicted)
 
 
-def allocation(members: Int[np.ndarray, " strata"], size: int) -> Int[np.ndarray, " strata"]:
-    """How many of each stratum are drawn: in proportion to √N_h, at least ``LEAST_STRATUM``.
+def allocation(
+    members: Int[np.ndarray, " strata"], size: int, least: int = LEAST_STRATUM
+) -> Int[np.ndarray, " strata"]:
+    """How many of each stratum are drawn: in proportion to √N_h, at least ``least``.
 
     The root lies between what serves the whole (N_h) and what serves every class alike (Bankier
     1988).
     """
     share = size * np.sqrt(members) / np.sqrt(members).sum()
-    return np.minimum(members, np.maximum(LEAST_STRATUM, np.round(share))).astype(np.int64)
+    return np.minimum(members, np.maximum(least, np.round(share))).astype(np.int64)
 
 
 def strata_of(

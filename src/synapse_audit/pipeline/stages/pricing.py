@@ -5,14 +5,15 @@ Unit costs are measured once; all else is arithmetic, so the same unit costs giv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
-from synapse_audit.artifacts import Plan
+from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.config import AuditConfig
 from synapse_audit.model.activations import length_batches
 from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
@@ -28,6 +29,7 @@ from synapse_audit.plan import (
     trim,
 )
 from synapse_audit.sweep import (
+    HALVES,
     RELATIVE_TIME,
     Amount,
     Cost,
@@ -37,6 +39,7 @@ from synapse_audit.sweep import (
     Timing,
     UnitCosts,
     draw_blocks,
+    draw_halves,
     draw_sample,
     may_be_bfloat16,
     measure_units,
@@ -102,8 +105,9 @@ class Pricing:
         """Pools random controls, chooses who is run exactly, draws samples, adds up the cost."""
         rows, grid = self.subject.evaluated, self.config.grid
         if grid.pooled_controls and not self.config.exact:
-            estimated = [cell for cell in plan.cells if plan.routes[cell.action] == SUFFIX]
-            plan = replace(plan, pools=pools(estimated, plan.tiers))
+            plan = replace(
+                plan, pools=pools(filter(partial(_costly, plan), plan.cells), plan.tiers)
+            )
         chosen = self._subsampling(plan, precision)
         sampled = (
             *draw_blocks(chosen, self.subject.data.labels[rows], self.logits[rows]),
@@ -132,7 +136,8 @@ class Pricing:
         if self.config.exact or STREAM not in set(plan.routes.values()):
             return replace(chosen, pilot=len(rows))
         alone = read_alone(plan.cells, drawn=self.config.grid.tests)
-        return replace(chosen, pools=plan.pools, alone=alone, widths=self._widths(plan))
+        pooled = {a: p for a, p in plan.pools.items() if plan.tiers[a] == COMPARATOR}
+        return replace(chosen, pools=pooled, alone=alone, widths=self._widths(plan))
 
     def _widths(self, plan: Plan) -> dict[str, float]:
         """Of comparators, as the grid has it."""
@@ -144,24 +149,41 @@ class Pricing:
         own."""
         if self.config.exact:
             return ()
-        rows, grid = self.subject.evaluated, self.config.grid
+        grid = self.config.grid
         costly = [c for c in plan.actions if plan.tiers[c.action] == EXACT_ONLY]
         iterated = frozenset(cell.action for cell in costly if cell.steps is not None)
         others = frozenset(cell.action for cell in costly) - iterated
-        found = []
+        found: list[Sampled] = []
         sizes = (grid.exact_only_examples, grid.iterated_examples)
         for actions, size in zip((others, iterated), sizes, strict=True):
-            if size is None or not actions:
-                continue
-            sample = draw_sample(
-                rows,
-                self.subject.data.labels[rows],
-                self.logits[rows],
-                numbers=chosen.numbers,
-                size=sample_size(size, precision),
-            )
-            found += [Sampled(sample, actions)] if sample is not None else []
+            if size is not None and actions:
+                found += self._on_sample(plan, chosen, actions, sample_size(size, precision))
         return tuple(found)
+
+    def _on_sample(
+        self, plan: Plan, chosen: Subsampling, actions: frozenset[str], size: int
+    ) -> Iterator[Sampled]:
+        """One sample for all of them, and its halves for random sets that are read as a mean."""
+        rows, numbers = self.subject.evaluated, chosen.numbers
+        pooled = {a: p for a, p in plan.pools.items() if a in actions}
+        sample = draw_sample(
+            rows,
+            self.subject.data.labels[rows],
+            self.logits[rows],
+            numbers=numbers,
+            size=size,
+            parts=HALVES if pooled else 1,
+        )
+        if sample is None:
+            return
+        halves = draw_halves(sample, numbers, pooled)
+        yield Sampled(sample, actions.difference(*(half.actions for half in halves)))
+        yield from halves
+
+
+def _costly(plan: Plan, cell: Cell) -> bool:
+    """Whether a cell is estimated, or may run on a sample."""
+    return plan.routes[cell.action] == SUFFIX or plan.tiers.get(cell.action) == EXACT_ONLY
 
 
 def first_phase_in_bfloat16(config: AuditConfig, engine: Engine) -> bool:
