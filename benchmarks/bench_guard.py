@@ -27,6 +27,7 @@ from synapse_audit.guard.building import CleanStates, make_guard
 from synapse_audit.guard.cost import overhead
 from synapse_audit.guard.gradient import gradient_attacks
 from synapse_audit.guard.other_detectors import fit_scores, pytorch_ood
+from synapse_audit.guard.spared import spared_noise
 from synapse_audit.model import Classifier, Encoded
 from synapse_audit.model.activations import extract
 
@@ -77,6 +78,7 @@ def detection(
     plain, lines = scores(), []
     states = [one[clean.fit] for one in clean.places[:-1]]
     attacks = [*all_attacks(guarded.classifier, states, draws=DRAWS, seed=1)]
+    attacks += spared_noise(guarded, draws=DRAWS, seed=1)
     attacks += [one for one in gradient_attacks(guarded) if not one.kind.startswith("adaptive")]
     for attack in attacks:
         areas: dict[str, list[float]] = {name: [] for name in plain}

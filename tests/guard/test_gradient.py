@@ -1,17 +1,26 @@
 """Gradient attacks keep to their box; who knows the guard does at least what others do."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 
 from synapse_audit.guard import load_guarded
 from synapse_audit.guard.attacks import Attacked
-from synapse_audit.guard.boxes import EMBEDDINGS, STATES, changes_toward, open_box
+from synapse_audit.guard.boxes import (
+    EMBEDDINGS,
+    SPARED_EMBEDDINGS,
+    STATES,
+    changes_toward,
+    open_box,
+)
 from synapse_audit.guard.climbing import Target
-from synapse_audit.guard.gradient import adaptive_attack, plain_attack
+from synapse_audit.guard.gradient import adaptive_attack, gradient_attacks, plain_attack
 from synapse_audit.guard.guarded import GuardedModel
 from synapse_audit.guard.silent_changes import STARTS, best_of_starts
+from synapse_audit.guard.spared import free_to_move, spared_noise
 from synapse_audit.model import BLOCK_OUTPUT, Batch
 from synapse_audit.model.hooks import count_hooks, hook_at_points
 
@@ -41,6 +50,62 @@ def test_embeddings_stay_in_their_box(asked: tuple[GuardedModel, Batch]) -> None
     assert 0.1 * width < float(moved.max()) < 1.001 * width
     assert count_hooks(guarded.host) == hooks
     assert_allclose(_states(guarded, batch, 0), clean)
+
+
+@pytest.mark.parametrize("attack", ["known", "spared"])
+def test_what_never_varies_of_the_embeddings_is_left_alone(
+    asked: tuple[GuardedModel, Batch], attack: str
+) -> None:
+    """The first token is [CLS] in every text; a move of it raises an alarm."""
+    guarded, batch = asked
+    clean = _states(guarded, batch, 0)
+    known = adaptive_attack(guarded, EMBEDDINGS, 0.3, steps=2)
+    with (
+        known(batch) if attack == "known" else plain_attack(guarded, SPARED_EMBEDDINGS, 0.3)(batch)
+    ):
+        moved = (_states(guarded, batch, 0) - clean).abs()
+    assert float(moved[:, 0].max()) == 0
+    assert float(moved[:, 1].max()) > 0
+    with plain_attack(guarded, EMBEDDINGS, 0.3)(batch):
+        assert float((_states(guarded, batch, 0) - clean)[:, 0].abs().max()) > 0
+        assert bool(guarded(**batch).alarm.any())
+
+
+def test_what_varies_of_the_pooled_token_is_not_left_alone(made: Guarded) -> None:
+    scorer = made.guard.detector.scorers[0]
+    spread = scorer.spread.copy()
+    spread[::2] = 1.0
+    scorers = (replace(scorer, spread=spread), *made.guard.detector.scorers[1:])
+    guard = replace(made.guard, detector=replace(made.guard.detector, scorers=scorers))
+    guarded = GuardedModel(made.classifier, guard)
+    batch = dict(made.classifier.collate(made.encoded, made.clean.evaluate[:3]))
+    free = free_to_move(guarded, batch, _states(guarded, batch, 0))
+    assert_array_equal(free[:, 0, 1::2], 0)
+    assert_array_equal(free[:, 0, ::2], 1)
+    assert_array_equal(free[:, 1:], 1)
+
+
+def test_rows_that_spare_a_token_are_measured_where_one_never_varies(made: Guarded) -> None:
+    guarded = load_guarded(made.classifier, made.folder)
+    kinds = [attack.kind for attack in gradient_attacks(guarded)]
+    noises = [*spared_noise(guarded, draws=2, seed=0)]
+    assert kinds.count("gradient, embeddings, pooled token left alone") == 2
+    assert [len(one.draws) for one in noises] == [2, 2]
+    # In a folder of the first layout it does not count, and nobody has to leave it alone.
+    scorer = made.guard.detector.scorers[0]
+    blind = (replace(scorer, unit=scorer.spread), *made.guard.detector.scorers[1:])
+    guard = replace(made.guard, detector=replace(made.guard.detector, scorers=blind))
+    guarded = GuardedModel(made.classifier, guard)
+    assert not any("left alone" in one.kind for one in gradient_attacks(guarded))
+    assert not [*spared_noise(guarded, draws=2, seed=0)]
+
+
+def test_noise_spares_what_it_is_told_to(asked: tuple[GuardedModel, Batch]) -> None:
+    guarded, batch = asked
+    clean = _states(guarded, batch, 0)
+    with next(spared_noise(guarded, draws=1, seed=0)).draws[0](batch):
+        moved = (_states(guarded, batch, 0) - clean).abs()
+    assert float(moved[:, 0].max()) == 0 and float(moved[:, 1].min()) > 0
 
 
 def test_states_stay_in_their_ranges(asked: tuple[GuardedModel, Batch]) -> None:

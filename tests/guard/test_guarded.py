@@ -65,6 +65,26 @@ def test_a_state_outside_the_ranges_is_clamped_and_alarms(made: Guarded) -> None
     assert bool((seen.head_input <= high + 1e-6).all())
 
 
+def test_an_embedding_that_no_text_changes_gives_itself_away(made: Guarded) -> None:
+    """That of [CLS]: moved by a tenth of its size, which ranges take back."""
+    guarded, batch = load_guarded(made.classifier, made.folder, head="host"), _batch(made)
+    clean = guarded(**batch)
+    sign = torch.from_numpy(np.random.default_rng(0).choice([-0.1, 0.1], 32).astype(np.float32))
+    with silenced(made.classifier, {0: lambda pooled: pooled + sign * pooled.std()})(batch):
+        attacked = guarded(**batch)
+    assert bool(attacked.alarm.all()) and not bool(clean.alarm.all())
+    assert_allclose(attacked.logits, clean.logits, atol=1e-4)
+
+
+def test_batches_and_threads_raise_no_alarm_where_nothing_varies(made: Guarded) -> None:
+    """Other batches round otherwise: less than a thousandth of what one unit scores."""
+    guarded = load_guarded(made.classifier, made.folder)
+    for rows in ([0], range(16), [3, 40, 5]):
+        batch = dict(made.classifier.collate(made.encoded, made.clean.evaluate[[*rows]]))
+        scores = guarded.scores.each(guarded.look(batch).pooled)[0]  # places of one width in order
+        assert float(scores.abs().max()) < 1e-3
+
+
 def test_a_pipeline_takes_it_for_the_host(
     made: Guarded, tiny_folder: Path, texts: list[str]
 ) -> None:
@@ -245,6 +265,26 @@ def test_facts_that_do_not_fit_are_refused(
         read_guard(tmp_path / "g")
 
 
+def test_a_folder_of_the_first_layout_is_read_as_it_was(made: Guarded, tmp_path: Path) -> None:
+    """It has no units; what never varied does not count there."""
+    shutil.copytree(made.folder, tmp_path / "g")
+    arrays = load((tmp_path / "g" / ARRAYS).read_bytes())
+    kept = {name: one for name, one in arrays.items() if not name.startswith("scorer.unit")}
+    (tmp_path / "g" / ARRAYS).write_bytes(save(kept))
+    facts = json.loads((tmp_path / "g" / FACTS).read_text())
+    facts["arrays_sha256"] = hashlib.sha256((tmp_path / "g" / ARRAYS).read_bytes()).hexdigest()
+    (tmp_path / "g" / FACTS).write_text(json.dumps(facts))
+    with pytest.raises(RunFolderError, match="does not fit together"):
+        read_guard(tmp_path / "g")  # of the second layout, without units
+    (tmp_path / "g" / FACTS).write_text(json.dumps(facts | {"format": 1}))
+    found = read_guard(tmp_path / "g").detector.scorers[0]
+    assert np.isinf(found.spread).all() and np.isinf(found.unit).all()
+    guarded, batch = load_guarded(made.classifier, tmp_path / "g"), _batch(made)
+    with silenced(made.classifier, {0: lambda pooled: pooled * 1.1})(batch):
+        moved = guarded(**batch)
+    assert_allclose(moved.score, guarded(**batch).score, atol=1e-3)
+
+
 def test_damaged_arrays_are_refused(made: Guarded, tmp_path: Path) -> None:
     shutil.copytree(made.folder, tmp_path / "g")
     content = bytearray((tmp_path / "g" / ARRAYS).read_bytes())
@@ -275,6 +315,10 @@ def _with_arrays(
         ("range.low.1", lambda a: np.stack([a, a], axis=1), "does not fit together"),
         ("range.low.1", lambda a: a + 1e6, "ends before it begins"),
         ("scorer.spread.0", lambda a: -a, "not positive"),
+        ("scorer.unit.1", lambda a: -a, "unit that is not positive"),
+        ("scorer.unit.1", lambda a: a * np.nan, "unit that is not positive"),
+        ("scorer.unit.1", lambda a: a * np.inf, "unit larger than the spread"),
+        ("scorer.unit.1", lambda a: a[1:], "does not fit together"),
         ("scorer.bank.0", lambda a: a[1:], "several sizes"),
         ("detector.calibration", lambda a: a[:0], "no calibration"),
         ("vote.voter", lambda a: np.stack([a, a], axis=1), "does not fit together"),

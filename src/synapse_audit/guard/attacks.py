@@ -35,6 +35,8 @@ from synapse_audit.model.hooks import OutputHook, hook_at_points
 
 Attacked = Callable[[Batch], AbstractContextManager[None]]
 """Batch → the attack on its forward pass."""
+Free = Callable[[Batch, Tensor], Tensor]
+"""Batch and its embeddings → 1 where an attack may move them, else 0; shaped to multiply them."""
 
 
 class Attack(NamedTuple):
@@ -152,7 +154,14 @@ def silenced(
     return attack
 
 
-def input_noise(classifier: Classifier, size: float, seed: Sequence[int]) -> Attacked:
+def everything(batch: Batch, states: Tensor) -> Tensor:
+    """All of the embeddings may be moved."""
+    return states.new_ones(())
+
+
+def input_noise(
+    classifier: Classifier, size: float, seed: Sequence[int], free: Free = everything
+) -> Attacked:
     """Gaussian noise on all tokens' embeddings (layer 0), relative to their root mean square."""
 
     @contextmanager
@@ -162,7 +171,7 @@ def input_noise(classifier: Classifier, size: float, seed: Sequence[int]) -> Att
         def hook(states: Tensor) -> Tensor:
             scale = states.square().mean().sqrt() * size
             noise = torch.randn(states.shape, generator=generator)
-            return states + scale * noise.to(states)
+            return states + scale * noise.to(states) * free(batch, states)
 
         with hook_at_points([(classifier.point(BLOCK_OUTPUT, 0), hook)], root=classifier.model):
             yield

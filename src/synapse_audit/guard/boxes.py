@@ -4,6 +4,8 @@ In: a guarded model, a batch, a size. Out: :class:`Box`: the shapes of the chang
 pass with them.
 
 - *embeddings*: every token's embedding (layer 0) moves by a share of their root mean square;
+- *spared*: the same without what never varies of the pooled token's
+  (:mod:`synapse_audit.guard.spared`);
 - *states*: every neuron of the pooled states of blocks 1 to L moves by a share of its spread over
   ``fit``, and stays in its calibrated range.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -19,14 +22,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from synapse_audit.guard.attacks import silenced
+from synapse_audit.guard.attacks import Free, everything, silenced
 from synapse_audit.guard.clamping import within
 from synapse_audit.guard.guarded import GuardedModel
+from synapse_audit.guard.spared import SPARED, free_to_move
 from synapse_audit.model import BLOCK_OUTPUT, Batch
 from synapse_audit.model.hooks import hook_at_points
 
 EMBEDDINGS, STATES = "embeddings", "states"
-UNITS = {EMBEDDINGS: "RMS", STATES: "spread"}
+SPARED_EMBEDDINGS = f"embeddings, {SPARED}"
+UNITS = {EMBEDDINGS: "RMS", SPARED_EMBEDDINGS: "RMS", STATES: "spread"}
 
 Changes = list[Tensor]
 """One tensor per place that may be changed, −1 to 1; examples first."""
@@ -46,17 +51,19 @@ def open_box(guarded: GuardedModel, batch: Batch, what: str, size: float) -> Box
     """The box around a batch.
 
     Args:
-        what: ``EMBEDDINGS`` or ``STATES``.
+        what: ``EMBEDDINGS``, ``SPARED_EMBEDDINGS`` or ``STATES``.
         size: half its width, in ``UNITS``; infinite: as far as the ranges allow (states).
     """
     if what == EMBEDDINGS:
-        return _embeddings(guarded, batch, size)
+        return _embeddings(guarded, batch, size, everything)
+    if what == SPARED_EMBEDDINGS:
+        return _embeddings(guarded, batch, size, partial(free_to_move, guarded))
     n = len(next(iter(batch.values())))
     shapes = [(n, len(side.width)) for side in sides(guarded, size)]
     return Box(size, shapes, _states(guarded, size))
 
 
-def _embeddings(guarded: GuardedModel, batch: Batch, size: float) -> Box:
+def _embeddings(guarded: GuardedModel, batch: Batch, size: float, free: Free) -> Box:
     classifier = guarded.classifier
     point, seen = classifier.point(BLOCK_OUTPUT, 0), list[Tensor]()
 
@@ -70,7 +77,7 @@ def _embeddings(guarded: GuardedModel, batch: Batch, size: float) -> Box:
     @contextmanager
     def changed(some: Batch, now: Sequence[Tensor]) -> Iterator[None]:
         def hook(states: Tensor) -> Tensor:
-            return states + (width * now[0]).to(states)
+            return states + (width * now[0] * free(some, states)).to(states)
 
         with hook_at_points([(point, hook)], root=classifier.model):
             yield

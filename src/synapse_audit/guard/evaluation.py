@@ -27,6 +27,7 @@ from synapse_audit.guard.head_edits import head_edits
 from synapse_audit.guard.heads import head_module
 from synapse_audit.guard.measuring import UNKNOWN, Rate, Sample, named_rates, of_draws
 from synapse_audit.guard.parts import SCORES
+from synapse_audit.guard.spared import spared_noise
 from synapse_audit.model import Batch, Encoded
 from synapse_audit.model.activations import length_batches
 from synapse_audit.progress import Progress, Silent
@@ -78,6 +79,7 @@ def evaluate_guard(
     whole = _Measured(guarded, examples, seed)
     layers = states[:-1]
     attacks = list(all_attacks(guarded.classifier, layers, draws=draws, seed=seed))
+    attacks += list(spared_noise(guarded, draws=draws, seed=seed))
     attacks += list(adaptive_attacks(guarded, states))
     slow = list(gradient_attacks(guarded))
     rows = [whole.row(Attack("none", "", (_nothing,), on_weights=False), [whole.clean], [])]

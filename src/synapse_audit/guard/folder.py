@@ -36,8 +36,10 @@ from synapse_audit.store.checksums import sha256_of
 from synapse_audit.store.reading import read_json
 
 FACTS, ARRAYS = "guard.json", "guard.safetensors"
-FORMAT = 1
+FORMAT = 2
 """Number of the folder's layout."""
+READ = (1, 2)
+"""Layouts that are read. In the first, neurons that never varied do not count."""
 LARGEST = 2**31
 """Bytes of the arrays, at most."""
 PACKAGES = ("synapse-audit", "torch", "transformers", "scikit-learn", "numpy")
@@ -81,8 +83,9 @@ def read_guard(folder: str | Path) -> Guard:
     if not (path / FACTS).is_file():
         raise RunFolderError(f"guard '{path}' given; expected a folder with {FACTS}")
     facts = read_json(path / FACTS)
-    if facts.get("format") != FORMAT:
-        raise _damaged(path, f"has format {facts.get('format')!r}; this version reads {FORMAT}")
+    if facts.get("format") not in READ:
+        known = " and ".join(map(str, READ))
+        raise _damaged(path, f"has format {facts.get('format')!r}; this version reads {known}")
     arrays = _read_arrays(path, facts)
     try:
         return _checked(_guard(facts, arrays))
@@ -129,7 +132,7 @@ def _arrays(guard: Guard) -> Iterator[tuple[str, np.ndarray]]:
         yield f"canaries.inputs.{name}", np.ascontiguousarray(array)
 
 
-SCORER = ("centres", "whitening", "spread", "bank")
+SCORER = ("centres", "whitening", "spread", "unit", "bank")
 
 
 def _guard(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Guard:
@@ -145,7 +148,8 @@ def _guard(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Guard:
         each("range.class_low") if classwise else (),
         each("range.class_high") if classwise else (),
     )
-    scorers = tuple(PlaceScorer(*(arrays[f"scorer.{n}.{p}"] for n in SCORER)) for p in places)
+    names = [name.replace("unit", "spread") if facts["format"] == 1 else name for name in SCORER]
+    scorers = tuple(PlaceScorer(*(arrays[f"scorer.{n}.{p}"] for n in names)) for p in places)
     detector = Detector(
         scorers,
         int(facts["neighbours"]),
@@ -219,6 +223,9 @@ def _check_detector(guard: Guard) -> None:
         _shape(scorer.whitening, (width, width))
         _shape(scorer.spread, (width,), finite=False)
         _need(bool((scorer.spread > 0).all()), "a spread that is not positive")
+        _shape(scorer.unit, (width,), finite=False)
+        _need(bool((scorer.unit > 0).all()), "a unit that is not positive")
+        _need(bool((scorer.unit <= scorer.spread).all()), "a unit larger than the spread")
         _shape(scorer.centres, (len(scorer.centres), width))
         _shape(scorer.bank, (len(scorer.bank), width))
         _need(len(scorer.bank) > 0 and len(scorer.centres) > 0, "a detector without states")

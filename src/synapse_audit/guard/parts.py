@@ -59,9 +59,12 @@ class PlaceScorer(Brief):
     whitening: Float[np.ndarray, "neurons neurons"]
     """A with A Aᵀ = the inverse of the shrunk covariance within classes."""
     spread: Float[np.ndarray, " neurons"]
-    """Standard deviation; infinite where a neuron never varied, which then does not count."""
+    """Standard deviation; infinite where a neuron never varied."""
+    unit: Float[np.ndarray, " neurons"]
+    """What deviations are counted in: the spread, or where a neuron never varied a small share of
+    the place's size; infinite where it does not count, as in folders of format 1."""
     bank: Float[np.ndarray, "kept neurons"]
-    """Clean states for the nearest neighbours, in units of the spread."""
+    """Clean states for the nearest neighbours, in these units."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -6,7 +6,8 @@ and a conformal p-value per input.
 - *mahalanobis*: smallest squared distance to a class's mean under the shrunk covariance within
   classes (Lee et al. 2018, with the Ledoit-Wolf estimate of the covariance).
 - *knn*: distance to the k-th nearest clean state, neurons in units of their spread (Sun et al.
-  2022, without the normalisation to length 1).
+  2022, without the normalisation to length 1). Neurons that never varied over clean inputs have no
+  spread and count in units of their own (:mod:`synapse_audit.guard.detecting`), in all three.
 - *range*: how far neurons lie outside their calibrated ranges, summed, in the same units.
 
 Each is centred and scaled by clean examples that the scorers were not fitted on, and counts by its
@@ -32,12 +33,12 @@ from synapse_audit.guard.parts import Detector, PlaceScorer, Ranges
 class PlaceScores(nn.Module):
     """The three scores of places of one width, all at once: few large steps cost least.
 
-    With u the state in units of each neuron's spread, about the middle of the clean states, every
+    With u the state in each neuron's unit, about the middle of the clean states, every
     distance that is needed is |u|² or |A u|² plus a linear function of u, so that one product with
     one matrix per place gives them all. A: what whitens, in the same units.
     """
 
-    per_spread: Tensor
+    per_unit: Tensor
     minus_middle: Tensor
     low: Tensor
     high: Tensor
@@ -64,7 +65,7 @@ class PlaceScores(nn.Module):
         self, states: Float[Tensor, "places examples neurons"]
     ) -> Float[Tensor, "places examples 3"]:
         """Scores in the order of ``SCORES``; a state that is no number scores infinite."""
-        units = torch.addcmul(self.minus_middle, states, self.per_spread)
+        units = torch.addcmul(self.minus_middle, states, self.per_unit)
         found = torch.baddbmm(self.constant, units, self.matrix)
         whitened, centres, bank = found.tensor_split(self._parts, dim=2)
         size, own = norm(whitened, 2, 2), norm(units, 2, 2)
@@ -82,9 +83,9 @@ class PlaceScores(nn.Module):
 class _Prepared(NamedTuple):
     """What the scores of one place multiply and add, float64."""
 
-    per_spread: Float[np.ndarray, "1 neurons"]
+    per_unit: Float[np.ndarray, "1 neurons"]
     minus_middle: Float[np.ndarray, "1 neurons"]
-    """− middle / spread, added to state / spread."""
+    """− middle / unit, added to state / unit."""
     low: Float[np.ndarray, "1 neurons"]
     high: Float[np.ndarray, "1 neurons"]
     """The ranges in the same units."""
@@ -97,21 +98,21 @@ class _Prepared(NamedTuple):
 def _prepared(
     scorer: PlaceScorer, low: Float[np.ndarray, " neurons"], high: Float[np.ndarray, " neurons"]
 ) -> _Prepared:
-    spread = scorer.spread.astype(np.float64)
-    per_spread = 1.0 / spread  # 0 where a neuron never varied
+    unit = scorer.unit.astype(np.float64)
+    per_unit = 1.0 / unit  # 0 where a neuron does not count
     middle = scorer.centres.mean(axis=0, dtype=np.float64)
-    shift = -middle * per_spread
-    whitening = np.where(np.isfinite(spread), spread, 0.0)[:, None] * scorer.whitening
-    centres = scorer.centres * per_spread + shift
+    shift = -middle * per_unit
+    whitening = np.where(np.isfinite(unit), unit, 0.0)[:, None] * scorer.whitening
+    centres = scorer.centres * per_unit + shift
     bank = scorer.bank + shift
     white = centres @ whitening
     matrix = np.concatenate([whitening, -2 * (white @ whitening.T).T, -2 * bank.T], axis=1)
-    squares = (np.zeros(len(spread)), (white**2).sum(axis=1), (bank**2).sum(axis=1))
+    squares = (np.zeros(len(unit)), (white**2).sum(axis=1), (bank**2).sum(axis=1))
     return _Prepared(
-        per_spread=per_spread[None],
+        per_unit=per_unit[None],
         minus_middle=shift[None],
-        low=(low * per_spread + shift)[None],
-        high=(high * per_spread + shift)[None],
+        low=(low * per_unit + shift)[None],
+        high=(high * per_unit + shift)[None],
         matrix=matrix,
         constant=np.concatenate(squares)[None],
     )
