@@ -49,3 +49,11 @@ def texts() -> list[str]:
 @pytest.fixture(scope="session")
 def labels() -> np.ndarray:
     return np.array([CLASSES.index(name) for name in tiny_rows()["label"]])
+
+
+def clusters(n: int = 240, width: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """States around three centres, far from the origin; class of each."""
+    generator = np.random.default_rng(seed)
+    labels = np.arange(n) % 3
+    centres = 4 * np.eye(3, width) + 5
+    return (centres[labels] + generator.normal(size=(n, width))).astype(np.float32), labels
