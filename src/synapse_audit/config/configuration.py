@@ -208,6 +208,8 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"'{name}' is missing; expected it as an option or in the configuration file"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        if name in Grid.model_fields:
+            return f"field '{name}' given outside of a table; expected it under [grid]"
         flat = [field.name for value in FLAT.values() for field in fields(value)]
         known = [*AuditConfig.model_fields, *flat, *Grid.model_fields]
         return f"unknown configuration field '{name}'; {choices(name.rpartition('.')[2], known)}"

@@ -9,7 +9,9 @@ and leave it in the value, and would call noise an effect. Where set and draws l
 examples in doubt (:mod:`synapse_audit.sweep.subsample`), u and v are about equal and nothing
 changes. At most half of s² is taken off (``LEAST``), since v is an estimate and part of the noise
 is shared by all draws (an example carries one random number for all of them), so not in s².
-Degrees of freedom stay those of the draws, which is conservative where u is the larger part.
+What is left of s² is known the less, the more was taken off: degrees of freedom go with the square
+of its share (Satterthwaite 1946, v taken as known). Where u is the larger part they stay those of
+the draws, which is conservative.
 """
 
 from __future__ import annotations
@@ -50,6 +52,9 @@ MEASURED = ["fraction", "draw", "accuracy_drop", "phase_se"]
 
 LEAST = 0.5
 """Share of the variance between draws that is kept whatever the second phase adds."""
+
+TWO_SIDED = 0.975
+"""Quantile beyond which, or its negative, one in twenty lies."""
 
 _CONTROL = {
     "top": "random",
@@ -187,7 +192,10 @@ def _position(
     position = draw_position(float(value), sample)
     if len(sample) < 2:
         return position
-    return position._replace(z=position.z / _inflation(sample, own - random_controls[:, 1].mean()))
+    factor, df = _inflation(sample, own - random_controls[:, 1].mean()), len(sample) - 1
+    # As far out as on the draws' degrees of freedom, by which a reader takes it.
+    farther = stats.t.ppf(TWO_SIDED, df) / stats.t.ppf(TWO_SIDED, _known(df, factor))
+    return position._replace(z=float(position.z / factor * farther))
 
 
 def _inflation(sample: Float[np.ndarray, " draws"], excess: float) -> float:
@@ -197,6 +205,11 @@ def _inflation(sample: Float[np.ndarray, " draws"], excess: float) -> float:
     """
     variance = float(sample.var(ddof=1))
     return float(np.sqrt(max(LEAST, 1 + excess / variance))) if variance > 0 else 1.0
+
+
+def _known(df: int, factor: float) -> float:
+    """Degrees of freedom of s² · factor², what ``_inflation`` made of s² with ``df``."""
+    return max(1.0, df * min(1.0, factor) ** 4)
 
 
 def _random_control_key(cell: Cell, control: str | None) -> Hashable:
@@ -234,9 +247,9 @@ def _test(tops: pd.DataFrame, random_controls: RandomCurves | None) -> CurveTest
     noise = _noise(tops.reset_index())
     excess = steps**2 @ (noise.loc[shared] - random_controls.noise.loc[shared]).to_numpy()
     # Of the variance s² (1 + 1/B) only the part of the curve itself changes, not that of the mean.
-    variance, share = _inflation(areas, float(excess)) ** 2, 1 / len(areas)
-    t = test.t * float(np.sqrt((1 + share) / (variance + share)))
-    p = max(float(2 * stats.t.sf(abs(t), test.df)), least_p(areas))
+    factor, share = _inflation(areas, float(excess)), 1 / len(areas)
+    t = test.t * float(np.sqrt((1 + share) / (factor**2 + share)))
+    p = max(float(2 * stats.t.sf(abs(t), _known(test.df, factor))), least_p(areas))
     return test._replace(t=t, p=p)
 
 
