@@ -129,7 +129,7 @@ def test_the_smallest_change_is_taken_over_every_space() -> None:
         "Editing the head by 40% of its norm sends half of the other examples to “a”. "
         "Smallest found elsewhere: logits 63%."
     )
-    assert found.evidence.endswith("smallest of 9 tried")
+    assert found.evidence.endswith("smallest of 9 tried in this space, of 2 spaces")
 
 
 def test_the_smaller_of_redirecting_and_halving_is_named() -> None:

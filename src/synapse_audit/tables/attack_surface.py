@@ -91,7 +91,9 @@ WEAKEST = of_finding(
     text("question", "halves, redirects, largest_drop or missed"),
     number("value", SIZE, "a size for halves and redirects, else what was measured"),
     number("low", SIZE, "lower end of its interval for all experiments of the space at once"),
-    number("high", SIZE, "upper end of that interval"),
+    number(
+        "high", SIZE, "upper end; of a size the least that surely suffices, for all spaces at once"
+    ),
     UNIT,
     OPERATOR,
     PARAMETER,

@@ -3,7 +3,8 @@
 In: the experiments of every space. Out: per space the cheapest experiment that halves the accuracy
 above chance, the cheapest that sends half of the other examples to one class, the largest loss of
 accuracy and, where a benign class was named, the most attacks let through. Each was picked among
-many, so its interval holds for all of that space at once.
+many, so its interval holds for all of that space at once; the sizes that surely suffice hold for
+all spaces and both questions at once, since the smallest of those is what is read first.
 """
 
 from __future__ import annotations
@@ -33,6 +34,9 @@ from synapse_audit.tables.attack_surface import WEAKEST
 ENOUGH = 0.5
 """Share of the other examples that counts as redirected."""
 
+SIZED = ("halves", "redirects")
+"""Questions whose answer is a size."""
+
 NAMES = ("operator", "parameter", "strength", "fraction", "aimed", "budget", "unit")
 NOT_RUN = "no experiment of this space was run"
 NOT_ENOUGH = "none tried is enough"
@@ -48,7 +52,7 @@ def weakest(evidence: Evidence) -> Finding:
         for question, found in answers.items()
     ]
     table = pd.DataFrame(rows).reindex(columns=WEAKEST.names)
-    cheapest = {name: _cheapest(spaces, name) for name in ("halves", "redirects")}
+    cheapest = {name: _cheapest(spaces, name) for name in SIZED}
     return Finding("weakest", {"points": table}, {"weakest": spaces | {"cheapest": cheapest}})
 
 
@@ -100,7 +104,8 @@ def _columns(found: Estimates) -> dict[str, np.ndarray]:
 def _first(table: pd.DataFrame, level: float) -> Figure:
     """The smallest budget with which enough was measured.
 
-    ``high``: the smallest one with which it is certain, for all experiments of the space at once.
+    ``high``: the smallest one with which it is certain, for all spaces and questions at once, each
+    having an equal share of the doubt.
     """
     enough = table[table["measured"] >= level - TOLERANCE]
     if enough.empty:
@@ -109,7 +114,8 @@ def _first(table: pd.DataFrame, level: float) -> Figure:
     if sized.empty:
         return Figure.unknown(NO_BUDGET)
     row = sized.sort_values(["budget", "measured"], ascending=[True, False]).iloc[0]
-    sure = table[_wide(table).low >= level - TOLERANCE]["budget"].min()
+    wide = _wide(table, times=len(SPACES) * len(SIZED))
+    sure = table[wide.low >= level - TOLERANCE]["budget"].min()
     return Figure(row["budget"], high=sure, beside=_named(row, table))
 
 
@@ -123,10 +129,10 @@ def _largest(table: pd.DataFrame) -> Figure:
     return Figure(row["measured"], wide.low[place], wide.high[place], beside=_named(row, known))
 
 
-def _wide(table: pd.DataFrame) -> Estimates:
-    """Intervals that hold for all rows at once, within [−1, 1]."""
+def _wide(table: pd.DataFrame, *, times: int = 1) -> Estimates:
+    """Intervals that hold for all rows of so many tables at once, within [−1, 1]."""
     value, low, high = (table[name].to_numpy(dtype=float) for name in ("measured", "low", "high"))
-    wide = widened(value, low, high, among=len(table))
+    wide = widened(value, low, high, among=times * len(table))
     return Estimates(value, np.maximum(wide.low, -1.0), np.minimum(wide.high, 1.0))
 
 

@@ -60,7 +60,7 @@ class Found(NamedTuple):
 
     @property
     def shown(self) -> bool:
-        """Whether it is certain, for all experiments of the space at once, that this is enough."""
+        """Whether it is certain, for all experiments of all spaces at once, that this is enough."""
         return self.figure.high <= self.figure.value + TINY
 
     @property
@@ -96,10 +96,17 @@ def cheapest(result: Result) -> Row | None:
         f"{f' Smallest found elsewhere: {others}.' if others else ''}{_impossible(proved)}",
         figure=f"{'at most' if first.shown else 'about'} {first.size}"
         f"{bound if proved == proved else ''}",
-        evidence=joined(examples(result), f"smallest of {prose.whole(tried)} tried"),
+        evidence=joined(
+            examples(result), f"smallest of {prose.whole(tried)} tried{_beside(found)}"
+        ),
         link="faults" if first.space == BITS else "profile",
         brief=first.clause if first.shown else f"{first.clause} in this sample",
     )
+
+
+def _beside(found: list[Found]) -> str:
+    """Spaces whose smallest changes it was picked from."""
+    return "" if len(found) == 1 else f" in this space, of {len(found)} spaces"
 
 
 def comparable(found: Found) -> bool:
