@@ -136,6 +136,8 @@ def _forecast(config: AuditConfig, against: Path | None) -> None:
 
 def forecast_lines(found: Forecast, seeds: int) -> list[str]:
     """What would be run, and what that takes, for one seed of several."""
+    from synapse_audit.report.kit.prose import listing
+
     each = f" for each of {seeds} seeds" if seeds > 1 else ""
     groups = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in found.groups.items())
     doubt = "; ".join(f"{name.replace('_', ' ')}: {why}" for name, why in found.uncertain.items())
@@ -146,7 +148,7 @@ def forecast_lines(found: Forecast, seeds: int) -> list[str]:
         *_grouped(found.others, several=found.several),
         *([f"      may differ by some cells ({doubt})"] if doubt else []),
         f"      expected time {expected(found.cost)} on {found.examples:,} examples{each}; about "
-        f"{found.cost.clean:,.0f} s for each clean pass; probes and rankings come on top",
+        f"{found.cost.clean:,.0f} s for each clean pass; {listing(found.besides)} come on top",
         f"      {memory}disk about {found.disk / 2**20:,.0f} MiB",
         *_reduced(found.trimmed.left_out, found.trimmed.precision, found.precision),
         *([] if found.trimmed.fits else [OVER_BUDGET]),

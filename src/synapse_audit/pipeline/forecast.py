@@ -78,6 +78,8 @@ class Forecast:
     """Classes, or labels, without experiments of their own."""
     several: bool = False
     """Whether every example has a set of labels."""
+    besides: tuple[str, ...] = ()
+    """What the audit does besides, which the cost leaves out."""
 
     @property
     def groups(self) -> dict[str, int]:
@@ -148,7 +150,24 @@ def _forecast(run: stages.Run, subject: stages.Subject, tap: Tap | None) -> Fore
         run.config.precision,
         inputs.others,
         inputs.head.several,
+        besides(run.config),
     )
+
+
+def besides(config: AuditConfig) -> tuple[str, ...]:
+    """What an audit does that no experiment of its plan is, in words.
+
+    >>> besides(AuditConfig(model="m", data="d", membership="train.csv"))
+    ('probes', 'rankings', 'choosing bits', 'the membership audit')
+    """
+    asked = {
+        "probes": True,
+        "rankings": True,
+        "choosing bits": bool(config.grid.bit_formats),
+        "typed edits": bool(config.attack),
+        "the membership audit": config.membership is not None,
+    }
+    return tuple(name for name, wanted in asked.items() if wanted)
 
 
 def _few(subject: stages.Subject) -> Int[np.ndarray, " few"]:
