@@ -18,7 +18,7 @@ from synapse_audit.artifacts import Cell, Outcomes, Plan
 from synapse_audit.memory import row_chunks
 from synapse_audit.plan import TWO_PHASE
 from synapse_audit.sweep.sampling import Sample
-from synapse_audit.sweep.subsample import Subsampling, edges_of, strata_of, stratum_rates
+from synapse_audit.sweep.subsample import Need, Subsampling, edges_of, strata_of, stratum_rates
 
 
 class Part(NamedTuple):
@@ -75,9 +75,35 @@ def draw(
         onto: zeros on which the design weight is written; a new array where None.
         parts: those of the cells that met some of the examples only; all met all where empty.
     """
-    known = {cell.action: cell for cell in cells}
     tail = np.searchsorted(chosen.rows, chosen.tail)
     edges = edges_of(stream.margin[:, tail])
+    rates = _rates(chosen, cells, stream, pilot, edges)
+    needs = [chosen.need(cell.action) for cell in cells]
+    design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
+    found = []
+    for part in parts or (Part(list(cells), slice(0, len(cells))),):
+        columns = np.arange(len(chosen.rows)) if part.columns is None else part.columns
+        met = chosen if part.columns is None else chosen.take(columns)
+        for some in row_chunks(len(part.cells), len(columns)):
+            mine = np.arange(part.where.start, part.where.stop)[some]
+            strata = strata_of(stream.margin[np.ix_(mine, columns)], edges)
+            one = _chosen(met, strata, rates[mine], [needs[i] for i in mine])
+            design_weight[np.ix_(mine, columns)] = one.design_weight
+            found.append(one)
+    columns_of = ([getattr(one, name) for one in found] for name in SecondPhase._fields[1:])
+    return SecondPhase(design_weight, *map(np.concatenate, columns_of))
+
+
+def _rates(
+    chosen: Subsampling,
+    cells: Sequence[Cell],
+    stream: Outcomes,
+    pilot: Outcomes,
+    edges: Float[np.ndarray, " edges"],
+) -> Float[np.ndarray, "cells places"]:
+    """How often the routes are expected to disagree: by doubt, whatever the length."""
+    known = {cell.action: cell for cell in cells}
+    tail = np.searchsorted(chosen.rows, chosen.tail)
     tried = np.ix_(stream.rows(pilot.actions), tail)
     rates = stratum_rates(
         cells,
@@ -85,29 +111,21 @@ def draw(
         strata_of(stream.margin[tried], edges),
         pilot.predicted != stream.predicted[tried],
     )
-    # (cells, strata) → (cells, strata · bands): doubt decides the rate, length only the cost.
-    rates = np.repeat(rates, len(chosen.costs), axis=1)
-    needs = [chosen.need(cell.action) for cell in cells]
-    design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
-    partial, disagreement, error = [], [], []
-    for part in parts or (Part(list(cells), slice(0, len(cells))),):
-        columns = np.arange(len(chosen.rows)) if part.columns is None else part.columns
-        met = chosen if part.columns is None else chosen.take(columns)
-        for some in row_chunks(len(part.cells), len(columns)):
-            mine = np.arange(part.where.start, part.where.stop)[some]
-            # places (cells, examples); sizes and shares (cells, places).
-            places = met.places(strata_of(stream.margin[np.ix_(mine, columns)], edges))
-            sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
-            wanted = [needs[i] for i in mine]
-            shares = met.shares(sizes, rates[mine], wanted)
-            expected = sizes * rates[mine]
-            weight = met.design_weight(shares, places, wanted)
-            design_weight[np.ix_(mine, columns)] = weight
-            partial.append((weight != 1).any(axis=1))
-            total = max(1, len(columns))
-            disagreement.append(expected.sum(axis=1) / total)
-            # Σ n · rate · (1/share − 1): see Subsampling.shares.
-            error.append(np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total)
-    return SecondPhase(
-        design_weight, *(np.concatenate(column) for column in (partial, disagreement, error))
-    )
+    return np.repeat(rates, len(chosen.costs), axis=1)
+
+
+def _chosen(
+    met: Subsampling,
+    strata: Int[np.ndarray, "cells met"],
+    rates: Float[np.ndarray, "cells places"],
+    needs: Sequence[Need],
+) -> SecondPhase:
+    """Some cells' second phase on the examples that they met."""
+    places, total = met.places(strata), max(1, strata.shape[1])
+    sizes = np.stack([(places == i).sum(axis=1) for i in range(rates.shape[1])], axis=1)
+    shares = met.shares(sizes, rates, needs)
+    weight = met.design_weight(shares, places, needs)
+    expected = sizes * rates
+    # Σ n · rate · (1/share − 1): see Subsampling.shares.
+    error = np.sqrt((expected * (1 / shares - 1)).sum(axis=1)) / total
+    return SecondPhase(weight, (weight != 1).any(axis=1), expected.sum(axis=1) / total, error)
