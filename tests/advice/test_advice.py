@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 from synapse_audit.advice import RULES, Saved, advise, as_summary, as_table
 from synapse_audit.findings.asymmetry import asymmetry
 from synapse_audit.statistics import wilson
-from synapse_audit.summary import to_json
+from synapse_audit.summary import Figure, to_json
 
 
 def _figure(value: float, low: float, high: float, **beside: object) -> dict[str, object]:
@@ -223,6 +223,31 @@ def test_classes_that_typed_edits_evade_are_named_with_the_remedy_of_their_kind(
     only = TYPED[TYPED["attack"] == "zero_width"]
     (found,) = advise(Saved({}, {"typed": {"attacks": only}}))
     assert "Train" not in found.advice
+
+
+def _behind_guard(silent: tuple[float, float, float]) -> Saved:
+    kinds, classes = ["append", "any", "any"], [None, "a", None]
+    rows = pd.DataFrame({"attack": kinds, "class": classes, "evaded": [0.7, 0.5, 0.96]})
+    rows = rows.assign(evaded_low=0.9, evaded_high=0.99)
+    ends = dict(zip(("silent", "silent_low", "silent_high"), silent, strict=True))
+    return Saved({}, {"typed": {"attacks": TYPED}, "guard": {"typed": rows.assign(**ends)}})
+
+
+def test_alarms_are_recommended_only_where_they_are_shown_to_stop_typed_edits() -> None:
+    (found,) = advise(_behind_guard((0.6, 0.5, 0.89)))
+    assert "Review texts that raise an alarm" in found.advice
+    assert (found.gain.before, found.gain.after) == (
+        Figure(0.96, 0.9, 0.99),
+        Figure(0.6, 0.5, 0.89),
+    )
+    (found,) = advise(_behind_guard((0.85, 0.8, 0.91)))
+    assert (
+        "not shown to stop such edits: some kind evades on 0.960 without it and silently on "
+        in (found.advice)
+    )
+    assert not found.gain.after.known and "Review" not in found.advice
+    (found,) = advise(_behind_guard((float("nan"),) * 3))
+    assert "guard" not in found.advice
 
 
 def test_a_hardened_head_that_does_harm_is_not_recommended() -> None:

@@ -8,16 +8,33 @@ import pytest
 from only_findings import only_findings
 
 from synapse_audit import AuditResult
+from synapse_audit.interventions.typed import TYPED
+from synapse_audit.pipeline import typed_guard
 
 from .calling import CommandLine
 
 
 def test_a_guard_is_made_measured_audited_and_compared(
-    cli: CommandLine, single: Path, audited: Path, tmp_path: Path
+    cli: CommandLine,
+    single: Path,
+    audited: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(typed_guard, "TYPED", {"append": TYPED["append"]})  # one kind is enough
     audited = shutil.copytree(audited / "run", tmp_path / "run")
     folder = tmp_path / "guard"
-    given = ("--out", folder, "--false-alarms", 0.05, "--evaluate", "--draws", 1)
+    given = (
+        "--out",
+        folder,
+        "--false-alarms",
+        0.05,
+        "--evaluate",
+        "--attack",
+        "text",
+        "--draws",
+        1,
+    )
     called = cli("guard", audited, *given)
     assert called.code == 0, called.stderr
     assert called.stdout.splitlines()[-1] == str(folder)
@@ -35,8 +52,13 @@ def test_a_guard_is_made_measured_audited_and_compared(
     flips = table.loc[("one bit flip", "exponent")]
     assert 0 <= flips["canaries"] <= 1 and flips["draws"] == 4
     assert table.loc["adaptive, inside the ranges", "measure"].eq("redirect").all()
+    typed = result.table("guard.typed")
+    assert set(typed["attack"]) == {"append", "any"} and (typed["silent"] <= typed["guarded"]).all()
+    assert len(known["typed"]) == len(typed)
     assert cli("report", audited).code == 0
-    assert "What does a guard stop?" in (audited / "report.html").read_text()
+    report = (audited / "report.html").read_text()
+    assert "What does a guard stop?" in report
+    assert "Which typed edits does the guard notice?" in report
 
     second = tmp_path / "second"
     given = ("--against", audited, "--guard", folder, "--out", second)
@@ -59,6 +81,8 @@ def test_a_guard_is_made_measured_audited_and_compared(
     file.write_bytes(bytes(content))
     called = cli("guard", audited, "--model", other, "--out", tmp_path / "g")
     assert called.code == 2 and "expected those that were audited" in called.errors[0]
+    called = cli("guard", audited, "--evaluate", "--attack", "txt", "--out", tmp_path / "g")
+    assert called.code == 2 and "attack 'txt' given; did you mean 'text'" in called.errors[0]
     called = cli("guard", audited, "--false-alarms", 0.0001, "--out", tmp_path / "g")
     assert called.code == 2 and "false-alarm rate 0.0001 given" in called.errors[0]
     assert not (tmp_path / "g").exists()
@@ -71,6 +95,7 @@ def test_a_guard_is_made_measured_audited_and_compared(
         (("--quantile", 0.7), "quantile 0.7 given"),
         (("--draws", 0), "--draws 0 given"),
         (("--check-every", -1), "check every -1 given"),
+        (("--attack", "text"), "--attack text given without --evaluate"),
     ],
 )
 def test_bad_options_are_one_line(

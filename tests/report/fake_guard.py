@@ -40,4 +40,20 @@ def guard_tables() -> dict[str, pd.DataFrame]:
             "attacked": [0.9, 0.85],
         }
     )
-    return {"evaluation": pd.DataFrame(rows), "certificate": curve}
+    return {"evaluation": pd.DataFrame(rows), "certificate": curve, "typed": _typed()}
+
+
+def _typed() -> pd.DataFrame:
+    """Two kinds on all classes and one, and any of them; half of what evades is silent."""
+    rows = []
+    for attack in ("append", "zero_width", "any"):
+        for name in (None, "cmdi"):
+            row: dict[str, object] = {"attack": attack, "class": name, "n": 40}
+            levels = {"evaded": 0.8, "guarded": 0.7, "silent": 0.4, "untouched": 0.02}
+            if attack != "any":
+                levels |= {"detected": 0.45, "random": 0.05, "excess": 0.4}
+            for column, level in levels.items():
+                ends = zip(ENDS, (0, -0.01, 0.1), strict=True)
+                row |= {f"{column}{end}": level + change for end, change in ends}
+            rows.append(row)
+    return pd.DataFrame(rows)

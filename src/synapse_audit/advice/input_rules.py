@@ -3,7 +3,9 @@
 In: :class:`~synapse_audit.advice.recommendation.Saved`. Out: a recommendation, or None.
 
 - *typed_text*: a kind of typed edit evades on at least half of the examples of a class, at the
-  lower end of an interval that holds for all kinds and classes;
+  lower end of an interval that holds for all kinds and classes. Where a guard was measured with
+  typed edits, its alarms are recommended only if some kind evades silently on fewer examples (the
+  upper end of that share below the lower end of the one without it), else said not to be shown;
 - *embeddings*: a gradient attack of at most 0.3 of the embeddings' root mean square changes half of
   all answers, or redirects half of the other examples to a class, at the lower end of an interval
   that holds for all attacks, sizes and classes.
@@ -14,8 +16,10 @@ from __future__ import annotations
 import pandas as pd
 
 from synapse_audit.advice.gains import RETRAINING, RETYPING, guarded, unmeasured
-from synapse_audit.advice.recommendation import Recommendation, Saved
+from synapse_audit.advice.recommendation import Gain, Recommendation, Saved
 from synapse_audit.advice.wording import HALF, MOST, held_for_all, number, quoted
+from synapse_audit.summary import Figure
+from synapse_audit.tables.guard import ANY_EDIT
 
 SMALL_CHANGE = 0.3
 """Of the embeddings' root mean square."""
@@ -42,15 +46,44 @@ def typed_text(saved: Saved) -> Recommendation | None:
     rest = len(said) - MOST
     more = f"; and {rest} more {'class' if rest == 1 else 'classes'}" if rest > 0 else ""
     kinds = [kind for kind in REMEDIES if set(kind) & set(table["attack"])]
+    said_of_guard, gain = _alarms(saved)
     return Recommendation(
         "typed_text",
         tuple(dict.fromkeys(map(str, best["class"]))),
         f"What a person can type evades the model on at least half of these classes' examples: "
         f"{'; '.join(said[:MOST])}{more}.",
-        " ".join(REMEDIES[kind] for kind in kinds),
+        " ".join(REMEDIES[kind] for kind in kinds) + said_of_guard,
+        gain,
+    )
+
+
+def _alarms(saved: Saved) -> tuple[str, Gain]:
+    """What alarms of a measured guard are worth against typed edits of any kind, on all classes."""
+    table = saved.table("guard", "typed", ("attack", "class", *NO_GUARD, *SILENT))
+    table = table[(table["attack"] == ANY_EDIT) & table["class"].isna()].dropna(subset=[*SILENT])
+    if table.empty:
+        return "", unmeasured("share evaded by typed edits", RETYPING)
+    before, after = (Figure(*table.iloc[0][[*names]]) for names in (NO_GUARD, SILENT))
+    if after.high < before.low:
+        return REVIEW_TYPED, Gain(SOME_EDIT, before, after)
+    return (
+        f" The alarms of the guard that was measured are not shown to stop such edits: some kind "
+        f"evades on {number(before.value)} without it and silently on {number(after.value)} behind "
+        "it.",
         unmeasured("share evaded by typed edits", RETYPING),
     )
 
+
+NO_GUARD = ("evaded", "evaded_low", "evaded_high")
+SILENT = ("silent", "silent_low", "silent_high")
+REVIEW_TYPED = (
+    " Review texts that raise an alarm behind a guard (`synapse-audit guard RUN`); who sees the "
+    "alarms may find edits that raise none."
+)
+SOME_EDIT = (
+    "share of examples that some typed edit evades, searched for without knowing the guard; "
+    "behind it, without an alarm"
+)
 
 REMEDIES: dict[tuple[str, ...], str] = {
     ("homoglyphs", "zero_width", "case", "spacing"): (

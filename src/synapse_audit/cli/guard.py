@@ -43,23 +43,33 @@ def guard(
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Measure it on the run's evaluate examples.")
     ] = False,
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(help="Evaluate with this attack besides: text, what one can type."),
+    ] = None,
     draws: Annotated[int, typer.Option(help="Draws of each random attack.")] = 3,
 ) -> None:
     """Make a guard from a finished run, without training the model.
 
     With --evaluate it is attacked on the examples that it has never seen; the figures are kept
-    beside the guard and in the run, whose report and advice then quote them.
+    beside the guard and in the run, whose report and advice then quote them. --attack text adds
+    typed edits that were searched for against the model alone.
     """
+    from synapse_audit.config import make_config
     from synapse_audit.guard import GuardSettings, build_guard
+    from synapse_audit.pipeline.stages.typed import check_attacks
     from synapse_audit.store import finished
 
     if draws < 1:
         raise UsageError(f"--draws {draws} given; expected 1 or more")
+    if attack and not evaluate:
+        raise UsageError(f"--attack {attack[0]} given without --evaluate; expected both or neither")
     settings = GuardSettings(head, quantile, per_class, false_alarms, check_every, largest_edit)
     result = finished(run)
-    config = _config(result.manifest, model)
+    config = _config(result.manifest, model) | {"attack": tuple(attack or ())}
     folder = out or run / "guard"
     classifier = _classifier(config)
+    check_attacks(make_config(config), classifier)
     guard = build_guard(result, classifier, folder, settings)
     show(_alarms(false_alarms, len(guard.detector.calibration)))
     if evaluate:

@@ -1,7 +1,8 @@
 """Measures a guard on the examples of the run that it was made from, and keeps the figures.
 
 In: run folder, guard folder, the plain model. Out: ``evaluation.json`` beside the guard, and the
-table ``guard.evaluation`` in the run, with the advice that quotes it.
+tables ``guard.evaluation`` and ``guard.typed`` (empty where typed edits were not asked for) in the
+run, with the advice that quotes them.
 """
 
 from __future__ import annotations
@@ -24,9 +25,12 @@ from synapse_audit.guard.guarded import load_guarded
 from synapse_audit.guard.measuring import Sample
 from synapse_audit.model import Classifier
 from synapse_audit.pipeline.stages.subject import read_data, subject_of
+from synapse_audit.pipeline.stages.typed import TYPED_TEXT
+from synapse_audit.pipeline.typed_guard import typed_behind_guard
 from synapse_audit.progress import Progress
 from synapse_audit.store import RunFolder, finished, locked
 from synapse_audit.store.atomic import write_json
+from synapse_audit.tables.guard import TYPED_EDITS
 
 EVALUATION = "evaluation.json"
 
@@ -40,7 +44,7 @@ def measure_guard(
     draws: int,
     progress: Progress,
 ) -> pd.DataFrame:
-    """Attacks the guarded model on ``evaluate``.
+    """Attacks the guarded model on ``evaluate``, with typed edits where ``attack`` names them.
 
     Raises:
         AuditError: the data is not what was audited, or the guard does not fit the model.
@@ -61,6 +65,9 @@ def measure_guard(
     table = evaluate_guard(
         guarded, examples, states, draws=draws, seed=config.seed, progress=progress
     )
+    typed = TYPED_EDITS.empty()
+    if TYPED_TEXT in config.attack:
+        typed = typed_behind_guard(guarded, subject, clean.logits, config, progress)
     guard, read = guarded.guard, clean.places[-1]
     inside = np.clip(read[rows], guard.ranges.low[-1], guard.ranges.high[-1])
     each = certified_examples(
@@ -69,9 +76,11 @@ def measure_guard(
     curve = certified_curve(each, Sample(examples.weights, config.seed))
     cost = overhead(guarded, subject.encoded, rows)
     known = {"head": guard.head, "voters": guard.vote.n_voters, "n": len(rows), "draws": draws}
-    measured = {"attacks": list(rows_of(table)), "certificate": list(rows_of(curve))}
+    tables = {"attacks": table, "certificate": curve, "typed": typed}
+    measured = {name: list(rows_of(one)) for name, one in tables.items()}
     write_json(folder / EVALUATION, {**known, "cost": cost, **measured})
-    keep(run, {"evaluation": table, "certificate": curve, "certified": each})
+    # An empty table also takes the place of what another guard did about typed text.
+    keep(run, {"evaluation": table, "certificate": curve, "certified": each, "typed": typed})
     return table
 
 
@@ -82,7 +91,8 @@ def keep(run: Path, tables: Mapping[str, pd.DataFrame]) -> None:
         opened = RunFolder(run)
         summary = opened.read_json("summary")
         flips = opened.read_table("flips") if opened.has("flips.parquet") else None
-        recommended = advise(Saved(summary, result.findings, flips, tables["evaluation"]))
+        findings = {**result.findings, "guard": tables}
+        recommended = advise(Saved(summary, findings, flips, tables["evaluation"]))
         for name, table in tables.items():
             opened.write_table(f"findings/guard.{name}", table)
         opened.write_table("findings/advice.recommendations", as_table(recommended))

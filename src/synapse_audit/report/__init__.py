@@ -57,6 +57,7 @@ from synapse_audit.report.sections.steering import steering
 from synapse_audit.report.sections.sufficiency import sufficiency
 from synapse_audit.report.sections.token_means import token_means
 from synapse_audit.report.sections.typed import typed
+from synapse_audit.report.sections.typed_guard import typed_guard
 
 __all__ = ["FORMATS", "SECTIONS", "SET_SECTIONS", "contents", "render", "sections_of"]
 
@@ -95,6 +96,7 @@ SECTIONS: dict[str, Entry] = {
     "certificates": Entry("guarantees", certificates),
     "advice": Entry("advice", advice),
     "guard": Entry("advice", guard),
+    "typed_guard": Entry("advice", typed_guard, kind="text"),
     "seeds": Entry("trust", seeds, {"seeds": 3}),
     "agreement": Entry("trust", agreement),
     "membership": Entry("trust", membership, {"membership": "TRAIN-FILE"}),

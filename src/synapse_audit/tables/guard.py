@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from synapse_audit.tables.column import Column, count, estimate, flag, later, number, text
+from synapse_audit.tables.column import Column, count, ends, estimate, flag, later, number, text
 from synapse_audit.tables.table import of_finding
 
 CHANGE = text("change", "what a changed head input becomes: arbitrary, mean (over fit) or zero")
+ANY_EDIT = "any"
+"""In the place of a kind of typed edit: whether any of them does."""
 EXAMPLE = count("example", "", "number of the example in the data")
 
 
@@ -62,5 +64,22 @@ CERTIFIED = of_finding(
     number("certified", "neurons", "changed inputs up to which the vote cannot change; may be ∞"),
     number("enough", "neurons", "inputs with which the greedy attack changed it; ∞: it failed"),
 )
+TYPED_EDITS = of_finding(
+    "guard",
+    "typed",
+    "a kind of typed edit, searched for against the model alone by somebody who knows no guard, on "
+    "the examples of one class or of all",
+    text("attack", "kind of edit, as in `typed.attacks`; any: whether one of them does"),
+    text("class", "the true class; null: all"),
+    count("n", "examples", "examples attacked"),
+    *estimate("evaded", "share", "share that an edit of up to 16 words evades, without the guard"),
+    *estimate("guarded", "share", "share that the same texts evade behind it, alarms or not"),
+    *estimate("silent", "share", "share that they evade behind it without an alarm"),
+    *estimate("detected", "share", "edited texts that raise an alarm, where each search ended"),
+    *estimate("random", "share", "random edits of that kind, of as many words, that raise one"),
+    number("excess", "share", "alarms on edited texts minus those on random edits, paired"),
+    *ends("excess", "share"),
+    *estimate("untouched", "share", "texts that raise an alarm before they are edited"),
+)
 
-TABLES = (EVALUATION, CERTIFICATE, CERTIFIED)
+TABLES = (EVALUATION, CERTIFICATE, CERTIFIED, TYPED_EDITS)

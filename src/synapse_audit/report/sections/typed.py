@@ -15,21 +15,10 @@ from synapse_audit.report.kit.figures import Axes, Line, curves, dots, legend
 from synapse_audit.report.kit.lines import Columns, line
 from synapse_audit.report.kit.tables import COUNT, SHARE, Column, table_of, text, with_intervals
 from synapse_audit.report.kit.theme import RANDOM, TOP, Style
+from synapse_audit.report.kit.typed_names import edit_name
 from synapse_audit.summary import Figure
 from synapse_audit.tables.typed import ATTACKS, CHEAPEST, SIZES
 
-NAMES = {
-    "append": "words appended",
-    "prepend": "words prepended",
-    "spacing": "spaced letters",
-    "homoglyphs": "look-alike letters",
-    "zero_width": "zero-width spaces",
-    "case": "case swapped",
-    "typos": "typos",
-    "truncate": "end cut off",
-    "delete": "words deleted",
-    "substitute": "words replaced",
-}
 CHOSEN = Columns("size", "evaded", "evaded_low", "evaded_high")
 DRAWN = Columns("size", "random", "random_low", "random_high")
 EMPTY = "This section is empty: no typed edits were asked for (--attack text)."
@@ -113,7 +102,7 @@ def _worst(found: Figure, attacks: pd.DataFrame) -> list[str]:
     ties = int(found.beside.get("tied", 0))
     among = f" ({prose.plural(ties, 'other kind')} indistinguishable from it)" if ties else ""
     return [
-        f"The kind that succeeds most is “{_name(name)}”: {prose.with_interval(found)}, an "
+        f"The kind that succeeds most is “{edit_name(name)}”: {prose.with_interval(found)}, an "
         f"interval that holds for whichever kind was picked{among}{beside}."
     ]
 
@@ -129,10 +118,6 @@ def _classes(cheapest: pd.DataFrame) -> list[str]:
     return [f"By class, any kind: {prose.some(said)}."]
 
 
-def _name(attack: object) -> str:
-    return NAMES.get(str(attack), prose.plain(attack))
-
-
 # ---- figures and tables --------------------------------------------------------------------------
 
 
@@ -140,7 +125,7 @@ def _groups(attacks: pd.DataFrame, sizes: pd.DataFrame) -> tuple[Group, ...]:
     whole = attacks[attacks["class"].isna()].reset_index(drop=True)
     if not len(whole):
         return ()
-    names = [_name(name) for name in whole["attack"]]
+    names = [edit_name(name) for name in whole["attack"]]
     series = [
         _series("chosen by the attacker", TOP, whole, "evaded"),
         _series("random, as large", RANDOM, whole, "random"),
@@ -156,7 +141,7 @@ def _groups(attacks: pd.DataFrame, sizes: pd.DataFrame) -> tuple[Group, ...]:
 
 def _size_group(sizes: pd.DataFrame) -> tuple[Group, ...]:
     panels = {
-        _name(attack): [
+        edit_name(attack): [
             line("chosen by the attacker", TOP, rows.sort_values("size"), CHOSEN),
             line("random, as large", RANDOM, rows.sort_values("size"), DRAWN),
         ]
@@ -194,7 +179,7 @@ def _tables(
 
 def _shown(rows: pd.DataFrame, *more: str) -> pd.DataFrame:
     shown = with_intervals(rows, "evaded", *more)
-    named = [NAMES.get(str(name), name) for name in shown["attack"]]
+    named = [edit_name(name) for name in shown["attack"]]
     shown = shown.assign(attack=pd.Series(named, index=shown.index, dtype=object))
     if "class" in shown:
         shown = shown.assign(**{"class": shown["class"].fillna("all classes")})
