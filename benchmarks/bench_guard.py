@@ -23,7 +23,8 @@ from synapse_audit.data import load_data, split
 from synapse_audit.errors import UsageError
 from synapse_audit.guard import GuardedModel, GuardSettings
 from synapse_audit.guard.attacks import all_attacks
-from synapse_audit.guard.building import CleanStates, make_guard
+from synapse_audit.guard.building import make_guard
+from synapse_audit.guard.clean import CleanStates
 from synapse_audit.guard.cost import overhead
 from synapse_audit.guard.gradient import gradient_attacks
 from synapse_audit.guard.other_detectors import fit_scores, pytorch_ood

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,18 @@ def test_a_guard_is_made_measured_audited_and_compared(
     assert not (tmp_path / "g").exists()
 
 
+def test_another_detector_needs_its_package(
+    cli: CommandLine, audited: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pytorch_ood", None)
+    monkeypatch.setitem(sys.modules, "pytorch_ood.detector", None)
+    given = ("--detector", "pytorch-ood:KNN", "--out", tmp_path / "g", "--false-alarms", 0.05)
+    called = cli("guard", audited / "run", *given)
+    assert called.code == 2 and len(called.errors) == 1
+    assert "pip install 'synapse-audit[ood]'" in called.errors[0]
+    assert not (tmp_path / "g").exists()
+
+
 @pytest.mark.parametrize(
     ("option", "said"),
     [
@@ -96,6 +109,7 @@ def test_a_guard_is_made_measured_audited_and_compared(
         (("--draws", 0), "--draws 0 given"),
         (("--check-every", -1), "check every -1 given"),
         (("--attack", "text"), "--attack text given without --evaluate"),
+        (("--detector", "pytorch-ood:KNM"), "did you mean 'pytorch-ood:KNN'"),
     ],
 )
 def test_bad_options_are_one_line(

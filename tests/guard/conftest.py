@@ -9,7 +9,8 @@ from tiny import CLASSES, tiny_rows
 
 from synapse_audit import Classifier, extract, load_data, split
 from synapse_audit.guard import Guard, GuardSettings
-from synapse_audit.guard.building import CleanStates, make_guard
+from synapse_audit.guard.building import make_guard
+from synapse_audit.guard.clean import CleanStates
 from synapse_audit.guard.folder import write_guard
 from synapse_audit.model import Encoded
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose
 from scipy.spatial.distance import mahalanobis
-from sklearn.covariance import LedoitWolf
+from sklearn.covariance import LedoitWolf, ShrunkCovariance
 from sklearn.neighbors import NearestNeighbors
 
 from synapse_audit import DataError
@@ -34,7 +34,9 @@ def test_scores_are_those_of_scikit_learn_and_scipy() -> None:
     still = 0.5 / (0.01 * np.sqrt((known**2).mean()))  # what it moved by, in its unit
     centres = np.stack([known[predicted[mine] == c].mean(axis=0) for c in range(3)])[:, varies]
     residual = known[:, varies] - centres[predicted[mine]]
-    precision = LedoitWolf(assume_centered=True).fit(residual / spread).precision_
+    known_best = LedoitWolf(assume_centered=True).fit(residual / spread).shrinkage_
+    shrunk = ShrunkCovariance(assume_centered=True, shrinkage=known_best / 100)
+    precision = shrunk.fit(residual / spread).precision_
     wanted = [
         min(mahalanobis(x / spread, c / spread, precision) ** 2 for c in centres) + still**2
         for x in probe[:, varies]

@@ -40,6 +40,12 @@ def guard(
         float,
         typer.Option(help="Edits that the head is hardened against: up to this share of its norm."),
     ] = 1.0,
+    detector: Annotated[
+        str,
+        typer.Option(
+            help="Whose alarms are raised: own, pytorch-ood:Mahalanobis or pytorch-ood:KNN."
+        ),
+    ] = "own",
     evaluate: Annotated[
         bool, typer.Option("--evaluate", help="Measure it on the run's evaluate examples.")
     ] = False,
@@ -64,7 +70,9 @@ def guard(
         raise UsageError(f"--draws {draws} given; expected 1 or more")
     if attack and not evaluate:
         raise UsageError(f"--attack {attack[0]} given without --evaluate; expected both or neither")
-    settings = GuardSettings(head, quantile, per_class, false_alarms, check_every, largest_edit)
+    settings = GuardSettings(
+        head, quantile, per_class, false_alarms, check_every, largest_edit, detector
+    )
     result = finished(run)
     config = _config(result.manifest, model) | {"attack": tuple(attack or ())}
     folder = out or run / "guard"

@@ -10,18 +10,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
 
 from synapse_audit.errors import ModelError, RunFolderError, UsageError
+from synapse_audit.guard.clean import CleanStates
 from synapse_audit.guard.detecting import check_rate, fit_detector, highest_rate
 from synapse_audit.guard.folder import write_guard
 from synapse_audit.guard.hardening import HeadInputs, harden, linear_logits
 from synapse_audit.guard.integrity import make_canaries, tensor_hashes
 from synapse_audit.guard.opening import named_as
-from synapse_audit.guard.parts import Guard, LinearHead, known_head
+from synapse_audit.guard.other_detectors import stored_states
+from synapse_audit.guard.parts import OWN, Guard, LinearHead, known_detector, known_head
 from synapse_audit.guard.ranges import calibrated_ranges
 from synapse_audit.guard.voting import elect
 from synapse_audit.model import Classifier
@@ -49,6 +50,8 @@ class GuardSettings:
     """Calls after which checksums and canaries are looked at again; 0: at load only."""
     largest_edit: float = 1.0
     """Of the edits that the head is hardened against, relative to its norm."""
+    detector: str = OWN
+    """Whose alarms are raised: own, or pytorch-ood's Mahalanobis or KNN (extra ``ood``)."""
 
     def __post_init__(self) -> None:
         """Refuses what makes no sense.
@@ -57,6 +60,7 @@ class GuardSettings:
             UsageError: the message names the choices.
         """
         known_head(self.head)
+        known_detector(self.detector)
         if not 0 <= self.quantile < 0.5:
             raise UsageError(f"quantile {self.quantile:g} given; expected 0 up to less than 0.5")
         if self.check_every < 0:
@@ -66,18 +70,6 @@ class GuardSettings:
                 f"largest edit {self.largest_edit:g} given; expected a share of the head's norm "
                 "above 0"
             )
-
-
-class CleanStates(NamedTuple):
-    """What a run keeps of its clean pass."""
-
-    places: tuple[Float[np.ndarray, "examples _"], ...]
-    """Layers 0 to L, then the head's input."""
-    logits: Float[np.ndarray, "examples classes"]
-    fit: Int[np.ndarray, " fit"]
-    select: Int[np.ndarray, " select"]
-    evaluate: Int[np.ndarray, " evaluate"]
-    labels: Int[np.ndarray, " examples"]
 
 
 def build_guard(
@@ -91,7 +83,8 @@ def build_guard(
     Raises:
         ModelError: the model is not the one that was audited, or reads no tokens.
         RunFolderError: the run is not finished or damaged, or ``out`` cannot be written.
-        DataError: too few examples for the false-alarm rate.
+        DataError: too few examples for the false-alarm rate, or for the detector.
+        UsageError: the detector's package is not installed.
     """
     result = finished(run.folder if isinstance(run, AuditResult) else run)
     with using(result.folder):
@@ -173,8 +166,10 @@ def make_guard(
 
     Raises:
         ModelError: the model reads no tokens, or its head is not linear.
-        DataError: too few examples for the false-alarm rate.
+        DataError: too few examples for the false-alarm rate, or for the detector.
+        UsageError: the detector's package is not installed.
     """
+    other = stored_states(settings.detector, clean)
     host = host_head(classifier)
     inputs, predicted = clean.places[-1], clean.logits.argmax(axis=1)
     _check_head(host, clean, classifier)
@@ -209,6 +204,7 @@ def make_guard(
         tensors=tensor_hashes(classifier.model),
         sha256=classifier.fingerprint(),
         check_every=settings.check_every,
+        other=other,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
@@ -29,7 +30,9 @@ class Met(NamedTuple):
     margin: Float[Tensor, " examples"]
     """Of the strongest other class over the clean answer: positive = changed."""
     excess: Float[Tensor, " examples"]
-    """Summed excess of the scores over the limit: 0 = no alarm."""
+    """Summed excess of the guard's own scores over the limit, with gradients: 0 = no alarm."""
+    raised: Float[Tensor, " examples"]
+    """Excess of the detector that raises the alarms, where that is another: 0 = no alarm."""
 
 
 class Target(NamedTuple):
@@ -41,7 +44,8 @@ class Target(NamedTuple):
     clean: Int[Tensor, " examples"]
     """Their answers when untouched."""
     limit: float | None
-    """Score up to which no alarm is raised; None: the guard is not known, the host alone is met."""
+    """Own score up to which no alarm is raised; None: the guard is not known, the host alone is
+    met."""
 
     @classmethod
     def of(
@@ -49,16 +53,16 @@ class Target(NamedTuple):
     ) -> Target:
         """A whole batch."""
         with torch.no_grad():
-            clean = _answers(guarded, batch, limit)[0].argmax(dim=1)
+            clean = _answers(guarded, batch, limit).logits.argmax(dim=1)
         return cls(guarded, batch, box, clean, limit)
 
     def met(self, now: Sequence[Tensor]) -> Met:
         """One pass."""
         with self.box.changed(self.batch, now):
-            logits, excess = _answers(self.guarded, self.batch, self.limit)
+            logits, excess, raised = _answers(self.guarded, self.batch, self.limit)
         own = logits.gather(1, self.clean[:, None])[:, 0]
         others = logits.scatter(1, self.clean[:, None], -torch.inf).amax(dim=1)
-        return Met(others - own, excess)
+        return Met(others - own, excess, raised)
 
     def only(self, rows: Int[Tensor, " rows"]) -> Target:
         """Some of the examples."""
@@ -107,19 +111,31 @@ def wide(
     return each.reshape(-1, *(1,) * (like.ndim - 1))
 
 
-def _answers(
-    guarded: GuardedModel, batch: Batch, limit: float | None
-) -> tuple[Float[Tensor, "examples classes"], Float[Tensor, " examples"]]:
+class _Answers(NamedTuple):
+    logits: Float[Tensor, "examples classes"]
+    excess: Float[Tensor, " examples"]
+    raised: Float[Tensor, " examples"]
+
+
+def _answers(guarded: GuardedModel, batch: Batch, limit: float | None) -> _Answers:
     """Logits and excess over the limit; without one the host's own, and no excess.
 
-    Of a vote, which has no gradient, the logits are the host's behind its ranges.
+    Of a vote, which has no gradient, the logits are the host's behind its ranges. Where another
+    package's detector raises the alarms, which gives no gradient either, the excess that is climbed
+    down is that of the guard's own scores, and what counts is the other's.
     """
     if limit is None:
         logits = guarded.decided(guarded.host(**batch))
-        return logits, torch.zeros_like(logits[:, 0])
+        nothing = torch.zeros_like(logits[:, 0])
+        return _Answers(logits, nothing, nothing)
     seen = guarded.look(batch)
     logits = seen.logits
     if isinstance(guarded.head, CentredHead) and seen.head_input is not None:
         logits = guarded.head(seen.head_input.float())
-    scores = guarded.scores.each(seen.pooled)
-    return logits, (scores - limit).clamp_min(0).sum(dim=(0, 2))
+    scores = guarded.own_scores.each(seen.pooled)
+    excess = (scores - limit).clamp_min(0).sum(dim=(0, 2))
+    if guarded.scores is guarded.own_scores or np.isinf(limit):
+        return _Answers(logits, excess, excess)
+    threshold = guarded.scores.threshold(guarded.guard.detector.false_alarm_rate)
+    raised = (guarded.scores(seen.pooled) - threshold).clamp_min(0)
+    return _Answers(logits, excess, raised.to(excess))

@@ -56,7 +56,8 @@ class Said(NamedTuple):
 
     classes: Mapping[str, Int[np.ndarray, " examples"]]
     """``ANSWERS`` → predicted class."""
-    scores: Float[np.ndarray, "examples 3"]
+    scores: Float[np.ndarray, "examples scores"]
+    """The guard's own three, or the one of another detector."""
     alarm: np.ndarray
     pooled: Sequence[Float[np.ndarray, "examples _"]]
 
@@ -122,7 +123,8 @@ class _Answering:
     def under(self, attack: Attacked) -> Said:
         n = len(self.examples.rows)
         classes = {name: np.zeros(n, np.int64) for name in ANSWERS}
-        scores, alarm = np.zeros((n, len(SCORES))), np.zeros(n, bool)
+        columns = len(SCORES) if self.guarded.scores is self.guarded.own_scores else 1
+        scores, alarm = np.zeros((n, columns)), np.zeros(n, bool)
         pooled: list[np.ndarray] = []
         model = self.guarded
         for at, batch in self.batches:
@@ -198,7 +200,7 @@ class _Measured:
         rates["auc"] = self.sample.area(attacked.max(axis=2), clean.max(axis=1))
         areas = {
             f"auc_{name}": self.sample.area(attacked[:, :, i], clean[:, i]).value
-            for i, name in enumerate(SCORES)
+            for i, name in enumerate(SCORES[: clean.shape[1]] if clean.shape[1] > 1 else ())
         }
         return facts | named_rates(rates) | areas
 

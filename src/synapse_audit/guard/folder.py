@@ -17,12 +17,15 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from synapse_audit.errors import RunFolderError, first_line
+from synapse_audit.errors import DataError, RunFolderError, first_line
+from synapse_audit.guard.checks import checked, need
 from synapse_audit.guard.parts import (
+    DETECTORS,
     HEADS,
-    SCORES,
+    OWN,
     Canaries,
     Detector,
+    FittedAgain,
     Guard,
     HeadName,
     LinearHead,
@@ -49,16 +52,25 @@ def write_guard(folder: Path, guard: Guard, facts: Mapping[str, Any]) -> None:
     """Writes both files; ``facts``: where it comes from, for the reader.
 
     Raises:
+        DataError: it would be larger than what is read.
         RunFolderError: the folder cannot be written.
     """
+    arrays = dict(_arrays(guard))
+    if (size := sum(one.nbytes for one in arrays.values())) > LARGEST - 2**20:
+        raise DataError(
+            f"a guard of {size:,} bytes asked for; expected at most {LARGEST - 2**20:,}: a run "
+            "with fewer examples, or --detector own, takes less"
+        )
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(folder / ARRAYS, save(dict(_arrays(guard))))
+    write_bytes(folder / ARRAYS, save(arrays))
     known = {
         "format": FORMAT,
         "classes": list(guard.classes),
         "head": guard.head,
         "check_every": guard.check_every,
+        "detector": guard.detector_name,
+        "detector_version": None if guard.other is None else guard.other.version,
         "neighbours": guard.detector.neighbours,
         "false_alarm_rate": guard.detector.false_alarm_rate,
         "tolerance": guard.canaries.tolerance,
@@ -88,7 +100,7 @@ def read_guard(folder: str | Path) -> Guard:
         raise _damaged(path, f"has format {facts.get('format')!r}; this version reads {known}")
     arrays = _read_arrays(path, facts)
     try:
-        return _checked(_guard(facts, arrays))
+        return checked(_guard(facts, arrays))
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _damaged(path, f"does not fit together: {first_line(error)[:200]}") from error
 
@@ -127,6 +139,11 @@ def _arrays(guard: Guard) -> Iterator[tuple[str, np.ndarray]]:
         yield f"hardened.{name}", np.ascontiguousarray(getattr(guard.hardened, name))
     for name in ("voter", "weight", "bias"):
         yield f"vote.{name}", np.ascontiguousarray(getattr(guard.vote, name))
+    if guard.other is not None:
+        for part in ("fit", "select"):
+            for place, array in enumerate(getattr(guard.other, part)):
+                yield f"other.{part}.{place}", np.ascontiguousarray(array)
+        yield "other.predicted", np.ascontiguousarray(guard.other.predicted)
     yield "canaries.logits", np.ascontiguousarray(guard.canaries.logits)
     for name, array in guard.canaries.inputs.items():
         yield f"canaries.inputs.{name}", np.ascontiguousarray(array)
@@ -171,94 +188,24 @@ def _guard(facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Guard:
         tensors={str(k): str(v) for k, v in dict(facts["tensors"]).items()},
         sha256=str(facts["model_sha256"]),
         check_every=int(facts["check_every"]),
+        other=_other(facts, arrays, len(scorers)),
     )
 
 
+def _other(
+    facts: Mapping[str, Any], arrays: Mapping[str, np.ndarray], places: int
+) -> FittedAgain | None:
+    name = str(facts.get("detector", OWN))
+    need(name in DETECTORS, "the detector is none of " + ", ".join(DETECTORS))
+    if name == OWN:
+        return None
+    fit, select = (
+        tuple(arrays[f"other.{part}.{place}"] for place in range(places))
+        for part in ("fit", "select")
+    )
+    return FittedAgain(name, str(facts["detector_version"]), fit, arrays["other.predicted"], select)
+
+
 def _head(name: str) -> HeadName:
-    _need(name in HEADS, "the head is none of " + ", ".join(HEADS))
+    need(name in HEADS, "the head is none of " + ", ".join(HEADS))
     return known_head(name)
-
-
-def _checked(guard: Guard) -> Guard:
-    """Raises ValueError where shapes, types or numbers do not fit each other."""
-    _check_vote(guard)
-    _check_ranges(guard)
-    _check_detector(guard)
-    _check_canaries(guard)
-    _need(guard.check_every >= 0, "a negative count")
-    return guard
-
-
-def _check_vote(guard: Guard) -> None:
-    """The heads: also how many inputs they read."""
-    classes, voter = len(guard.classes), guard.vote.voter
-    _need(voter.ndim == 1 and voter.dtype.kind == "i", "voters that are no numbers")
-    _need(bool(((voter >= 0) & (voter < guard.vote.n_voters)).all()), "voter")
-    for head in (guard.hardened.weight, guard.vote.weight):
-        _shape(head, (classes, len(voter)))
-    _shape(guard.hardened.bias, (classes,))
-    _shape(guard.hardened.centre, (len(voter),))
-    _shape(guard.vote.bias, (guard.vote.n_voters, classes))
-
-
-def _check_ranges(guard: Guard) -> None:
-    classes, ranges = len(guard.classes), guard.ranges
-    widths = [len(low) for low in ranges.low]
-    _need(len(widths) >= 2 and widths[-1] == len(guard.vote.voter), "places")
-    for i, width in enumerate(widths):
-        _check_range(ranges.low[i], ranges.high[i], (width,))
-        if ranges.class_low:
-            _check_range(ranges.class_low[i], ranges.class_high[i], (classes, width))
-
-
-def _check_range(low: np.ndarray, high: np.ndarray, shape: tuple[int, ...]) -> None:
-    _shape(low, shape)
-    _shape(high, shape)
-    _need(bool((low <= high).all()), "a range that ends before it begins")
-
-
-def _check_detector(guard: Guard) -> None:
-    detector, widths = guard.detector, [len(low) for low in guard.ranges.low]
-    for scorer, width in zip(detector.scorers, widths, strict=True):
-        _shape(scorer.whitening, (width, width))
-        _shape(scorer.spread, (width,), finite=False)
-        _need(bool((scorer.spread > 0).all()), "a spread that is not positive")
-        _shape(scorer.unit, (width,), finite=False)
-        _need(bool((scorer.unit > 0).all()), "a unit that is not positive")
-        _need(bool((scorer.unit <= scorer.spread).all()), "a unit larger than the spread")
-        _shape(scorer.centres, (len(scorer.centres), width))
-        _shape(scorer.bank, (len(scorer.bank), width))
-        _need(len(scorer.bank) > 0 and len(scorer.centres) > 0, "a detector without states")
-    sizes = {(len(scorer.bank), len(scorer.centres)) for scorer in detector.scorers}
-    _need(len(sizes) == 1, "detectors of several sizes")
-    for array in (detector.centre, detector.scale):
-        _shape(array, (len(widths), len(SCORES)))
-    _shape(detector.tail, (len(SCORES),))
-    _need(bool((detector.scale > 0).all()), "a scale that is not positive")
-    _need(bool((detector.tail > 0).all()), "a tail that is not positive")
-    _shape(detector.calibration, (len(detector.calibration),))
-    _need(len(detector.calibration) > 0, "no calibration, so that nothing would ever alarm")
-    _need(bool((np.diff(detector.calibration) >= 0).all()), "calibration out of order")
-    _need(0 < detector.false_alarm_rate < 1, "a false-alarm rate outside 0 to 1")
-    _need(detector.neighbours > 0, "a negative count")
-
-
-def _check_canaries(guard: Guard) -> None:
-    canaries = guard.canaries
-    _need(0 < canaries.tolerance < np.inf, "a tolerance that is no positive number")
-    _need(len(canaries.logits) > 0, "no canaries")
-    _shape(canaries.logits, (len(canaries.logits), len(guard.classes)))
-    for ids in canaries.inputs.values():
-        _need(ids.ndim == 2 and ids.dtype.kind == "i", "canaries that are no token numbers")
-        _need(len(ids) == len(canaries.logits) and bool((ids >= 0).all()), "canaries")
-
-
-def _shape(array: np.ndarray, wanted: tuple[int, ...], *, finite: bool = True) -> None:
-    _need(array.dtype == np.float32, f"type {array.dtype} where float32 is stored")
-    _need(array.shape == wanted, f"shape {array.shape} where {wanted} fits")
-    _need(not finite or bool(np.isfinite(array).all()), "a value that is no finite number")
-
-
-def _need(holds: bool, what: str) -> None:
-    if not holds:
-        raise ValueError(what)

@@ -12,7 +12,9 @@ over clean inputs, since the detector sees every change there; somebody who know
 happens to do so is measured too.
 
 Limits: such an ascent finds changes, and proves nothing where it finds none. Of a guard that
-answers by vote the host's head is differentiated; ranges per class are not.
+answers by vote the host's head is differentiated; ranges per class are not. Another package's
+detector gives no gradients: the attack goes through the guard's own scores, keeps what raises no
+alarm of the other, and is called after that. It is weaker than one through that detector would be.
 """
 
 from __future__ import annotations
@@ -48,6 +50,8 @@ UNSEEN_BY = {EMBEDDINGS: SPARED_EMBEDDINGS}
 
 def gradient_attacks(guarded: GuardedModel) -> Iterator[Attack]:
     """Each kind of change at each size, without and with knowledge of the guard."""
+    own = guarded.scores is guarded.own_scores
+    name = "adaptive gradient" if own else "adaptive gradient by the guard's own scores"
     for what, sizes in SIZES.items():
         for size in sizes:
             setting = f"{size:g} of the {UNITS[what]}"
@@ -56,7 +60,7 @@ def gradient_attacks(guarded: GuardedModel) -> Iterator[Attack]:
                 yield _attack(f"gradient, {part}", setting, plain, starts=1, steps=PLAIN_STEPS)
             known = adaptive_attack(guarded, what, size)
             starts = len(STARTS[what])
-            yield _attack(f"adaptive gradient, {what}", setting, known, starts=starts, steps=STEPS)
+            yield _attack(f"{name}, {what}", setting, known, starts=starts, steps=STEPS)
 
 
 def _parts(guarded: GuardedModel, what: str) -> tuple[str, ...]:
@@ -107,11 +111,11 @@ def adaptive_attack(
         what: ``EMBEDDINGS`` or ``STATES``.
         size: half the width of the box.
         steps: from each start.
-        limit: score up to which no alarm is raised; None: a little below the guard's threshold.
+        limit: own score up to which no alarm is raised; None: a little below its threshold.
             Of embeddings all are moved where it is infinite, and no alarm has to be avoided.
     """
     if limit is None:
-        limit = ROOM * guarded.scores.threshold(guarded.guard.detector.false_alarm_rate)
+        limit = ROOM * guarded.own_scores.threshold(guarded.guard.detector.false_alarm_rate)
 
     def search(batch: Batch, box: Box) -> Changes:
         target = Target.of(guarded, batch, box, limit=limit)

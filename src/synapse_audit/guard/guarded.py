@@ -33,6 +33,7 @@ from synapse_audit.guard.integrity import (
     repeated,
 )
 from synapse_audit.guard.opening import opened
+from synapse_audit.guard.other_detectors import fitted_again
 from synapse_audit.guard.parts import Guard, known_head
 from synapse_audit.guard.scoring import Calibrated, Scores
 from synapse_audit.guard.watching import Ends, Watch
@@ -70,7 +71,8 @@ def load_guarded(model: Any, folder: str | Path, *, head: str | None = None) -> 
         ModelError: not the model that the guard was made for, or it was tampered with; one line
             says which tensor differs.
         RunFolderError: no guard, or a damaged one.
-        UsageError: an unknown head.
+        UsageError: an unknown head, or the package of the guard's detector is not installed.
+        DataError: that detector cannot be fitted on the stored states.
     """
     guard = read_guard(folder)
     name = guard.head if head is None else known_head(head)
@@ -103,7 +105,8 @@ class GuardedModel(nn.Module):
         super().__init__()
         self.host = classifier.model
         self.classifier, self.guard, self.clamp = classifier, guard, clamp
-        self.scores: Any = Scores(guard.detector, guard.ranges)
+        self.own_scores = Scores(guard.detector, guard.ranges)
+        self.scores: Any = self.own_scores if guard.other is None else fitted_again(guard.other)
         self.watch, self.ends = Watch(classifier), list[Ends]()
         self.head = head_module(guard, head or guard.head)
         for name in ("low", "high", "class_low", "class_high"):

@@ -1,18 +1,20 @@
 """Detectors of other packages in the place of the guard's own, such as those of pytorch-ood.
 
 In: a detector with ``fit_features`` and ``predict_features``, and the clean states of a run. Out:
-scores that a :class:`~synapse_audit.guard.guarded.GuardedModel` takes (``use_scores``), on the same
-``fit`` and with the same threshold from ``select``. They live in memory: a guard's folder holds
-plain arrays only, and no package's objects.
+scores that a :class:`~synapse_audit.guard.guarded.GuardedModel` takes, from the same ``fit`` and
+with the same threshold from ``select``: by name in the guard's folder
+(``synapse-audit guard --detector``), or any other one in memory (``use_scores``). A folder holds
+plain arrays and no package's objects, so that the detector is fitted again when it is loaded.
 
 The extra ``ood`` brings pytorch-ood (Kirchheim et al. 2022). Its detectors read one layer each;
 here one is fitted at every place asked for, and the largest score counts, in units of how much it
-varies over clean inputs.
+varies over clean inputs. They give no gradients.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,9 +22,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from synapse_audit.errors import UsageError
-from synapse_audit.guard.building import CleanStates
+from synapse_audit.errors import DataError, UsageError, first_line
+from synapse_audit.guard.clean import CleanStates
+from synapse_audit.guard.parts import OWN, FittedAgain, known_detector
 from synapse_audit.guard.scoring import Calibrated
+
+PACKAGE = "pytorch-ood"
 
 
 @runtime_checkable
@@ -55,7 +60,7 @@ class OtherScores(Calibrated):
     def scaled(self, states: Sequence[Tensor]) -> Float[Tensor, "examples 1"]:
         """The largest over places."""
         raw = [
-            one.predict_features(states[place].float().cpu())
+            one.predict_features(states[place].detach().float().cpu())
             for place, one in self.detectors.items()
         ]
         scores = (torch.stack(raw, dim=1).double().numpy() - self.middle) / self.scale
@@ -69,16 +74,73 @@ def fit_scores(make: Make, clean: CleanStates, places: Sequence[int] | None = No
     Args:
         make: a new detector each time it is called, such as ``lambda: Mahalanobis(None)``.
         places: layers 0 to L and L + 1, the head's input; all where None.
+
+    Raises:
+        DataError: it cannot be fitted on so few states, or its scores are no numbers.
     """
-    chosen = range(len(clean.places)) if places is None else places
-    predicted = clean.logits.argmax(axis=1)
+    stored = _stored("a detector", "", clean)
+    return _scores(make, stored, range(len(clean.places)) if places is None else places)
+
+
+def stored_states(name: str, clean: CleanStates) -> FittedAgain | None:
+    """What a guard keeps of a detector, which is fitted once to see that it can be.
+
+    Args:
+        name: one of ``DETECTORS``; None comes back for the guard's own.
+
+    Raises:
+        UsageError: an unknown name, or its package is not installed.
+        DataError: it cannot be fitted on so few states.
+    """
+    if known_detector(name) == OWN:
+        return None
+    make = _named(name)
+    stored = _stored(name, version(PACKAGE), clean)
+    _scores(make, stored, range(len(stored.fit)))
+    return stored
+
+
+def fitted_again(stored: FittedAgain) -> OtherScores:
+    """The scores of a guard that was loaded, at every place.
+
+    Raises:
+        UsageError: the package is not installed.
+        DataError: it cannot be fitted on the states.
+    """
+    return _scores(_named(stored.name), stored, range(len(stored.fit)))
+
+
+def _stored(name: str, version: str, clean: CleanStates) -> FittedAgain:
+    states = [np.asarray(one, np.float32) for one in clean.places]
+    return FittedAgain(
+        name,
+        version,
+        fit=tuple(one[clean.fit] for one in states),
+        predicted=clean.logits[clean.fit].argmax(axis=1).astype(np.int64),
+        select=tuple(one[clean.select] for one in states),
+    )
+
+
+def _scores(make: Make, stored: FittedAgain, places: Sequence[int]) -> OtherScores:
     detectors, columns = {}, []
-    for place in chosen:
-        states = np.asarray(clean.places[place], np.float32)
-        detectors[place] = _fitted(make(), states[clean.fit], predicted[clean.fit])
-        asked = torch.from_numpy(states[clean.select])
-        columns.append(np.asarray(detectors[place].predict_features(asked), np.float64))
-    return OtherScores(detectors, np.stack(columns, axis=1))
+    try:
+        for place in places:
+            detectors[place] = _fitted(make(), stored.fit[place], stored.predicted)
+            asked = torch.from_numpy(stored.select[place])
+            columns.append(np.asarray(detectors[place].predict_features(asked), np.float64))
+    except (ValueError, RuntimeError, AssertionError, IndexError) as error:
+        raise DataError(
+            f"{stored.name} cannot be fitted on {len(stored.predicted):,} clean states "
+            f"({first_line(error)[:200]}); expected more: a run with more examples, or "
+            "--detector own"
+        ) from error
+    scores = np.stack(columns, axis=1)
+    if not np.isfinite(scores).all():
+        raise DataError(
+            f"{stored.name} gives clean states scores that are no finite numbers; expected others: "
+            "a run with more examples, or --detector own"
+        )
+    return OtherScores(detectors, scores)
 
 
 def _fitted(
@@ -89,6 +151,10 @@ def _fitted(
     _, numbers = np.unique(predicted, return_inverse=True)  # 0, 1, … without a gap
     detector.fit_features(torch.from_numpy(states), torch.from_numpy(numbers.astype(np.int64)))
     return detector
+
+
+def _named(name: str) -> Make:
+    return pytorch_ood()[name.removeprefix(f"{PACKAGE}:")]
 
 
 def pytorch_ood() -> dict[str, Make]:

@@ -35,6 +35,22 @@ def known_head(name: str) -> HeadName:
     raise UsageError(f"head '{name}' given; {choices(name, HEADS)}")
 
 
+OWN = "own"
+DETECTORS = (OWN, "pytorch-ood:Mahalanobis", "pytorch-ood:KNN")
+"""Detectors that can raise a guard's alarms; ``PACKAGE:CLASS`` where they are another package's."""
+
+
+def known_detector(name: str) -> str:
+    """The name of a detector, if it is one.
+
+    Raises:
+        UsageError: the message names the choices.
+    """
+    if name not in DETECTORS:
+        raise UsageError(f"detector '{name}' given; {choices(name, DETECTORS)}")
+    return name
+
+
 SCORES = ("mahalanobis", "knn", "range")
 """Anomaly scores of one place, in this order."""
 
@@ -78,11 +94,31 @@ class Detector(Brief):
     scale: Float[np.ndarray, "places scores"]
     """Their 90th percentile minus the median."""
     tail: Float[np.ndarray, " scores"]
-    """95th percentile of each score over its places, so scaled: three scores on one scale."""
+    """95th percentile of each score over its places, so scaled, for two of them doubled: three
+    scores on one scale."""
     calibration: Float[np.ndarray, " calibration"]
     """Scores of the calibration examples, ascending."""
     false_alarm_rate: float
     """The stated rate: an input is an alarm where its conformal p-value is at most this."""
+
+
+@dataclass(frozen=True, repr=False)
+class FittedAgain(Brief):
+    """A detector of another package: what it is fitted on again whenever the guard is loaded.
+
+    No object of that package is stored, only its name and the clean states.
+    """
+
+    name: str
+    """One of ``DETECTORS`` other than ``OWN``."""
+    version: str
+    """Of the package, where the guard was made."""
+    fit: tuple[Float[np.ndarray, "fit _"], ...]
+    """Clean states per place."""
+    predicted: Int[np.ndarray, " fit"]
+    """The untouched model's class of each."""
+    select: tuple[Float[np.ndarray, "calibration _"], ...]
+    """Clean states whose scores give the threshold."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -147,3 +183,10 @@ class Guard(Brief):
     """Of the whole host model, as a run's manifest has it."""
     check_every: int
     """Checksums and canaries are looked at again after so many calls; 0: at load only."""
+    other: FittedAgain | None = None
+    """The detector that raises alarms, where it is not the guard's own."""
+
+    @property
+    def detector_name(self) -> str:
+        """Whose alarms are raised: one of ``DETECTORS``."""
+        return OWN if self.other is None else self.other.name

@@ -4,7 +4,7 @@ In: states per place, of clean or unclean inputs. Out: three scores per place, o
 and a conformal p-value per input.
 
 - *mahalanobis*: smallest squared distance to a class's mean under the shrunk covariance within
-  classes (Lee et al. 2018, with the Ledoit-Wolf estimate of the covariance).
+  classes (Lee et al. 2018, with a hundredth of the Ledoit-Wolf shrinkage).
 - *knn*: distance to the k-th nearest clean state, neurons in units of their spread (Sun et al.
   2022, without the normalisation to length 1). Neurons that never varied over clean inputs have no
   spread and count in units of their own (:mod:`synapse_audit.guard.detecting`), in all three.
@@ -13,7 +13,7 @@ and a conformal p-value per input.
 Each is centred and scaled by clean examples that the scorers were not fitted on, and counts by its
 largest place, so that a change at one layer shows whatever the other layers say. Tails differ: most
 clean inputs leave no range, and a few leave one far. So each score is divided by what 1 clean input
-in 20 exceeds before the largest of the three is taken.
+in 20 exceeds before the largest of the three is taken; neighbours and ranges count half.
 """
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ min(m, ``ENOUGH``) − λ log(1 + e). λ grows per example while the answer is c
 raised, and falls while it is not changed: the Lagrangian of Carlini and Wagner (2017), as attacks
 on detectors use it (Tramèr et al. 2020, Bryniarski et al. 2022). Steps follow the sign of a
 gradient with momentum (Dong et al. 2018) and become shorter. Only examples that no start has
-changed without an alarm get the next start.
+changed without an alarm get the next start. Where another package's detector raises the alarms,
+which gives no gradients, e is that of the guard's own scores; λ and which changes are best follow
+the alarms.
 
 On the bundled classifier steps that obey one constraint at a time (selective: Bryniarski et al.
 2022), or each orthogonal to the other, found less in as many steps; 40 and 120 steps from the
@@ -51,7 +53,7 @@ class Best(NamedTuple):
 
     def beside(self, now: Sequence[Tensor], met: Met) -> Best:
         """The better one of each example."""
-        value = torch.where(met.margin > 0, -met.excess, -torch.inf).detach()
+        value = torch.where(met.margin > 0, -met.raised, -torch.inf).detach()
         pairs = zip(self.changes, now, strict=True)
         kept = [torch.where(wide(value > self.worth, b), b.detach(), a) for a, b in pairs]
         return Best(kept, torch.maximum(self.worth, value))
@@ -99,7 +101,7 @@ def _climb(target: Target, now: Changes, best: Best, steps: int) -> Best:
 
 
 def _factor(met: Met) -> Float[Tensor, " examples"]:
-    raised = torch.where(met.excess > 0, FACTOR, 1.0)
+    raised = torch.where(met.raised > 0, FACTOR, 1.0)
     return torch.where(met.margin > 0, raised, 1 / FACTOR)
 
 

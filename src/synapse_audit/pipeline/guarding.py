@@ -75,7 +75,13 @@ def measure_guard(
     )
     curve = certified_curve(each, Sample(examples.weights, config.seed))
     cost = overhead(guarded, subject.encoded, rows)
-    known = {"head": guard.head, "voters": guard.vote.n_voters, "n": len(rows), "draws": draws}
+    known = {
+        "head": guard.head,
+        "detector": guard.detector_name,
+        "voters": guard.vote.n_voters,
+        "n": len(rows),
+        "draws": draws,
+    }
     tables = {"attacks": table, "certificate": curve, "typed": typed}
     measured = {name: list(rows_of(one)) for name, one in tables.items()}
     write_json(folder / EVALUATION, {**known, "cost": cost, **measured})

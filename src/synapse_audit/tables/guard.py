@@ -41,9 +41,13 @@ EVALUATION = of_finding(
     *estimate("detected", "share", "examples that raise an alarm; without attack: false alarms"),
     *estimate("auc", "share", "how often an attacked input scores more than a clean one"),
     *estimate("canaries", "share", "draws that canaries notice; null: weights stay as they were"),
-    number("auc_mahalanobis", "share", "the same of the Mahalanobis scores alone"),
-    number("auc_knn", "share", "the same of the distances to clean neighbours alone"),
-    number("auc_range", "share", "the same of the range violations alone"),
+    number("auc_mahalanobis", "share", "the same of the own Mahalanobis scores alone"),
+    number("auc_knn", "share", "the same of the own distances to clean neighbours alone"),
+    number(
+        "auc_range",
+        "share",
+        "the same of the own range violations alone; null: another package's detector",
+    ),
 )
 CERTIFICATE = of_finding(
     "guard",
