@@ -66,7 +66,8 @@ class PlaceScores(nn.Module):
     ) -> Float[Tensor, "places examples 3"]:
         """Scores in the order of ``SCORES``; a state that is no number scores infinite."""
         units = torch.addcmul(self.minus_middle, states, self.per_unit)
-        found = torch.baddbmm(self.constant, units, self.matrix)
+        # A matrix with its neurons side by side is read faster for a single input.
+        found = torch.baddbmm(self.constant, self.matrix, units.transpose(1, 2)).transpose(1, 2)
         whitened, centres, bank = found.tensor_split(self._parts, dim=2)
         size, own = norm(whitened, 2, 2), norm(units, 2, 2)
         mahalanobis = torch.addcmul(centres.amin(dim=2), size, size)
@@ -89,9 +90,9 @@ class _Prepared(NamedTuple):
     low: Float[np.ndarray, "1 neurons"]
     high: Float[np.ndarray, "1 neurons"]
     """The ranges in the same units."""
-    matrix: Float[np.ndarray, "neurons columns"]
-    """Columns: the whitening A; −2 A Aᵀ μ per centre μ; −2 b per clean state b."""
-    constant: Float[np.ndarray, "1 columns"]
+    matrix: Float[np.ndarray, "rows neurons"]
+    """Rows: the whitening A; −2 A Aᵀ μ per centre μ; −2 b per clean state b."""
+    constant: Float[np.ndarray, "rows 1"]
     """0; |Aᵀ μ|²; |b|²."""
 
 
@@ -113,8 +114,8 @@ def _prepared(
         minus_middle=shift[None],
         low=(low * per_unit + shift)[None],
         high=(high * per_unit + shift)[None],
-        matrix=matrix,
-        constant=np.concatenate(squares)[None],
+        matrix=np.ascontiguousarray(matrix.T),
+        constant=np.concatenate(squares)[:, None],
     )
 
 
