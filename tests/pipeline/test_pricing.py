@@ -10,6 +10,7 @@ from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.config import make_config
 from synapse_audit.neurons import NeuronSet
 from synapse_audit.pipeline.stages import read_subject
+from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
 from synapse_audit.pipeline.stages.pricing import Pricing
 from synapse_audit.plan import COMPARATOR, HEADLINE, STREAM, SUFFIX
 from synapse_audit.sweep import Amount, UnitCosts
@@ -39,3 +40,13 @@ def test_only_comparators_may_be_known_less_precisely(
     widths = [chosen.need(cell.action).width for cell in plan.cells]
     assert widths == [1.0, width, 1.0]
     assert not chosen.all_exact
+
+
+def test_findings_cost_what_the_fastest_of_three_took() -> None:
+    """Marks of the clock: 5 s, 1 s and 3 s; 24 experiments, and findings 3.5 times as much."""
+    marks = iter([0.0, 5.0, 10.0, 11.0, 20.0, 23.0])
+    labels = np.array([0, 1] * 20)
+    found = seconds_per_action(
+        labels, ("a", "b"), resamples=10, benign=False, clock=lambda: next(marks)
+    )
+    assert found == pytest.approx(1.0 / 24 * 4.5)

@@ -20,6 +20,9 @@ from synapse_audit.statistics import resampled_weights
 MADE_UP = 24
 """Experiments that are measured."""
 
+TIMES = 3
+"""How often: the shortest counts, since a moment without the processor lengthens the others."""
+
 FINDINGS, ALARMS = 3.5, 15.0
 """Time of findings, and of those about alarms, relative to that of effects: as measured on whole
 audits of three classifiers."""
@@ -42,9 +45,14 @@ def seconds_per_action(
     labels = labels.astype(np.int64)
     resampled = resampled_weights(labels, np.ones(len(labels)), resamples=resamples, seed=0)
     plan, outcomes, clean = _made_up(labels, len(classes))
-    start = clock()
-    measure(plan, outcomes, predictions=clean, classes=classes, resampled=resampled, tests=False)
-    return (clock() - start) / MADE_UP * (1 + FINDINGS + (ALARMS if benign else 0.0))
+    took = []
+    for _ in range(TIMES):
+        start = clock()
+        measure(
+            plan, outcomes, predictions=clean, classes=classes, resampled=resampled, tests=False
+        )
+        took.append(clock() - start)
+    return min(took) / MADE_UP * (1 + FINDINGS + (ALARMS if benign else 0.0))
 
 
 def _made_up(
