@@ -28,6 +28,7 @@ from synapse_audit.model.activations import TOKENS_PER_BATCH, length_batches
 from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
 from synapse_audit.plan import COMPARATOR, EXACT_ONLY, SUFFIX, pools, read_alone
 from synapse_audit.sweep import (
+    HALVES,
     RELATIVE_TIME,
     Amount,
     Cost,
@@ -102,7 +103,9 @@ def cost(found: Measured, examples: int) -> Cost:
     )
     parts = {a: 1 / blocks_of(pool, examples) for a, pool in plan.pools.items()}
     sampled = [action for action, tier in plan.tiers.items() if tier == EXACT_ONLY]
-    parts |= dict.fromkeys(sampled, min(1.0, SAMPLE / examples))
+    # Random sets of a pool meet one half of the sample.
+    shares = {a: SAMPLE / (HALVES if a in plan.pools else 1) for a in sampled}
+    parts |= {action: min(1.0, share / examples) for action, share in shares.items()}
     # Effects go over all examples, so their time grows with them.
     findings = found.units.findings * examples / EXAMPLES[0]
     amount = Amount(examples, round(found.tokens * examples), subject.classifier.n_layers)
