@@ -40,6 +40,7 @@ def test_a_guard_is_made_measured_audited_and_compared(
     assert called.code == 0, called.stderr
     assert called.stdout.splitlines()[-1] == str(folder)
     assert "alarms: 0.05 of inputs like those audited, on average over guards" in called.stdout
+    assert "those with few examples alarm more often" in called.stdout
     known = json.loads((folder / "evaluation.json").read_text())
     assert {"1", "16"} == set(known["cost"])
 

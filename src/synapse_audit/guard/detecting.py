@@ -12,6 +12,9 @@ MiniLM differ by at most 3e-6 of that size in single precision, and embeddings n
 precision neither. Where such a neuron does vary on the examples not fitted on (a ReLU that is
 seldom above 0), the unit is as large as there, so that all of them add no more than 1 to the
 squared distance of an average clean input.
+
+Limits: the false-alarm rate is one over all inputs like those audited. Inputs of a class of which
+few were fitted lie farther out than those of others, and alarm more often.
 """
 
 from __future__ import annotations
