@@ -90,8 +90,8 @@ def _alarms(rate: float, n: int) -> str:
 
     return (
         f"alarms: {rate:.2g} of inputs like those audited, on average over guards; at most "
-        f"{highest_rate(rate, n):.2g} in 95 of 100 guards with {n:,} calibration examples; over all "
-        "classes together, those with few examples alarm more often"
+        f"{highest_rate(rate, n):.2g} in 95 of 100 guards with {n:,} calibration examples; over "
+        "all classes together: those with few examples alarm more often"
     )
 
 
