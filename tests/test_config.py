@@ -147,7 +147,8 @@ def test_loading_and_columns_are_values_of_their_own_given_flat_or_whole(tmp_pat
     ("options", "words"),
     [
         ({"dtype": "float8"}, "dtype: 'float8' given; Input should be 'float32'"),
-        ({"position_fractions": [0.3]}, "'position_fractions' given outside .*under \\[grid\\]"),
+        ({"position_fractions": [0.3]}, "'position_fractions' of the grid given outside of it"),
+        ({"loading": {"draws": 3}}, "'draws' of the grid given in 'loading'; .*under \\[grid\\]"),
         ({"loading": {"dtyp": "float16"}}, "unknown configuration field 'dtyp'; did you mean"),
         ({"loading": 3, "device": "cpu"}, "loading: 3 given"),
         ({"columns": "a,*"}, r"columns: 'a,\*' given; expected names"),

@@ -134,10 +134,10 @@ def test_noise_that_value_and_draws_share_changes_nothing(build):
     # s² = .1² · 5/3; the value alone is noisy: s² + .05².
     z = positions(cells, drop, np.array([0.05, *[np.nan] * 4]))[0].z
     assert z == pytest.approx(0.25 / np.sqrt(0.05 / 3 + 0.05**2))
-    # The draws alone are: s² − .05² = .85 s², on 3 · .85² = 2.1675 degrees of freedom; 2.5 % of t
-    # lie beyond 3.182 on three and beyond 3.999 on these.
+    # The draws alone are: s² − .05² = .85 s², on 3 · .85² = 2.2 degrees of freedom, so on two; 2.5
+    # % of t lie beyond 3.182 on three and beyond 4.303 on two.
     z = positions(cells, drop, np.array([0.0, *[0.05] * 4]))[0].z
-    assert z == pytest.approx(0.25 / np.sqrt(0.85 * 0.05 / 3) * 3.182446 / 3.999214)
+    assert z == pytest.approx(0.25 / np.sqrt(0.85 * 0.05 / 3) * 3.182446 / 4.302653)
     # However noisy the draws, half of their variance is kept, on 1 degree of freedom (12.706).
     z = positions(cells, drop, np.array([0.0, 9.0, 9.0, 9.0, 9.0]))[0].z
     assert z == pytest.approx(np.sqrt(2) * plain.z * 3.182446 / 12.706205)
@@ -164,11 +164,12 @@ def _called_apart(drops, top_noise, draw_noise):
 def test_one_more_draw_stays_one_whichever_is_estimated(top_noise, draw_noise):
     drops = _noisy_audits(1000, top_noise, draw_noise)
     # 5 % and 2.3 standard errors of a thousand audits; fewer where df are cut.
-    assert 0.02 < _called_apart(drops, top_noise, draw_noise) < 0.066
+    assert 0.005 < _called_apart(drops, top_noise, draw_noise) < 0.066
 
 
 def test_taking_the_noise_out_of_the_draws_alone_would_make_noise_an_effect():
-    assert _called_apart(_noisy_audits(1000, 0.03, 0.03), 0.0, 0.03) > 0.07
+    drops = _noisy_audits(1000, 0.03, 0.03)
+    assert _called_apart(drops, 0.0, 0.03) > 0.055 > _called_apart(drops, 0.03, 0.03)
 
 
 @pytest.mark.parametrize(("top_noise", "draw_noise"), [(0.03, 0.03), (0.03, 0.0)])
@@ -180,6 +181,21 @@ def test_curves_that_are_one_more_draw_are_not_called_significant(top_noise, dra
             rows += curve(drops[1 + b], selection="random", draw=b, phase_se=draw_noise)
         p.append(curve_tests(effects_table(rows)).loc[0, "p_value"])
     assert np.mean(np.array(p) < 0.05) <= 0.12  # two and a half standard errors above 5 %
+
+
+def test_a_curve_whose_draws_alone_are_noisy_is_tested_on_fewer_degrees_of_freedom():
+    """By hand: areas over .1 to .3 are .2 times the gaps, whose variance is .05 / 3.
+
+    Noise of .08 at both ends, each weighing .1, takes 2 · .1² · .08² of .04 · .05 / 3 off: .192.
+    """
+    rows = curve([0.2, 0.2], **TOP)
+    for b, level in enumerate((0.0, 0.1, 0.2, 0.3)):
+        rows += curve([level, level], selection="random", draw=b, phase_se=0.0)
+    noisy = [row | {"phase_se": 0.08 if row["selection"] == "random" else 0.0} for row in rows]
+    plain, found = (curve_tests(effects_table(table)).loc[0] for table in (rows, noisy))
+    assert (plain["df"], found["df"]) == (3, 1)  # 3 · .808² = 1.96, rounded down
+    assert found["t"] == pytest.approx(plain["t"] * np.sqrt(1.25 / (0.808 + 0.25)))
+    assert found["p_value"] == pytest.approx(2 * stats.t.sf(found["t"], 1))
 
 
 def test_places_among_blurred_draws_are_unknown_where_only_their_mean_is_reported(build):

@@ -158,22 +158,23 @@ def test_few_changes_do_not_hide_the_noise_of_the_second_phase(build) -> None:
 
 
 def _halved(exact: np.ndarray, drawn: np.ndarray, half: np.ndarray) -> Outcomes:
-    """Three actions that ran exactly: on a sample, on one half of it, on the other."""
+    """Actions that ran exactly: on a sample, on its halves, and on a smaller sample inside it."""
     strata = LABELS
-    samples = np.stack([drawn, drawn & half, drawn & ~half])
+    samples = np.stack([drawn, drawn & half, drawn & ~half, drawn & (np.arange(60) % 2 == 0)])
     stands = [np.bincount(strata) / np.bincount(strata, met) for met in samples]
     weight = np.stack([np.where(m, s[strata], 0) for m, s in zip(samples, stands, strict=True)])
-    said = np.tile(exact, (3, 1))
+    said = np.tile(exact, (4, 1))
     held = outcomes(said, np.where(weight > 0, said, 0), weight)
     assert held.direct is not None
-    none = np.full(3, np.nan)
+    none = np.full(4, np.nan)
     direct = replace(
         held.direct,
         disagreement=none,
         error=none,
-        sample=np.arange(3),
-        strata=np.tile(strata, (3, 1)),
+        sample=np.arange(4),
+        strata=np.tile(strata, (4, 1)),
         inclusion=weight.astype(np.float32),
+        whole=weight[[0, 0, 0, 3]].astype(np.float32),
     )
     return replace(held, direct=direct)
 
@@ -195,8 +196,8 @@ def test_half_of_a_sample_has_the_error_that_it_adds_to_the_sample() -> None:
         right = phases(held, np.arange(3)).of(lambda predicted: predicted == LABELS)
         values.append(right @ weights / weights.sum())
         errors.append(phase_error(held, LABELS, weights))
-    assert np.isnan(np.array(errors)[:, 0]).all()
+    assert np.isnan(np.array(errors)[:, [0, 3]]).all(), "nothing dealt, whatever its strata"
     apart = np.array(values)[:, 1:] - np.array(values)[:, :1]
-    said = np.sqrt(np.mean(np.square(np.array(errors)[:, 1:]), axis=0))
+    said = np.sqrt(np.mean(np.square(np.array(errors)[:, 1:3]), axis=0))
     # Both halves have the same spread: what one is above the sample the other is below.
     assert said == pytest.approx(apart.std(axis=0), rel=0.06)

@@ -1,5 +1,6 @@
 """What a grid asks of precision reaches the second phase."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from synapse_audit.neurons import NeuronSet
 from synapse_audit.pipeline.stages import read_subject
 from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
 from synapse_audit.pipeline.stages.pricing import Pricing
-from synapse_audit.plan import COMPARATOR, HEADLINE, STREAM, SUFFIX
+from synapse_audit.plan import COMPARATOR, EXACT_ONLY, HEADLINE, STREAM, SUFFIX
 from synapse_audit.sweep import Amount, UnitCosts
 
 
@@ -50,3 +51,33 @@ def test_findings_cost_what_the_fastest_of_three_took() -> None:
         labels, ("a", "b"), resamples=10, benign=False, clock=lambda: next(marks)
     )
     assert found == pytest.approx(1.0 / 24 * 4.5)
+
+
+def test_random_sets_at_every_token_meet_half_of_the_sample_and_no_set_is_lost(
+    tiny_folder: Path, tiny_csv: Path
+) -> None:
+    grid = {"exact_only_examples": 60}
+    given = {"model": str(tiny_folder), "data": str(tiny_csv), "preset": "standard", "grid": grid}
+    config = make_config(given)
+    subject = read_subject(config)
+    n, classes = len(subject.evaluated), len(subject.data.classes)
+    top = replace(_cell("mean", 0), position="all", group="position")
+    random = [
+        replace(top, selection="random", draw=d, neurons=NeuronSet.of({1: [1 + d]}))
+        for d in range(5)
+    ]
+    alone = replace(top, operator="zero", selection="random", draw=0)
+    cells = (top, *random, alone)
+    actions = [cell.action for cell in cells]
+    plan = Plan(cells, dict.fromkeys(actions, SUFFIX), dict.fromkeys(actions, EXACT_ONLY))
+    logits = np.zeros((len(subject.data), classes), np.float32)
+    amount, units = Amount(n, 8 * n, 3), UnitCosts({SUFFIX: 1e-6, STREAM: 1e-6})
+    whole, *halves = Pricing(config, subject, logits, amount, units).at(plan, 0.01).sampled
+    assert whole.actions == {top.action, alone.action}, "a pool of one has nothing to be dealt"
+    assert [half.actions for half in halves] == [
+        {cell.action for cell in random[place::2]} for place in (0, 1)
+    ]
+    rows = [set(half.sample.rows.tolist()) for half in halves]
+    assert rows[0] | rows[1] == set(whole.sample.rows.tolist()) and len(whole.sample.rows) < n
+    for half in halves:
+        assert (half.sample.whole == whole.sample.design_weight).all()

@@ -175,6 +175,7 @@ def _direct(
         sample=place,
         strata=np.stack([sample.strata for sample in samples]),
         inclusion=np.stack([sample.design_weight for sample in samples]),
+        whole=np.stack([sample.whole for sample in samples]),
     )
 
 

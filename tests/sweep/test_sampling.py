@@ -14,6 +14,7 @@ from synapse_audit.sweep import (
     draw_blocks,
     draw_halves,
     draw_sample,
+    halved,
     sampling,
     subsample,
     sweep,
@@ -108,7 +109,7 @@ def test_halves_of_a_sample_share_nothing_but_small_strata_and_each_stands_for_a
     sample = draw_sample(rows, labels, logits, numbers=numbers, size=250, parts=2)
     assert sample is not None
     pools = {str(place): Pooled(5, place) for place in range(5)} | {"few": Pooled(3, 0)}
-    halves = draw_halves(sample, numbers, pools)
+    halves = draw_halves(sample, numbers, halved(pools))
     assert [sorted(half.actions) for half in halves] == [["0", "2", "4"], ["1", "3"]]
     drawn = sample.design_weight > 0
     met = np.stack([half.sample.design_weight > 0 for half in halves])
@@ -123,7 +124,7 @@ def test_halves_of_a_sample_share_nothing_but_small_strata_and_each_stands_for_a
         assert half.sample.rows.tolist() == rows[half.sample.design_weight > 0].tolist()
         each = np.bincount(sample.strata, half.sample.design_weight > 0)
         assert np.abs(each - np.where(sizes < 16, sizes, sizes / 2)).max() <= 0.5
-    assert draw_halves(sample, numbers, {"few": Pooled(3, 0)}) == ()
+    assert draw_halves(sample, numbers, halved({"few": Pooled(3, 0)})) == ()
 
 
 def test_a_sampled_cell_has_its_own_outcomes_there_and_the_clean_answer_elsewhere(

@@ -45,6 +45,9 @@ class Direct(Brief):
     inclusion: Float[np.ndarray, "samples examples"] | None = None
     """How many examples each member of a sample stands for, 0 for the others; the design weight is
     this times what an exact outcome stands for among those that were met."""
+    whole: Float[np.ndarray, "samples examples"] | None = None
+    """The same in what a sample was dealt from: 1 where that is all examples, the sample's own
+    where it was not dealt. None: all that are not exact on their sample were dealt from all."""
 
     @cached_property
     def n_exact(self) -> Int[np.ndarray, " actions"]:

@@ -208,8 +208,9 @@ def _one_line(error: ValidationError) -> str:
     if first["type"] == "missing":
         return f"'{name}' is missing; expected it as an option or in the configuration file"
     if first["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        if name in Grid.model_fields:
-            return f"field '{name}' given outside of a table; expected it under [grid]"
+        if path[-1] in Grid.model_fields:
+            where = f"in '{path[0]}'" if len(path) > 1 else "outside of it"
+            return f"field '{path[-1]}' of the grid given {where}; expected it under [grid]"
         flat = [field.name for value in FLAT.values() for field in fields(value)]
         known = [*AuditConfig.model_fields, *flat, *Grid.model_fields]
         return f"unknown configuration field '{name}'; {choices(name.rpartition('.')[2], known)}"

@@ -52,8 +52,8 @@ class Grid(BaseModel):
     other_draws: PositiveInt | None = None
     """The same where no test rests on them; None = as many as ``draws``."""
     pooled_controls: bool = False
-    """Whether the random sets of comparators (all but mean over all layers) are to be precise as a
-    mean over draws, instead of each."""
+    """Whether random sets of neurons (all but those of mean over all layers at the pooled position)
+    are to be precise as a mean over draws, instead of each."""
     comparator_width: PositiveFloat = 1.0
     """Half width that two-phase estimates of comparators may add, in units of ``precision``."""
     exact_only_examples: PositiveInt | None = None

@@ -207,9 +207,9 @@ def _inflation(sample: Float[np.ndarray, " draws"], excess: float) -> float:
     return float(np.sqrt(max(LEAST, 1 + excess / variance))) if variance > 0 else 1.0
 
 
-def _known(df: int, factor: float) -> float:
-    """Degrees of freedom of s² · factor², what ``_inflation`` made of s² with ``df``."""
-    return max(1.0, df * min(1.0, factor) ** 4)
+def _known(df: int, factor: float) -> int:
+    """Degrees of freedom, rounded down, of s² · factor², which ``_inflation`` made of s²."""
+    return max(1, int(df * min(1.0, factor) ** 4 + 1e-9))
 
 
 def _random_control_key(cell: Cell, control: str | None) -> Hashable:
@@ -249,8 +249,9 @@ def _test(tops: pd.DataFrame, random_controls: RandomCurves | None) -> CurveTest
     # Of the variance s² (1 + 1/B) only the part of the curve itself changes, not that of the mean.
     factor, share = _inflation(areas, float(excess)), 1 / len(areas)
     t = test.t * float(np.sqrt((1 + share) / (factor**2 + share)))
-    p = max(float(2 * stats.t.sf(abs(t), _known(test.df, factor))), least_p(areas))
-    return test._replace(t=t, p=p)
+    df = _known(test.df, factor)
+    p = max(float(2 * stats.t.sf(abs(t), df)), least_p(areas))
+    return test._replace(t=t, df=df, p=p)
 
 
 def _noise(rows: pd.DataFrame) -> pd.Series:

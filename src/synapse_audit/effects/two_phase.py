@@ -172,9 +172,7 @@ def phase_error(
     if direct is None:
         return np.full(len(outcomes.actions), np.nan)
     variance = np.full(len(outcomes.actions), np.nan)
-    shared = _together(direct)
-    # An action's own part, not all that its sample's parts hold together.
-    partly = (direct.sampled >= 0) & _parts(direct, shared)[direct.sampled]
+    partly = (direct.sampled >= 0) & _parts(direct)[direct.sampled]
     for row in np.flatnonzero(direct.estimated & (partly | ~np.isnan(direct.disagreement))):
         weight = relative_weight(direct, np.array([row]))[0]
         x, y = (said[row] == labels for said in (direct.predicted, outcomes.predicted))
@@ -184,40 +182,23 @@ def phase_error(
             met = direct.inclusion[number].astype(np.float64)
             value = (x + weight * (y.astype(np.float64) - x))[None]
             residual = stratified(value, met, direct.strata[number])[0]
-            part = _part_variance(residual, met, shared[number], direct.strata[number], weights)
+            whole = np.ones(len(labels)) if direct.whole is None else direct.whole[number]
+            part = _part_variance(residual, met, whole, direct.strata[number], weights)
         variance[row] = np.sum((met * weight * (weight - 1) * weights**2)[x != y]) + part
     return np.asarray(np.sqrt(variance) / weights.sum())
 
 
-def _together(direct: Direct) -> Float[np.ndarray, "samples examples"]:
-    """How many examples each stands for among those of all samples with the same strata, 0 if none.
-
-    Samples with the same strata are one that was dealt into parts, with or without the whole.
-    """
-    if direct.inclusion is None or direct.strata is None:
-        return np.zeros((1, 1))
-    found = np.zeros(direct.inclusion.shape)
-    for number, strata in enumerate(direct.strata):
-        alike = (direct.strata == strata).all(axis=1)
-        met = (direct.inclusion[alike] > 0).any(axis=0)
-        stands = np.bincount(strata) / np.maximum(np.bincount(strata, met), 1)
-        found[number] = np.where(met, stands[strata], 0.0)
-    return found
-
-
-def _parts(
-    direct: Direct, shared: Float[np.ndarray, "samples examples"]
-) -> Bool[np.ndarray, " samples"]:
-    """Samples that are a part of one."""
-    if direct.inclusion is None:
+def _parts(direct: Direct) -> Bool[np.ndarray, " samples"]:
+    """Samples that were dealt from another one, or from all examples."""
+    if direct.inclusion is None or direct.whole is None:
         return np.zeros(1, dtype=bool)
-    return np.asarray(((direct.inclusion > 0) != (shared > 0)).any(axis=1))
+    return np.asarray(((direct.inclusion > 0) != (direct.whole > 0)).any(axis=1))
 
 
 def _part_variance(
     values: Float[np.ndarray, " examples"],
     met: Float[np.ndarray, " examples"],
-    shared: Float[np.ndarray, " examples"],
+    whole: Float[np.ndarray, " examples"],
     strata: Int[np.ndarray, " examples"],
     weights: Float[np.ndarray, " examples"],
 ) -> float:
@@ -225,9 +206,9 @@ def _part_variance(
 
     ``values`` are linearised: m + g r, r a residual, so that Σ g² r² w² over the part is the
     variance over new examples. It goes with 1 over the size, so that the share 1 − g₀/g of it is
-    that of the part, g₀ what its members stand for (``shared``) where all those examples are met.
+    that of the part, g₀ what its members stand for (``whole``) where all those examples are met.
     """
     mean = np.bincount(strata, values) / np.maximum(np.bincount(strata), 1)
     spread = ((values - mean[strata]) * weights) ** 2
-    share = np.divide(met - shared, met, out=np.zeros_like(met), where=met > 0)
+    share = np.divide(met - whole, met, out=np.zeros_like(met), where=met > 0)
     return float((spread * share).sum())

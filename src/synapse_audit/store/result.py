@@ -254,7 +254,8 @@ class AuditResult:
         """Which action ran on which sample, and the strata of every example in each."""
         sample = self._outcome("direct_sample", actions)
         found = {"sample": sample}
-        for name in ("strata", "inclusion"):
+        whole = ("whole",) if self._holds("direct_whole") else ()  # older runs have none
+        for name in ("strata", "inclusion", *whole):
             array = np.asarray(self._run.read_array(f"outcomes/direct_{name}"))
             wide = array.ndim == 2 and array.shape[1] == examples
             if not wide or sample.max(initial=-1) >= len(array):

@@ -46,6 +46,7 @@ from synapse_audit.sweep.sampling import (
     draw_blocks,
     draw_halves,
     draw_sample,
+    halved,
     sample_size,
 )
 from synapse_audit.sweep.score import Scores
@@ -88,6 +89,7 @@ __all__ = [
     "draw_halves",
     "draw_sample",
     "estimate",
+    "halved",
     "in_bfloat16",
     "in_order",
     "intervene",

@@ -65,6 +65,13 @@ class Sample:
     strata: Int[np.ndarray, " evaluate"]
     predicted: Int[np.ndarray, " evaluate"]
     """Class that the untouched model predicts."""
+    dealt_from: Float[np.ndarray, " evaluate"] | None = None
+    """``design_weight`` of what it is a part of; None where it is a part of nothing."""
+
+    @property
+    def whole(self) -> Float[np.ndarray, " evaluate"]:
+        """What it is a part of, or its own."""
+        return self.design_weight if self.dealt_from is None else self.dealt_from
 
 
 @dataclass(frozen=True)
@@ -117,21 +124,27 @@ def draw_sample(
     return Sample(chosen, design_weight, strata, logits.argmax(axis=1))
 
 
+def halved(pools: Mapping[str, Pooled]) -> dict[str, Pooled]:
+    """Random sets that meet one half of a sample: of pools with two for each half at least."""
+    return {a: pool for a, pool in pools.items() if pool.size >= HALVES * SETS_PER_BLOCK}
+
+
 def draw_halves(
     sample: Sample, numbers: Float[np.ndarray, " evaluate"], pools: Mapping[str, Pooled]
 ) -> tuple[Sampled, ...]:
     """Deals a sample into halves, each for every other of a pool's random sets.
 
-    Half of them meet each half, so that what all say together rests on the whole sample. None of
-    a pool with fewer than four is dealt: two sets on each half at least.
+    Half of them meet each half, so that what all say together rests on the whole sample.
+
+    Args:
+        pools: as :func:`halved` leaves them.
     """
-    large = {a: p for a, p in pools.items() if p.size >= HALVES * SETS_PER_BLOCK}
-    if not large:
+    if not pools:
         return ()
     forced = np.zeros(int(sample.strata.max()) + 1, dtype=bool)
     halves = _dealt(sample, numbers, HALVES, forced)
     return tuple(
-        Sampled(half, frozenset(a for a, pool in large.items() if pool.place % HALVES == place))
+        Sampled(half, frozenset(a for a, pool in pools.items() if pool.place % HALVES == place))
         for place, half in enumerate(halves)
     )
 
@@ -205,7 +218,7 @@ def _dealt(
         met = drawn & (whole[strata] | (rank % blocks == block))
         stands = members / np.maximum(1, np.bincount(strata, met))
         weight = np.where(met, stands[strata], 0).astype(np.float32)
-        yield Sample(rows[met], weight, strata, sample.predicted)
+        yield Sample(rows[met], weight, strata, sample.predicted, sample.design_weight)
 
 
 def allocation(

@@ -199,6 +199,7 @@ def _samples(sampled: Sequence[Sampled], cells: Sequence[Cell]) -> dict[str, np.
         "sample": sample_numbers(sampled, [cell.action for cell in cells]),
         "strata": np.stack([one.sample.strata for one in sampled]).astype(np.int32),
         "inclusion": np.stack([one.sample.design_weight for one in sampled]),
+        "whole": np.stack([one.sample.whole for one in sampled]),
     }
 
 

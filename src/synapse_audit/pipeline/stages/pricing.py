@@ -41,6 +41,7 @@ from synapse_audit.sweep import (
     draw_blocks,
     draw_halves,
     draw_sample,
+    halved,
     may_be_bfloat16,
     measure_units,
     multiplies_bfloat16,
@@ -165,7 +166,7 @@ class Pricing:
     ) -> Iterator[Sampled]:
         """One sample for all of them, and its halves for random sets that are read as a mean."""
         rows, numbers = self.subject.evaluated, chosen.numbers
-        pooled = {a: p for a, p in plan.pools.items() if a in actions}
+        pooled = halved({a: p for a, p in plan.pools.items() if a in actions})
         sample = draw_sample(
             rows,
             self.subject.data.labels[rows],

@@ -105,7 +105,7 @@ def _keep(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:
     """Names the finished arrays; with the table of actions, the last, they count as finished."""
     folder.publish(OUTCOMES)
     if outcomes.direct is not None:
-        for name in ("disagreement", "error", "sample", "strata", "inclusion"):
+        for name in ("disagreement", "error", "sample", "strata", "inclusion", "whole"):
             array = getattr(outcomes.direct, name)
             if array is not None:
                 folder.write_array(f"{OUTCOMES}/direct_{name}", array)

@@ -285,8 +285,8 @@ def _pooled(result: Result) -> tuple[str, ...]:
     if not saved.dig(config, "grid", "pooled_controls") or config.get("exact"):
         return ()
     return (
-        "Random sets beside anything but mean silencing of all layers are read as one control "
-        "each: their mean is as precise as the rest (table redundancy.controls), a single set's "
+        "Random sets beside anything but mean silencing of all layers at the pooled position are "
+        "read as one control each: their mean is as precise as the rest (table redundancy.controls), a single set's "
         "row rests on fewer examples, and bands in which one more set would lie are rather too "
         "wide.",
     )
