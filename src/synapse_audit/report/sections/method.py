@@ -286,9 +286,9 @@ def _pooled(result: Result) -> tuple[str, ...]:
         return ()
     return (
         "Random sets beside anything but mean silencing of all layers at the pooled position are "
-        "read as one control each: their mean is as precise as the rest (table redundancy.controls), a single set's "
-        "row rests on fewer examples, and bands in which one more set would lie are rather too "
-        "wide.",
+        "read as one control each: their mean is as precise as the rest (table "
+        "redundancy.controls), a single set's row rests on fewer examples, and bands in "
+        "which one more set would lie are rather too wide.",
     )
 
 
