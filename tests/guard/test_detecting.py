@@ -31,22 +31,21 @@ def test_scores_are_those_of_scikit_learn_and_scipy() -> None:
 
     known, varies = states[mine].astype(float), np.arange(12) != 3
     spread = known.std(axis=0)[varies]
-    still = 0.5 / (0.01 * np.sqrt((known**2).mean()))  # what it moved by, in its unit
     centres = np.stack([known[predicted[mine] == c].mean(axis=0) for c in range(3)])[:, varies]
     residual = known[:, varies] - centres[predicted[mine]]
     known_best = LedoitWolf(assume_centered=True).fit(residual / spread).shrinkage_
     shrunk = ShrunkCovariance(assume_centered=True, shrinkage=known_best / 100)
     precision = shrunk.fit(residual / spread).precision_
     wanted = [
-        min(mahalanobis(x / spread, c / spread, precision) ** 2 for c in centres) + still**2
+        min(mahalanobis(x / spread, c / spread, precision) ** 2 for c in centres)
         for x in probe[:, varies]
     ]
     assert_allclose(raw[:, 0], wanted, rtol=1e-3)  # float32 beside float64
     nearest = NearestNeighbors(n_neighbors=10).fit(known[:, varies] / spread)
     far = nearest.kneighbors(probe[:, varies] / spread)[0][:, -1]
-    assert_allclose(raw[:, 1], np.hypot(far, still), rtol=1e-3)
+    assert_allclose(raw[:, 1], far, rtol=1e-3)
     over = np.clip(probe - states.max(axis=0), 0, None)[:, varies]
-    assert_allclose(raw[:, 2], (over / spread).sum(axis=1) + still, rtol=1e-3, atol=1e-5)
+    assert_allclose(raw[:, 2], (over / spread).sum(axis=1), rtol=1e-3, atol=1e-5)
 
 
 def _with_a_still_place(states: np.ndarray) -> tuple[list[np.ndarray], tuple[np.ndarray, Ranges]]:
@@ -72,17 +71,23 @@ def test_a_place_where_nothing_varies_counts_in_hundredths_of_its_size() -> None
     assert_allclose(scaled, [25 / 4, 5 / 2, 5 / 4], rtol=1e-3)
 
 
-def test_a_neuron_that_seldom_varies_adds_no_more_than_one_to_a_clean_distance() -> None:
-    """It is 0 on what the scorers were fitted on, and 3 on one input in five of the others."""
-    states, predicted = clusters(200)
-    fit = np.arange(160)
-    rest = np.sort(np.random.default_rng([0, 11]).permutation(fit)[120:])
-    states[:, 3] = 0
-    states[rest[::5], 3] = 3
-    ranges = calibrated_ranges([states], predicted, n_classes=3, quantile=0.0)
-    found = fit_detector([states], predicted, ranges, fit=fit, calibrate=np.arange(160, 200),
-                         false_alarm_rate=0.05)  # fmt: skip
-    assert_allclose(found.scorers[0].unit[3], np.sqrt(9 / 5), rtol=1e-6)
+def test_a_neuron_that_first_fires_after_the_fit_does_not_hide_attacks() -> None:
+    """A ReLU that is 0 on all of fit, and 3 on one input of those that give the threshold."""
+    states, predicted = clusters()
+    fires = np.zeros((240, 1), np.float32)
+    fires[200] = 3
+    both = np.hstack([states, fires])
+    scores = []
+    for each in (states, both):
+        ranges = calibrated_ranges([each[:180]], predicted[:180], n_classes=3, quantile=0.0)
+        found = fit_detector([each], predicted, ranges, fit=np.arange(180),
+                             calibrate=np.arange(180, 240), false_alarm_rate=0.02)  # fmt: skip
+        scores.append(Scores(found, ranges))
+    plain, beside = scores
+    attacked = np.hstack([states[180:] + np.float32(4), fires[180:]])
+    assert bool((beside.p_values(beside([torch.from_numpy(attacked)])) <= 0.02).all())
+    assert_allclose(beside.calibration, plain.calibration, rtol=1e-4, atol=1e-4)
+    assert np.isinf(found.scorers[0].unit[12])
 
 
 def test_rounding_of_what_never_varies_raises_no_alarm() -> None:

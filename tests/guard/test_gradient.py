@@ -100,7 +100,7 @@ def test_rows_that_spare_a_token_are_measured_where_one_never_varies(made: Guard
     assert not [*spared_noise(guarded, draws=2, seed=0)]
 
 
-def test_noise_spares_what_it_is_told_to(asked: tuple[GuardedModel, Batch]) -> None:
+def test_noise_leaves_what_is_not_free_to_move_alone(asked: tuple[GuardedModel, Batch]) -> None:
     guarded, batch = asked
     clean = _states(guarded, batch, 0)
     with next(spared_noise(guarded, draws=1, seed=0)).draws[0](batch):

@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -77,12 +78,18 @@ def test_an_embedding_that_no_text_changes_gives_itself_away(made: Guarded) -> N
 
 
 def test_batches_and_threads_raise_no_alarm_where_nothing_varies(made: Guarded) -> None:
-    """Other batches round otherwise: less than a thousandth of what one unit scores."""
+    """Other batches and threads round otherwise: less than a thousandth of what one unit scores."""
     guarded = load_guarded(made.classifier, made.folder)
-    for rows in ([0], range(16), [3, 40, 5]):
-        batch = dict(made.classifier.collate(made.encoded, made.clean.evaluate[[*rows]]))
-        scores = guarded.scores.each(guarded.look(batch).pooled)[0]  # places of one width in order
-        assert float(scores.abs().max()) < 1e-3
+    before = torch.get_num_threads()
+    try:
+        for threads, rows in product((1, 2), ([0], range(16), [3, 40, 5])):
+            torch.set_num_threads(threads)
+            assert torch.get_num_threads() == threads
+            batch = dict(made.classifier.collate(made.encoded, made.clean.evaluate[[*rows]]))
+            scores = guarded.scores.each(guarded.look(batch).pooled)[0]  # places in order
+            assert float(scores.abs().max()) < 1e-3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_pipeline_takes_it_for_the_host(

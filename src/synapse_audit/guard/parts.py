@@ -77,8 +77,8 @@ class PlaceScorer(Brief):
     spread: Float[np.ndarray, " neurons"]
     """Standard deviation; infinite where a neuron never varied."""
     unit: Float[np.ndarray, " neurons"]
-    """What deviations are counted in: the spread, or where a neuron never varied a small share of
-    the place's size; infinite where it does not count, as in folders of format 1."""
+    """What deviations are counted in: the spread, or at a place where no neuron varied a small
+    share of its size; infinite where a neuron does not count."""
     bank: Float[np.ndarray, "kept neurons"]
     """Clean states for the nearest neighbours, in these units."""
 

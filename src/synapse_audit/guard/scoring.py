@@ -6,8 +6,9 @@ and a conformal p-value per input.
 - *mahalanobis*: smallest squared distance to a class's mean under the shrunk covariance within
   classes (Lee et al. 2018, with a hundredth of the Ledoit-Wolf shrinkage).
 - *knn*: distance to the k-th nearest clean state, neurons in units of their spread (Sun et al.
-  2022, without the normalisation to length 1). Neurons that never varied over clean inputs have no
-  spread and count in units of their own (:mod:`synapse_audit.guard.detecting`), in all three.
+  2022, without the normalisation to length 1). A place where no neuron varied over clean
+  inputs has no spread and counts in units of its own (:mod:`synapse_audit.guard.detecting`), in all
+  three; elsewhere neurons that never varied do not count.
 - *range*: how far neurons lie outside their calibrated ranges, summed, in the same units.
 
 Each is centred and scaled by clean examples that the scorers were not fitted on, and counts by its

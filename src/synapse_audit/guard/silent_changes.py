@@ -12,9 +12,9 @@ changed without an alarm get the next start. Where another package's detector ra
 which gives no gradients, e is that of the guard's own scores; λ and which changes are best follow
 the alarms.
 
-On the bundled classifier steps that obey one constraint at a time (selective: Bryniarski et al.
-2022), or each orthogonal to the other, found less in as many steps; 40 and 120 steps from the
-nearest class's mean found as much as 16.
+On the bundled classifier, with longer steps than these and an earlier detector, steps that obey one
+constraint at a time (selective: Bryniarski et al. 2022), or each orthogonal to the other, found
+less in as many steps.
 """
 
 from __future__ import annotations
