@@ -225,29 +225,54 @@ def test_classes_that_typed_edits_evade_are_named_with_the_remedy_of_their_kind(
     assert "Train" not in found.advice
 
 
-def _behind_guard(silent: tuple[float, float, float]) -> Saved:
+NO_GAIN_OF_HEAD = (0.95, 0.9, 0.98)
+
+
+def _behind_guard(
+    silent: tuple[float, float, float], guarded: tuple[float, float, float] = NO_GAIN_OF_HEAD
+) -> Saved:
+    """Some kind evades on .96 of the examples without it (.9 to .99)."""
     kinds, classes = ["append", "any", "any"], [None, "a", None]
     rows = pd.DataFrame({"attack": kinds, "class": classes, "evaded": [0.7, 0.5, 0.96]})
     rows = rows.assign(evaded_low=0.9, evaded_high=0.99)
-    ends = dict(zip(("silent", "silent_low", "silent_high"), silent, strict=True))
-    return Saved({}, {"typed": {"attacks": TYPED}, "guard": {"typed": rows.assign(**ends)}})
+    for name, figures in (("silent", silent), ("guarded", guarded)):
+        columns = (name, f"{name}_low", f"{name}_high")
+        rows = rows.assign(**dict(zip(columns, figures, strict=True)))
+    return Saved({}, {"typed": {"attacks": TYPED}, "guard": {"typed": rows}})
 
 
 def test_alarms_are_recommended_only_where_they_are_shown_to_stop_typed_edits() -> None:
     (found,) = advise(_behind_guard((0.6, 0.5, 0.89)))
     assert "Review texts that raise an alarm" in found.advice
     assert (found.gain.before, found.gain.after) == (
-        Figure(0.96, 0.9, 0.99),
+        Figure(0.95, 0.9, 0.98),
         Figure(0.6, 0.5, 0.89),
     )
+    assert "anges and head" not in found.advice
     (found,) = advise(_behind_guard((0.85, 0.8, 0.91)))
     assert (
-        "not shown to stop such edits: some kind evades on 0.960 without it and silently on "
-        in (found.advice)
+        "not shown to stop such edits: some kind evades on 0.960 without the guard, on 0.950 "
+        "behind it, and on 0.850 without an alarm." in found.advice
     )
     assert not found.gain.after.known and "Review" not in found.advice
     (found,) = advise(_behind_guard((float("nan"),) * 3))
     assert "guard" not in found.advice
+
+
+def test_what_ranges_and_head_stop_is_not_put_down_to_alarms() -> None:
+    """Where no edited text raises an alarm, silent is what evades behind the guard."""
+    (found,) = advise(_behind_guard((0.6, 0.5, 0.7), guarded=(0.6, 0.5, 0.7)))
+    assert "Review" not in found.advice and not found.gain.after.known
+    assert (
+        "Ranges and head of the guard that was measured stop some typed edits: some kind evades "
+        "on 0.600 behind them, on 0.960 without. The alarms of the guard that was measured are not "
+        "shown to stop such edits" in found.advice
+    )
+    (found,) = advise(_behind_guard((0.2, 0.1, 0.3), guarded=(0.6, 0.5, 0.7)))  # both
+    assert "Review texts that raise an alarm" in found.advice and "stop some" in found.advice
+    assert found.gain.before == Figure(0.6, 0.5, 0.7)
+    (found,) = advise(_behind_guard((0.91, 0.88, 0.94), guarded=(0.98, 0.96, 1.0)))  # head harms
+    assert "Review" not in found.advice
 
 
 def test_a_hardened_head_that_does_harm_is_not_recommended() -> None:

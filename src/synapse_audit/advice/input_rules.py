@@ -4,8 +4,10 @@ In: :class:`~synapse_audit.advice.recommendation.Saved`. Out: a recommendation, 
 
 - *typed_text*: a kind of typed edit evades on at least half of the examples of a class, at the
   lower end of an interval that holds for all kinds and classes. Where a guard was measured with
-  typed edits, its alarms are recommended only if some kind evades silently on fewer examples (the
-  upper end of that share below the lower end of the one without it), else said not to be shown;
+  typed edits, its alarms are recommended only if what evades silently is shown to be less than
+  what evades behind it, alarms or not (and than without it): the upper end of the first share
+  below the lower ends of the others. Else they are said not to be shown to stop such edits. What
+  its ranges and head stop is said apart, where the same holds for them;
 - *embeddings*: a gradient attack of at most 0.3 of the embeddings' root mean square changes half of
   all answers, or redirects half of the other examples to a class, at the lower end of an interval
   that holds for all attacks, sizes and classes.
@@ -59,30 +61,38 @@ def typed_text(saved: Saved) -> Recommendation | None:
 
 def _alarms(saved: Saved) -> tuple[str, Gain]:
     """What alarms of a measured guard are worth against typed edits of any kind, on all classes."""
-    table = saved.table("guard", "typed", ("attack", "class", *NO_GUARD, *SILENT))
+    table = saved.table("guard", "typed", ("attack", "class", *NO_GUARD, *BEHIND, *SILENT))
     table = table[(table["attack"] == ANY_EDIT) & table["class"].isna()].dropna(subset=[*SILENT])
     if table.empty:
         return "", unmeasured("share evaded by typed edits", RETYPING)
-    before, after = (Figure(*table.iloc[0][[*names]]) for names in (NO_GUARD, SILENT))
-    if after.high < before.low:
-        return REVIEW_TYPED, Gain(SOME_EDIT, before, after)
+    rows = (Figure(*table.iloc[0][[*names]]) for names in (NO_GUARD, BEHIND, SILENT))
+    before, behind, silent = rows
+    by_head = ""
+    if behind.high < before.low:
+        by_head = (
+            f" Ranges and head of the guard that was measured stop some typed edits: some kind "
+            f"evades on {number(behind.value)} behind them, on {number(before.value)} without."
+        )
+    if silent.high < min(before.low, behind.low):
+        return REVIEW_TYPED + by_head, Gain(SOME_EDIT, behind, silent)
     return (
-        f" The alarms of the guard that was measured are not shown to stop such edits: some kind "
-        f"evades on {number(before.value)} without it and silently on {number(after.value)} behind "
-        "it.",
+        f"{by_head} The alarms of the guard that was measured are not shown to stop such edits: "
+        f"some kind evades on {number(before.value)} without the guard, on {number(behind.value)} "
+        f"behind it, and on {number(silent.value)} without an alarm.",
         unmeasured("share evaded by typed edits", RETYPING),
     )
 
 
 NO_GUARD = ("evaded", "evaded_low", "evaded_high")
+BEHIND = ("guarded", "guarded_low", "guarded_high")
 SILENT = ("silent", "silent_low", "silent_high")
 REVIEW_TYPED = (
     " Review texts that raise an alarm behind a guard (`synapse-audit guard RUN`); who sees the "
     "alarms may find edits that raise none."
 )
 SOME_EDIT = (
-    "share of examples that some typed edit evades, searched for without knowing the guard; "
-    "behind it, without an alarm"
+    "share of examples that some typed edit evades behind the guard, searched for without knowing "
+    "it; those that raise no alarm"
 )
 
 REMEDIES: dict[tuple[str, ...], str] = {
@@ -133,8 +143,8 @@ REVIEW = (
     "fewer."
 )
 MEASURED = (
-    "accuracy under gradient attacks on embeddings of 0.3 of their RMS by somebody who knows the "
-    "guard, whose alarms stop them"
+    "accuracy under gradient attacks on embeddings of 0.3 of their RMS by an attacker who knows "
+    "the guard, whose alarms stop them"
 )
 
 
