@@ -9,7 +9,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -176,6 +178,31 @@ def test_a_guard_without_its_package_is_refused(
         load_guarded(made.classifier, stored)
     with pytest.raises(UsageError, match="pytorch-ood asked for, which does not load"):
         stored_states(NAME, made.clean)
+
+
+def test_a_package_that_does_not_load_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where torchvision was built for another torch."""
+
+    class Broken(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise RuntimeError("operator torchvision::nms does not exist\nmore of it\nand more")
+
+    monkeypatch.setitem(sys.modules, "pytorch_ood", ModuleType("pytorch_ood"))
+    monkeypatch.setitem(sys.modules, "pytorch_ood.detector", Broken("pytorch_ood.detector"))
+    with pytest.raises(UsageError, match="torchvision::nms does not exist") as caught:
+        pytorch_ood()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_package_without_its_metadata_has_no_known_version(
+    made: Guarded, installed: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(other_detectors, "version", missing)
+    stored = stored_states(NAME, made.clean)
+    assert stored is not None and stored.version == "unknown"
 
 
 def test_names_are_looked_at_first() -> None:

@@ -14,11 +14,12 @@ In: what the head's last layer reads over ``fit``, and what the host says there.
 
 A candidate is judged by what edits as large relative to its own weights redirect on ``select``: a
 push of one row and the best edit of all rows that is found, up to the norm of the whole head. It
-must do no harm: toward no class, by no edit, may it be redirected more than the host's own head,
-and no class may lose more of its recall than there where random shares of the head's inputs are
-held at their mean, since large margins may rest on few inputs. (What silencing below the head's
-input does is not judged: that takes passes of the host.) Of the candidates that do no harm, the one
-that is redirected least is taken; where there is none, the host's.
+must do no harm: toward no class, by no edit, may it be redirected more than the host's own head by
+over ``REDIRECT_SLACK``, and no class may have less recall than there by over ``RECALL_SLACK`` where
+random shares of the head's inputs are held at their mean, since large margins may rest on few
+inputs. (What silencing below the head's input does is not judged: that takes passes of the host.)
+Of the candidates that do no harm, the one that is redirected least is taken; where there is none,
+the host's.
 """
 
 from __future__ import annotations
@@ -51,10 +52,13 @@ SHIFTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Centres: how far from the mean to the nearest point at which all logits are equal."""
 MOST_SEARCHED = 8
 """Candidates that searched edits are tried on: those that pushes redirect least."""
-SLACK = 0.05
-"""Share redirected by which a candidate may exceed the host toward one class, and recall of a
-class by which it may fall behind the host: 6 of 120 examples, less than which ``select`` does not
-show."""
+REDIRECT_SLACK = 0.05
+"""Share redirected by which a candidate may exceed the host toward one class: 6 of 120 examples,
+less than which ``select`` does not show."""
+RECALL_SLACK = 0.05
+"""Recall of a class by which a candidate may fall behind the host, mean over draws. Of a class with
+fewer than 20 examples in ``select`` one example is more. It is no wider there: so few examples rule
+no harm out, and then the host's head stays."""
 SILENCED = (0.1, 0.25, 0.5, 0.8)
 """Shares of the head's inputs that are held at their mean: those of an audit."""
 SILENCED_DRAWS = 8
@@ -97,7 +101,7 @@ def harden(host: LinearHead, read: HeadInputs, *, largest_edit: float = 1.0) -> 
         head
         for head in _candidates(middle, known, said[read.fit])
         if (_named(head, asked) == said[read.select].argmax(axis=1)).mean() >= 1 - TOLERANCE
-        and not (recalls_silenced(head, read) < before - SLACK).any()
+        and not loses_recall(recalls_silenced(head, read), before)
     ]
     by_push = _harmless(host, agreeing, known, asked, pushed)
     few = [head for _, head in sorted(by_push, key=lambda one: one[0])[:MOST_SEARCHED]]
@@ -109,6 +113,13 @@ def harden(host: LinearHead, read: HeadInputs, *, largest_edit: float = 1.0) -> 
     least = sum(redirected(host, known, asked, edits).mean() for edits in (pushed, searched))
     total, chosen = min(totals, key=lambda one: one[0], default=(least, host))
     return chosen if total < least else host
+
+
+def loses_recall(
+    after: Float[np.ndarray, "shares classes"], before: Float[np.ndarray, "shares classes"]
+) -> bool:
+    """Whether any class does at any share, by more than ``RECALL_SLACK``."""
+    return bool((after < before - RECALL_SLACK).any())
 
 
 def recalls_silenced(head: LinearHead, read: HeadInputs) -> Float[np.ndarray, "shares classes"]:
@@ -146,7 +157,7 @@ def _harmless(
     return [
         (float(rates.mean()), head)
         for rates, head in zip(after, heads, strict=True)
-        if (rates <= before + SLACK).all()
+        if (rates <= before + REDIRECT_SLACK).all()
     ]
 
 

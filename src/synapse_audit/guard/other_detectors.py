@@ -14,7 +14,7 @@ varies over clean inputs. They give no gradients.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -95,9 +95,17 @@ def stored_states(name: str, clean: CleanStates) -> FittedAgain | None:
     if known_detector(name) == OWN:
         return None
     make = _named(name)
-    stored = _stored(name, version(PACKAGE), clean)
+    stored = _stored(name, _installed_version(), clean)
     _scores(make, stored, range(len(stored.fit)))
     return stored
+
+
+def _installed_version() -> str:
+    """That of a package put on the path by hand is not known."""
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def fitted_again(stored: FittedAgain) -> OtherScores:
@@ -167,7 +175,7 @@ def pytorch_ood() -> dict[str, Make]:
         from pytorch_ood.detector import KNN, Mahalanobis
     except (ImportError, RuntimeError) as error:
         raise UsageError(
-            f"pytorch-ood asked for, which does not load ({error}); expected it beside a "
-            "torchvision that fits torch: pip install 'synapse-audit[ood]'"
+            f"pytorch-ood asked for, which does not load ({first_line(error)}); expected it "
+            "beside a torchvision that fits torch: pip install 'synapse-audit[ood]'"
         ) from error
     return {"Mahalanobis": lambda: Mahalanobis(None), "KNN": lambda: KNN(None)}
