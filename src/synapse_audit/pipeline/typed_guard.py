@@ -6,7 +6,8 @@ In: a guarded model and the run's examples. Out: ``guard.typed``, a row per kind
 ``run --attack text`` does; the guard is then shown the text at which each search ended (the edit
 that succeeded, else the last one tried). Nobody searches against the detector: who sees alarms and
 tries on may find edits that raise none. Beside each edited text stands a random edit of the same
-kind and of as many words.
+kind and of as many words; beside a cut-off end, which chooses nothing, as many random words
+deleted.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Seen(NamedTuple):
     alarm: Flags
     """Raised by that text."""
     random: Flags
-    """Raised by a random edit of as many words."""
+    """Raised by a random edit of as many words, by the kind's control."""
 
 
 def typed_behind_guard(
@@ -109,7 +110,7 @@ def _seen(guarded: GuardedModel, search: Search, name: str) -> Seen:
 
 
 def random_edits(search: Search, name: str, tried: Sequence[Tried]) -> list[str]:
-    """Each text with a random edit of the kind, of as many words as the chosen edit was given."""
+    """Each text with a random edit by the kind's control, as many words as the chosen one had."""
     edit = edit_of(name, search.random)
     sizes = [int(one.size) if one.evaded else max(SIZES) for one in tried]
     pairs = zip(search.random.materials, sizes, strict=True)

@@ -71,8 +71,8 @@ CERTIFIED = of_finding(
 TYPED_EDITS = of_finding(
     "guard",
     "typed",
-    "a kind of typed edit, searched for against the model alone by somebody who knows no guard, on "
-    "the examples of one class or of all",
+    "a kind of typed edit, searched for against the model alone by an attacker who does not know "
+    "the guard, on the examples of one class or of all",
     text("attack", "kind of edit, as in `typed.attacks`; any: whether one of them does"),
     text("class", "the true class; null: all"),
     count("n", "examples", "examples attacked"),
@@ -80,7 +80,11 @@ TYPED_EDITS = of_finding(
     *estimate("guarded", "share", "share that the same texts evade behind it, alarms or not"),
     *estimate("silent", "share", "share that they evade behind it without an alarm"),
     *estimate("detected", "share", "edited texts that raise an alarm, where each search ended"),
-    *estimate("random", "share", "random edits of that kind, of as many words, that raise one"),
+    *estimate(
+        "random",
+        "share",
+        "random edits of that kind (truncate: of delete), of as many words, that raise one",
+    ),
     number("excess", "share", "alarms on edited texts minus those on random edits, paired"),
     *ends("excess", "share"),
     *estimate("untouched", "share", "texts that raise an alarm before they are edited"),

@@ -11,7 +11,9 @@ ATTACK = text("attack", "kind of edit: append, prepend, spacing, homoglyphs, typ
 CLASS_NAME = text("class", "the true class; null: all")
 CLASS_OR_NONE = Values("integer", -1, 10**6)
 N = count("n", "examples", "examples attacked")
-RANDOM = estimate("random", "share", "share evaded by random edits of that kind and as large")
+RANDOM = estimate(
+    "random", "share", "share evaded by random edits of that kind (truncate: of delete), as large"
+)
 
 
 EDITS = Table(

@@ -98,7 +98,7 @@ def _worst(found: Figure, attacks: pd.DataFrame) -> list[str]:
     if len(rows):
         # No interval of the excess: it is that of a kind named beforehand; this one was picked.
         random = prose.number(rows.iloc[0]["random"])
-        beside = f"; random edits of the same kind and sizes: {random} in this sample"
+        beside = f"; its random control of the same sizes: {random} in this sample"
     ties = int(found.beside.get("tied", 0))
     among = f" ({prose.plural(ties, 'other kind')} indistinguishable from it)" if ties else ""
     return [

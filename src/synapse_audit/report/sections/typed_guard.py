@@ -29,8 +29,9 @@ READING = (
     "edits: nobody who made them knew the guard. It is then shown the text at which each search "
     "ended: the edit that succeeded, else the last one tried.",
     "Silent are edits that evade behind the guard (its ranges and the head that answers) without "
-    "an alarm. Random edits are of the same kind and of as many words; untouched are the same "
-    "texts before they are edited. “Any of them” is an attacker who tries every kind.",
+    "an alarm. Random edits are of the same kind and of as many words (beside a cut-off end: as "
+    "many random words deleted); untouched are the same texts before they are edited. “Any of "
+    "them” is an attacker who tries every kind.",
 )
 LIMITS = (
     "Who sees alarms and goes on trying may find edits that raise none; that was not tried.",
@@ -56,7 +57,8 @@ def typed_guard(result: Result) -> Section:
 def _answer(table: pd.DataFrame) -> list[str]:
     """Any kind, on all classes: a row that is named beforehand."""
     return [
-        "Some typed edit, searched for against the model alone by somebody who knows no guard, "
+        "Some typed edit, searched for against the model alone by an attacker who does not know "
+        "the guard, "
         f"evades on a share of {_rate(row, 'evaded')} of the examples without the guard "
         f"({prose.whole(row['n'])} attacked), and of {_rate(row, 'silent')} behind it without an "
         f"alarm. Before they are edited, {_rate(row, 'untouched')} of these texts raise one."
