@@ -15,7 +15,9 @@ that moves it (a ReLU that is seldom above 0) would score so much that the thres
 inputs set, lies above every attack.
 
 Limits: the false-alarm rate is one over all inputs like those audited. Inputs of a class of which
-few were fitted lie farther out than those of others, and alarm more often.
+few were fitted lie farther out than those of others, and alarm more often. A neuron that moves on
+one fitted input has a small spread, so that a second such input, in ``select``, can still raise the
+threshold above attacks.
 """
 
 from __future__ import annotations
