@@ -157,7 +157,8 @@ def _forecast(run: stages.Run, subject: stages.Subject, tap: Tap | None) -> Fore
 def besides(config: AuditConfig) -> tuple[str, ...]:
     """What an audit does that no experiment of its plan is, in words.
 
-    >>> besides(AuditConfig(model="m", data="d", membership="train.csv"))
+    >>> from synapse_audit.config import make_config
+    >>> besides(make_config({"model": "m", "data": "d", "membership": "train.csv"}))
     ('probes', 'rankings', 'choosing bits', 'the membership audit')
     """
     asked = {

@@ -70,7 +70,7 @@ FAULTS_AND_INPUTS: tuple[Entry, ...] = (
     Entry("typed.attack.<attack>", "the same by one kind of typed edit", "share", "lower"),
     Entry(
         "typed.random.<attack>",
-        "the same by random edits of that kind and as large",
+        "the same by random edits of that kind (truncate: of words deleted) and as large",
         "share",
     ),
     Entry(
