@@ -9,13 +9,14 @@ import numpy as np
 from synapse_audit.artifacts import Activations, Probe
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.probes import fit_paper_probes, fit_probes, probe_table
+from synapse_audit.probes.blas import one_thread
 from synapse_audit.store import RunFolder
 
 
 def fit_all(run: Run, subject: Subject, activations: Activations) -> tuple[Probe, ...]:
     """Probes of every layer, all blocks together, and the head's input; the paper's if asked."""
     if not run.has("probes.parquet", "probes.npz"):
-        with run.progress.stage("probes", 1) as advance:
+        with run.progress.stage("probes", 1) as advance, one_thread():
             data, splits, seed = subject.data, subject.splits, run.config.seed
             scratch = run.folder.scratch
             probes = fit_probes(activations, data, splits, seed=seed, allocate=scratch)

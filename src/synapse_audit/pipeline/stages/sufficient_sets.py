@@ -12,6 +12,7 @@ from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons, context_of
 from synapse_audit.pipeline.stages.token_means import compare_token_means
 from synapse_audit.probes import sufficiency
+from synapse_audit.probes.blas import one_thread
 from synapse_audit.rankings.stability import stability
 from synapse_audit.tables.run import SUFFICIENCY
 
@@ -45,7 +46,7 @@ def suffice(run: Run, subject: Subject, found: Extraction, learned: ScoredNeuron
     """How few neurons carry the probe, and how many disjoint sets do; ``sufficiency.parquet``."""
     if not run.has("sufficiency.parquet"):
         headline = learned.rankings[run.config.grid.rankings[0]]
-        with run.progress.stage("sufficient sets", 1) as advance:
+        with run.progress.stage("sufficient sets", 1) as advance, one_thread():
             table = sufficiency(
                 found.activations,
                 subject.data,
@@ -70,7 +71,7 @@ def steady(
         return None
     if not run.has("stability.parquet"):
         context = context_of(run, subject, found.activations, learned.probes, learned.attributions)
-        with run.progress.stage("ranking stability", 1) as advance:
+        with run.progress.stage("ranking stability", 1) as advance, one_thread():
             table = stability(
                 context,
                 learned.rankings,

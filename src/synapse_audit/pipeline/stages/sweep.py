@@ -40,7 +40,7 @@ def run_sweep(
         phases), and the outcomes.
     """
     run.folder.update_manifest(left_out=list(prepared.left_out))
-    if not run.has(ACTIONS, *run.folder.written(OUTCOMES)):
+    if not _finished(run, prepared.plan):
         run.folder.forget(OUTCOMES)
         with start_engine(run.config) as execute:
             plan, outcomes = _sweep(run, subject, engine, prepared, execute)
@@ -50,6 +50,24 @@ def run_sweep(
     routes = dict(zip(table["action"], table["route"], strict=True))
     taken = replace(prepared, plan=prepared.plan.rerouted(routes))
     return taken, AuditResult(run.folder.path).outcomes
+
+
+def _finished(run: Run, plan: Plan) -> bool:
+    """Whether every experiment of the plan was run.
+
+    On another machine, or with another number of threads, numbers that a plan is made from may
+    differ by rounding: some of its experiments are then others than those that were run.
+    """
+    if not run.has(ACTIONS, *run.folder.written(OUTCOMES)):
+        return False
+    known = set(run.folder.read_table("outcomes/actions")["action"])
+    missing = sum(cell.action not in known for cell in plan.actions)
+    if missing:
+        run.progress.note(
+            f"{missing:,} experiments differ from those that were run here, by rounding on another "
+            "machine or other threads: all are run again"
+        )
+    return not missing
 
 
 def _sweep(

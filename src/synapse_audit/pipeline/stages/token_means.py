@@ -15,6 +15,7 @@ from synapse_audit.model.activations import Extraction
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.pipeline.stages.scoring_neurons import ScoredNeurons
 from synapse_audit.probes import fit_probe
+from synapse_audit.probes.blas import one_thread
 from synapse_audit.rankings import RankingContext, rank
 from synapse_audit.rankings.stability import TOP, shared, stability
 from synapse_audit.tables.token_means import READ, SHARED
@@ -36,7 +37,7 @@ def compare_token_means(
         return {}
     names = ("token_means.read", "token_means.shared")
     if not run.has(*(f"{name}.parquet" for name in names)):
-        with run.progress.stage("probes on token means", 1) as advance:
+        with run.progress.stage("probes on token means", 1) as advance, one_thread():
             tables = _compared(run, subject, found.activations, means, learned)
             for name, table in zip(names, tables, strict=True):
                 run.folder.write_table(name, table)
