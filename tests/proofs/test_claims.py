@@ -14,11 +14,12 @@ from findings.evidence import GRID, make_evidence, silence
 
 from synapse_audit.artifacts import Evidence
 from synapse_audit.effects.crossings import Losses, crossing
+from synapse_audit.effects.picked_rows import costliest_layer
 from synapse_audit.effects.random_controls import excess, prediction_band
 from synapse_audit.effects.selection import largest_of
 from synapse_audit.findings.asymmetry import asymmetry
 from synapse_audit.findings.rankings.effectiveness import effectiveness_table
-from synapse_audit.findings.redundancy.redundancy import costliest_layer, half_point, plateau
+from synapse_audit.findings.redundancy.redundancy import half_point, plateau
 from synapse_audit.findings.vulnerability import head_edit
 from synapse_audit.statistics import (
     curve_test,
@@ -270,7 +271,7 @@ def test_no_layer_is_named_where_none_costs_anything(tell: Tell) -> None:
         half = 1.96 * np.sqrt((lost + won + 2) / (n + 2) ** 2)
         rows = {"drop": drop, "drop_low": drop - half, "drop_high": drop + half}
         table = pd.DataFrame(rows).assign(operator="mean", layer=range(14), fraction=0.5)
-        wrong.append(costliest_layer(table).known)
+        wrong.append(costliest_layer(table, "accuracy").known)
     judge("a layer is said to cost accuracy (14 cost nothing)", wrong, 0.05, tell)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from synapse_audit.effects.curves import where
 from synapse_audit.effects.selection import largest_of
 from synapse_audit.summary import Figure
 
@@ -102,6 +103,25 @@ def picked_figure(
     if column.if_not_above_0 and found.low <= 0:
         return Figure(np.nan, reason=column.if_not_above_0, beside={"largest": found.value})
     return found.figure(beside)
+
+
+def costliest_layer(layers: pd.DataFrame, measure: str) -> Figure:
+    """The layer that costs most where its top neurons alone are held at their mean.
+
+    The interval holds for all layers and shares at once, since the largest was picked; unknown
+    where not even the largest loss is above 0 with that certainty: then no layer is named.
+
+    Args:
+        layers: ``operator``, ``layer``, ``fraction`` and ``drop`` with its ends.
+        measure: what is lost, in words.
+    """
+    return picked_figure(
+        where(layers, {"operator": "mean"}),
+        PickedBy("drop", if_not_above_0=f"no layer silenced alone is shown to cost {measure}"),
+        tied="layer",
+        beside=("layer", "fraction"),
+        reason="no layer was silenced alone",
+    )
 
 
 def _plain(value: Any) -> Any:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 
 from synapse_audit.artifacts import Cell, Outcomes, Plan
 from synapse_audit.memory import row_chunks
@@ -77,7 +77,10 @@ def draw(
     """
     tail = np.searchsorted(chosen.rows, chosen.tail)
     edges = edges_of(stream.margin[:, tail])
-    rates = _rates(chosen, cells, stream, pilot, edges)
+    tried = np.ix_(stream.rows(pilot.actions), tail)
+    rates = _rates(cells, pilot, strata_of(stream.margin[tried], edges), stream.predicted[tried])
+    # (cells, strata) → (cells, strata · bands): doubt decides the rate, length only the cost.
+    rates = np.repeat(rates, len(chosen.costs), axis=1)
     needs = [chosen.need(cell.action) for cell in cells]
     design_weight = np.zeros(stream.margin.shape, np.float32) if onto is None else onto
     found = []
@@ -95,23 +98,15 @@ def draw(
 
 
 def _rates(
-    chosen: Subsampling,
     cells: Sequence[Cell],
-    stream: Outcomes,
     pilot: Outcomes,
-    edges: Float[np.ndarray, " edges"],
-) -> Float[np.ndarray, "cells places"]:
-    """How often the routes are expected to disagree: by doubt, whatever the length."""
+    strata: Int[np.ndarray, "tried pilot"],
+    said: Num[np.ndarray, "tried pilot"],
+) -> Float[np.ndarray, "cells strata"]:
+    """How often the routes are expected to disagree; ``said``: the stream, of the pilot's pairs."""
     known = {cell.action: cell for cell in cells}
-    tail = np.searchsorted(chosen.rows, chosen.tail)
-    tried = np.ix_(stream.rows(pilot.actions), tail)
-    rates = stratum_rates(
-        cells,
-        [known[action] for action in pilot.actions],
-        strata_of(stream.margin[tried], edges),
-        pilot.predicted != stream.predicted[tried],
-    )
-    return np.repeat(rates, len(chosen.costs), axis=1)
+    tried = [known[action] for action in pilot.actions]
+    return stratum_rates(cells, tried, strata, pilot.predicted != said)
 
 
 def _chosen(

@@ -29,7 +29,7 @@ from synapse_audit.effects.curves import (
     random_controls,
     where,
 )
-from synapse_audit.effects.picked_rows import PickedBy, picked_figure
+from synapse_audit.effects.picked_rows import costliest_layer
 from synapse_audit.effects.random_controls import excess
 from synapse_audit.effects.resampled import Sampled
 from synapse_audit.effects.scored import ScoredSets, ratio
@@ -61,7 +61,7 @@ def label_removal(evidence: Evidence) -> Finding:
     figures = {
         "plateau": plateau(evidence),
         "half_point": half_point(evidence),
-        "costliest_layer": costliest_layer(layers),
+        "costliest_layer": costliest_layer(layers, "micro F1"),
     }
     return Finding("label_removal", tables, {"label_removal": figures | _points(evidence)})
 
@@ -201,21 +201,6 @@ def constant_f1(evidence: Evidence) -> Sampled:
     said = np.repeat(always[:, None], len(evidence.weights), axis=1)
     found = micro_f1(scored_sets(evidence, Phases(said)))
     return Sampled(found.value.max(keepdims=True), found.samples.max(axis=0, keepdims=True))
-
-
-def costliest_layer(layers: pd.DataFrame) -> Figure:
-    """The layer whose top neurons, silenced alone (mean), cost most micro F1.
-
-    The interval holds for all layers and shares at once, since the largest was picked; unknown
-    where not even the largest loss is above 0 with that certainty.
-    """
-    return picked_figure(
-        where(layers, {"operator": "mean"}),
-        PickedBy("drop", if_not_above_0="no layer silenced alone is shown to cost micro F1"),
-        tied="layer",
-        beside=("layer", "fraction"),
-        reason="no layer was silenced alone",
-    )
 
 
 def _points(evidence: Evidence) -> dict[str, Any]:

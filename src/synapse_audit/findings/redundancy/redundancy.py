@@ -14,7 +14,7 @@ from synapse_audit.effects import curve_tests
 from synapse_audit.effects.breaking import half_figure, half_lost, plateau_figure
 from synapse_audit.effects.crossings import Losses
 from synapse_audit.effects.curves import draw_range, headline, random_controls, where
-from synapse_audit.effects.picked_rows import PickedBy, picked_figure
+from synapse_audit.effects.picked_rows import costliest_layer
 from synapse_audit.effects.pooled_controls import pooled_controls
 from synapse_audit.effects.resampled import chance
 from synapse_audit.findings.redundancy.constants import constants_list, constants_table
@@ -57,7 +57,7 @@ def redundancy(evidence: Evidence) -> Finding:
         "sufficient_k": sufficient_k(evidence),
         "disjoint_sets": disjoint_sets(evidence),
         "chance": Figure(best.value[0], low[0], high[0]),
-        "costliest_layer": costliest_layer(tables["layers"]),
+        "costliest_layer": costliest_layer(tables["layers"], "accuracy"),
     }
     summary = {"redundancy": figures, "load_bearing": constants_list(constants)}
     return Finding("redundancy", tables, summary)
@@ -232,19 +232,3 @@ def disjoint_sets(evidence: Evidence) -> Figure:
     sets = where(evidence.sufficiency, {"selection": "disjoint"})
     hold = int(sets["holds"].astype(bool).sum())
     return Figure(float(hold), beside={"found": len(sets), "capped": len(sets) >= MOST_SETS})
-
-
-def costliest_layer(layers: pd.DataFrame) -> Figure:
-    """The layer whose top neurons, silenced alone, cost most accuracy (operator mean).
-
-    The interval holds for all layers and fractions at once, since the largest was picked. Unknown
-    where not even the largest loss is above 0 with that certainty: then no layer is named.
-    ``tied``: layers whose largest loss is indistinguishable from it, itself included.
-    """
-    return picked_figure(
-        where(layers, {"operator": "mean"}),
-        PickedBy("drop", if_not_above_0="no layer silenced alone is shown to cost accuracy"),
-        tied="layer",
-        beside=("layer", "fraction"),
-        reason="no layer was silenced alone",
-    )

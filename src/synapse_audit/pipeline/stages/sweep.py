@@ -64,8 +64,8 @@ def _finished(run: Run, plan: Plan) -> bool:
     missing = sum(cell.action not in known for cell in plan.actions)
     if missing:
         run.progress.note(
-            f"{missing:,} experiments differ from those that were run here, by rounding on another "
-            "machine or other threads: all are run again"
+            f"experiments of this plan that were not run in this folder: {missing:,}; all are run "
+            "again (what a plan is made from differs by rounding between machines and threads)"
         )
     return not missing
 
