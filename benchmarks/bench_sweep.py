@@ -81,7 +81,7 @@ def time_exact(engine: Engine, subject: Subject, rows: np.ndarray, timings: Timi
     for clean in states:
         labels = subject.labels[clean.examples.numpy()]
         for (name, route, layer), cells in groups.items():
-            wanted = {STREAM: stack_size(STREAM, clean), HEAD: HEAD_SAMPLE}.get(
+            wanted = {STREAM: stack_size(STREAM, len(clean.examples)), HEAD: HEAD_SAMPLE}.get(
                 route, SUFFIX_SAMPLE
             )
             sample = tuple(spread(cells, wanted))

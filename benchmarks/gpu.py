@@ -89,7 +89,7 @@ def speeds(
         done, seconds = 0, 0.0
         for batch in length_batches(subject.encoded.lengths, rows):
             clean = clean_of(engine, subject, batch)
-            sample = spread(cells, stack_size(STREAM, clean) if route == STREAM else 4)
+            sample = spread(cells, stack_size(STREAM, len(batch)) if route == STREAM else 4)
             RUNNERS[route](engine, clean, sample[:1])
             wait()
             _, spent = timed(lambda r=route, c=clean, k=sample: (RUNNERS[r](engine, c, k), wait()))

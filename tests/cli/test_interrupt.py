@@ -40,6 +40,7 @@ def _start(command: list[str]) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
         env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
     )
 
@@ -51,15 +52,17 @@ def _wait_for_a_unit(running: subprocess.Popen[str], out: Path) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_ctrl_c_leaves_a_run_that_the_same_command_finishes(
-    cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path
+    cli: CommandLine, single: Path, tiny_grid: Path, tmp_path: Path, workers: int
 ) -> None:
+    """A terminal interrupts every process of a command."""
     out = tmp_path / "run"
     options = ["--data", single / "rows.csv", "--config", tiny_grid, "--batch-size", 16]
     command = [*map(str, ["run", single / "model", *options, "--out", out])]
-    running = _start(command)
+    running = _start([*command, "--workers", str(workers)])
     _wait_for_a_unit(running, out)
-    running.send_signal(signal.SIGINT)
+    os.killpg(running.pid, signal.SIGINT)
     _, errors = running.communicate()
     assert running.returncode == 130
     assert errors.splitlines()[-1].startswith(f"{PREFIX}interrupted")

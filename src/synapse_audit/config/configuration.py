@@ -78,9 +78,10 @@ class AuditConfig(BaseModel):
     batch_size: int | None = Field(default=None, ge=1)
     """Examples per batch; left out: chosen from the memory of one batch."""
     engine: EngineName = "local"
-    """local: this process; ray: several processes or a cluster."""
+    """local: the cores of this machine; ray: a cluster, or processes that Ray starts."""
     workers: int | None = Field(default=None, ge=1)
-    """Processes of the ray engine; left out: one per CPU that it offers."""
+    """Processes that run interventions; left out: one per thread of torch (local), or per CPU that
+    Ray offers."""
     address: str | None = None
     """Ray cluster to join; left out: this machine."""
     threshold: float | dict[str, float] | None = None

@@ -42,6 +42,7 @@ from synapse_audit.progress import Progress, Silent
 from synapse_audit.rankings import ACROSS, ATTRIBUTED, RANKINGS
 from synapse_audit.store import RunFolder
 from synapse_audit.sweep import Cost, Engine, Site, Tap, Timing, tapped
+from synapse_audit.sweep.executors import processes
 from synapse_audit.sweep.score import fields
 
 PER_CLASS, MOST_ROWS = 4, 64
@@ -312,9 +313,9 @@ def _disk(subject: stages.Subject, plan: Plan, found: Extraction, *, two_phase: 
 
 
 def _memory(run: stages.Run, subject: stages.Subject, found: Extraction) -> int | None:
-    """The peak so far, resampled weights, and the clean states of one whole batch."""
+    """The peak so far, resampled weights, and the clean states of one whole batch per process."""
     resampled = 4 * run.config.resamples * len(subject.evaluated)
     # States, keys and values of every block for each token.
     batch = 3 * 4 * TOKENS_PER_BATCH * sum(layer.shape[1] for layer in found.activations.layers)
-    so_far = peak_memory()
-    return None if so_far is None else so_far + resampled + batch
+    so_far, number = peak_memory(), processes(run.config, subject.classifier)
+    return None if so_far is None else so_far + resampled + number * batch

@@ -76,6 +76,13 @@ class UnitCosts(NamedTuple):
     findings: float = 0.0
     """Seconds that effects and findings take per distinct action."""
 
+    def shared(self, processes: int) -> UnitCosts:
+        """What is left of each where so many processes share the interventions."""
+        return self._replace(
+            routes={route: seconds / processes for route, seconds in self.routes.items()},
+            first_phase=self.first_phase / processes,
+        )
+
 
 class Amount(NamedTuple):
     """What every action meets."""
@@ -252,7 +259,7 @@ class Trial:
         """Times some cells on a batch, unless enough time was spent on others."""
         if self.known:
             return
-        count = timing.cells if self.slow else stack_size(self.route, clean)
+        count = timing.cells if self.slow else stack_size(self.route, len(clean.examples))
         sample = _spread(self.cells, count)
         took = _time(engine, clean, self.route, sample, timing.clock or time.perf_counter)
         size = clean.tokens if self.slow else len(clean.examples)

@@ -21,6 +21,6 @@ ROWS_AT_ONCE = 4096
 """Rows (cells · examples) of one stacked product in the stream route."""
 
 
-def stack_size(route: str, clean: CleanStates) -> int:
+def stack_size(route: str, examples: int) -> int:
     """Cells that one call takes; suffix and full gain nothing from stacking on a CPU."""
-    return max(1, ROWS_AT_ONCE // len(clean.examples)) if route == STREAM else 16
+    return max(1, ROWS_AT_ONCE // examples) if route == STREAM else 16

@@ -248,7 +248,7 @@ def run_chunk(
     true = torch.as_tensor(labels, device=clean.logits.device)
     if wanted is not None:
         return _score_pairs(engine, clean, chunk, true, wanted)
-    size, runner = stack_size(chunk.route, clean), RUNNERS[chunk.route]
+    size, runner = stack_size(chunk.route, len(clean.examples)), RUNNERS[chunk.route]
     parts = [
         score(
             runner(engine, clean, chunk.cells[start : start + size]),

@@ -49,6 +49,7 @@ from synapse_audit.sweep import (
     sample_size,
     subsampling,
 )
+from synapse_audit.sweep.executors import processes, threads_of
 
 
 class Priced(NamedTuple):
@@ -70,6 +71,7 @@ class Pricing:
     """Of the untouched model."""
     amount: Amount
     units: UnitCosts
+    """Of all processes together."""
 
     @classmethod
     def of(
@@ -87,9 +89,11 @@ class Pricing:
         batches = length_batches(encoded.lengths, rows, batch_size=config.batch_size)
         padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
         estimates = not config.exact and STREAM in plan.routes.values()
-        units = measure_units(
-            engine, encoded, plan, batches=batches, estimates=estimates, timing=timing
-        )
+        number = processes(config, engine.classifier)
+        with threads_of(number):
+            units = measure_units(
+                engine, encoded, plan, batches=batches, estimates=estimates, timing=timing
+            ).shared(number)
         if first_phase_in_bfloat16(config, engine):
             units = units._replace(first_phase=RELATIVE_TIME * units.first_phase)
         findings = seconds_per_action(

@@ -1,4 +1,4 @@
-"""Who runs the units of a sweep: this process, or the workers of a Ray cluster.
+"""Who runs the units of a sweep: copies of this process, or the workers of a Ray cluster.
 
 An engine only maps units to scores (:data:`synapse_audit.sweep.Execute`); batches, routes, the
 unit store and the tables are the same for all, so that a run may be resumed with another engine.
@@ -13,10 +13,12 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from synapse_audit.config import AuditConfig
+from synapse_audit.model import Classifier
 from synapse_audit.sweep import Execute
 from synapse_audit.sweep.executors import local, ray
+from synapse_audit.sweep.executors.local import threads_of
 
-__all__ = ["ENGINES", "EngineKind", "check", "start"]
+__all__ = ["ENGINES", "EngineKind", "check", "processes", "start", "threads_of"]
 
 
 class EngineKind(NamedTuple):
@@ -26,6 +28,11 @@ class EngineKind(NamedTuple):
     """Raises UsageError where the engine could not start with these options."""
     start: Callable[[int | None, str | None], AbstractContextManager[Execute]]
     """Workers run inside the ``with`` and are gone afterwards."""
+
+
+def processes(config: AuditConfig, classifier: Classifier) -> int:
+    """Processes of this machine that share the interventions; a cluster counts as one."""
+    return local.processes(classifier, config.workers) if config.engine == "local" else 1
 
 
 ENGINES: dict[str, EngineKind] = {

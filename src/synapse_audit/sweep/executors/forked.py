@@ -1,0 +1,223 @@
+"""Runs units in copies of this process, each on one core with one thread.
+
+Blocks of a small Transformer are many small products, for which two threads of one process wait for
+each other; two processes do not. A copy (``fork``, as torch's data loader makes on Linux) has the
+model, the data and the cells already, in the same memory as long as nobody writes to it, so nothing
+travels but scores. Copies last as long as one call of the executor.
+
+A copy of a process has none of its threads. Those of OpenMP would be waited for in vain, hence one
+thread each; a GPU cannot be used by a copy at all, hence classifiers on the CPU alone.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import sys
+import traceback
+import warnings
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
+from typing import Any, NamedTuple
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from synapse_audit.errors import AuditError, UsageError
+
+AHEAD = 2
+"""Tasks that a process has at one time, so that none waits while its scores are read."""
+
+
+def can_fork() -> bool:
+    """Whether this system copies processes; macOS offers it, but its own libraries break then."""
+    return sys.platform.startswith("linux")
+
+
+class Place(NamedTuple):
+    """Where a task stands."""
+
+    group: int
+    task: int
+
+
+class Answer(NamedTuple):
+    """What a copy sends back."""
+
+    place: Place
+    result: Any
+    failure: BaseException | None = None
+    trace: str = ""
+
+
+def run_forked(
+    function: Callable[[Any], Any], groups: Sequence[Sequence[Any]], workers: int
+) -> Iterator[tuple[Any, Any]]:
+    """Calls a function of every task in copies of this process.
+
+    Args:
+        function: may keep what it needs for a group; each process has its own copy of that.
+        groups: tasks that have something in common. A process keeps to one group while it lasts,
+            then begins another, in the order given, and helps with a begun one when there is none.
+
+    Yields:
+        A task and what the function returned, in any order.
+
+    Raises:
+        UsageError: a process was killed.
+        BaseException: what the function raised, with its traceback as a note.
+    """
+    waiting = _Waiting([deque(range(len(tasks))) for tasks in groups])
+    with _Copies(function, groups, min(workers, sum(map(len, groups)))) as copies:
+        under_way = dict.fromkeys(copies.connections, 0)
+
+        def hand_out(connection: Connection) -> None:
+            place = waiting.next_for(connection)
+            if place is not None:
+                connection.send(place)
+                under_way[connection] += 1
+
+        for connection in [*copies.connections] * AHEAD:
+            hand_out(connection)
+        while any(under_way.values()):
+            for ready in wait([c for c, tasks in under_way.items() if tasks]):
+                connection = ready  # type: ignore[assignment]  # of what was given to it
+                answer = copies.receive(connection)
+                under_way[connection] -= 1
+                hand_out(connection)
+                yield groups[answer.place.group][answer.place.task], answer.result
+
+
+@dataclass
+class _Waiting:
+    """The tasks that nobody has yet."""
+
+    left: list[deque[int]]
+    """Group → places of its tasks."""
+    begun: int = 0
+    """Groups that somebody has begun: the first ones."""
+    own: dict[Hashable, int] = field(default_factory=dict)
+    """Worker → its group."""
+
+    def next_for(self, worker: Hashable) -> Place | None:
+        """The next task of a worker; None where none is left."""
+        group = self.own.get(worker)
+        if group is None or not self.left[group]:
+            group = self.own[worker] = self._another()
+        return Place(group, self.left[group].popleft()) if self.left[group] else None
+
+    def _another(self) -> int:
+        """A group that nobody has begun, or the one of which most is left."""
+        if self.begun < len(self.left):
+            self.begun += 1
+            return self.begun - 1
+        return max(range(len(self.left)), key=lambda group: len(self.left[group]))
+
+
+class _Copies:
+    """Processes that run tasks until the block ends; they end with it, or with this process."""
+
+    def __init__(
+        self, function: Callable[[Any], Any], groups: Sequence[Sequence[Any]], number: int
+    ) -> None:
+        self.connections: list[Connection] = []
+        self._processes: list[BaseProcess] = []
+        self._served = (function, groups)
+        self._number = number
+
+    def __enter__(self) -> _Copies:
+        context = multiprocessing.get_context("fork")
+        for _ in range(self._number):
+            mine, its = context.Pipe()
+            self.connections.append(mine)
+            # It holds copies of all our ends; as long as they are open it cannot see us end.
+            arguments = (its, [*self.connections], *self._served)
+            process = context.Process(target=_serve, args=arguments, daemon=True)
+            _start(process)
+            its.close()
+            self._processes.append(process)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for process in self._processes:
+            process.kill()  # they own nothing that could be left half done
+        for process, connection in zip(self._processes, self.connections, strict=True):
+            process.join()
+            process.close()
+            connection.close()
+
+    def receive(self, connection: Connection) -> Answer:
+        """What a copy sends.
+
+        Raises:
+            UsageError: the copy is gone.
+            BaseException: what its function raised.
+        """
+        try:
+            answer: Answer = connection.recv()
+        except (EOFError, ConnectionResetError):
+            raise UsageError(
+                "a process that ran interventions was killed (out of memory?); expected it to end "
+                "by itself: finished units are kept, and the same command goes on from here, with "
+                "--workers 1 in one process"
+            ) from None
+        if answer.failure is not None:
+            if not isinstance(answer.failure, AuditError):
+                answer.failure.add_note(answer.trace)
+            raise answer.failure
+        return answer
+
+
+def _start(process: BaseProcess) -> None:
+    """Interrupts wait until the copy ignores them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with warnings.catch_warnings():
+            # Python warns of threads, whose locks a copy may find taken: see the module.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _serve(
+    its: Connection,
+    of_parent: Sequence[Connection],
+    function: Callable[[Any], Any],
+    groups: Sequence[Sequence[Any]],
+) -> None:
+    """Runs what it is sent, in a copy, until nobody is left who could send."""
+    for connection in of_parent:
+        connection.close()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked too, and decides
+    torch.set_num_threads(1)
+    with threadpool_limits(limits=1):
+        while True:
+            try:
+                place = its.recv()
+                its.send(_answer(function, groups, place))
+            except (EOFError, OSError):
+                return
+
+
+def _answer(
+    function: Callable[[Any], Any], groups: Sequence[Sequence[Any]], place: Place
+) -> Answer:
+    try:
+        return Answer(place, function(groups[place.group][place.task]))
+    except BaseException as error:
+        trace = traceback.format_exc()
+        return Answer(place, None, _sendable(error, trace), trace)
+
+
+def _sendable(error: BaseException, trace: str) -> BaseException:
+    """The error, or its text where it cannot travel."""
+    try:
+        ForkingPickler.loads(ForkingPickler.dumps(error))
+    except Exception:
+        return RuntimeError(trace)
+    return error

@@ -1,0 +1,220 @@
+"""One process per core gives what one process gives, and leaves the host as it was."""
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from sweep.rigs import Rig, make_rig, silence
+from synapse_audit import memory
+from synapse_audit.artifacts import Cell, HeadEdit, Plan
+from synapse_audit.errors import UsageError
+from synapse_audit.model import Classifier
+from synapse_audit.plan import FULL, STREAM, SUFFIX, make_plan
+from synapse_audit.sweep import Done, Unit, Work, chunks, in_order, sweep
+from synapse_audit.sweep.executors import local
+from synapse_audit.sweep.executors.forked import can_fork
+
+IDS = list(range(0, 32, 3))
+
+MARGIN = 5e-4
+"""Margins of the fitted tiny head reach 100, where float32 resolves 1e-5."""
+
+needs_fork = pytest.mark.skipif(not can_fork(), reason="this system does not copy processes")
+
+
+@pytest.fixture(scope="module")
+def rig(tiny_folder: Path, rows: pd.DataFrame) -> Rig:
+    chosen = rows.iloc[:30]
+    classifier = Classifier.load(tiny_folder)
+    labels = [classifier.classes.index(name) for name in chosen["label"]]
+    return make_rig(classifier, classifier.encode(list(chosen["text"])), labels)
+
+
+@pytest.fixture(scope="module")
+def plan() -> Plan:
+    """Every route, attacks with gradients and an edit of weights."""
+    cells = [
+        silence(name, dict.fromkeys(layers, IDS))
+        for name in ("mean", "zero", "noise")
+        for layers in ((1,), (3,), (1, 2, 3))
+    ]
+    cells += [silence("mean", {2: range(k, k + 3)}, position="all") for k in range(5)]
+    cells += [Cell("input", name, "embeddings", strength=0.2) for name in ("fgsm", "pgd")]
+    edit = HeadEdit(np.full((4, 32), 0.1, np.float32), np.zeros(4, np.float32))
+    cells.append(Cell("weight", "push", "head_weight", target="calm", edit=edit))
+    return make_plan(cells, 3, frozenset({STREAM, SUFFIX}))
+
+
+def _work(rig: Rig, engine: Any, plan: Plan) -> Work:
+    """Every pair of every batch, and a third of those of the suffix route."""
+    whole = [Unit(c, rows) for rows in (rig.rows[:20], rig.rows[20:]) for c in chunks(plan)]
+    pooled = [silence("mean", {1: range(k, k + 4)}) for k in range(7)]
+    [chunk] = chunks(make_plan(pooled, 3, frozenset({STREAM, SUFFIX})))
+    third = np.indices((7, 20)).sum(axis=0) % 3 == 0
+    some = [Unit(chunk, rig.rows[:20], third)]
+    return Work(engine, rig.encoded, rig.labels, (*whole, *some))
+
+
+def _by_name(done: Iterator[Done]) -> dict[str, Mapping[str, np.ndarray]]:
+    return {unit.name: scores for unit, scores in done}
+
+
+@needs_fork
+@pytest.mark.parametrize("workers", [2, 3])
+def test_the_scores_are_those_of_one_process(rig: Rig, plan: Plan, workers: int) -> None:
+    before = rig.classifier.fingerprint()
+    with rig.engine() as engine, local.start(workers, None) as execute:
+        work = _work(rig, engine, plan)
+        assert {unit.chunk.route for unit in work.units} >= {FULL, SUFFIX}
+        expected, found = _by_name(in_order(work)), _by_name(execute(work))
+    assert found.keys() == expected.keys()
+    for unit, scores in expected.items():
+        for name, values in scores.items():
+            assert found[unit][name].dtype == values.dtype
+            if name == "predicted":
+                assert (found[unit][name] == values).all()
+            else:
+                np.testing.assert_allclose(found[unit][name], values, atol=MARGIN)
+    assert rig.classifier.fingerprint() == before
+
+
+@needs_fork
+def test_it_runs_elsewhere(rig: Rig, plan: Plan) -> None:
+    ran = []
+
+    def noted(model: torch.nn.Module, pooled: torch.Tensor) -> torch.Tensor:
+        ran.append(os.getpid())
+        return rig.classifier.head_function(model, pooled)
+
+    seen = replace(rig, classifier=replace(rig.classifier, head_function=noted))
+    with seen.engine() as engine, local.start(2, None) as execute:
+        _by_name(execute(_work(seen, engine, plan)))
+        assert not ran
+        with local.start(1, None) as alone:
+            _by_name(alone(_work(seen, engine, plan)))
+        assert ran
+
+
+@needs_fork
+def test_a_killed_process_loses_no_finished_unit(rig: Rig, plan: Plan) -> None:
+    kept: dict[str, Mapping[str, np.ndarray]] = {}
+
+    class Box:
+        def load(self, name: str) -> Mapping[str, np.ndarray] | None:
+            return kept.get(name)
+
+        def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
+            assert name not in kept, "computed twice"
+            kept[name] = dict(arrays)
+
+    def once(work: Work) -> Iterator[Done]:
+        with local.start(2, None) as execute:
+            for i, done in enumerate(execute(work)):
+                if i == 3:
+                    raise UsageError("killed")
+                yield done
+
+    options: dict[str, Any] = {"rows": rig.rows, "batch_size": 8, "unit_store": Box()}
+    with rig.engine() as engine:
+        given = (engine, rig.encoded, plan, rig.labels)
+        with pytest.raises(UsageError, match="killed"):
+            sweep(*given, execute=once, **options)
+        assert len(kept) == 3
+        found, expected = sweep(*given, **options), sweep(*given, rows=rig.rows, batch_size=8)
+    assert (found.predicted == expected.predicted).all()
+
+
+# ---- how units are cut ---------------------------------------------------------------------------
+
+
+def test_one_unit_is_cut_for_all_and_many_are_left_whole(rig: Rig, plan: Plan) -> None:
+    with rig.engine() as engine:
+        work = _work(rig, engine, plan)
+        one = replace(work, units=work.units[:1])
+        many = replace(work, units=work.units[:1] * 200)
+        cells = len(one.units[0].chunk.cells)
+        [pieces] = local._pieces(one, 2)
+        assert [(p.start, p.stop) for p in pieces] == [(i, i + 1) for i in range(cells)]
+        assert [(p.start, p.stop) for p in local._pieces(many, 2)[0][:2]] == [(0, cells)] * 2
+
+
+def test_the_first_phase_is_cut_between_its_stacks_alone() -> None:
+    """4,096 rows at once: 204 cells of 20 examples."""
+    pairs = itertools.combinations(range(32), 2)
+    cells = tuple(silence("mean", {layer: pair}) for pair in pairs for layer in (1, 2))[:968]
+    [chunk] = chunks(Plan(cells, dict.fromkeys([c.action for c in cells], STREAM)))
+    edges = [(p.start, p.stop) for p in local._cut(0, Unit(chunk, np.arange(20)), 99)]
+    assert edges == [(0, 204), (204, 408), (408, 612), (612, 816), (816, 968)]
+
+
+# ---- how many processes --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def four_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(4)
+    yield
+    torch.set_num_threads(before)
+
+
+@needs_fork
+@pytest.mark.parametrize(("batches", "expected"), [(0.5, 1), (5, 2), (100, 4)])
+def test_as_many_as_torch_has_threads_if_memory_allows(
+    rig: Rig,
+    four_threads: None,
+    monkeypatch: pytest.MonkeyPatch,
+    batches: float,
+    expected: int,
+) -> None:
+    free = int(batches * local.batch_memory(rig.classifier))
+    monkeypatch.setattr(local, "available_memory", lambda: free)
+    assert local.processes(rig.classifier) == expected
+    assert local.processes(rig.classifier, 3) == 3  # who says it knows
+
+
+def test_one_where_processes_are_not_copied(
+    rig: Rig, four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "can_fork", lambda: False)
+    assert local.processes(rig.classifier) == 1
+    with pytest.raises(UsageError, match="expected 1, or engine 'ray'") as error:
+        local.check(2, None)
+    assert "\n" not in str(error.value)
+    local.check(1, None)
+
+
+def test_threads_are_one_each_while_timing_and_then_as_before(four_threads: None) -> None:
+    for number, inside in ((1, 4), (2, 1)):
+        with local.threads_of(number):
+            assert torch.get_num_threads() == inside
+        assert torch.get_num_threads() == 4
+
+
+# ---- what memory is left -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("limit", "used", "expected"),
+    [("1000000", "400000", 600000), ("1000000", "2000000", 0), ("max", "5", None), ("", "", None)],
+)
+def test_a_container_leaves_what_its_limit_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, expected: int | None
+) -> None:
+    (tmp_path / "memory.max").write_text(limit)
+    (tmp_path / "memory.current").write_text(used)
+    whole = memory.available_memory()
+    monkeypatch.setattr(memory, "CONTAINER", tmp_path)
+    found = memory.available_memory()
+    if expected is None:
+        assert whole is None or found is not None
+    else:
+        assert found == expected
