@@ -76,7 +76,9 @@ def measured(name: str, evaluate: int) -> Measured:
     findings = seconds_per_action(
         labels, subject.classifier.classes, resamples=1000, benign=False, clock=time.process_time
     )
-    units = units._replace(first_phase=RELATIVE_TIME * units.first_phase, findings=findings)
+    units = units._replace(
+        first_phase=RELATIVE_TIME["bfloat16"] * units.first_phase, findings=findings
+    )
     padded = sum(len(b) * int(lengths[b].max()) for b in batches)
     return Measured(subject, units, padded / len(rows))
 

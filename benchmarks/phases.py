@@ -28,14 +28,14 @@ from synapse_audit.plan.tiers import HEADLINE_OPERATOR
 from synapse_audit.statistics import resampled_weights
 from synapse_audit.sweep import (
     Engine,
-    may_be_bfloat16,
-    multiplies_bfloat16,
+    may_be_coarse,
+    multiplies,
     running,
     subsampling,
     sweep_two_phase,
 )
-from synapse_audit.sweep.bfloat16 import in_bfloat16
 from synapse_audit.sweep.clean import CleanStates
+from synapse_audit.sweep.number_format import coarse
 from synapse_audit.sweep.subsample import pilot_cells
 from synapse_audit.sweep.two_phase import eligible
 
@@ -128,10 +128,10 @@ def time_two_phase(
 @contextmanager
 def _first_phase(engine: Engine) -> Iterator[Engine]:
     """The engine that ``standard`` begins with on this machine."""
-    if not (may_be_bfloat16(engine) and multiplies_bfloat16()):
+    if not (may_be_coarse(engine) and multiplies("bfloat16")):
         yield engine
         return
-    with in_bfloat16(engine) as cheap:
+    with coarse(engine, "bfloat16") as cheap:
         yield cheap
 
 

@@ -61,10 +61,10 @@ class Grid(BaseModel):
     position, weights of blocks, attacks; None = all."""
     iterated_examples: PositiveInt | None = None
     """The same for attacks of many steps (pgd)."""
-    first_phase: Literal["float32", "bfloat16"] = "float32"
+    first_phase: Literal["float32", "bfloat16", "int8"] = "float32"
     """Number format in which two-phase estimates begin, where the model is in float32 and the
-    processor multiplies bfloat16 natively; the second phase, always in the model's own format,
-    corrects it."""
+    processor multiplies that format natively; the second phase, always in the model's own format,
+    corrects it. int8 rounds the weights of linear layers and their inputs."""
     tests: bool = True
     """Report significance tests (needs enough draws to mean anything)."""
     rankings: tuple[str, ...] = Field(default=("probe", "probeless"), min_length=1)

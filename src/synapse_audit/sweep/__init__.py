@@ -6,12 +6,6 @@ from synapse_audit.sweep.attention import (
     tapped,
     why_no_tap,
 )
-from synapse_audit.sweep.bfloat16 import (
-    RELATIVE_TIME,
-    in_bfloat16,
-    may_be_bfloat16,
-    multiplies_bfloat16,
-)
 from synapse_audit.sweep.clean import CleanStates, clean_pass
 from synapse_audit.sweep.cost import (
     FACTOR,
@@ -25,6 +19,14 @@ from synapse_audit.sweep.cost import (
 )
 from synapse_audit.sweep.engine import Engine
 from synapse_audit.sweep.intervening import intervene
+from synapse_audit.sweep.number_format import (
+    RELATIVE_TIME,
+    CoarseFormat,
+    can_answer,
+    coarse,
+    may_be_coarse,
+    multiplies,
+)
 from synapse_audit.sweep.resuming import answers_from
 from synapse_audit.sweep.running import (
     Chunk,
@@ -64,6 +66,7 @@ __all__ = [
     "Amount",
     "Chunk",
     "CleanStates",
+    "CoarseFormat",
     "Cost",
     "Done",
     "Engine",
@@ -83,20 +86,21 @@ __all__ = [
     "answers_from",
     "available_routes",
     "blank",
+    "can_answer",
     "chunks",
     "clean_pass",
+    "coarse",
     "draw_blocks",
     "draw_halves",
     "draw_sample",
     "estimate",
     "halved",
-    "in_bfloat16",
     "in_order",
     "intervene",
     "kind_of",
-    "may_be_bfloat16",
+    "may_be_coarse",
     "measure_units",
-    "multiplies_bfloat16",
+    "multiplies",
     "reckon",
     "run_chunk",
     "sample_size",

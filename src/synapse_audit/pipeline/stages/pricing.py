@@ -32,6 +32,7 @@ from synapse_audit.sweep import (
     HALVES,
     RELATIVE_TIME,
     Amount,
+    CoarseFormat,
     Cost,
     Engine,
     Sampled,
@@ -42,9 +43,9 @@ from synapse_audit.sweep import (
     draw_halves,
     draw_sample,
     halved,
-    may_be_bfloat16,
+    may_be_coarse,
     measure_units,
-    multiplies_bfloat16,
+    multiplies,
     reckon,
     sample_size,
     subsampling,
@@ -94,8 +95,9 @@ class Pricing:
             units = measure_units(
                 engine, encoded, plan, batches=batches, estimates=estimates, timing=timing
             ).shared(number)
-        if first_phase_in_bfloat16(config, engine):
-            units = units._replace(first_phase=RELATIVE_TIME * units.first_phase)
+        coarse = first_phase_format(config, engine)
+        if coarse is not None:
+            units = units._replace(first_phase=RELATIVE_TIME[coarse] * units.first_phase)
         findings = seconds_per_action(
             subject.data.labels[rows],
             subject.data.strata,
@@ -191,10 +193,12 @@ def _costly(plan: Plan, cell: Cell) -> bool:
     return plan.routes[cell.action] == SUFFIX or plan.tiers.get(cell.action) == EXACT_ONLY
 
 
-def first_phase_in_bfloat16(config: AuditConfig, engine: Engine) -> bool:
-    """Whether two-phase estimates begin in bfloat16, as far as model and processor decide it."""
-    wanted = config.grid.first_phase == "bfloat16"
-    return wanted and may_be_bfloat16(engine) and multiplies_bfloat16()
+def first_phase_format(config: AuditConfig, engine: Engine) -> CoarseFormat | None:
+    """The coarser format of the first phase, as far as model and processor decide it."""
+    wanted = config.grid.first_phase
+    if wanted == "float32" or not may_be_coarse(engine) or not multiplies(wanted):
+        return None
+    return wanted
 
 
 def _shares(sampled: Sequence[Sampled], subject: Subject) -> dict[str, float]:

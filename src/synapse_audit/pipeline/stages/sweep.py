@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
 import pandas as pd
 
 from synapse_audit.artifacts import Outcomes, Plan
 from synapse_audit.pipeline.stages.planning import Prepared
-from synapse_audit.pipeline.stages.pricing import first_phase_in_bfloat16
+from synapse_audit.pipeline.stages.pricing import first_phase_format
 from synapse_audit.pipeline.stages.run import Run, Subject
 from synapse_audit.store import AuditResult, RunFolder
 from synapse_audit.sweep import (
     Engine,
     Execute,
     blank,
-    in_bfloat16,
+    can_answer,
+    coarse,
     sweep,
     sweep_two_phase,
 )
@@ -77,7 +78,7 @@ def _sweep(
     encoded, labels = subject.encoded, subject.data.truth
     allocate = run.folder.allocate(OUTCOMES)
     if not prepared.chosen.all_exact or prepared.sampled:
-        with _first_phase(run, engine, prepared) as cheap:
+        with _first_phase(run, subject, engine, prepared) as cheap:
             return sweep_two_phase(
                 engine,
                 encoded,
@@ -109,14 +110,22 @@ def _sweep(
 
 
 @contextmanager
-def _first_phase(run: Run, engine: Engine, prepared: Prepared) -> Iterator[Engine]:
+def _first_phase(
+    run: Run, subject: Subject, engine: Engine, prepared: Prepared
+) -> Iterator[Engine]:
     """The engine of the first phase, in the number format that the manifest then names."""
-    if not prepared.chosen.all_exact and first_phase_in_bfloat16(run.config, engine):
-        run.folder.update_manifest(first_phase="bfloat16")
-        with in_bfloat16(engine) as cheap:
-            yield cheap
-    else:
-        yield engine
+    wanted = None if prepared.chosen.all_exact else first_phase_format(run.config, engine)
+    with coarse(engine, wanted) if wanted else nullcontext(engine) as cheap:
+        batch = engine.classifier.collate(subject.encoded, subject.evaluated[:1])
+        able = wanted is not None and can_answer(cheap, batch)
+        if able:
+            run.folder.update_manifest(first_phase=wanted)
+        elif run.config.grid.first_phase == "int8" and not prepared.chosen.all_exact:
+            run.progress.note(
+                "first_phase 'int8' given; this model, processor or torch has no such arithmetic: "
+                "it runs in float32"
+            )
+        yield cheap if able else engine
 
 
 def _keep(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:

@@ -254,7 +254,8 @@ def _estimated(result: Result) -> tuple[str, ...]:
         if precision == precision
         else ""
     )
-    coarse = " in bfloat16" if saved.dig(result.manifest, "first_phase") == "bfloat16" else ""
+    first_phase = saved.dig(result.manifest, "first_phase")
+    coarse = f" in {first_phase}" if first_phase in ("bfloat16", "int8") else ""
     return (
         f"{prose.whole(len(cells))} of {prose.whole(len(result.effects))} cells are two-phase "
         f"estimates: the pooled row alone was run{coarse} on all {_median(cells['n'])} "
