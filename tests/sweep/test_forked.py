@@ -8,6 +8,7 @@ import sys
 import time
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -110,6 +111,41 @@ def test_a_killed_copy_is_one_line() -> None:
     assert not multiprocessing.active_children()
 
 
+def test_a_copy_that_is_gone_when_its_next_task_comes_is_one_line() -> None:
+    with forked._Copies(_here, [[1, 2]], 1) as copies:
+        [process], [connection] = copies._processes, copies.connections
+        process.kill()
+        process.join()
+        with pytest.raises(UsageError, match="--workers 1"):
+            for _ in range(9):
+                copies.send(connection, forked.Place(0, 0))
+
+
+def test_processes_that_cannot_be_started_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, started = forked._start, []
+
+    def refuse(process: Any) -> None:
+        if started:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        started.append(process)
+        start(process)
+
+    monkeypatch.setattr(forked, "_start", refuse)
+    with pytest.raises(UsageError, match=r"2 processes .* unavailable.* --workers 1") as error:
+        list(run_forked(_here, GROUPS, 2))
+    assert "\n" not in str(error.value)
+    assert not multiprocessing.active_children()
+
+
+def test_a_helper_of_another_process_is_not_copied() -> None:
+    context = multiprocessing.get_context("fork")
+    mine, its = context.Pipe()
+    helper = context.Process(target=lambda: its.send(can_fork()), daemon=True)
+    helper.start()
+    assert mine.recv() is False
+    helper.join()
+
+
 def test_nobody_is_left_when_the_caller_stops() -> None:
     tasks = run_forked(lambda seconds: time.sleep(seconds), [[0.0], [60.0]], 2)
     next(tasks)
@@ -134,7 +170,7 @@ def task(seconds):
     print(os.getpid(), flush=True)
     time.sleep(seconds)
 
-list(run_forked(task, [[0.3] * 1000, [0.3] * 1000], 2))
+list(run_forked(task, [[600], [600]], 2))
 """
 
 

@@ -11,7 +11,9 @@ thread each; a GPU cannot be used by a copy at all, hence classifiers on the CPU
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
+import os
 import signal
 import sys
 import traceback
@@ -29,13 +31,20 @@ from threadpoolctl import threadpool_limits
 
 from synapse_audit.errors import AuditError, UsageError
 
+PR_SET_PDEATHSIG = 1
+"""Of Linux: which signal a process is sent when its parent ends (``man 2 prctl``)."""
+
 AHEAD = 2
 """Tasks that a process has at one time, so that none waits while its scores are read."""
 
 
 def can_fork() -> bool:
-    """Whether this system copies processes; macOS offers it, but its own libraries break then."""
-    return sys.platform.startswith("linux")
+    """Whether this process may be copied.
+
+    macOS offers it, but its own libraries break then. What was started as a helper of another
+    process (``daemon``) may have none of its own.
+    """
+    return sys.platform.startswith("linux") and not multiprocessing.current_process().daemon
 
 
 class Place(NamedTuple):
@@ -78,7 +87,7 @@ def run_forked(
         def hand_out(connection: Connection) -> None:
             place = waiting.next_for(connection)
             if place is not None:
-                connection.send(place)
+                copies.send(connection, place)
                 under_way[connection] += 1
 
         for connection in [*copies.connections] * AHEAD:
@@ -130,25 +139,47 @@ class _Copies:
         self._number = number
 
     def __enter__(self) -> _Copies:
-        context = multiprocessing.get_context("fork")
-        for _ in range(self._number):
-            mine, its = context.Pipe()
-            self.connections.append(mine)
-            # It holds copies of all our ends; as long as they are open it cannot see us end.
-            arguments = (its, [*self.connections], *self._served)
-            process = context.Process(target=_serve, args=arguments, daemon=True)
-            _start(process)
-            its.close()
-            self._processes.append(process)
+        try:
+            for _ in range(self._number):
+                self._start_one()
+        except OSError as error:
+            self.__exit__()
+            raise UsageError(
+                f"{self._number} processes for interventions cannot be started ({error}); expected "
+                "memory and a limit of processes that allow it, or --workers 1"
+            ) from error
         return self
+
+    def _start_one(self) -> None:
+        context = multiprocessing.get_context("fork")
+        mine, its = context.Pipe()
+        self.connections.append(mine)
+        # It holds copies of all our ends; as long as they are open it cannot see us end.
+        arguments = (its, [*self.connections], os.getpid(), *self._served)
+        process = context.Process(target=_serve, args=arguments, daemon=True)
+        _start(process)
+        its.close()
+        self._processes.append(process)
 
     def __exit__(self, *error: object) -> None:
         for process in self._processes:
             process.kill()  # they own nothing that could be left half done
-        for process, connection in zip(self._processes, self.connections, strict=True):
+        for process in self._processes:
             process.join()
             process.close()
+        for connection in self.connections:
             connection.close()
+
+    def send(self, connection: Connection, place: Place) -> None:
+        """Hands a copy its next task.
+
+        Raises:
+            UsageError: the copy is gone.
+        """
+        try:
+            connection.send(place)
+        except OSError:
+            raise _gone() from None
 
     def receive(self, connection: Connection) -> Answer:
         """What a copy sends.
@@ -159,17 +190,21 @@ class _Copies:
         """
         try:
             answer: Answer = connection.recv()
-        except (EOFError, ConnectionResetError):
-            raise UsageError(
-                "a process that ran interventions was killed (out of memory?); expected it to end "
-                "by itself: finished units are kept, and the same command goes on from here, with "
-                "--workers 1 in one process"
-            ) from None
+        except (EOFError, OSError):
+            raise _gone() from None
         if answer.failure is not None:
             if not isinstance(answer.failure, AuditError):
                 answer.failure.add_note(answer.trace)
             raise answer.failure
         return answer
+
+
+def _gone() -> UsageError:
+    return UsageError(
+        "a process that ran interventions was killed (out of memory?); expected it to end by "
+        "itself: finished units are kept, and the same command goes on from here, with --workers 1 "
+        "in one process"
+    )
 
 
 def _start(process: BaseProcess) -> None:
@@ -187,6 +222,7 @@ def _start(process: BaseProcess) -> None:
 def _serve(
     its: Connection,
     of_parent: Sequence[Connection],
+    parent: int,
     function: Callable[[Any], Any],
     groups: Sequence[Sequence[Any]],
 ) -> None:
@@ -194,6 +230,9 @@ def _serve(
     for connection in of_parent:
         connection.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked too, and decides
+    # A progress display writes from a thread of its own, which may hold its lock for ever here.
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    _end_with(parent)
     torch.set_num_threads(1)
     with threadpool_limits(limits=1):
         while True:
@@ -202,6 +241,13 @@ def _serve(
                 its.send(_answer(function, groups, place))
             except (EOFError, OSError):
                 return
+
+
+def _end_with(parent: int) -> None:
+    """Has the system kill this process with its parent, whose lock on a run folder it has too."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before that
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _answer(
