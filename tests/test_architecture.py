@@ -19,7 +19,7 @@ PACKAGE = "synapse_audit"
 SOURCE = Path(__file__).resolve().parents[1] / "src" / PACKAGE
 
 ORDER: tuple[tuple[str, ...], ...] = (
-    ("errors", "memory", "progress"),
+    ("errors", "machine", "memory", "progress"),
     ("summary",),
     ("statistics",),
     ("neurons",),

@@ -14,7 +14,6 @@ import ctypes
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -38,32 +37,6 @@ def peak_memory() -> int | None:
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return most if sys.platform == "darwin" else 1024 * most  # Linux counts in KiB
-
-
-def available_memory() -> int | None:
-    """Bytes that may still be taken; None where the system does not say.
-
-    What Linux could give, and, inside a container, what its limit leaves.
-    """
-    free = _number_of("MemAvailable:", Path("/proc/meminfo"), 1024)
-    limit = _number_of("", CONTAINER / "memory.max")
-    used = _number_of("", CONTAINER / "memory.current")
-    left = None if limit is None or used is None else max(0, limit - used)
-    return min((found for found in (free, left) if found is not None), default=None)
-
-
-CONTAINER = Path("/sys/fs/cgroup")
-"""Where a container finds the limits of its control group (version 2)."""
-
-
-def _number_of(name: str, file: Path, unit: int = 1) -> int | None:
-    """The number behind a name in a file of the system, in units of so many bytes."""
-    try:
-        lines = file.read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return None
-    found = [line.removeprefix(name).split() for line in lines if line.startswith(name)]
-    return int(found[0][0]) * unit if found and found[0] and found[0][0].isdecimal() else None
 
 
 def row_chunks(rows: int, each: int) -> Iterator[slice]:

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from sweep.rigs import Rig, make_rig, silence
-from synapse_audit import memory
 from synapse_audit.artifacts import Cell, HeadEdit, Plan
 from synapse_audit.errors import UsageError
 from synapse_audit.model import Classifier
@@ -177,8 +176,18 @@ def test_as_many_as_torch_has_threads_if_memory_allows(
 ) -> None:
     free = int(batches * local.batch_memory(rig.classifier))
     monkeypatch.setattr(local, "available_memory", lambda: free)
+    monkeypatch.setattr(local, "core_limit", lambda: None)
     assert local.processes(rig.classifier) == expected
     assert local.processes(rig.classifier, 3) == 3  # who says it knows
+
+
+@needs_fork
+def test_no_more_than_a_container_may_use(
+    rig: Rig, four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "available_memory", lambda: None)
+    monkeypatch.setattr(local, "core_limit", lambda: 3)
+    assert local.processes(rig.classifier) == 3
 
 
 def test_one_where_processes_are_not_copied(
@@ -197,24 +206,3 @@ def test_threads_are_one_each_while_timing_and_then_as_before(four_threads: None
         with local.threads_of(number):
             assert torch.get_num_threads() == inside
         assert torch.get_num_threads() == 4
-
-
-# ---- what memory is left -------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("limit", "used", "expected"),
-    [("1000000", "400000", 600000), ("1000000", "2000000", 0), ("max", "5", None), ("", "", None)],
-)
-def test_a_container_leaves_what_its_limit_leaves(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, used: str, expected: int | None
-) -> None:
-    (tmp_path / "memory.max").write_text(limit)
-    (tmp_path / "memory.current").write_text(used)
-    whole = memory.available_memory()
-    monkeypatch.setattr(memory, "CONTAINER", tmp_path)
-    found = memory.available_memory()
-    if expected is None:
-        assert whole is None or found is not None
-    else:
-        assert found == expected

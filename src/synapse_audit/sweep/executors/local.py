@@ -18,7 +18,8 @@ import numpy as np
 import torch
 
 from synapse_audit.errors import UsageError
-from synapse_audit.memory import available_memory, release_memory
+from synapse_audit.machine import available_memory, core_limit
+from synapse_audit.memory import release_memory
 from synapse_audit.model import Classifier
 from synapse_audit.model.activations import TOKENS_PER_BATCH
 from synapse_audit.plan import STREAM
@@ -75,16 +76,18 @@ def start(workers: int | None, address: str | None) -> Iterator[Execute]:
 def processes(classifier: Classifier, workers: int | None = None) -> int:
     """How many processes run a classifier's units.
 
-    Where nobody says it, as many as torch has threads (``OMP_NUM_THREADS``), if memory allows. One
-    where the classifier is on a GPU, or where this system does not copy processes.
+    Where nobody says it, as many as torch has threads (``OMP_NUM_THREADS``), if memory and a
+    container's limits allow. One where the classifier is on a GPU, or where this system does not
+    copy processes.
     """
     if classifier.device != "cpu" or not can_fork():
         return 1
     if workers is not None:
         return workers
     free, each = available_memory(), 2 * batch_memory(classifier)
-    room = torch.get_num_threads() if free is None else free // each
-    return max(1, min(torch.get_num_threads(), room))
+    limits = (core_limit(), None if free is None else free // each)
+    known = [limit for limit in limits if limit is not None]
+    return max(1, min(torch.get_num_threads(), *known))
 
 
 @contextmanager
