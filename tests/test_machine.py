@@ -41,6 +41,13 @@ def test_memory_is_what_the_machine_and_the_container_leave(
     assert available_memory() == expected
 
 
+def test_pages_of_files_that_were_read_are_not_in_the_way(files: Path) -> None:
+    (files / "memory.max").write_text("1000\n")
+    (files / "memory.current").write_text("900\n")
+    (files / "memory.stat").write_text("anon 200\nactive_file 100\ninactive_file 600\n")
+    assert available_memory() == 700
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

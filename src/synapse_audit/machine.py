@@ -18,7 +18,9 @@ def available_memory() -> int | None:
     """
     free = [int(words[1]) * 1024 for words in _lines(MEMORY) if words[0] == "MemAvailable:"]
     limit, used = (_first(CONTAINER / f"memory.{name}") for name in ("max", "current"))
-    left = [] if limit is None or used is None else [max(0, limit - used)]
+    # Pages of files that were read count as used, and are given up when memory is asked for.
+    files = [int(w[1]) for w in _lines(CONTAINER / "memory.stat") if w[0] == "inactive_file"]
+    left = [] if limit is None or used is None else [max(0, limit - used + sum(files))]
     return min(free + left, default=None)
 
 

@@ -15,6 +15,7 @@ from planted import LAYERS
 from synapse_audit import Classifier, audit
 from synapse_audit.config import AuditConfig
 from synapse_audit.progress import Advance
+from synapse_audit.sweep.executors.forked import can_fork
 
 from .planted_runs import Audited, config_of, files_of
 
@@ -162,17 +163,21 @@ def test_an_interrupted_run_goes_on_where_it_stopped_and_leaves_the_model_as_bef
     assert _differing(single.result.folder, broken, _before_findings) == []
 
 
+@pytest.mark.parametrize("workers", [1, 2])
 def test_two_phase_estimates_are_the_same_after_interruptions(
-    single: Audited, tmp_path: Path
+    single: Audited, tmp_path: Path, workers: int
 ) -> None:
-    config, out = config_of(single.folder, exact=False), tmp_path / "run"
+    """And whoever runs them: the run in one piece is of one process."""
+    config, out = config_of(single.folder, exact=False, workers=1), tmp_path / "run"
     with only_findings():
         whole = audit(config, tmp_path / "whole")
     assert "two-phase" in set(whole.effects["route"])
+    config = config_of(single.folder, exact=False, workers=workers if can_fork() else 1)
     for stage in ("first phase", "second phase"):
         _stop(config, out, Stop(stage, 1))
     with only_findings():
-        audit(config, out)
+        result = audit(config, out)
+    assert result.manifest["processes"] == config.workers
     assert _differing(whole.folder, out) == []
 
 

@@ -145,6 +145,13 @@ def test_a_cost_is_reckoned_from_unit_costs_alone() -> None:
     assert not exact.stream and exact.of([below.action]) == pytest.approx(whole + 5.0)
 
 
+def test_processes_share_interventions_and_no_findings() -> None:
+    units = UnitCosts({"head": 1.0, SUFFIX: 2.0}, first_phase=0.5, clean=3.0, findings=5.0)
+    assert units.shared(1) == units
+    expected = UnitCosts({"head": 0.25, SUFFIX: 0.5}, first_phase=0.125, clean=3.0, findings=5.0)
+    assert units.shared(4) == expected
+
+
 @pytest.mark.usefixtures("clock")
 def test_where_all_is_exact_there_is_neither_pilot_nor_first_phase(
     rig: Rig, chosen: Subsampling

@@ -4,7 +4,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -208,7 +208,7 @@ def test_cpus_are_shared_out(
 
 
 def test_the_order_of_completion_does_not_matter(rig: Rig, plan: Plan) -> None:
-    def shuffled(work: Work) -> Iterator[Done]:
+    def shuffled(work: Work) -> Generator[Done]:
         done = list(in_order(work))
         random.Random(0).shuffle(done)
         yield from done
@@ -292,7 +292,7 @@ def test_ray_gives_the_tables_of_the_local_engine(rig: Rig, plan: Plan, executor
 
 @with_ray
 def test_a_sweep_begun_on_ray_goes_on_locally(rig: Rig, plan: Plan, executor: Execute) -> None:
-    def interrupted(work: Work) -> Iterator[Done]:
+    def interrupted(work: Work) -> Generator[Done]:
         for i, done in enumerate(executor(work)):
             if i == 3:
                 raise KeyboardInterrupt
@@ -303,7 +303,7 @@ def test_a_sweep_begun_on_ray_goes_on_locally(rig: Rig, plan: Plan, executor: Ex
         _sweep(rig, plan, interrupted, box)
     assert len(box.units) == 3
 
-    def counting(work: Work) -> Iterator[Done]:
+    def counting(work: Work) -> Generator[Done]:
         ran.extend(work.units)
         return in_order(work)
 

@@ -19,7 +19,7 @@ from synapse_audit.sweep.executors.forked import can_fork, run_forked
 
 pytestmark = pytest.mark.skipif(not can_fork(), reason="this system does not copy processes")
 
-GROUPS = [[1, 2, 3], [10], [], [100, 200]]
+GROUPS = [[], [1, 2, 3], [10], [], [100, 200]]
 
 
 def _here(number: int) -> tuple[int, int]:
@@ -167,7 +167,7 @@ import os, sys, time
 from synapse_audit.sweep.executors.forked import run_forked
 
 def task(seconds):
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\\n".encode())
     time.sleep(seconds)
 
 list(run_forked(task, [[600], [600]], 2))

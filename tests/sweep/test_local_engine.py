@@ -1,8 +1,10 @@
 """One process per core gives what one process gives, and leaves the host as it was."""
 
 import itertools
+import multiprocessing
 import os
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +16,12 @@ import torch
 
 from sweep.rigs import Rig, make_rig, silence
 from synapse_audit.artifacts import Cell, HeadEdit, Plan
+from synapse_audit.config import PRESETS, AuditConfig
 from synapse_audit.errors import UsageError
 from synapse_audit.model import Classifier
 from synapse_audit.plan import FULL, STREAM, SUFFIX, make_plan
 from synapse_audit.sweep import Done, Unit, Work, chunks, in_order, sweep
-from synapse_audit.sweep.executors import local
+from synapse_audit.sweep.executors import local, processes
 from synapse_audit.sweep.executors.forked import can_fork
 
 IDS = list(range(0, 32, 3))
@@ -62,7 +65,7 @@ def _work(rig: Rig, engine: Any, plan: Plan) -> Work:
     return Work(engine, rig.encoded, rig.labels, (*whole, *some))
 
 
-def _by_name(done: Iterator[Done]) -> dict[str, Mapping[str, np.ndarray]]:
+def _by_name(done: Generator[Done]) -> dict[str, Mapping[str, np.ndarray]]:
     return {unit.name: scores for unit, scores in done}
 
 
@@ -103,7 +106,9 @@ def test_it_runs_elsewhere(rig: Rig, plan: Plan) -> None:
 
 
 @needs_fork
-def test_a_killed_process_loses_no_finished_unit(rig: Rig, plan: Plan) -> None:
+def test_a_killed_process_loses_no_finished_unit(
+    rig: Rig, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept: dict[str, Mapping[str, np.ndarray]] = {}
 
     class Box:
@@ -114,19 +119,23 @@ def test_a_killed_process_loses_no_finished_unit(rig: Rig, plan: Plan) -> None:
             assert name not in kept, "computed twice"
             kept[name] = dict(arrays)
 
-    def once(work: Work) -> Iterator[Done]:
-        with local.start(2, None) as execute:
-            for i, done in enumerate(execute(work)):
-                if i == 3:
-                    raise UsageError("killed")
-                yield done
+    run, driver, ran = local.run_chunk, os.getpid(), []
+
+    def deadly(*given: Any) -> Any:
+        ran.append(given)
+        if len(ran) > 6 and os.getpid() != driver:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return run(*given)
 
     options: dict[str, Any] = {"rows": rig.rows, "batch_size": 8, "unit_store": Box()}
     with rig.engine() as engine:
         given = (engine, rig.encoded, plan, rig.labels)
-        with pytest.raises(UsageError, match="killed"):
-            sweep(*given, execute=once, **options)
-        assert len(kept) == 3
+        monkeypatch.setattr(local, "run_chunk", deadly)
+        with local.start(2, None) as execute, pytest.raises(UsageError, match="was killed"):
+            sweep(*given, execute=execute, **options)
+        assert not multiprocessing.active_children()
+        assert not ran  # here
+        assert 0 < len(kept) < 4 * len(chunks(plan))
         found, expected = sweep(*given, **options), sweep(*given, rows=rig.rows, batch_size=8)
     assert (found.predicted == expected.predicted).all()
 
@@ -174,11 +183,37 @@ def test_as_many_as_torch_has_threads_if_memory_allows(
     batches: float,
     expected: int,
 ) -> None:
-    free = int(batches * local.batch_memory(rig.classifier))
+    free = int(batches * local.batch_memory(sum(rig.classifier.widths), 4096))
     monkeypatch.setattr(local, "available_memory", lambda: free)
     monkeypatch.setattr(local, "core_limit", lambda: None)
     assert local.processes(rig.classifier) == expected
     assert local.processes(rig.classifier, 3) == 3  # who says it knows
+
+
+@needs_fork
+def test_larger_batches_leave_room_for_fewer(
+    rig: Rig, four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = 8 * local.batch_memory(sum(rig.classifier.widths), 4096)
+    monkeypatch.setattr(local, "available_memory", lambda: free)
+    monkeypatch.setattr(local, "core_limit", lambda: None)
+    found = [local.processes(rig.classifier, tokens=n) for n in (4096, 8192, 16384, 10**6)]
+    assert found == [4, 2, 1, 1]
+    unknown = replace(rig.classifier, inner={})
+    assert not unknown.widths
+    assert local.processes(unknown) == 4
+
+
+@needs_fork
+def test_one_where_a_part_of_the_classifier_is_elsewhere(
+    rig: Rig, four_threads: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Classifier, "devices", property(lambda _: ("cpu", "cuda:0")))
+    assert local.processes(rig.classifier) == local.processes(rig.classifier, 3) == 1
+    config = AuditConfig(model="m", data="d", grid=PRESETS["quick"], workers=3)
+    with pytest.raises(UsageError, match=r"workers '3' .* on cpu, cuda:0; expected 1"):
+        processes(config, rig.classifier)
+    assert processes(config.model_copy(update={"workers": 1}), rig.classifier) == 1
 
 
 @needs_fork

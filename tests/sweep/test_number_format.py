@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from synapse_audit.artifacts import Plan
+from synapse_audit.model import HEAD_INPUT
 from synapse_audit.plan import STREAM, SUFFIX, make_plan
 from synapse_audit.progress import Silent
 from synapse_audit.sweep import (
@@ -75,6 +77,34 @@ def test_a_model_that_needs_its_weights_cannot_answer_without_them(rig: Rig) -> 
         wrong = rig.classifier.output_layer.register_forward_hook(lambda *a: a[2] * float("nan"))
         with wrong:
             assert not can_answer(engine, batch)
+
+
+@pytest.mark.parametrize("coarser", get_args(CoarseFormat))
+def test_states_are_rewritten_at_every_site_of_the_copy(rig: Rig, coarser: CoarseFormat) -> None:
+    """Rounded layers that took the place of others would pass by what is hooked."""
+    if coarser == "int8" and not number_format._rounds_to_int8():
+        pytest.skip("this torch has no modules of eight bits")
+    sites = [site for site in rig.classifier.sites if site != HEAD_INPUT]
+    assert len(sites) > 3
+    for site in sites:
+        cell = silence("zero", {2: range(32)}, site=site)
+        plan = Plan((cell,), {cell.action: STREAM})
+        with rig.engine() as engine, coarse(engine, coarser) as rounded:
+            given = rig.encoded, plan, rig.labels
+            fine, found = (sweep(e, *given, rows=rig.rows) for e in (engine, rounded))
+        # Divergence from the untouched copy: 0 where nothing is rewritten.
+        assert np.corrcoef(found.kl.ravel(), fine.kl.ravel())[0, 1] > 0.9, site
+
+
+def test_inputs_are_rounded_to_eight_bits() -> None:
+    """Seven bits would give 128 levels."""
+    if not number_format._rounds_to_int8():
+        pytest.skip("this torch has no modules of eight bits")
+    one = torch.nn.Linear(1, 1, bias=False)
+    torch.nn.init.ones_(one.weight)
+    number_format._round_to_int8(torch.nn.Sequential(one))
+    with torch.inference_mode():
+        assert len(one(torch.linspace(-1, 1, 10_000)[:, None]).unique()) > 250
 
 
 @pytest.mark.parametrize("coarser", get_args(CoarseFormat))

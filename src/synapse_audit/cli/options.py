@@ -129,7 +129,7 @@ class SweepOptions(TypedDict, total=False):
     exact: Annotated[bool | None, typer.Option("--exact", help="No two-phase estimates.")]
     engine: Annotated[str | None, typer.Option(help=f"One of: {', '.join(ENGINES)}.")]
     workers: Annotated[
-        int | None, typer.Option(help="Processes that run interventions; one per core if left out.")
+        int | None, typer.Option(help="Processes that run interventions. Default: one per thread.")
     ]
     address: Annotated[
         str | None, typer.Option(help="Ray cluster, HOST:PORT; this machine if left out.")

@@ -102,6 +102,17 @@ def length_batches(
     return batches
 
 
+def largest_batch(
+    lengths: Int[np.ndarray, " examples"],
+    rows: Int[np.ndarray, " chosen"],
+    *,
+    batch_size: int | None = None,
+) -> int:
+    """Padded tokens of the largest of these batches; 0 where there is none."""
+    batches = length_batches(lengths, rows, batch_size=batch_size)
+    return max((len(batch) * int(lengths[batch].max()) for batch in batches), default=0)
+
+
 def _batch_size(longest: int) -> int:
     return min(MAX_BATCH, max(1, TOKENS_PER_BATCH // longest))
 

@@ -27,7 +27,7 @@ from synapse_audit.config import AuditConfig
 from synapse_audit.interventions.edits import HeadView, every_weight, find_parts, placeholder_flips
 from synapse_audit.memory import peak_memory
 from synapse_audit.model import BLOCK_OUTPUT, Encoded
-from synapse_audit.model.activations import TOKENS_PER_BATCH, Extraction, extract
+from synapse_audit.model.activations import Extraction, extract, largest_batch
 from synapse_audit.pipeline import stages
 from synapse_audit.pipeline.stages.directions import DRAWS, Layer, directions_of
 from synapse_audit.pipeline.stages.named_neurons import kept_sites, named_neuron_inputs
@@ -42,7 +42,7 @@ from synapse_audit.progress import Progress, Silent
 from synapse_audit.rankings import ACROSS, ATTRIBUTED, RANKINGS
 from synapse_audit.store import RunFolder
 from synapse_audit.sweep import Cost, Engine, Site, Tap, Timing, tapped
-from synapse_audit.sweep.executors import processes
+from synapse_audit.sweep.executors import batch_memory, processes
 from synapse_audit.sweep.score import fields
 
 PER_CLASS, MOST_ROWS = 4, 64
@@ -315,7 +315,11 @@ def _disk(subject: stages.Subject, plan: Plan, found: Extraction, *, two_phase: 
 def _memory(run: stages.Run, subject: stages.Subject, found: Extraction) -> int | None:
     """The peak so far, resampled weights, and the clean states of one whole batch per process."""
     resampled = 4 * run.config.resamples * len(subject.evaluated)
-    # States, keys and values of every block for each token.
-    batch = 3 * 4 * TOKENS_PER_BATCH * sum(layer.shape[1] for layer in found.activations.layers)
-    so_far, number = peak_memory(), processes(run.config, subject.classifier)
-    return None if so_far is None else so_far + resampled + number * batch
+    tokens = largest_batch(
+        subject.encoded.lengths, subject.evaluated, batch_size=run.config.batch_size
+    )
+    width = sum(layer.shape[1] for layer in found.activations.layers)
+    number = processes(run.config, subject.classifier, tokens=tokens)
+    so_far = peak_memory()
+    batches = number * batch_memory(width, tokens)
+    return None if so_far is None else so_far + resampled + batches

@@ -210,7 +210,7 @@ def reckon(
     for cell in plan.actions:
         route = plan.routes[cell.action]
         size = amount.tokens if route in SLOW else amount.examples
-        work = _work([cell], route, amount.layers) * size * met.get(cell.action, 1.0)
+        work = route_work([cell], route, amount.layers) * size * met.get(cell.action, 1.0)
         seconds[cell.action] = units.routes[route] * work
     estimated = [] if chosen.all_exact else [c for c in plan.actions if eligible(plan, c)]
     one = units.first_phase * amount.examples
@@ -263,7 +263,7 @@ class Trial:
         sample = _spread(self.cells, count)
         took = _time(engine, clean, self.route, sample, timing.clock or time.perf_counter)
         size = clean.tokens if self.slow else len(clean.examples)
-        self.rates.append(took / size / _work(sample, self.route, engine.classifier.n_layers))
+        self.rates.append(took / size / route_work(sample, self.route, engine.classifier.n_layers))
         self.spent += took
 
 
@@ -300,7 +300,7 @@ def blocks(cell: Cell, route: str, n_layers: int) -> float:
     return max(0.0, n_layers - first - 1 + LAST_BLOCK)
 
 
-def _work(cells: Sequence[Cell], route: str, n_layers: int) -> float:
+def route_work(cells: Sequence[Cell], route: str, n_layers: int) -> float:
     """Units in which the cost of a route is linear."""
     if route in SLOW:
         return sum(blocks(cell, route, n_layers) * passes(cell) for cell in cells)

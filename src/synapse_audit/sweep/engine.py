@@ -36,6 +36,9 @@ class Engine:
     """Token numbers that even an empty text is given, which no attack touches; the classifier's
     own where None."""
 
+    number_format: str = ""
+    """Coarser than the model's own, where it is."""
+
     @property
     def fields(self) -> dict[str, type[np.generic]]:
         """Names and number formats of what is kept of every cell and example."""

@@ -9,7 +9,8 @@ in any order.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
@@ -101,8 +102,9 @@ class Done(NamedTuple):
     scores: Scores
 
 
-Execute = Callable[[Work], Iterator[Done]]
-"""Runs every unit once and hands each back as soon as it is done, in any order."""
+Execute = Callable[[Work], Generator[Done]]
+"""Runs every unit once and hands each back as soon as it is done, in any order; what it has started
+ends when it is closed."""
 
 
 CHUNK = {HEAD: 2048, STREAM: 1024}
@@ -143,7 +145,8 @@ def sweep(
     result: Any = blank(len(actions), len(rows), engine.fields) if onto is None else onto
     sheet = Sheet(result, {action: i for i, action in enumerate(actions)}, rows)
     batches = length_batches(encoded.lengths, rows, batch_size=batch_size)
-    units = (sheet.chosen(unit, wanted) for unit in _units(chunks(plan), batches))
+    work = chunks(plan, engine.number_format)
+    units = (sheet.chosen(unit, wanted) for unit in _units(work, batches))
     waiting: list[Unit] = []
     for unit in (unit for unit in units if unit.pairs):
         kept = None if unit_store is None else unit_store.load(unit.name)
@@ -152,11 +155,12 @@ def sweep(
         else:
             sheet.put(unit, kept)
             progress(unit.pairs)
-    for unit, scores in (execute or in_order)(Work(engine, encoded, labels, tuple(waiting))):
-        if unit_store is not None:
-            unit_store.save(unit.name, scores)
-        sheet.put(unit, scores)
-        progress(unit.pairs)
+    with closing((execute or in_order)(Work(engine, encoded, labels, tuple(waiting)))) as done:
+        for unit, scores in done:
+            if unit_store is not None:
+                unit_store.save(unit.name, scores)
+            sheet.put(unit, scores)
+            progress(unit.pairs)
     return Outcomes(actions, **result)
 
 
@@ -203,8 +207,12 @@ def blank(
     return {name: allocate(name, shape, dtype) for name, dtype in kinds.items()}
 
 
-def chunks(plan: Plan) -> tuple[Chunk, ...]:
-    """Distinct actions grouped by route and site, then by first touched layer."""
+def chunks(plan: Plan, number_format: str = "") -> tuple[Chunk, ...]:
+    """Distinct actions grouped by route and site, then by first touched layer.
+
+    ``number_format``: coarser than the model's own, where it is: kept units are told apart by it.
+    """
+    prefix = f"{number_format}-" if number_format else ""
     groups: dict[tuple[str, str], list[Cell]] = {}
     for cell in plan.actions:
         groups.setdefault((plan.routes[cell.action], cell.site), []).append(cell)
@@ -214,7 +222,7 @@ def chunks(plan: Plan) -> tuple[Chunk, ...]:
         size = CHUNK.get(route, SLOW_CHUNK)
         for start in range(0, len(ordered), size):
             part = tuple(ordered[start : start + size])
-            found.append(Chunk(f"{route}-{_name(part)}", route, part))
+            found.append(Chunk(f"{prefix}{route}-{_name(part)}", route, part))
     return tuple(found)
 
 
@@ -222,14 +230,14 @@ def _units(work: Sequence[Chunk], batches: Iterable[Int[np.ndarray, " _"]]) -> I
     return (Unit(chunk, rows) for rows in batches for chunk in work)
 
 
-def in_order(work: Work) -> Iterator[Done]:
+def in_order(work: Work) -> Generator[Done]:
     """Runs the units one after the other in this process; one clean pass per batch."""
     for _, units in groupby(work.units, key=lambda unit: unit.batch):
         yield from _one_batch(work, list(units))
         release_memory()
 
 
-def _one_batch(work: Work, units: Sequence[Unit]) -> Iterator[Done]:
+def _one_batch(work: Work, units: Sequence[Unit]) -> Generator[Done]:
     engine, rows = work.engine, units[0].rows
     batch = engine.classifier.collate(work.encoded, rows)
     clean = clean_pass(engine.classifier, batch, rows, engine.tap)

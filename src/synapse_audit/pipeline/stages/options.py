@@ -8,6 +8,7 @@ from synapse_audit.pipeline.stages.named_neurons import check_named_neurons
 from synapse_audit.pipeline.stages.run import Subject
 from synapse_audit.pipeline.stages.subject import check_placed
 from synapse_audit.pipeline.stages.typed import check_attacks
+from synapse_audit.sweep.executors import processes
 
 
 def check_options(config: AuditConfig, subject: Subject) -> None:
@@ -17,6 +18,7 @@ def check_options(config: AuditConfig, subject: Subject) -> None:
         UsageError, DataError: the message is one line.
     """
     check_placed(config, subject.classifier)
+    processes(config, subject.classifier)
     check_named_neurons(config, subject)
     check_attacks(config, subject.classifier)
     check_membership(config, subject)

@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from synapse_audit.artifacts import Cell, Plan
 from synapse_audit.config import AuditConfig
-from synapse_audit.model.activations import length_batches
+from synapse_audit.model.activations import largest_batch, length_batches
 from synapse_audit.pipeline.stages.findings_cost import seconds_per_action
 from synapse_audit.pipeline.stages.run import Subject
 from synapse_audit.plan import (
@@ -90,7 +90,8 @@ class Pricing:
         batches = length_batches(encoded.lengths, rows, batch_size=config.batch_size)
         padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
         estimates = not config.exact and STREAM in plan.routes.values()
-        number = processes(config, engine.classifier)
+        largest = largest_batch(encoded.lengths, rows, batch_size=config.batch_size)
+        number = processes(config, engine.classifier, tokens=largest)
         with threads_of(number):
             units = measure_units(
                 engine, encoded, plan, batches=batches, estimates=estimates, timing=timing

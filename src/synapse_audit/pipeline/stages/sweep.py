@@ -9,6 +9,7 @@ from dataclasses import replace
 import pandas as pd
 
 from synapse_audit.artifacts import Outcomes, Plan
+from synapse_audit.model import Batch
 from synapse_audit.pipeline.stages.planning import Prepared
 from synapse_audit.pipeline.stages.pricing import first_phase_format
 from synapse_audit.pipeline.stages.run import Run, Subject
@@ -22,6 +23,7 @@ from synapse_audit.sweep import (
     sweep,
     sweep_two_phase,
 )
+from synapse_audit.sweep.executors import processes
 from synapse_audit.sweep.executors import start as start_engine
 
 OUTCOMES = "outcomes"
@@ -43,6 +45,7 @@ def run_sweep(
     run.folder.update_manifest(left_out=list(prepared.left_out))
     if not _finished(run, prepared.plan):
         run.folder.forget(OUTCOMES)
+        run.folder.update_manifest(processes=processes(run.config, engine.classifier))
         with start_engine(run.config) as execute:
             plan, outcomes = _sweep(run, subject, engine, prepared, execute)
         _keep(run.folder, plan, outcomes)
@@ -114,18 +117,24 @@ def _first_phase(
     run: Run, subject: Subject, engine: Engine, prepared: Prepared
 ) -> Iterator[Engine]:
     """The engine of the first phase, in the number format that the manifest then names."""
-    wanted = None if prepared.chosen.all_exact else first_phase_format(run.config, engine)
+    if prepared.chosen.all_exact:
+        yield engine
+        return
+    wanted = first_phase_format(run.config, engine)
     with coarse(engine, wanted) if wanted else nullcontext(engine) as cheap:
-        batch = engine.classifier.collate(subject.encoded, subject.evaluated[:1])
-        able = wanted is not None and can_answer(cheap, batch)
-        if able:
-            run.folder.update_manifest(first_phase=wanted)
-        elif run.config.grid.first_phase == "int8" and not prepared.chosen.all_exact:
+        able = wanted is not None and can_answer(cheap, _one(subject))
+        run.folder.update_manifest(first_phase=wanted if able else None)
+        if not able and (wanted is not None or run.config.grid.first_phase == "int8"):
             run.progress.note(
-                "first_phase 'int8' given; this model, processor or torch has no such arithmetic: "
-                "it runs in float32"
+                f"first_phase '{run.config.grid.first_phase}': this model, processor or torch has "
+                "no such arithmetic; it runs in the model's own format"
             )
         yield cheap if able else engine
+
+
+def _one(subject: Subject) -> Batch:
+    """A batch of one example."""
+    return subject.classifier.collate(subject.encoded, subject.evaluated[:1])
 
 
 def _keep(folder: RunFolder, plan: Plan, outcomes: Outcomes) -> None:

@@ -13,12 +13,14 @@ from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from synapse_audit.config import AuditConfig
+from synapse_audit.errors import UsageError
 from synapse_audit.model import Classifier
+from synapse_audit.model.activations import TOKENS_PER_BATCH
 from synapse_audit.sweep import Execute
 from synapse_audit.sweep.executors import local, ray
-from synapse_audit.sweep.executors.local import threads_of
+from synapse_audit.sweep.executors.local import batch_memory, threads_of
 
-__all__ = ["ENGINES", "EngineKind", "check", "processes", "start", "threads_of"]
+__all__ = ["ENGINES", "EngineKind", "batch_memory", "check", "processes", "start", "threads_of"]
 
 
 class EngineKind(NamedTuple):
@@ -30,9 +32,26 @@ class EngineKind(NamedTuple):
     """Workers run inside the ``with`` and are gone afterwards."""
 
 
-def processes(config: AuditConfig, classifier: Classifier) -> int:
-    """Processes of this machine that share the interventions; a cluster counts as one."""
-    return local.processes(classifier, config.workers) if config.engine == "local" else 1
+def processes(
+    config: AuditConfig, classifier: Classifier, *, tokens: int = TOKENS_PER_BATCH
+) -> int:
+    """Processes of this machine that share the interventions; a cluster counts as one.
+
+    Args:
+        tokens: of the largest batch, padded.
+
+    Raises:
+        UsageError: several are asked for, and the classifier is not on the CPU.
+    """
+    if config.engine != "local":
+        return 1
+    found = local.processes(classifier, config.workers, tokens=tokens)
+    if config.workers is not None and found != config.workers:
+        raise UsageError(
+            f"workers '{config.workers}' given for a classifier on "
+            f"{', '.join(classifier.devices)}; expected 1, or engine 'ray'"
+        )
+    return found
 
 
 ENGINES: dict[str, EngineKind] = {

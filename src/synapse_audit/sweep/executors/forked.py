@@ -19,11 +19,12 @@ import sys
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -41,9 +42,12 @@ AHEAD = 2
 def can_fork() -> bool:
     """Whether this process may be copied.
 
-    macOS offers it, but its own libraries break then. What was started as a helper of another
+    macOS offers it, but its own libraries break then. Where there is a GPU, the threads of torch's
+    gradients are not copied, even for what is on the CPU. What was started as a helper of another
     process (``daemon``) may have none of its own.
     """
+    if torch.accelerator.is_available():
+        return False
     return sys.platform.startswith("linux") and not multiprocessing.current_process().daemon
 
 
@@ -65,7 +69,7 @@ class Answer(NamedTuple):
 
 def run_forked(
     function: Callable[[Any], Any], groups: Sequence[Sequence[Any]], workers: int
-) -> Iterator[tuple[Any, Any]]:
+) -> Generator[tuple[Any, Any]]:
     """Calls a function of every task in copies of this process.
 
     Args:
@@ -80,6 +84,7 @@ def run_forked(
         UsageError: a process was killed.
         BaseException: what the function raised, with its traceback as a note.
     """
+    groups = [tasks for tasks in groups if tasks]
     waiting = _Waiting([deque(range(len(tasks))) for tasks in groups])
     with _Copies(function, groups, min(workers, sum(map(len, groups)))) as copies:
         under_way = dict.fromkeys(copies.connections, 0)
@@ -142,8 +147,10 @@ class _Copies:
         try:
             for _ in range(self._number):
                 self._start_one()
-        except OSError as error:
+        except BaseException as error:
             self.__exit__()
+            if not isinstance(error, OSError):
+                raise
             raise UsageError(
                 f"{self._number} processes for interventions cannot be started ({error}); expected "
                 "memory and a limit of processes that allow it, or --workers 1"
@@ -157,14 +164,15 @@ class _Copies:
         # It holds copies of all our ends; as long as they are open it cannot see us end.
         arguments = (its, [*self.connections], os.getpid(), *self._served)
         process = context.Process(target=_serve, args=arguments, daemon=True)
+        self._processes.append(process)
         _start(process)
         its.close()
-        self._processes.append(process)
 
     def __exit__(self, *error: object) -> None:
-        for process in self._processes:
+        started = [process for process in self._processes if process.pid is not None]
+        for process in started:
             process.kill()  # they own nothing that could be left half done
-        for process in self._processes:
+        for process in started:
             process.join()
             process.close()
         for connection in self.connections:
@@ -208,7 +216,7 @@ def _gone() -> UsageError:
 
 
 def _start(process: BaseProcess) -> None:
-    """Interrupts wait until the copy ignores them."""
+    """The copy is never interrupted: this process is asked too, and decides."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with warnings.catch_warnings():
@@ -229,12 +237,12 @@ def _serve(
     """Runs what it is sent, in a copy, until nobody is left who could send."""
     for connection in of_parent:
         connection.close()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent is asked too, and decides
-    # A progress display writes from a thread of its own, which may hold its lock for ever here.
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
     _end_with(parent)
     torch.set_num_threads(1)
-    with threadpool_limits(limits=1):
+    # A progress display writes from a thread of its own, whose lock may be taken here for ever.
+    # What would be written there comes back as an error, or was said when routes were checked.
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere, threadpool_limits(limits=1):
+        sys.stdout = sys.stderr = nowhere
         while True:
             try:
                 place = its.recv()

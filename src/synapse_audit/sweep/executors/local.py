@@ -7,8 +7,8 @@ stack that a cell is run in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from math import ceil
@@ -34,6 +34,7 @@ from synapse_audit.sweep import (
     in_order,
     run_chunk,
 )
+from synapse_audit.sweep.cost import SLOW, route_work
 from synapse_audit.sweep.executors.forked import can_fork, run_forked
 from synapse_audit.sweep.runners import stack_size
 
@@ -55,8 +56,9 @@ def check(workers: int | None, address: str | None) -> None:
         )
     if workers is not None and workers > 1 and not can_fork():
         raise UsageError(
-            f"workers '{workers}' given with engine 'local', which copies processes on Linux "
-            "alone; expected 1, or engine 'ray'"
+            f"workers '{workers}' given with engine 'local', which copies processes on Linux, "
+            "without a GPU, and not within another program's helper process; expected 1, or engine "
+            "'ray'"
         )
 
 
@@ -65,29 +67,33 @@ def start(workers: int | None, address: str | None) -> Iterator[Execute]:
     """Processes start with each sweep and end with it."""
     check(workers, address)
 
-    def execute(work: Work) -> Iterator[Done]:
-        number = processes(work.engine.classifier, workers)
+    def execute(work: Work) -> Generator[Done]:
+        number = processes(work.engine.classifier, workers, tokens=_largest(work))
         alone = number == 1 or not work.units
         return in_order(work) if alone else _in_processes(work, number)
 
     yield execute
 
 
-def processes(classifier: Classifier, workers: int | None = None) -> int:
+def processes(
+    classifier: Classifier, workers: int | None = None, *, tokens: int = TOKENS_PER_BATCH
+) -> int:
     """How many processes run a classifier's units.
 
     Where nobody says it, as many as torch has threads (``OMP_NUM_THREADS``), if memory and a
-    container's limits allow. One where the classifier is on a GPU, or where this system does not
-    copy processes.
+    container's limits allow. One where processes cannot be copied, or a part of the classifier is
+    not on the CPU.
+
+    Args:
+        tokens: of the largest batch, padded.
     """
-    if classifier.device != "cpu" or not can_fork():
+    if set(classifier.devices) != {"cpu"} or not can_fork():
         return 1
     if workers is not None:
         return workers
-    free, each = available_memory(), 2 * batch_memory(classifier)
-    limits = (core_limit(), None if free is None else free // each)
-    known = [limit for limit in limits if limit is not None]
-    return max(1, min(torch.get_num_threads(), *known))
+    free, each = available_memory(), 2 * batch_memory(sum(classifier.widths), tokens)
+    limits = (core_limit(), free // each if free is not None and each else None)
+    return max(1, min([torch.get_num_threads(), *(n for n in limits if n is not None)]))
 
 
 @contextmanager
@@ -101,9 +107,20 @@ def threads_of(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def batch_memory(classifier: Classifier) -> int:
-    """Bytes of the clean states of one whole batch: states, keys and values of every block."""
-    return 3 * 4 * TOKENS_PER_BATCH * sum(classifier.widths)
+def batch_memory(width: int, tokens: int) -> int:
+    """Bytes of the clean states of a batch: states, keys and values of every block.
+
+    Args:
+        width: of all blocks together; 0 where it is not known.
+        tokens: of the batch, padded.
+    """
+    return 3 * 4 * tokens * width
+
+
+def _largest(work: Work) -> int:
+    """Padded tokens of the largest batch."""
+    lengths = work.encoded.lengths
+    return max((len(u.rows) * int(lengths[u.rows].max()) for u in work.units), default=0)
 
 
 class _Piece(NamedTuple):
@@ -114,16 +131,20 @@ class _Piece(NamedTuple):
     stop: int
 
 
-def _in_processes(work: Work, number: int) -> Iterator[Done]:
+def _in_processes(work: Work, number: int) -> Generator[Done]:
     """Hands each unit back when all of its pieces are done."""
-    parts: dict[int, dict[int, Scores]] = {}
-    for piece, scores in run_forked(_Runner(work), _pieces(work, number), number):
-        unit = work.units[piece.unit]
-        done = parts.setdefault(piece.unit, {})
-        done[piece.start] = scores
-        if sum(len(next(iter(part.values()))) for part in done.values()) == len(unit.chunk.cells):
-            yield Done(unit, _joined([done[start] for start in sorted(done)]))
-            del parts[piece.unit]
+    parts: dict[int, dict[int, Scores]] = {i: {} for i in range(len(work.units))}
+    tasks = run_forked(_Runner(work), _pieces(work, number), number)
+    with closing(tasks):
+        for piece, scores in tasks:
+            unit, done = work.units[piece.unit], parts[piece.unit]
+            done[piece.start] = scores
+            cells = sum(len(next(iter(part.values()))) for part in done.values())
+            if cells == len(unit.chunk.cells):
+                yield Done(unit, _joined([done[start] for start in sorted(done)]))
+                del parts[piece.unit]
+    if parts:  # it would stay zeros without a word
+        raise RuntimeError(f"{len(parts)} units were not run")
 
 
 def _pieces(work: Work, number: int) -> list[list[_Piece]]:
@@ -138,18 +159,22 @@ def _pieces(work: Work, number: int) -> list[list[_Piece]]:
 
 
 def _cut(number: int, unit: Unit, parts: int) -> list[_Piece]:
-    """At most so many pieces; the first phase only between its stacks, since in bfloat16 the height
-    of a stack shows."""
+    """At most so many pieces, and only between stacks: in bfloat16 the height of a stack shows."""
     cells, route = len(unit.chunk.cells), unit.chunk.route
-    each = stack_size(route, len(unit.rows)) if route == STREAM else 1
+    each = 1 if unit.wanted is None else cells  # its pairs are stacked across cells
+    if route == STREAM:
+        each = stack_size(route, len(unit.rows))
     stacks = ceil(cells / each)
     ends = each * np.linspace(0, stacks, min(parts, stacks) + 1).round().astype(int)
     return [_Piece(number, a, b) for a, b in pairwise(np.minimum(ends, cells).tolist())]
 
 
 def _cost(work: Work, unit: Unit) -> float:
-    """Of units of one sweep, in proportion."""
-    return max(1, unit.pairs) * float(work.encoded.lengths[unit.rows].max())
+    """Of units of one sweep, in proportion: padded tokens times blocks that run."""
+    cells, layers = unit.chunk.cells, work.engine.classifier.n_layers
+    blocks = route_work(cells, unit.chunk.route, layers) if unit.chunk.route in SLOW else 1.0
+    each = max(blocks, 1.0) / len(cells)
+    return each * max(1, unit.pairs) * float(work.encoded.lengths[unit.rows].max())
 
 
 def _joined(parts: Sequence[Scores]) -> Scores:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -172,7 +172,7 @@ class RayExecutor:
     kits: dict[int, tuple[Engine, WorkerSetup, Reference]] = field(default_factory=dict)
     """The engines that were shipped; kept, since Ray forgets objects nobody refers to."""
 
-    def __call__(self, work: Work) -> Iterator[Done]:
+    def __call__(self, work: Work) -> Generator[Done]:
         """Hands each unit back as soon as its worker is done; cancels the rest when stopped."""
         errands = self._errands(work)
         waiting: dict[Reference, Unit] = {}
