@@ -9,7 +9,9 @@ from dataclasses import replace
 import pandas as pd
 
 from synapse_audit.artifacts import Outcomes, Plan
+from synapse_audit.config import AuditConfig
 from synapse_audit.model import Batch
+from synapse_audit.model.activations import largest_batch
 from synapse_audit.pipeline.stages.planning import Prepared
 from synapse_audit.pipeline.stages.pricing import first_phase_format
 from synapse_audit.pipeline.stages.run import Run, Subject
@@ -45,7 +47,7 @@ def run_sweep(
     run.folder.update_manifest(left_out=list(prepared.left_out))
     if not _finished(run, prepared.plan):
         run.folder.forget(OUTCOMES)
-        run.folder.update_manifest(processes=processes(run.config, engine.classifier))
+        run.folder.update_manifest(processes=_processes(run.config, subject))
         with start_engine(run.config) as execute:
             plan, outcomes = _sweep(run, subject, engine, prepared, execute)
         _keep(run.folder, plan, outcomes)
@@ -54,6 +56,12 @@ def run_sweep(
     routes = dict(zip(table["action"], table["route"], strict=True))
     taken = replace(prepared, plan=prepared.plan.rerouted(routes))
     return taken, AuditResult(run.folder.path).outcomes
+
+
+def _processes(config: AuditConfig, subject: Subject) -> int:
+    lengths, rows = subject.encoded.lengths, subject.evaluated
+    tokens = largest_batch(lengths, rows, batch_size=config.batch_size)
+    return processes(config, subject.classifier, tokens=tokens)
 
 
 def _finished(run: Run, plan: Plan) -> bool:
