@@ -112,7 +112,7 @@ def bert_base(like: Classifier) -> Classifier:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         config = BertConfig(num_labels=len(like.classes))
-        model = BertForSequenceClassification(config).requires_grad_(False)
+        model = BertForSequenceClassification(config).eval().requires_grad_(False)
     return Classifier.wrap(
         model,
         classes=like.classes,
