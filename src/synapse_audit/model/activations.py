@@ -6,7 +6,7 @@ that no batch pads further than its own longest member; the states of one batch 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -103,13 +103,9 @@ def length_batches(
 
 
 def largest_batch(
-    lengths: Int[np.ndarray, " examples"],
-    rows: Int[np.ndarray, " chosen"],
-    *,
-    batch_size: int | None = None,
+    lengths: Int[np.ndarray, " examples"], batches: Iterable[Int[np.ndarray, " _"]]
 ) -> int:
     """Padded tokens of the largest of these batches; 0 where there is none."""
-    batches = length_batches(lengths, rows, batch_size=batch_size)
     return max((len(batch) * int(lengths[batch].max()) for batch in batches), default=0)
 
 

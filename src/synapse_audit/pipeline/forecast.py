@@ -27,7 +27,7 @@ from synapse_audit.config import AuditConfig
 from synapse_audit.interventions.edits import HeadView, every_weight, find_parts, placeholder_flips
 from synapse_audit.memory import peak_memory
 from synapse_audit.model import BLOCK_OUTPUT, Encoded
-from synapse_audit.model.activations import Extraction, extract, largest_batch
+from synapse_audit.model.activations import Extraction, extract, largest_batch, length_batches
 from synapse_audit.pipeline import stages
 from synapse_audit.pipeline.stages.directions import DRAWS, Layer, directions_of
 from synapse_audit.pipeline.stages.named_neurons import kept_sites, named_neuron_inputs
@@ -315,9 +315,8 @@ def _disk(subject: stages.Subject, plan: Plan, found: Extraction, *, two_phase: 
 def _memory(run: stages.Run, subject: stages.Subject, found: Extraction) -> int | None:
     """The peak so far, resampled weights, and the clean states of one whole batch per process."""
     resampled = 4 * run.config.resamples * len(subject.evaluated)
-    tokens = largest_batch(
-        subject.encoded.lengths, subject.evaluated, batch_size=run.config.batch_size
-    )
+    lengths, size = subject.encoded.lengths, run.config.batch_size
+    tokens = largest_batch(lengths, length_batches(lengths, subject.evaluated, batch_size=size))
     width = sum(layer.shape[1] for layer in found.activations.layers)
     number = processes(run.config, subject.classifier, tokens=tokens)
     so_far = peak_memory()

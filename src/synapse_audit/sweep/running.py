@@ -210,7 +210,7 @@ def blank(
 def chunks(plan: Plan, number_format: str = "") -> tuple[Chunk, ...]:
     """Distinct actions grouped by route and site, then by first touched layer.
 
-    ``number_format``: coarser than the model's own, where it is: kept units are told apart by it.
+    ``number_format``: coarser than the model's own, where it is; part of the names of kept units.
     """
     prefix = f"{number_format}-" if number_format else ""
     groups: dict[tuple[str, str], list[Cell]] = {}

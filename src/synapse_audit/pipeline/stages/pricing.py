@@ -90,8 +90,9 @@ class Pricing:
         batches = length_batches(encoded.lengths, rows, batch_size=config.batch_size)
         padded = sum(len(b) * int(encoded.lengths[b].max()) for b in batches)
         estimates = not config.exact and STREAM in plan.routes.values()
-        largest = largest_batch(encoded.lengths, rows, batch_size=config.batch_size)
-        number = processes(config, engine.classifier, tokens=largest)
+        number = processes(
+            config, engine.classifier, tokens=largest_batch(encoded.lengths, batches)
+        )
         with threads_of(number):
             units = measure_units(
                 engine, encoded, plan, batches=batches, estimates=estimates, timing=timing

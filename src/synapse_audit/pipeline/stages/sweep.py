@@ -11,7 +11,7 @@ import pandas as pd
 from synapse_audit.artifacts import Outcomes, Plan
 from synapse_audit.config import AuditConfig
 from synapse_audit.model import Batch
-from synapse_audit.model.activations import largest_batch
+from synapse_audit.model.activations import largest_batch, length_batches
 from synapse_audit.pipeline.stages.planning import Prepared
 from synapse_audit.pipeline.stages.pricing import first_phase_format
 from synapse_audit.pipeline.stages.run import Run, Subject
@@ -60,8 +60,8 @@ def run_sweep(
 
 def _processes(config: AuditConfig, subject: Subject) -> int:
     lengths, rows = subject.encoded.lengths, subject.evaluated
-    tokens = largest_batch(lengths, rows, batch_size=config.batch_size)
-    return processes(config, subject.classifier, tokens=tokens)
+    batches = length_batches(lengths, rows, batch_size=config.batch_size)
+    return processes(config, subject.classifier, tokens=largest_batch(lengths, batches))
 
 
 def _finished(run: Run, plan: Plan) -> bool:

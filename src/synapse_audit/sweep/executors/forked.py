@@ -5,7 +5,7 @@ each other; two processes do not. A copy (``fork``, as torch's data loader makes
 model, the data and the cells already, in the same memory as long as nobody writes to it, so nothing
 travels but scores. Copies last as long as one call of the executor.
 
-A copy of a process has none of its threads. Those of OpenMP would be waited for in vain, hence one
+A copy of a process has none of its threads. It would wait for those of OpenMP for ever, hence one
 thread each; a GPU cannot be used by a copy at all, hence classifiers on the CPU alone.
 """
 

@@ -21,7 +21,7 @@ from synapse_audit.errors import UsageError
 from synapse_audit.machine import available_memory, core_limit
 from synapse_audit.memory import release_memory
 from synapse_audit.model import Classifier
-from synapse_audit.model.activations import TOKENS_PER_BATCH
+from synapse_audit.model.activations import TOKENS_PER_BATCH, largest_batch
 from synapse_audit.plan import STREAM
 from synapse_audit.sweep import (
     CleanStates,
@@ -68,7 +68,8 @@ def start(workers: int | None, address: str | None) -> Iterator[Execute]:
     check(workers, address)
 
     def execute(work: Work) -> Generator[Done]:
-        number = processes(work.engine.classifier, workers, tokens=_largest(work))
+        largest = largest_batch(work.encoded.lengths, (unit.rows for unit in work.units))
+        number = processes(work.engine.classifier, workers, tokens=largest)
         alone = number == 1 or not work.units
         return in_order(work) if alone else _in_processes(work, number)
 
@@ -115,12 +116,6 @@ def batch_memory(width: int, tokens: int) -> int:
         tokens: of the batch, padded.
     """
     return 3 * 4 * tokens * width
-
-
-def _largest(work: Work) -> int:
-    """Padded tokens of the largest batch."""
-    lengths = work.encoded.lengths
-    return max((len(u.rows) * int(lengths[u.rows].max()) for u in work.units), default=0)
 
 
 class _Piece(NamedTuple):
