@@ -15,13 +15,12 @@ import pandas as pd
 import pytest
 import torch
 
-from sweep.rigs import Rig, make_rig, silence
+from sweep.rigs import Rig, silence
 from synapse_audit.artifacts import Cell, HeadEdit, Outcomes, Plan, Pooled, Predictions
 from synapse_audit.config import PRESETS, AuditConfig, EngineName
 from synapse_audit.effects import measure
 from synapse_audit.effects.tables import Tables
 from synapse_audit.errors import AuditError, ModelError, UsageError
-from synapse_audit.model import Classifier
 from synapse_audit.pipeline.stages.run import VOLATILE
 from synapse_audit.plan import STREAM, SUFFIX, make_plan
 from synapse_audit.progress import Silent
@@ -59,14 +58,6 @@ class Box:
     def save(self, name: str, arrays: Mapping[str, np.ndarray]) -> None:
         assert name not in self.units, "computed twice"
         self.units[name] = dict(arrays)
-
-
-@pytest.fixture(scope="module")
-def rig(tiny_folder: Path, rows: pd.DataFrame) -> Rig:
-    chosen = rows.iloc[:30]
-    classifier = Classifier.load(tiny_folder)
-    labels = [classifier.classes.index(name) for name in chosen["label"]]
-    return make_rig(classifier, classifier.encode(list(chosen["text"])), labels)
 
 
 @pytest.fixture(scope="module")

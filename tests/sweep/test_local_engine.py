@@ -6,15 +6,13 @@ import os
 import signal
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from sweep.rigs import Rig, make_rig, silence
+from sweep.rigs import Rig, silence
 from synapse_audit.artifacts import Cell, HeadEdit, Plan
 from synapse_audit.config import PRESETS, AuditConfig
 from synapse_audit.errors import UsageError
@@ -30,14 +28,6 @@ MARGIN = 5e-4
 """Margins of the fitted tiny head reach 100, where float32 resolves 1e-5."""
 
 needs_fork = pytest.mark.skipif(not can_fork(), reason="this system does not copy processes")
-
-
-@pytest.fixture(scope="module")
-def rig(tiny_folder: Path, rows: pd.DataFrame) -> Rig:
-    chosen = rows.iloc[:30]
-    classifier = Classifier.load(tiny_folder)
-    labels = [classifier.classes.index(name) for name in chosen["label"]]
-    return make_rig(classifier, classifier.encode(list(chosen["text"])), labels)
 
 
 @pytest.fixture(scope="module")
